@@ -1,0 +1,167 @@
+#include "core/bucket/bucket.h"
+
+namespace tb {
+namespace {
+
+// The units that n tokens cost, rounded up; a request for the whole capacity costs what the capacity holds.
+Status cost_of(const Plan &plan, double n, int64_t *cost) {
+    if (!is_amount(n)) return Status::invalid_argument;
+    if (plan.closed) return Status::closed;
+    if (n > plan.limit.spec.capacity) return Status::exceeds_capacity;
+    const uint64_t units = to_units(plan.limit, n, TBU_UP);
+    *cost = static_cast<int64_t>(units < plan.limit.capacity_units ? units : plan.limit.capacity_units);
+    return Status::success;
+}
+
+Decision describe(const View &view, Status status, int64_t rest, int64_t cost) {
+    Decision d{status, to_tokens(view.plan.limit, rest > 0 ? rest : 0), 0, 0};
+    if (status == Status::denied) d.retry_after_ns = time_to_grow(view, rest, cost);
+    if (status == Status::exceeds_capacity) d.retry_after_ns = TBU_NEVER;
+    d.reset_after_ns = time_to_grow(view, rest, view.capacity());
+    return d;
+}
+
+}  // namespace
+
+Bucket::Bucket(const Limit &limit, int64_t initial_units, int64_t now) : fence_(0) {
+    const Plan plan = make_plan(limit, now, {0, {0, 0}});
+    slots_[0].store(plan);
+    slots_[1].store(plan);
+    word_.store((0 - static_cast<uint64_t>(initial_units)) << kGenerationBits, std::memory_order_release);
+}
+
+View Bucket::view(int64_t now) const {
+    for (;;) {
+        const uint64_t word = word_.load(std::memory_order_acquire);
+        const Plan plan = slots_[word & 1].load();
+        if (((word_.load(std::memory_order_relaxed) ^ word) & kGenerationMask) == 0) return observe(word, plan, now);
+    }
+}
+
+View Bucket::view_to_store(int64_t now) {
+    for (;;) {
+        const View v = view(now);
+        if (!v.wants_rebase()) return v;
+        move_base(now);
+    }
+}
+
+bool Bucket::store_rest(const View &view, int64_t rest) {
+    uint64_t word = view.word;
+    return word_.compare_exchange_strong(word, word_with_rest(view, rest), std::memory_order_acq_rel,
+                                         std::memory_order_relaxed);
+}
+
+// After a lost race. The time is kept, so that the loop is as short as can be; a denial would now be judged by an
+// outdated time, so the caller must look at the clock again. The back-off is bounded: a longer one looks faster, but
+// lets one core keep the line and starves the others for milliseconds.
+Status Bucket::take_again(double n, int64_t now) {
+    constexpr int kTries = 6;
+    for (int round = 0; round < kTries; ++round) {
+        platform::back_off(round < 3 ? round : 3);
+        const Attempt attempt = attempt_plain(n, now);
+        if (attempt == Attempt::granted) return Status::success;
+        if (attempt == Attempt::not_plain) return take_general(n, now);
+        if (attempt == Attempt::denied) break;
+    }
+    return Status::stale;
+}
+
+Status Bucket::take_general(double n, int64_t now) {
+    const View v = view_to_store(now);
+    int64_t cost = 0;
+    if (const Status s = cost_of(v.plan, n, &cost); s != Status::success) return s;
+    if (v.available < cost) return deny_if_unchanged(v);
+    return store_rest(v, v.available - cost) ? Status::success : Status::stale;
+}
+
+Status Bucket::take(double n, int64_t now, Decision *decision) {
+    const View v = view_to_store(now);
+    int64_t cost = 0;
+    Status s = cost_of(v.plan, n, &cost);
+    int64_t rest = v.available;
+    if (s == Status::success && v.available < cost) s = deny_if_unchanged(v);
+    if (s == Status::success) {
+        rest -= cost;
+        if (!store_rest(v, rest)) return Status::stale;
+    }
+    if (s == Status::success || s == Status::denied || s == Status::exceeds_capacity)
+        *decision = describe(v, s, rest, cost);
+    return s;
+}
+
+Status Bucket::take_up_to(double most, int64_t now, double *taken) {
+    if (!is_amount(most)) return Status::invalid_argument;
+    const View v = view_to_store(now);
+    if (v.plan.closed) return Status::closed;
+    const int64_t scale = static_cast<int64_t>(v.plan.limit.scale);
+    const int64_t there = v.available > 0 ? v.available / scale : 0;
+    const int64_t tokens = static_cast<double>(there) < most ? there : static_cast<int64_t>(most);
+    if (tokens == 0 ? !unchanged(v) : !store_rest(v, v.available - tokens * scale)) return Status::stale;
+    *taken = static_cast<double>(tokens);
+    return Status::success;
+}
+
+Status Bucket::reserve(double n, int64_t max_wait_ns, int64_t now, Reservation *reservation) {
+    const View v = view_to_store(now);
+    int64_t cost = 0;
+    if (const Status s = cost_of(v.plan, n, &cost); s != Status::success) return s;
+    const int64_t rest = v.available - cost;
+    if (rest < -static_cast<int64_t>(kMaxDebtUnits)) return Status::out_of_range;
+    const int64_t growing = time_to_grow(v, rest, 0);
+    const bool representable = growing < TBU_NEVER - v.at_ns;
+    const int64_t wait = rest >= 0 ? 0 : growing + (representable ? v.at_ns - now : 0);
+    if (wait > max_wait_ns || !representable) return unchanged(v) ? Status::timed_out : Status::stale;
+    if (!store_rest(v, rest)) return Status::stale;
+    const uint64_t position = word_with_rest(v, rest) & ~kGenerationMask;
+    *reservation = {n, wait, now + wait, position | v.plan.epoch % kEpochs};
+    return Status::success;
+}
+
+Status Bucket::charge(double n, int64_t now, int64_t *repaid_after_ns) {
+    if (!is_amount(n)) return Status::invalid_argument;
+    const View v = view_to_store(now);
+    if (v.plan.closed) return Status::closed;
+    const uint64_t cost = to_units(v.plan.limit, n, TBU_UP);
+    const uint64_t most = static_cast<uint64_t>(v.available + static_cast<int64_t>(kMaxDebtUnits));
+    if (cost > most) return Status::out_of_range;
+    const int64_t rest = v.available - static_cast<int64_t>(cost);
+    if (!store_rest(v, rest)) return Status::stale;
+    *repaid_after_ns = time_to_grow(v, rest, 0);
+    return Status::success;
+}
+
+Status Bucket::refund(double n, int64_t now) {
+    if (!is_amount(n)) return Status::invalid_argument;
+    const View v = view_to_store(now);
+    if (v.plan.closed) return Status::closed;
+    const uint64_t units = to_units(v.plan.limit, n, TBU_DOWN);
+    const uint64_t room = static_cast<uint64_t>(v.capacity() - v.available);
+    const int64_t rest = units < room ? v.available + static_cast<int64_t>(units) : v.capacity();
+    return store_rest(v, rest) ? Status::success : Status::stale;
+}
+
+double Bucket::available(int64_t now) const {
+    const View v = view(now);
+    return to_tokens(v.plan.limit, v.available);
+}
+
+Status Bucket::time_until(double n, int64_t now, int64_t *ns) const {
+    const View v = view(now);
+    Plan open = v.plan;
+    open.closed = 0;
+    int64_t cost = 0;
+    if (const Status s = cost_of(open, n, &cost); s != Status::success) return s;
+    *ns = time_to_grow(v, v.available, cost);
+    return Status::success;
+}
+
+Limit Bucket::limit() const {
+    return view(0).plan.limit;
+}
+
+bool Bucket::is_closed() const {
+    return view(0).plan.closed != 0;
+}
+
+}  // namespace tb

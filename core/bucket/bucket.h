@@ -1,0 +1,123 @@
+// A token bucket on one atomic word. Time is a parameter: nanoseconds of any clock that started at or after 0; the
+// caller reads it just before the call. An older time than another thread's can only under-grant.
+//
+// Every operation is: observe the word and its plan, compute what would be left, compare-and-swap. A refusal stores
+// nothing. An operation that lost a race with an outdated time answers Status::stale and has changed nothing.
+// Reservations are positions: the spent units right after the reservation, due when as many have accrued.
+#ifndef TOKENBUCKET_CORE_BUCKET_BUCKET_H
+#define TOKENBUCKET_CORE_BUCKET_BUCKET_H
+
+#include <atomic>
+#include <cstdint>
+
+#include "core/bucket/epochs.h"
+#include "core/bucket/limit.h"
+#include "core/bucket/plan.h"
+#include "core/platform/platform.h"
+
+namespace tb {
+
+struct Decision {
+    Status status;
+    double remaining;
+    int64_t retry_after_ns;
+    int64_t reset_after_ns;
+};
+
+struct Reservation {
+    double tokens;
+    int64_t wait_ns;
+    int64_t ready_at_ns;
+    uint64_t ticket;  // position * 8 + epoch % 8
+};
+
+class Bucket {
+  public:
+    Bucket(const Limit &limit, int64_t initial_units, int64_t now);
+
+    Status try_take(double n, int64_t now);
+    Status take(double n, int64_t now, Decision *decision);
+    Status take_up_to(double most, int64_t now, double *taken);
+    Status reserve(double n, int64_t max_wait_ns, int64_t now, Reservation *reservation);
+    Status charge(double n, int64_t now, int64_t *repaid_after_ns);
+    Status refund(double n, int64_t now);
+
+    Status cancel(const Reservation &reservation, int64_t now);
+    Status reset(double tokens, int64_t now);  // tokens may be kFull
+    Status set_rate(double tokens_per_second, int64_t now);
+    Status set_capacity(double capacity, int64_t now);
+    void close(int64_t now);
+
+    double available(int64_t now) const;
+    Status time_until(double n, int64_t now, int64_t *ns) const;
+    Limit limit() const;
+    bool is_closed() const;
+
+    static constexpr double kFull = -1.0;
+
+  private:
+    enum class Attempt { granted, denied, lost, not_plain };
+
+    Attempt attempt_plain(double n, int64_t now);
+    Status take_again(double n, int64_t now);
+    Status take_general(double n, int64_t now);
+
+    View view(int64_t now) const;
+    View view_to_store(int64_t now);
+    bool unchanged(const View &view) const { return word_.load(std::memory_order_relaxed) == view.word; }
+    Status deny_if_unchanged(const View &view) const { return unchanged(view) ? Status::denied : Status::stale; }
+    bool store_rest(const View &view, int64_t rest);
+
+    void move_base(int64_t now);
+    bool publish(const View &view, Plan next, int64_t available);
+    Status change_spec(const LimitSpec &spec, const View &view, bool *done);
+    Status cancel_older(const Reservation &reservation, int64_t now);
+
+    alignas(kCacheLine) std::atomic<uint64_t> word_;
+    Slot slots_[2];
+
+    // Under the lock: changes of plan, and the cancelling of reservations that are not the youngest.
+    platform::RareLock lock_;
+    uint64_t fence_;  // spent units at the last such cancel; another must wait until they have accrued
+    Epochs epochs_;
+};
+
+// All that a whole number of tokens needs at a rate of whole units per nanosecond. Everything else is not_plain: bad
+// and fractional amounts, more than the capacity, a closed bucket (the span test fails them all in one comparison of
+// bit patterns, NaN included), a rate with a fraction, a base to be moved.
+inline Bucket::Attempt Bucket::attempt_plain(double n, int64_t now) {
+    uint64_t word = word_.load(std::memory_order_acquire);
+    const Slot &slot = slots_[word & 1];
+    const uint64_t bits = std::bit_cast<uint64_t>(n) - std::bit_cast<uint64_t>(1.0);
+    if (bits >= slot.at<offsetof(Plan, whole_span)>()) [[unlikely]]
+        return Attempt::not_plain;
+    const int64_t tokens = static_cast<int64_t>(n);
+    if (static_cast<double>(tokens) != n) [[unlikely]]
+        return Attempt::not_plain;
+    const uint64_t elapsed = static_cast<uint64_t>(now) - slot.at<offsetof(Plan, base_ns)>();
+    if (elapsed >= slot.at<offsetof(Plan, direct_limit)>()) [[unlikely]]
+        return Attempt::not_plain;
+
+    const uint64_t accrued8 = slot.at<offsetof(Plan, base8)>() + elapsed * slot.at<offsetof(Plan, whole8)>();
+    const int64_t balance8 = static_cast<int64_t>(accrued8 - (word & ~kGenerationMask));
+    const int64_t capacity8 = static_cast<int64_t>(slot.at<offsetof(Plan, capacity8)>());
+    const int64_t available8 = balance8 < capacity8 ? balance8 : capacity8;
+    const int64_t rest8 = available8 - tokens * static_cast<int64_t>(slot.at<offsetof(Plan, scale8)>());
+    if (rest8 < 0) return word_.load(std::memory_order_relaxed) == word ? Attempt::denied : Attempt::lost;
+    const uint64_t next = (accrued8 - static_cast<uint64_t>(rest8)) | (word & kGenerationMask);
+    return word_.compare_exchange_strong(word, next, std::memory_order_acq_rel, std::memory_order_relaxed)
+               ? Attempt::granted
+               : Attempt::lost;
+}
+
+inline Status Bucket::try_take(double n, int64_t now) {
+    const Attempt attempt = attempt_plain(n, now);
+    if (attempt == Attempt::granted) [[likely]]
+        return Status::success;
+    if (attempt == Attempt::denied) return Status::denied;
+    return attempt == Attempt::lost ? take_again(n, now) : take_general(n, now);
+}
+
+}  // namespace tb
+
+#endif

@@ -1,0 +1,66 @@
+#include "core/bucket/plan.h"
+
+namespace tb {
+namespace {
+
+constexpr double kOne = 1.0;
+
+uint64_t whole_span(double capacity) {
+    const double whole = static_cast<double>(static_cast<int64_t>(capacity));
+    if (whole < kOne) return 0;
+    return std::bit_cast<uint64_t>(whole) - std::bit_cast<uint64_t>(kOne) + 1;
+}
+
+bool is_whole(const tbu_rate &rate, const tbu_position &base) {
+    return (rate.fraction.hi | rate.fraction.lo | base.fraction.hi | base.fraction.lo) == 0;
+}
+
+}  // namespace
+
+Plan make_plan(const Limit &limit, int64_t base_ns, tbu_position base) {
+    Plan plan{};
+    plan.base_ns = base_ns;
+    plan.direct_limit = is_whole(limit.rate, base) ? limit.elapsed_limit + 1 : 0;
+    plan.whole8 = limit.rate.whole << kGenerationBits;
+    plan.base8 = base.units << kGenerationBits;
+    plan.capacity8 = static_cast<int64_t>(limit.capacity_units << kGenerationBits);
+    plan.whole_span = whole_span(limit.spec.capacity);
+    plan.scale8 = limit.scale << kGenerationBits;
+    plan.base = base;
+    plan.limit = limit;
+    return plan;
+}
+
+View observe(uint64_t word, const Plan &plan, int64_t now) {
+    View view{word, plan, now > plan.base_ns ? now : plan.base_ns, 0, 0, 0};
+    view.elapsed = static_cast<uint64_t>(view.at_ns) - static_cast<uint64_t>(plan.base_ns);
+    view.gain = tbu_gain(&plan.limit.rate, plan.base, view.elapsed);
+    const int64_t held = position_difference(plan.base.units, word >> kGenerationBits);
+    const uint64_t room = static_cast<uint64_t>(view.capacity() - held);
+    view.available = view.gain >= room ? view.capacity() : held + static_cast<int64_t>(view.gain);
+    return view;
+}
+
+uint64_t word_with_rest(const View &view, int64_t rest) {
+    const uint64_t spent = view.accrued() - static_cast<uint64_t>(rest);
+    return (spent << kGenerationBits) | (view.word & kGenerationMask);
+}
+
+int64_t time_to_grow(const View &view, int64_t rest, int64_t target) {
+    if (rest >= target) return 0;
+    const uint64_t growth = view.gain + static_cast<uint64_t>(target - rest);
+    const int64_t elapsed = tbu_time_to(&view.plan.limit.rate, view.plan.base, growth);
+    return elapsed == TBU_NEVER ? TBU_NEVER : elapsed - static_cast<int64_t>(view.elapsed);
+}
+
+Plan rebased(const View &view) {
+    const Plan &plan = view.plan;
+    Plan next = make_plan(plan.limit, view.at_ns, tbu_advance(&plan.limit.rate, plan.base, view.elapsed));
+    next.epoch = plan.epoch;
+    next.epoch_began_ns = plan.epoch_began_ns;
+    next.closed = plan.closed;
+    next.whole_span = plan.whole_span;
+    return next;
+}
+
+}  // namespace tb
