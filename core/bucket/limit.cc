@@ -54,24 +54,31 @@ int places_for(double capacity) {
     return places;
 }
 
-// Can a token and a full bucket be counted in units `refinement` times finer?
-bool fits(double capacity, int places, tbu_wide refinement) {
-    const uint64_t token = tbu_power_of_ten(places);
-    const uint64_t full = tbu_to_units(split(capacity), places, TBU_DOWN);
-    const tbu_wide largest = tbu_mul(full > token ? full : token, refinement.lo);
-    return refinement.hi == 0 && largest.hi == 0 && largest.lo <= kMaxCapacityUnits;
-}
-
 tbu_fraction units_per_ns(tbu_fraction tokens_per_ns, uint64_t scale) {
     const uint64_t common = tbu_gcd(tokens_per_ns.denominator, {0, scale}).lo;
     return {tbu_mul_wide(tokens_per_ns.numerator, scale / common),
             tbu_divide(tokens_per_ns.denominator, {0, common}).quotient};
 }
 
+// Can a token, a full bucket and what accrues in a millisecond be counted in units `refinement` times finer? Without
+// the last, the base would have to be moved at every other take.
+bool fits(double capacity, tbu_fraction tokens_per_ns, int places, tbu_wide refinement) {
+    constexpr uint64_t kMillisecond = 1000000;
+    if (refinement.hi != 0) return false;
+    const uint64_t token = tbu_power_of_ten(places);
+    const uint64_t full = tbu_to_units(split(capacity), places, TBU_DOWN);
+    const tbu_wide largest = tbu_mul(full > token ? full : token, refinement.lo);
+    if (largest.hi != 0 || largest.lo > kMaxCapacityUnits) return false;
+    const tbu_fraction rate = units_per_ns(tokens_per_ns, token * refinement.lo);
+    const tbu_wide per_ns = tbu_divide(rate.numerator, rate.denominator).quotient;
+    return per_ns.hi == 0 && per_ns.lo < kMaxGrowthUnits / kMillisecond;
+}
+
+// The most nanoseconds in which less than kMaxGrowthUnits accrue.
 uint64_t elapsed_limit(const tbu_rate &rate) {
     constexpr uint64_t kMaxElapsed = uint64_t{1} << 62;
     const uint64_t growth = static_cast<uint64_t>(tbu_time_to(&rate, {0, {0, 0}}, kMaxGrowthUnits));
-    return growth < kMaxElapsed ? growth : kMaxElapsed;
+    return growth < kMaxElapsed ? growth - 1 : kMaxElapsed;
 }
 
 Limit counted(const LimitSpec &spec, tbu_fraction tokens_per_ns, int places, uint64_t refinement) {
@@ -95,7 +102,7 @@ Status make_limit(const LimitSpec &spec, Limit *limit) {
     if (const Status s = check(spec, &rate); s != Status::success) return s;
     const int places = places_for(spec.capacity);
     const tbu_wide refinement = units_per_ns(rate, tbu_power_of_ten(places)).denominator;
-    *limit = counted(spec, rate, places, fits(spec.capacity, places, refinement) ? refinement.lo : 1);
+    *limit = counted(spec, rate, places, fits(spec.capacity, rate, places, refinement) ? refinement.lo : 1);
     return Status::success;
 }
 
@@ -104,7 +111,7 @@ Status change_limit(const Limit &previous, const LimitSpec &spec, Limit *limit) 
     if (const Status s = check(spec, &rate); s != Status::success) return s;
     const int places = places_for(spec.capacity);
     const bool same_units =
-        static_cast<uint64_t>(places) == previous.places && fits(spec.capacity, places, {0, previous.refinement});
+        static_cast<uint64_t>(places) == previous.places && fits(spec.capacity, rate, places, {0, previous.refinement});
     if (!same_units) return make_limit(spec, limit);
     *limit = counted(spec, rate, places, previous.refinement);
     return Status::success;

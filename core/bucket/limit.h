@@ -34,7 +34,7 @@ struct Limit {
     uint64_t scale;
     uint64_t capacity_units;
     tbu_rate rate;
-    uint64_t elapsed_limit;  // nanoseconds in which kMaxGrowthUnits accrue, at most 2^62
+    uint64_t elapsed_limit;  // nanoseconds in which less than kMaxGrowthUnits accrue, at most 2^62
 };
 
 // Both check every range; *limit is written on success only.

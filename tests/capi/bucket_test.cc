@@ -1,0 +1,374 @@
+// What each function of one bucket does, on a manual clock.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <string>
+
+#include "tests/support/api.h"
+
+namespace {
+
+using namespace tb_test;
+
+class Bucket : public ManualBucket {};
+
+TEST_F(Bucket, StartsFullAndDeniesWhatIsNotThere) {
+    start(10, 5);
+    EXPECT_EQ(left(), 10);
+    EXPECT_EQ(allow(10), TB_SUCCESS);
+    EXPECT_EQ(allow(1), TB_DENIED);
+    EXPECT_EQ(tb_try_consume(bucket.get(), 1), TB_DENIED);
+    EXPECT_EQ(left(), 0);
+}
+
+TEST_F(Bucket, GainsTokensToTheNanosecond) {
+    start(10, 5);
+    ASSERT_EQ(allow(10), TB_SUCCESS);
+    advance(200 * kMillisecond - 1);
+    EXPECT_EQ(allow(1), TB_DENIED);
+    advance(1);
+    EXPECT_EQ(tb_try_consume(bucket.get(), 1), TB_SUCCESS);
+}
+
+TEST_F(Bucket, NeverHoldsMoreThanItsCapacity) {
+    start(10, 5);
+    advance(3600 * kSecond);
+    EXPECT_EQ(left(), 10);
+    EXPECT_EQ(allow(10), TB_SUCCESS);
+    EXPECT_EQ(allow(0.001), TB_DENIED);
+}
+
+TEST_F(Bucket, MoreThanTheCapacityCanNeverBeGranted) {
+    start(10, 5);
+    tb_reservation r{};
+    tb_decision d{};
+    int64_t ns = 0;
+    EXPECT_EQ(allow(15), TB_EXCEEDS_CAPACITY);
+    EXPECT_EQ(tb_wait(bucket.get(), 15), TB_EXCEEDS_CAPACITY);
+    EXPECT_EQ(tb_wait_for(bucket.get(), 15, 0), TB_EXCEEDS_CAPACITY);
+    EXPECT_EQ(tb_reserve(bucket.get(), 15, TB_FOREVER, &r), TB_EXCEEDS_CAPACITY);
+    EXPECT_EQ(tb_time_until(bucket.get(), 15, &ns), TB_EXCEEDS_CAPACITY);
+    EXPECT_EQ(tb_take(bucket.get(), 15, &d), TB_EXCEEDS_CAPACITY);
+    EXPECT_EQ(d.status, TB_EXCEEDS_CAPACITY);
+    EXPECT_EQ(d.retry_after_ns, TB_FOREVER);
+    EXPECT_EQ(left(), 10);
+}
+
+TEST_F(Bucket, DecimalAmountsAreExact) {
+    start(1, 1);
+    for (int i = 0; i < 10; ++i) EXPECT_EQ(allow(0.1), TB_SUCCESS);
+    EXPECT_EQ(allow(1e-9), TB_DENIED);
+    EXPECT_EQ(left(), 0);
+}
+
+TEST_F(Bucket, AnAmountBelowTheUnitCostsOneUnit) {
+    start(1, 1e-3);
+    ASSERT_EQ(allow(1e-12), TB_SUCCESS);
+    EXPECT_EQ(left(), 1 - 1e-9);
+    ASSERT_EQ(tb_refund(bucket.get(), 1e-12), TB_SUCCESS);
+    EXPECT_EQ(left(), 1 - 1e-9) << "a refund is rounded down";
+}
+
+TEST_F(Bucket, TakeSaysWhatIsLeftAndWhenToComeBack) {
+    start(10, 5);
+    tb_decision d{};
+    ASSERT_EQ(tb_take(bucket.get(), 4, &d), TB_SUCCESS);
+    EXPECT_EQ(d.status, TB_SUCCESS);
+    EXPECT_EQ(d.remaining, 6);
+    EXPECT_EQ(d.retry_after_ns, 0);
+    EXPECT_EQ(d.reset_after_ns, 800 * kMillisecond);
+    ASSERT_EQ(tb_take(bucket.get(), 7, &d), TB_DENIED);
+    EXPECT_EQ(d.status, TB_DENIED);
+    EXPECT_EQ(d.remaining, 6);
+    EXPECT_EQ(d.retry_after_ns, 200 * kMillisecond);
+    EXPECT_EQ(d.reset_after_ns, 800 * kMillisecond);
+    EXPECT_EQ(d.reserved, 0);
+}
+
+TEST_F(Bucket, TakeUpToGrantsWholeTokens) {
+    start(10, 5);
+    double taken = -1;
+    ASSERT_EQ(allow(0.5), TB_SUCCESS);
+    EXPECT_EQ(tb_take_up_to(bucket.get(), 4.9, &taken), TB_SUCCESS);
+    EXPECT_EQ(taken, 4);
+    EXPECT_EQ(tb_take_up_to(bucket.get(), 1e300, &taken), TB_SUCCESS);
+    EXPECT_EQ(taken, 5);
+    EXPECT_EQ(tb_take_up_to(bucket.get(), 10, &taken), TB_SUCCESS);
+    EXPECT_EQ(taken, 0);
+    EXPECT_EQ(left(), 0.5);
+}
+
+TEST_F(Bucket, ReservationsStandInLine) {
+    start(10, 5);
+    ASSERT_EQ(allow(10), TB_SUCCESS);
+    tb_reservation first{}, second{};
+    ASSERT_EQ(tb_reserve(bucket.get(), 5, TB_FOREVER, &first), TB_SUCCESS);
+    ASSERT_EQ(tb_reserve(bucket.get(), 1, TB_FOREVER, &second), TB_SUCCESS);
+    EXPECT_EQ(first.tokens, 5);
+    EXPECT_EQ(first.wait_ns, kSecond);
+    EXPECT_EQ(first.ready_at_ns, kSecond);
+    EXPECT_EQ(second.wait_ns, 1200 * kMillisecond);
+    EXPECT_EQ(left(), -6);
+    advance(1200 * kMillisecond);
+    EXPECT_EQ(allow(1), TB_DENIED) << "both reservations are served, nothing is left over";
+}
+
+TEST_F(Bucket, AReservationBeyondItsLimitTakesNothing) {
+    start(10, 5);
+    ASSERT_EQ(allow(10), TB_SUCCESS);
+    tb_reservation r{};
+    EXPECT_EQ(tb_reserve(bucket.get(), 1, 200 * kMillisecond - 1, &r), TB_TIMED_OUT);
+    EXPECT_EQ(r.tokens, 0);
+    EXPECT_EQ(tb_wait_for(bucket.get(), 1, 200 * kMillisecond - 1), TB_TIMED_OUT);
+    EXPECT_EQ(tb_wait_for(bucket.get(), 1, 0), TB_TIMED_OUT);
+    EXPECT_EQ(left(), 0);
+    EXPECT_EQ(tb_reserve(bucket.get(), 1, 200 * kMillisecond, &r), TB_SUCCESS);
+}
+
+TEST_F(Bucket, AReservationOfWhatIsThereIsReadyAtOnce) {
+    start(10, 5);
+    advance(7);
+    tb_reservation r{};
+    ASSERT_EQ(tb_reserve(bucket.get(), 10, 0, &r), TB_SUCCESS);
+    EXPECT_EQ(r.wait_ns, 0);
+    EXPECT_EQ(r.ready_at_ns, 7);
+    EXPECT_EQ(left(), 0);
+}
+
+TEST_F(Bucket, CancelGivesBackOnceAndOnlyBeforeTheTime) {
+    start(10, 5);
+    ASSERT_EQ(allow(10), TB_SUCCESS);
+    tb_reservation r{};
+    ASSERT_EQ(tb_reserve(bucket.get(), 5, TB_FOREVER, &r), TB_SUCCESS);
+    tb_reservation copy = r;
+    EXPECT_EQ(tb_cancel(bucket.get(), &r), TB_SUCCESS);
+    EXPECT_EQ(left(), 0);
+    EXPECT_EQ(r.tokens, 0);
+    EXPECT_EQ(tb_cancel(bucket.get(), &r), TB_SUCCESS);
+    EXPECT_EQ(tb_cancel(bucket.get(), &copy), TB_SUCCESS);
+    EXPECT_EQ(left(), 0);
+
+    ASSERT_EQ(tb_reserve(bucket.get(), 5, TB_FOREVER, &r), TB_SUCCESS);
+    advance(kSecond + 1);
+    const double before = left();
+    EXPECT_EQ(tb_cancel(bucket.get(), &r), TB_SUCCESS);
+    EXPECT_EQ(left(), before);
+}
+
+TEST_F(Bucket, ACancelBeforeOthersGivesBackWhatTheyLeave) {
+    start(10, 5);
+    ASSERT_EQ(allow(10), TB_SUCCESS);
+    tb_reservation first{}, second{};
+    ASSERT_EQ(tb_reserve(bucket.get(), 10, TB_FOREVER, &first), TB_SUCCESS);
+    ASSERT_EQ(tb_reserve(bucket.get(), 4, TB_FOREVER, &second), TB_SUCCESS);
+    EXPECT_EQ(tb_cancel(bucket.get(), &first), TB_SUCCESS);
+    EXPECT_EQ(left(), -8) << "min(10, capacity - 4) of 10 come back";
+}
+
+TEST_F(Bucket, AForgedReservationIsRefused) {
+    start(10, 5);
+    tb_reservation r{};
+    ASSERT_EQ(allow(10), TB_SUCCESS);
+    ASSERT_EQ(tb_reserve(bucket.get(), 1, TB_FOREVER, &r), TB_SUCCESS);
+    for (const double tokens : {-1.0, HUGE_VAL, -HUGE_VAL, std::nan("")}) {
+        tb_reservation forged = r;
+        forged.tokens = tokens;
+        EXPECT_EQ(tb_cancel(bucket.get(), &forged), TB_E_INVALID_ARGUMENT);
+    }
+    tb_reservation forged = r;
+    forged.wait_ns = -1;
+    EXPECT_EQ(tb_cancel(bucket.get(), &forged), TB_E_INVALID_ARGUMENT);
+    EXPECT_EQ(left(), -1);
+}
+
+TEST_F(Bucket, ChargeGoesIntoDebt) {
+    start(10, 5);
+    int64_t repaid = -1;
+    EXPECT_EQ(tb_charge(bucket.get(), 4, &repaid), TB_SUCCESS);
+    EXPECT_EQ(repaid, 0);
+    EXPECT_EQ(tb_charge(bucket.get(), 26, &repaid), TB_SUCCESS);
+    EXPECT_EQ(repaid, 4 * kSecond);
+    EXPECT_EQ(left(), -20);
+    EXPECT_EQ(allow(1), TB_DENIED);
+    EXPECT_EQ(tb_charge(bucket.get(), 1e300, &repaid), TB_E_OUT_OF_RANGE);
+    EXPECT_EQ(tb_charge(bucket.get(), 1, nullptr), TB_SUCCESS);
+    EXPECT_EQ(left(), -21);
+}
+
+TEST_F(Bucket, RefundStopsAtTheCapacity) {
+    start(10, 5);
+    ASSERT_EQ(allow(4), TB_SUCCESS);
+    EXPECT_EQ(tb_refund(bucket.get(), 3), TB_SUCCESS);
+    EXPECT_EQ(left(), 9);
+    EXPECT_EQ(tb_refund(bucket.get(), 1e300), TB_SUCCESS);
+    EXPECT_EQ(left(), 10);
+}
+
+TEST_F(Bucket, ResetSetsTheTokensAndForgivesDebt) {
+    start(10, 5);
+    tb_reservation r{};
+    ASSERT_EQ(tb_charge(bucket.get(), 50, nullptr), TB_SUCCESS);
+    ASSERT_EQ(tb_reserve(bucket.get(), 5, TB_FOREVER, &r), TB_SUCCESS);
+    EXPECT_EQ(tb_reset(bucket.get(), 2.5), TB_SUCCESS);
+    EXPECT_EQ(left(), 2.5);
+    EXPECT_EQ(tb_cancel(bucket.get(), &r), TB_SUCCESS);
+    EXPECT_EQ(left(), 2.5) << "the reservation was forgotten";
+    EXPECT_EQ(tb_reset(bucket.get(), TB_INITIALLY_FULL), TB_SUCCESS);
+    EXPECT_EQ(left(), 10);
+    EXPECT_EQ(tb_reset(bucket.get(), 0), TB_SUCCESS);
+    EXPECT_EQ(left(), 0);
+    EXPECT_EQ(tb_reset(bucket.get(), 10.5), TB_EXCEEDS_CAPACITY);
+    EXPECT_EQ(left(), 0);
+}
+
+TEST_F(Bucket, ANewRateCountsFromNowOn) {
+    start(10, 5);
+    ASSERT_EQ(allow(10), TB_SUCCESS);
+    advance(kSecond);
+    ASSERT_EQ(tb_set_rate(bucket.get(), 1.0 / 3), TB_SUCCESS);
+    EXPECT_EQ(left(), 5);
+    advance(3 * kSecond - 1);
+    EXPECT_EQ(allow(6), TB_DENIED);
+    advance(1);
+    EXPECT_EQ(allow(6), TB_SUCCESS);
+}
+
+TEST_F(Bucket, ASmallerCapacityDropsTheRestALargerOneKeepsIt) {
+    start(10, 5);
+    ASSERT_EQ(tb_set_capacity(bucket.get(), 4), TB_SUCCESS);
+    EXPECT_EQ(left(), 4);
+    ASSERT_EQ(tb_set_capacity(bucket.get(), 1e12), TB_SUCCESS);
+    EXPECT_EQ(left(), 4);
+    ASSERT_EQ(allow(3.5), TB_SUCCESS);
+    EXPECT_EQ(left(), 0.5);
+    EXPECT_EQ(allow(1e12), TB_DENIED);
+    ASSERT_EQ(tb_set_capacity(bucket.get(), 1e-6), TB_SUCCESS);
+    EXPECT_EQ(left(), 1e-6);
+}
+
+TEST_F(Bucket, DebtSurvivesAChangeOfCapacity) {
+    start(10, 5);
+    ASSERT_EQ(tb_charge(bucket.get(), 13, nullptr), TB_SUCCESS);
+    ASSERT_EQ(tb_set_capacity(bucket.get(), 1e10), TB_SUCCESS);
+    EXPECT_EQ(left(), -3);
+    advance(kSecond);
+    EXPECT_EQ(left(), 2);
+}
+
+TEST_F(Bucket, GetLimitSaysWhatIsInForce) {
+    start(10, 5);
+    tb_config config;
+    ASSERT_EQ(tb_config_init(&config, sizeof config), TB_SUCCESS);
+    ASSERT_EQ(tb_get_limit(bucket.get(), &config), TB_SUCCESS);
+    EXPECT_EQ(config.capacity, 10);
+    EXPECT_EQ(config.rate_tokens, 5);
+    EXPECT_EQ(config.rate_period_ns, kSecond);
+    EXPECT_EQ(config.initial_tokens, TB_INITIALLY_FULL);
+    EXPECT_EQ(config.clock, clock.get());
+    EXPECT_EQ(config.unit, 1e-9);
+    const BucketHandle twin = bucket_of(config);
+    EXPECT_EQ(available(twin.get()), 10);
+    ASSERT_EQ(tb_set_capacity(bucket.get(), 1e15), TB_SUCCESS);
+    ASSERT_EQ(tb_set_rate(bucket.get(), 7e8), TB_SUCCESS);
+    ASSERT_EQ(tb_get_limit(bucket.get(), &config), TB_SUCCESS);
+    EXPECT_EQ(config.capacity, 1e15);
+    EXPECT_EQ(config.rate_tokens, 7e8);
+    EXPECT_EQ(config.unit, 0.01);
+}
+
+TEST_F(Bucket, RatesAreExactFractions) {
+    clock = manual_clock();
+    tb_config config = config_of(1000000, 700000, clock.get());
+    config.rate_period_ns = 3600 * kSecond;
+    config.initial_tokens = 0;
+    bucket = bucket_of(config);
+    advance(3600 * kSecond - 1);
+    EXPECT_EQ(allow(700000), TB_DENIED);
+    advance(1);
+    EXPECT_EQ(allow(700000), TB_SUCCESS);
+    EXPECT_EQ(left(), 0);
+}
+
+TEST_F(Bucket, ClosedIsForGood) {
+    start(10, 5);
+    ASSERT_EQ(allow(1), TB_SUCCESS);
+    tb_reservation r{};
+    ASSERT_EQ(tb_charge(bucket.get(), 9, nullptr), TB_SUCCESS);
+    ASSERT_EQ(tb_reserve(bucket.get(), 4, TB_FOREVER, &r), TB_SUCCESS);
+    EXPECT_EQ(tb_close(bucket.get()), TB_SUCCESS);
+    EXPECT_EQ(tb_close(bucket.get()), TB_SUCCESS);
+    tb_decision d{};
+    d.remaining = 77;
+    tb_reservation refused{};
+    double taken = 77;
+    int64_t ns = 77;
+    EXPECT_EQ(allow(1), TB_CLOSED);
+    EXPECT_EQ(allow(0.5), TB_CLOSED);
+    EXPECT_EQ(allow(100), TB_CLOSED);
+    EXPECT_EQ(tb_take(bucket.get(), 1, &d), TB_CLOSED);
+    EXPECT_EQ(tb_take_up_to(bucket.get(), 1, &taken), TB_CLOSED);
+    EXPECT_EQ(tb_wait(bucket.get(), 1), TB_CLOSED);
+    EXPECT_EQ(tb_wait_for(bucket.get(), 1, 0), TB_CLOSED);
+    EXPECT_EQ(tb_reserve(bucket.get(), 1, TB_FOREVER, &refused), TB_CLOSED);
+    EXPECT_EQ(tb_charge(bucket.get(), 1, &ns), TB_CLOSED);
+    EXPECT_EQ(tb_refund(bucket.get(), 1), TB_CLOSED);
+    EXPECT_EQ(tb_reset(bucket.get(), 1), TB_CLOSED);
+    EXPECT_EQ(tb_set_rate(bucket.get(), 1), TB_CLOSED);
+    EXPECT_EQ(tb_set_capacity(bucket.get(), 20), TB_CLOSED);
+    EXPECT_EQ(d.remaining, 77);
+    EXPECT_EQ(taken, 77);
+    EXPECT_EQ(ns, 77);
+    EXPECT_EQ(refused.ticket, 0u);
+    EXPECT_EQ(left(), -4);
+    EXPECT_EQ(tb_time_until(bucket.get(), 1, &ns), TB_SUCCESS);
+    EXPECT_EQ(ns, kSecond);
+    EXPECT_EQ(tb_cancel(bucket.get(), &r), TB_SUCCESS);
+    EXPECT_EQ(left(), 0);
+}
+
+TEST_F(Bucket, LivesForACentury) {
+    start(10, 5);
+    ASSERT_EQ(allow(10), TB_SUCCESS);
+    const int64_t century = int64_t{36525} * 24 * 3600 * kSecond;
+    advance(century);
+    EXPECT_EQ(left(), 10);
+    ASSERT_EQ(allow(10), TB_SUCCESS);
+    advance(200 * kMillisecond - 1);
+    EXPECT_EQ(allow(1), TB_DENIED);
+    advance(1);
+    EXPECT_EQ(allow(1), TB_SUCCESS);
+}
+
+TEST(Meta, VersionsAgree) {
+    const std::string text = std::to_string(TB_VERSION_MAJOR) + "." + std::to_string(TB_VERSION_MINOR) + "." +
+                             std::to_string(TB_VERSION_PATCH);
+    EXPECT_EQ(tb_library_version_string(), text);
+    EXPECT_EQ(tb_library_version(), TB_VERSION_MAJOR * 10000 + TB_VERSION_MINOR * 100 + TB_VERSION_PATCH);
+    EXPECT_EQ(tb_abi_version(), 1);
+}
+
+TEST(Meta, EveryStatusHasItsNameAndText) {
+#define CHECK_STATUS(name, number, message)      \
+    EXPECT_EQ(name, number);                     \
+    EXPECT_STREQ(tb_status_name(number), #name); \
+    EXPECT_STREQ(tb_status_message(number), message);
+    TB_STATUS_LIST(CHECK_STATUS)
+#undef CHECK_STATUS
+    for (const tb_status unknown : {8, 1000, -6, -1000, INT32_MAX, INT32_MIN}) {
+        EXPECT_STREQ(tb_status_name(unknown), "TB_UNKNOWN");
+        EXPECT_STREQ(tb_status_message(unknown), "unknown status");
+    }
+}
+
+TEST(Meta, FeaturesAreAskedByName) {
+    EXPECT_EQ(tb_has_feature(nullptr), 0);
+    EXPECT_EQ(tb_has_feature(""), 0);
+    EXPECT_EQ(tb_has_feature("counter_clock_"), 0);
+#if defined(__x86_64__) || defined(__aarch64__)
+    EXPECT_EQ(tb_has_feature("counter_clock"), 1);
+#else
+    EXPECT_EQ(tb_has_feature("counter_clock"), 0);
+#endif
+}
+
+}  // namespace
