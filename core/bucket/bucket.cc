@@ -23,7 +23,7 @@ Decision describe(const View &view, Status status, int64_t rest, int64_t cost) {
 
 }  // namespace
 
-Bucket::Bucket(const Limit &limit, int64_t initial_units, int64_t now) : fence_(0) {
+Bucket::Bucket(const Limit &limit, int64_t initial_units, int64_t now) : fence_(UINT64_MAX) {
     const Plan plan = make_plan(limit, now, {0, {0, 0}});
     slots_[0].store(plan);
     slots_[1].store(plan);

@@ -78,7 +78,7 @@ class Bucket {
 
     // Under the lock: changes of plan, and the cancelling of reservations that are not the youngest.
     platform::RareLock lock_;
-    uint64_t fence_;  // spent units at the last such cancel; another must wait until they have accrued
+    uint64_t fence_;  // spent units at the last such cancel; another must wait until more have accrued
     Epochs epochs_;
 };
 

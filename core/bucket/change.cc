@@ -28,7 +28,7 @@ bool Bucket::publish(const View &view, Plan next, int64_t available) {
                                        std::memory_order_relaxed))
         return false;
     // A fence that has been passed moves along with the base, or it would seem ahead again after half a turn.
-    if (position_difference(fence_, next.base.units) < 0) fence_ = next.base.units;
+    if (position_difference(fence_, next.base.units) < 0) fence_ = next.base.units - 1;
     return true;
 }
 
@@ -60,8 +60,8 @@ Status Bucket::change_spec(const LimitSpec &spec, const View &v, bool *done) {
     const Epochs old_epochs = epochs_;
     const int64_t ahead = position_difference(fence_, moved.base.units);
     epochs_.begin(v.plan, {moved.base.units, next.base.units, v.plan.limit.scale, limit.scale}, &next);
-    fence_ = next.base.units;
-    if (ahead > 0) fence_ += static_cast<uint64_t>(rescale(ahead, v.plan.limit.scale, limit.scale)) + 1;
+    fence_ = next.base.units - 1;
+    if (ahead >= 0) fence_ += static_cast<uint64_t>(rescale(ahead, v.plan.limit.scale, limit.scale)) + 2;
     *done = publish(v, next, kept);
     if (!*done) {
         fence_ = old_fence;
@@ -111,7 +111,7 @@ Status Bucket::reset(double tokens, int64_t now) {
         Plan next = make_plan(limit, v.at_ns, {v.accrued(), {0, 0}});
         epochs_.begin(v.plan, {}, &next);
         if (publish(v, next, least(static_cast<int64_t>(units), v.capacity()))) {
-            fence_ = next.base.units;
+            fence_ = next.base.units - 1;
             return Status::success;
         }
         epochs_ = old_epochs;
@@ -132,7 +132,10 @@ void Bucket::close(int64_t now) {
 
 // The youngest reservation (nothing was taken since) is undone as if it had not been. Otherwise what lies after it on
 // the word keeps its place, so at most capacity - later may come back, and no second time before all that was spent
-// then has accrued: otherwise chains of cancels could let a window hold more than capacity + rate * window.
+// then has accrued and is past: otherwise chains of cancels could let a window hold more than capacity + rate * window.
+// For the same reason nothing comes back once more than the position has accrued: a give-back lets the word pass old
+// positions anew, so a position that is behind may by now be another's. Only what was granted and is cancelled at the
+// very same instant is certain to be there still.
 Status Bucket::cancel(const Reservation &r, int64_t now) {
     if (r.tokens == 0) return Status::success;
     if (!is_amount(r.tokens) || r.wait_ns < 0 || r.ready_at_ns < 0) return Status::invalid_argument;
@@ -140,6 +143,7 @@ Status Bucket::cancel(const Reservation &r, int64_t now) {
     const View v = view(now);
     const bool current = v.plan.epoch % kEpochs == r.ticket % kEpochs && issued_ns(r) >= v.plan.epoch_began_ns;
     if (!current || ((v.word ^ r.ticket) & ~kGenerationMask) != 0 || v.wants_rebase()) return cancel_older(r, now);
+    if (r.wait_ns != 0 && position_difference(r.ticket >> kGenerationBits, v.accrued()) < 0) return Status::success;
     const uint64_t units = to_units(v.plan.limit, r.tokens, TBU_UP);
     const uint64_t room = static_cast<uint64_t>(v.capacity() - v.available);
     const int64_t rest = v.available + static_cast<int64_t>(units < room ? units : room);
@@ -154,8 +158,9 @@ Status Bucket::cancel_older(const Reservation &r, int64_t now) {
         if (!epochs_.translate(v.plan, r.ticket, issued_ns(r), &position)) return Status::success;
         const uint64_t spent = v.word >> kGenerationBits;
         const int64_t later = position_difference(spent, position);
-        const bool fenced = later != 0 && position_difference(fence_, v.accrued()) > 0;
-        if (later < 0 || later >= v.capacity() || fenced) return Status::success;
+        const bool passed = position_difference(position, v.accrued()) < 0 && (later != 0 || r.wait_ns != 0);
+        const bool fenced = later != 0 && position_difference(fence_, v.accrued()) >= 0;
+        if (later < 0 || later >= v.capacity() || passed || fenced) return Status::success;
         const bool current = v.plan.epoch % kEpochs == r.ticket % kEpochs;
         const uint64_t units = to_units(v.plan.limit, r.tokens, current ? TBU_UP : TBU_DOWN);
         const uint64_t most = static_cast<uint64_t>(least(v.capacity() - later, v.capacity() - v.available));
