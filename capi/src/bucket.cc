@@ -16,7 +16,7 @@ constexpr int64_t kNobodyAsked = 0;
 
 template <class Operation>
 tb_status at_present(tb_bucket *b, Operation operation) {
-    return to_c(tb::at_present(&b->time, operation));
+    return to_c(tb::at_present(b->bucket, &b->time, operation));
 }
 
 }  // namespace
@@ -62,7 +62,7 @@ void tb_destroy(tb_bucket *b) {
 tb_status tb_allow(tb_bucket *b, double n) {
     if (is_null(b)) [[unlikely]]
         return TB_E_INVALID_ARGUMENT;
-    return at_present(b, [=](int64_t now) { return b->bucket.try_take(n, now); });
+    return at_present(b, [=](int64_t now, uint64_t) { return b->bucket.try_take(n, now); });
 }
 
 tb_status tb_try_consume(tb_bucket *b, double n) {
@@ -71,7 +71,7 @@ tb_status tb_try_consume(tb_bucket *b, double n) {
 
 tb_status tb_take(tb_bucket *b, double n, tb_decision *out_decision) {
     if (is_null(b) || out_decision == nullptr) return TB_E_INVALID_ARGUMENT;
-    return at_present(b, [=](int64_t now) {
+    return at_present(b, [=](int64_t now, uint64_t) {
         tb::Decision d;
         const Status s = b->bucket.take(n, now, &d);
         if (s == Status::success || s == Status::denied || s == Status::exceeds_capacity)
@@ -82,7 +82,7 @@ tb_status tb_take(tb_bucket *b, double n, tb_decision *out_decision) {
 
 tb_status tb_take_up_to(tb_bucket *b, double most, double *out_taken) {
     if (is_null(b) || out_taken == nullptr) return TB_E_INVALID_ARGUMENT;
-    return at_present(b, [=](int64_t now) { return b->bucket.take_up_to(most, now, out_taken); });
+    return at_present(b, [=](int64_t now, uint64_t seen) { return b->bucket.take_up_to(most, now, seen, out_taken); });
 }
 
 tb_status tb_wait(tb_bucket *b, double n) {
@@ -96,7 +96,7 @@ tb_status tb_wait_for(tb_bucket *b, double n, int64_t timeout_ns) {
 
 tb_status tb_reserve(tb_bucket *b, double n, int64_t max_wait_ns, tb_reservation *out_reservation) {
     if (is_null(b) || out_reservation == nullptr || max_wait_ns < 0) return TB_E_INVALID_ARGUMENT;
-    return at_present(b, [=](int64_t now) {
+    return at_present(b, [=](int64_t now, uint64_t) {
         tb::Reservation r;
         const Status s = b->bucket.reserve(n, max_wait_ns, now, &r);
         if (s == Status::success) *out_reservation = {r.tokens, r.wait_ns, r.ready_at_ns, r.ticket};
@@ -107,7 +107,7 @@ tb_status tb_reserve(tb_bucket *b, double n, int64_t max_wait_ns, tb_reservation
 tb_status tb_cancel(tb_bucket *b, tb_reservation *reservation) {
     if (is_null(b) || reservation == nullptr) return TB_E_INVALID_ARGUMENT;
     const tb::Reservation r{reservation->tokens, reservation->wait_ns, reservation->ready_at_ns, reservation->ticket};
-    const tb_status s = at_present(b, [&](int64_t now) { return b->bucket.cancel(r, now); });
+    const tb_status s = at_present(b, [&](int64_t now, uint64_t) { return b->bucket.cancel(r, now); });
     if (s == TB_SUCCESS) reservation->tokens = 0;
     return s;
 }
@@ -115,29 +115,29 @@ tb_status tb_cancel(tb_bucket *b, tb_reservation *reservation) {
 tb_status tb_charge(tb_bucket *b, double n, int64_t *out_repaid_after_ns) {
     if (is_null(b)) return TB_E_INVALID_ARGUMENT;
     int64_t repaid = kNobodyAsked;
-    const tb_status s = at_present(b, [&](int64_t now) { return b->bucket.charge(n, now, &repaid); });
+    const tb_status s = at_present(b, [&](int64_t now, uint64_t) { return b->bucket.charge(n, now, &repaid); });
     if (s == TB_SUCCESS && out_repaid_after_ns != nullptr) *out_repaid_after_ns = repaid;
     return s;
 }
 
 tb_status tb_refund(tb_bucket *b, double n) {
     if (is_null(b)) return TB_E_INVALID_ARGUMENT;
-    return at_present(b, [=](int64_t now) { return b->bucket.refund(n, now); });
+    return at_present(b, [=](int64_t now, uint64_t) { return b->bucket.refund(n, now); });
 }
 
 tb_status tb_reset(tb_bucket *b, double tokens) {
     if (is_null(b)) return TB_E_INVALID_ARGUMENT;
-    return at_present(b, [=](int64_t now) { return b->bucket.reset(tokens, now); });
+    return at_present(b, [=](int64_t now, uint64_t) { return b->bucket.reset(tokens, now); });
 }
 
 tb_status tb_set_rate(tb_bucket *b, double tokens_per_second) {
     if (is_null(b)) return TB_E_INVALID_ARGUMENT;
-    return at_present(b, [=](int64_t now) { return b->bucket.set_rate(tokens_per_second, now); });
+    return at_present(b, [=](int64_t now, uint64_t) { return b->bucket.set_rate(tokens_per_second, now); });
 }
 
 tb_status tb_set_capacity(tb_bucket *b, double capacity) {
     if (is_null(b)) return TB_E_INVALID_ARGUMENT;
-    return at_present(b, [=](int64_t now) { return b->bucket.set_capacity(capacity, now); });
+    return at_present(b, [=](int64_t now, uint64_t) { return b->bucket.set_capacity(capacity, now); });
 }
 
 tb_status tb_available(tb_bucket *b, double *out_tokens) {

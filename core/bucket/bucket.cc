@@ -71,7 +71,7 @@ Status Bucket::take_general(double n, int64_t now) {
     const View v = view_to_store(now);
     int64_t cost = 0;
     if (const Status s = cost_of(v.plan, n, &cost); s != Status::success) return s;
-    if (v.available < cost) return deny_if_unchanged(v);
+    if (v.available < cost) return Status::denied;
     return store_rest(v, v.available - cost) ? Status::success : Status::stale;
 }
 
@@ -80,7 +80,7 @@ Status Bucket::take(double n, int64_t now, Decision *decision) {
     int64_t cost = 0;
     Status s = cost_of(v.plan, n, &cost);
     int64_t rest = v.available;
-    if (s == Status::success && v.available < cost) s = deny_if_unchanged(v);
+    if (s == Status::success && v.available < cost) s = Status::denied;
     if (s == Status::success) {
         rest -= cost;
         if (!store_rest(v, rest)) return Status::stale;
@@ -90,14 +90,15 @@ Status Bucket::take(double n, int64_t now, Decision *decision) {
     return s;
 }
 
-Status Bucket::take_up_to(double most, int64_t now, double *taken) {
+Status Bucket::take_up_to(double most, int64_t now, uint64_t seen, double *taken) {
     if (!is_amount(most)) return Status::invalid_argument;
     const View v = view_to_store(now);
     if (v.plan.closed) return Status::closed;
     const int64_t scale = static_cast<int64_t>(v.plan.limit.scale);
     const int64_t there = v.available > 0 ? v.available / scale : 0;
     const int64_t tokens = static_cast<double>(there) < most ? there : static_cast<int64_t>(most);
-    if (tokens == 0 ? !unchanged(v) : !store_rest(v, v.available - tokens * scale)) return Status::stale;
+    if (static_cast<double>(tokens + 1) <= most && v.word != seen) return Status::stale;
+    if (tokens != 0 && !store_rest(v, v.available - tokens * scale)) return Status::stale;
     *taken = static_cast<double>(tokens);
     return Status::success;
 }
@@ -111,7 +112,7 @@ Status Bucket::reserve(double n, int64_t max_wait_ns, int64_t now, Reservation *
     const int64_t growing = time_to_grow(v, rest, 0);
     const bool representable = growing < TBU_NEVER - v.at_ns;
     const int64_t wait = rest >= 0 ? 0 : growing + (representable ? v.at_ns - now : 0);
-    if (wait > max_wait_ns || !representable) return unchanged(v) ? Status::timed_out : Status::stale;
+    if (wait > max_wait_ns || !representable) return Status::timed_out;
     if (!store_rest(v, rest)) return Status::stale;
     const uint64_t position = word_with_rest(v, rest) & ~kGenerationMask;
     *reservation = {n, wait, now + wait, position | v.plan.epoch % kEpochs};

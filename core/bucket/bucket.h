@@ -1,5 +1,7 @@
 // A token bucket on one atomic word. Time is a parameter: nanoseconds of any clock that started at or after 0; the
-// caller reads it just before the call. An older time than another thread's can only under-grant.
+// caller reads it just before the call. An older time than another thread's can only under-grant; so that it does not
+// refuse what there was at all times, the caller reads state() before the clock and believes a refusal only if the
+// state is still the same: then the bucket was in that state at that very time.
 //
 // Every operation is: observe the word and its plan, compute what would be left, compare-and-swap. A refusal stores
 // nothing. An operation that lost a race with an outdated time answers Status::stale and has changed nothing.
@@ -37,7 +39,8 @@ class Bucket {
 
     Status try_take(double n, int64_t now);
     Status take(double n, int64_t now, Decision *decision);
-    Status take_up_to(double most, int64_t now, double *taken);
+    // Grants less than `most` only if the state is `seen`, which was read before the clock.
+    Status take_up_to(double most, int64_t now, uint64_t seen, double *taken);
     Status reserve(double n, int64_t max_wait_ns, int64_t now, Reservation *reservation);
     Status charge(double n, int64_t now, int64_t *repaid_after_ns);
     Status refund(double n, int64_t now);
@@ -53,6 +56,9 @@ class Bucket {
     Limit limit() const;
     bool is_closed() const;
 
+    // Differs after every change of the bucket.
+    uint64_t state() const { return word_.load(std::memory_order_acquire); }
+
     static constexpr double kFull = -1.0;
 
   private:
@@ -64,8 +70,6 @@ class Bucket {
 
     View view(int64_t now) const;
     View view_to_store(int64_t now);
-    bool unchanged(const View &view) const { return word_.load(std::memory_order_relaxed) == view.word; }
-    Status deny_if_unchanged(const View &view) const { return unchanged(view) ? Status::denied : Status::stale; }
     bool store_rest(const View &view, int64_t rest);
 
     void move_base(int64_t now);

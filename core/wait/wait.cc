@@ -49,11 +49,12 @@ Status WaitRoom::sleep_until_ready(Bucket *bucket, const Reservation &reservatio
 
 Status WaitRoom::wait(Bucket *bucket, double n, int64_t max_wait_ns) {
     Reservation r;
-    const Status reserved = at_present(time_, [&](int64_t now) { return bucket->reserve(n, max_wait_ns, now, &r); });
+    const Status reserved =
+        at_present(*bucket, time_, [&](int64_t now, uint64_t) { return bucket->reserve(n, max_wait_ns, now, &r); });
     if (reserved != Status::success || r.wait_ns == 0) return reserved;
     inside_.fetch_add(1, std::memory_order_acq_rel);
     const Status s = sleep_until_ready(bucket, r);
-    if (s != Status::success) at_present(time_, [&](int64_t now) { return bucket->cancel(r, now); });
+    if (s != Status::success) at_present(*bucket, time_, [&](int64_t now, uint64_t) { return bucket->cancel(r, now); });
     // The last thing that touches this object: with nobody inside it may be freed at once.
     if (inside_.fetch_sub(1, std::memory_order_acq_rel) == 1) platform::wake_all(&inside_);
     return s;

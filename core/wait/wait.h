@@ -48,12 +48,15 @@ class WaitRoom {
     std::atomic<uint32_t> inside_{0};
 };
 
-// Repeats an operation with a fresh time as long as it answers stale.
+// Repeats an operation with a fresh time as long as it answers stale, or refuses by a time at which the bucket was in
+// another state. operation(now, seen): `seen` is the state before the clock was read.
 template <class Operation>
-Status at_present(TimeSource *time, Operation operation) {
+Status at_present(const Bucket &bucket, TimeSource *time, Operation operation) {
     for (;;) {
-        const Status s = operation(time->now());
-        if (s != Status::stale) [[likely]]
+        const uint64_t seen = bucket.state();
+        const Status s = operation(time->now(), seen);
+        const bool refused = s == Status::denied || s == Status::timed_out;
+        if (s != Status::stale && !(refused && bucket.state() != seen)) [[likely]]
             return s;
     }
 }

@@ -1,0 +1,64 @@
+// A refusal must be true of some instant within the call. A bucket that gains ten times what its threads can take is
+// full whenever anybody looks: it never denies, no matter how long a thread was held up in the middle of a call.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <thread>
+#include <vector>
+
+#include "capi/include/tokenbucket.h"
+
+namespace {
+
+constexpr int kThreads = 8;
+constexpr int kCalls = 400000;
+
+template <class Call>
+int refusals(Call call) {
+    tb_bucket *b = nullptr;
+    EXPECT_EQ(tb_create(100000, 1e10, &b), TB_SUCCESS);
+    std::atomic<int> refused{0};
+    std::vector<std::thread> threads;
+    for (int i = 0; i < kThreads; ++i)
+        threads.emplace_back([&] {
+            for (int k = 0; k < kCalls; ++k) refused += call(b) != TB_SUCCESS;
+        });
+    for (std::thread &t : threads) t.join();
+    tb_destroy(b);
+    return refused;
+}
+
+TEST(FullBucket, NeverDeniesAWholeAmount) {
+    EXPECT_EQ(refusals([](tb_bucket *b) { return tb_allow(b, 1); }), 0);
+}
+
+TEST(FullBucket, NeverDeniesAFractionalAmount) {
+    EXPECT_EQ(refusals([](tb_bucket *b) { return tb_allow(b, 0.5); }), 0);
+}
+
+TEST(FullBucket, NeverDeniesWithADecision) {
+    EXPECT_EQ(refusals([](tb_bucket *b) {
+                  tb_decision d;
+                  return tb_take(b, 1, &d);
+              }),
+              0);
+}
+
+TEST(FullBucket, NeverTimesOut) {
+    EXPECT_EQ(refusals([](tb_bucket *b) {
+                  tb_reservation r;
+                  return tb_reserve(b, 1, 0, &r);
+              }),
+              0);
+}
+
+TEST(FullBucket, NeverGivesLess) {
+    EXPECT_EQ(refusals([](tb_bucket *b) {
+                  double taken = 0;
+                  const tb_status s = tb_take_up_to(b, 2, &taken);
+                  return taken == 2 ? s : TB_DENIED;
+              }),
+              0);
+}
+
+}  // namespace
