@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# layout.c compiles: no struct, number or constant has moved.
+set -euo pipefail
+source "$TB_SOURCE/tests/support/shell.sh"
+[ "$(getconf LONG_BIT)" -eq 64 ] || skip "the layout is written down for 64-bit systems only"
+read -ra cc <<<"$CC"
+read -ra cxx <<<"$CXX"
+flags=(-I"$TB_SOURCE/capi/include" -Wall -Wextra -Wpedantic -Werror -fsyntax-only "$TB_SOURCE/tests/abi/layout.c")
+
+"${cc[@]}" -std=c11 "${flags[@]}" || fail "the layout seen from C has changed"
+"${cxx[@]}" -std=c++11 -x c++ "${flags[@]}" || fail "the layout seen from C++ has changed"
