@@ -11,9 +11,9 @@ mv "$folder"/od* "$folder/moved"
 installed=$folder/moved${installed#"$folder"/od*~1}
 libdir=$(dirname "$(find "$folder/moved" -name libtokenbucket.a)")
 
-# project NAME OPTION...: builds the user's project and runs its programs.
+# project FOLDER OPTION...: builds the user's project and runs its programs.
 project() {
-    local build=$folder/$1
+    local build=$1
     shift
     cmake -S "$TB_SOURCE/tests/install/cmake" -B "$build" -DCMAKE_BUILD_TYPE=Debug "$@" >"$build.log" 2>&1 ||
         fail "configuring with $*: $(tail -20 "$build.log")"
@@ -23,16 +23,18 @@ project() {
     case "$*" in *LANGUAGE=C\ *) needs_no_cpp_runtime "$build/static" && needs_no_cpp_runtime "$build/shared" ;; esac
 }
 
-project c -DLANGUAGE=C -DCMAKE_PREFIX_PATH="$installed"
-project c++ -DLANGUAGE=CXX -DCMAKE_PREFIX_PATH="$installed"
+project "$folder/c" -DLANGUAGE=C -DCMAKE_PREFIX_PATH="$installed"
+project "$folder/c++" -DLANGUAGE=CXX -DCMAKE_PREFIX_PATH="$installed"
 
 # As on systems where /lib is a link to /usr/lib.
 ln -s "$libdir" "$folder/lib"
-project linked -DLANGUAGE=C -Dtokenbucket_DIR="$folder/lib/cmake/tokenbucket"
+project "$folder/linked" -DLANGUAGE=C -Dtokenbucket_DIR="$folder/lib/cmake/tokenbucket"
 
-project sources -DLANGUAGE=C -DTOKENBUCKET_SOURCE="$TB_SOURCE"
-if [ -e "$folder/sources/compile_commands.json" ]; then fail "the user's build folder holds a compile database"; fi
-if [ -e "$folder/sources/CTestTestfile.cmake" ]; then fail "the user's project got tests"; fi
+# Kept between runs: it compiles the library.
+sources=$TB_BUILD/install_cmake_sources
+project "$sources" -DLANGUAGE=C -DTOKENBUCKET_SOURCE="$TB_SOURCE"
+if [ -e "$sources/compile_commands.json" ]; then fail "the user's build folder holds a compile database"; fi
+if [ -e "$sources/CTestTestfile.cmake" ]; then fail "the user's project got tests"; fi
 
 cmake -S "$TB_SOURCE/tests/install/cmake_requests" -B "$folder/requests" -DCMAKE_PREFIX_PATH="$installed" \
     >"$folder/requests.log" 2>&1 || fail "$(grep -A 2 'CMake Error' "$folder/requests.log")"
