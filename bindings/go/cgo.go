@@ -1,0 +1,202 @@
+//go:build cgo
+
+package tokenbucket
+
+/*
+#cgo pkg-config: tokenbucket
+#include "shim.h"
+*/
+import "C"
+
+import (
+	"runtime"
+	"time"
+)
+
+// The header's numbers; another one does not compile.
+var (
+	_ [0]int = [Success - C.TB_SUCCESS]int{}
+	_ [0]int = [ErrDenied - C.TB_DENIED]int{}
+	_ [0]int = [ErrTimedOut - C.TB_TIMED_OUT]int{}
+	_ [0]int = [ErrExceedsCapacity - C.TB_EXCEEDS_CAPACITY]int{}
+	_ [0]int = [ErrClosed - C.TB_CLOSED]int{}
+	_ [0]int = [ErrInterrupted - C.TB_INTERRUPTED]int{}
+	_ [0]int = [ErrQueueFull - C.TB_QUEUE_FULL]int{}
+	_ [0]int = [ErrTableFull - C.TB_TABLE_FULL]int{}
+	_ [0]int = [ErrInvalidArgument - C.TB_E_INVALID_ARGUMENT]int{}
+	_ [0]int = [ErrOutOfRange - C.TB_E_OUT_OF_RANGE]int{}
+	_ [0]int = [ErrOutOfMemory - C.TB_E_OUT_OF_MEMORY]int{}
+	_ [0]int = [ErrUnsupported - C.TB_E_UNSUPPORTED]int{}
+	_ [0]int = [ErrSystem - C.TB_E_SYSTEM]int{}
+	_ [0]int = [InfDuration - C.TB_FOREVER]int{}
+	_ [0]int = [int(InitiallyFull - C.TB_INITIALLY_FULL)]int{}
+)
+
+func (s Status) name() string    { return C.GoString(C.tb_status_name(C.tb_status(s))) }
+func (s Status) message() string { return C.GoString(C.tb_status_message(C.tb_status(s))) }
+
+// bucket owns a tb_bucket. The finalizer alone frees it, and KeepAlive after each C call keeps the finalizer from
+// running during the call: so no call can meet freed memory, whatever else is going on.
+type bucket struct{ handle C.tbgo_bucket }
+
+func newBucket(s *settings) (*bucket, error) {
+	var timer *clock
+	if s.clock != nil {
+		timer = s.clock.handle
+	}
+	r := C.tbgo_create(C.double(s.capacity), C.double(s.tokens), C.int64_t(s.period), C.double(s.initial),
+		timer.number())
+	runtime.KeepAlive(timer)
+	if status := Status(r.status); status != Success {
+		return nil, status
+	}
+	b := &bucket{C.tbgo_bucket(r.value)}
+	runtime.SetFinalizer(b, func(b *bucket) { C.tbgo_destroy(b.handle) })
+	return b, nil
+}
+
+// number of a nil bucket is that of NULL, which the library refuses.
+func (b *bucket) number() C.tbgo_bucket {
+	if b == nil {
+		return 0
+	}
+	handle := b.handle
+	collectGarbage()
+	return handle
+}
+
+func (b *bucket) close() Status {
+	s := C.tbgo_close(b.number())
+	runtime.KeepAlive(b)
+	return Status(s)
+}
+
+func (b *bucket) allow(n float64) Status {
+	s := C.tbgo_allow(b.number(), C.double(n))
+	runtime.KeepAlive(b)
+	return Status(s)
+}
+
+func (b *bucket) take(n float64) (Decision, Status) {
+	d := C.tbgo_take(b.number(), C.double(n))
+	runtime.KeepAlive(b)
+	return Decision{
+		Remaining:  float64(d.remaining),
+		RetryAfter: time.Duration(d.retry_after_ns),
+		ResetAfter: time.Duration(d.reset_after_ns),
+	}, Status(d.status)
+}
+
+func (b *bucket) takeUpTo(most float64) (float64, Status) {
+	r := C.tbgo_take_up_to(b.number(), C.double(most))
+	runtime.KeepAlive(b)
+	return float64(r.value), Status(r.status)
+}
+
+func (b *bucket) reserve(n float64, max time.Duration) (promise, Status) {
+	r := C.tbgo_reserve(b.number(), C.double(n), C.int64_t(max))
+	runtime.KeepAlive(b)
+	return promise{
+		tokens:  float64(r.value.tokens),
+		wait:    time.Duration(r.value.wait_ns),
+		readyAt: time.Duration(r.value.ready_at_ns),
+		ticket:  uint64(r.value.ticket),
+	}, Status(r.status)
+}
+
+func (b *bucket) cancel(p promise) {
+	C.tbgo_cancel(b.number(), C.tb_reservation{
+		tokens:      C.double(p.tokens),
+		wait_ns:     C.int64_t(p.wait),
+		ready_at_ns: C.int64_t(p.readyAt),
+		ticket:      C.uint64_t(p.ticket),
+	})
+	runtime.KeepAlive(b)
+}
+
+func (b *bucket) charge(n float64) (time.Duration, Status) {
+	r := C.tbgo_charge(b.number(), C.double(n))
+	runtime.KeepAlive(b)
+	return time.Duration(r.value), Status(r.status)
+}
+
+func (b *bucket) refund(n float64) Status {
+	s := C.tbgo_refund(b.number(), C.double(n))
+	runtime.KeepAlive(b)
+	return Status(s)
+}
+
+func (b *bucket) reset(tokens float64) Status {
+	s := C.tbgo_reset(b.number(), C.double(tokens))
+	runtime.KeepAlive(b)
+	return Status(s)
+}
+
+func (b *bucket) setRate(tokensPerSecond float64) Status {
+	s := C.tbgo_set_rate(b.number(), C.double(tokensPerSecond))
+	runtime.KeepAlive(b)
+	return Status(s)
+}
+
+func (b *bucket) setCapacity(capacity float64) Status {
+	s := C.tbgo_set_capacity(b.number(), C.double(capacity))
+	runtime.KeepAlive(b)
+	return Status(s)
+}
+
+func (b *bucket) available() float64 {
+	r := C.tbgo_available(b.number())
+	runtime.KeepAlive(b)
+	return float64(r.value)
+}
+
+func (b *bucket) timeUntil(n float64) (time.Duration, Status) {
+	r := C.tbgo_time_until(b.number(), C.double(n))
+	runtime.KeepAlive(b)
+	return time.Duration(r.value), Status(r.status)
+}
+
+func (b *bucket) limit() settings {
+	c := C.tbgo_get_limit(b.number())
+	runtime.KeepAlive(b)
+	return settings{
+		capacity: float64(c.capacity),
+		tokens:   float64(c.rate_tokens),
+		period:   time.Duration(c.rate_period_ns),
+	}
+}
+
+// clock owns the creator's hold on a tb_clock; buckets have their own.
+type clock struct{ handle C.tbgo_clock }
+
+func newClock(start time.Duration) (*clock, error) {
+	r := C.tbgo_clock_create(C.int64_t(start))
+	if status := Status(r.status); status != Success {
+		return nil, status
+	}
+	c := &clock{C.tbgo_clock(r.value)}
+	runtime.SetFinalizer(c, func(c *clock) { C.tbgo_clock_destroy(c.handle) })
+	return c, nil
+}
+
+// number of a nil clock is that of NULL: the system clock.
+func (c *clock) number() C.tbgo_clock {
+	if c == nil {
+		return 0
+	}
+	handle := c.handle
+	collectGarbage()
+	return handle
+}
+
+func (c *clock) advance(d time.Duration) Status {
+	s := C.tbgo_clock_advance(c.number(), C.int64_t(d))
+	runtime.KeepAlive(c)
+	return Status(s)
+}
+
+func (c *clock) set(now time.Duration) Status {
+	s := C.tbgo_clock_set(c.number(), C.int64_t(now))
+	runtime.KeepAlive(c)
+	return Status(s)
+}

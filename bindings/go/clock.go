@@ -1,0 +1,71 @@
+package tokenbucket
+
+import (
+	"sync"
+	"time"
+)
+
+// ManualClock stands still until it is moved: for tests and simulations, which then need not sleep. Its time is a
+// duration since an origin of your choice. It must not be copied.
+type ManualClock struct {
+	handle *clock
+
+	// The library's clock moves only under mu, so that now is always its time.
+	mu    sync.Mutex
+	now   time.Duration
+	moved chan struct{} // closed by the next move
+}
+
+// NewManualClock creates a clock that stands at start, which must not be negative.
+func NewManualClock(start time.Duration) (*ManualClock, error) {
+	handle, err := newClock(start)
+	if err != nil {
+		return nil, err
+	}
+	return &ManualClock{handle: handle, now: start, moved: make(chan struct{})}, nil
+}
+
+// Now returns the clock's time.
+func (c *ManualClock) Now() time.Duration {
+	now, _ := c.watch()
+	return now
+}
+
+// Advance moves the clock on by d and wakes whoever is due. ErrInvalidArgument: d is negative. ErrOutOfRange: past the
+// longest duration.
+func (c *ManualClock) Advance(d time.Duration) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s := c.handle.advance(d); s != Success {
+		return s
+	}
+	c.arriveAt(c.now + d)
+	return nil
+}
+
+// Set moves the clock to now and wakes whoever is due. A clock never runs back: an earlier time leaves it where it is.
+// ErrInvalidArgument: now is negative.
+func (c *ManualClock) Set(now time.Duration) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s := c.handle.set(now); s != Success {
+		return s
+	}
+	if now > c.now {
+		c.arriveAt(now)
+	}
+	return nil
+}
+
+func (c *ManualClock) arriveAt(now time.Duration) {
+	c.now = now
+	close(c.moved)
+	c.moved = make(chan struct{})
+}
+
+// watch returns the time and a channel that is closed when it is no longer the time.
+func (c *ManualClock) watch() (time.Duration, <-chan struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now, c.moved
+}

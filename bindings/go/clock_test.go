@@ -1,0 +1,48 @@
+//go:build cgo
+
+package tokenbucket
+
+import (
+	"testing"
+	"time"
+)
+
+func TestManualClock(t *testing.T) {
+	c, err := NewManualClock(5 * time.Second)
+	expectError(t, "NewManualClock", err, nil)
+	at := func(want time.Duration) {
+		t.Helper()
+		if c.Now() != want {
+			t.Errorf("%v, want %v", c.Now(), want)
+		}
+	}
+	at(5 * time.Second)
+	expectError(t, "Advance", c.Advance(time.Second), nil)
+	at(6 * time.Second)
+	expectError(t, "Set back", c.Set(time.Second), nil)
+	at(6 * time.Second)
+	expectError(t, "Set", c.Set(8*time.Second), nil)
+	at(8 * time.Second)
+	expectError(t, "Advance by less than 0", c.Advance(-1), ErrInvalidArgument)
+	expectError(t, "Set below 0", c.Set(-1), ErrInvalidArgument)
+	expectError(t, "Advance past the end", c.Advance(InfDuration), ErrOutOfRange)
+	at(8 * time.Second)
+}
+
+func TestManualClockStartsAtZeroOrLater(t *testing.T) {
+	c, err := NewManualClock(-1)
+	expectError(t, "NewManualClock", err, ErrInvalidArgument)
+	if c != nil {
+		t.Error("a clock beside the error")
+	}
+}
+
+// The clock's own time and that of the library move together.
+func TestManualClockIsTheLimitersTime(t *testing.T) {
+	c := newManualClock(t)
+	l := newLimiter(t, 100, 1, WithClock(c), WithInitialTokens(0))
+	advance(t, c, 3*time.Second)
+	expectTokens(t, l, 3)
+	expectError(t, "Set", c.Set(7*time.Second), nil)
+	expectTokens(t, l, 7)
+}

@@ -1,0 +1,20 @@
+// Package tokenbucket is an exact, lock-free token-bucket rate limiter.
+//
+// A [Limiter] holds at most its burst of tokens and gains tokens evenly, to the nanosecond. Work takes tokens; when
+// there are not enough it is denied ([Limiter.Allow], [Limiter.Take]), told when to come back ([Limiter.Reserve]), or
+// waits ([Limiter.Wait]). In any window of w seconds at most burst + rate * w tokens are granted. All methods may be
+// called from any number of goroutines at once.
+//
+// The work is done by the C library libtokenbucket, found by pkg-config when the program is built. A call costs what a
+// cgo call costs, and allocates nothing. Waiting is done in Go, never in C: it occupies no operating system thread.
+//
+// # Coming from golang.org/x/time/rate
+//
+// Names and meanings are those of x/time/rate, with three differences:
+//
+//   - Tokens are float64, because amounts such as 0.1 are exact here and a limiter may hold up to 1e15 tokens.
+//   - AllowN and ReserveN take no time. A limiter answers for the present of its own clock; an arbitrary time handed in
+//     from outside is how late callers rewind a bucket and more is granted than the limit allows. For tests and
+//     simulations give the limiter a [ManualClock].
+//   - What can fail says why, as a [Status] that errors.Is compares: ErrExceedsCapacity, ErrClosed and so on.
+package tokenbucket

@@ -1,0 +1,34 @@
+package tokenbucket
+
+// Status is the outcome of a call, numbered as in the C library. Positive ones are ordinary outcomes, negative ones
+// failures. Every error this package returns is a Status, or the context's own; compare with errors.Is.
+type Status int32
+
+const (
+	Success            Status = 0  // never returned as an error
+	ErrDenied          Status = 1  // not enough tokens now
+	ErrTimedOut        Status = 2  // cannot be granted within the time allowed
+	ErrExceedsCapacity Status = 3  // more tokens than the limiter can ever hold
+	ErrClosed          Status = 4  // the limiter was closed
+	ErrInterrupted     Status = 5  // a signal handler ran during a wait in C
+	ErrQueueFull       Status = 6  // too many waiters
+	ErrTableFull       Status = 7  // no room for another key
+	ErrInvalidArgument Status = -1 // such as an amount that is not above 0, or not finite
+	ErrOutOfRange      Status = -2 // not representable by a limiter
+	ErrOutOfMemory     Status = -3
+	ErrUnsupported     Status = -4 // the library does not know what is asked for
+	ErrSystem          Status = -5 // the operating system refused a needed service
+)
+
+// Error returns the library's message.
+func (s Status) Error() string { return "tokenbucket: " + s.message() }
+
+// String returns the C constant's name, such as TB_DENIED.
+func (s Status) String() string { return s.name() }
+
+func (s Status) err() error {
+	if s == Success {
+		return nil
+	}
+	return s
+}

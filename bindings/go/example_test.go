@@ -1,0 +1,61 @@
+//go:build cgo
+
+package tokenbucket_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"time"
+
+	"tokenbucket"
+)
+
+func Example() {
+	limiter, err := tokenbucket.New(100, 50) // bursts of 100, then 50 per second
+	if err != nil {
+		log.Fatal(err)
+	}
+	if limiter.Allow() {
+		fmt.Println("served")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if err := limiter.WaitN(ctx, 5); err == nil {
+		fmt.Println("served at the cost of 5")
+	}
+	if err := limiter.WaitN(ctx, 101); errors.Is(err, tokenbucket.ErrExceedsCapacity) {
+		fmt.Println(err)
+	}
+	// Output:
+	// served
+	// served at the cost of 5
+	// tokenbucket: exceeds capacity: more tokens than the bucket can ever hold
+}
+
+// The headers that tell an HTTP client when to come back.
+func ExampleLimiter_Take() {
+	clock, _ := tokenbucket.NewManualClock(0)
+	limiter, _ := tokenbucket.New(2, 0.5, tokenbucket.WithClock(clock))
+	for i := 0; i < 3; i++ {
+		decision, err := limiter.Take(1)
+		fmt.Println(err == nil, decision.Remaining, decision.RetryAfter, decision.ResetAfter)
+	}
+	// Output:
+	// true 1 0s 2s
+	// true 0 0s 4s
+	// false 0 2s 4s
+}
+
+// A test that moves the clock needs no sleep.
+func ExampleManualClock() {
+	clock, _ := tokenbucket.NewManualClock(0)
+	limiter, _ := tokenbucket.New(1, 10, tokenbucket.WithClock(clock))
+	fmt.Println(limiter.Allow(), limiter.Allow())
+	_ = clock.Advance(100 * time.Millisecond)
+	fmt.Println(limiter.Allow())
+	// Output:
+	// true false
+	// true
+}

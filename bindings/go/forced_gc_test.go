@@ -1,0 +1,5 @@
+//go:build cgo && tokenbucket_gc
+
+package tokenbucket
+
+const forcedGC = true

@@ -1,0 +1,174 @@
+package tokenbucket
+
+import (
+	"context"
+	"math"
+	"sync"
+	"time"
+)
+
+// InfDuration is the longest time: no limit to a wait, and as an answer: longer than can be expressed.
+const InfDuration = time.Duration(math.MaxInt64)
+
+// InitiallyFull as a number of tokens means: as many as the limiter holds.
+const InitiallyFull float64 = -1
+
+// Limiter is a token bucket. Create it with [New]; the zero value refuses everything. It must not be copied.
+type Limiter struct {
+	bucket    *bucket
+	clock     *ManualClock // nil: the system clock
+	closeOnce sync.Once
+	closed    chan struct{}
+}
+
+type settings struct {
+	capacity, tokens float64
+	period           time.Duration
+	initial          float64
+	clock            *ManualClock
+}
+
+// Option changes what [New] creates.
+type Option func(*settings)
+
+// WithPeriod makes the rate one of tokens per period instead of per second: New(100, 700000, WithPeriod(time.Hour)) is
+// exactly 700000 per hour.
+func WithPeriod(period time.Duration) Option { return func(s *settings) { s.period = period } }
+
+// WithInitialTokens makes the limiter start with that many tokens, 0 up to its capacity, instead of full.
+func WithInitialTokens(tokens float64) Option { return func(s *settings) { s.initial = tokens } }
+
+// WithClock makes the limiter live on the manual clock instead of the system clock. A clock may serve many limiters.
+func WithClock(clock *ManualClock) Option { return func(s *settings) { s.clock = clock } }
+
+// New creates a full limiter that holds up to capacity tokens and gains tokensPerSecond.
+// ErrInvalidArgument: NaN, infinite, or a period not above 0. ErrOutOfRange: a capacity outside 1e-6 .. 1e15, a rate
+// outside 1e-9 .. 1e10 per second, or more initial tokens than the capacity. ErrOutOfMemory.
+func New(capacity, tokensPerSecond float64, options ...Option) (*Limiter, error) {
+	s := settings{capacity: capacity, tokens: tokensPerSecond, period: time.Second, initial: InitiallyFull}
+	for _, option := range options {
+		option(&s)
+	}
+	b, err := newBucket(&s)
+	if err != nil {
+		return nil, err
+	}
+	return &Limiter{bucket: b, clock: s.clock, closed: make(chan struct{})}, nil
+}
+
+// Close closes the limiter for good: who waits gets ErrClosed with the tokens given back, and so does every later call
+// that takes tokens or changes the limiter. It may be called at any time, also during other calls, and more than once.
+// Memory is freed by the garbage collector: calling Close is not needed for that.
+func (l *Limiter) Close() error {
+	if s := l.bucket.close(); s != Success {
+		return s
+	}
+	l.closeOnce.Do(func() { close(l.closed) })
+	return nil
+}
+
+// Allow is AllowN(1).
+func (l *Limiter) Allow() bool { return l.AllowN(1) }
+
+// AllowN takes n tokens if they are there now, all or nothing, and reports whether it did; [Limiter.Take] says why not.
+func (l *Limiter) AllowN(n float64) bool { return l.bucket.allow(n) == Success }
+
+// Decision is what a limiter's answer tells its client, as for HTTP's RateLimit and Retry-After headers.
+type Decision struct {
+	Remaining  float64       // tokens left now; 0 while in debt
+	RetryAfter time.Duration // until this request would be granted; 0 if it was, InfDuration if it never can be
+	ResetAfter time.Duration // until the limiter is full again
+}
+
+// Take is AllowN with the reasons: the error is nil if the tokens were taken, else ErrDenied, ErrExceedsCapacity,
+// ErrClosed or ErrInvalidArgument. The decision is filled for nil, ErrDenied and ErrExceedsCapacity.
+func (l *Limiter) Take(n float64) (Decision, error) {
+	d, s := l.bucket.take(n)
+	return d, s.err()
+}
+
+// TakeUpTo takes as many whole tokens as are there now, at most most, and returns how many: possibly 0.
+func (l *Limiter) TakeUpTo(most float64) (float64, error) {
+	taken, s := l.bucket.takeUpTo(most)
+	return taken, s.err()
+}
+
+// Wait is WaitN(ctx, 1).
+func (l *Limiter) Wait(ctx context.Context) error { return l.WaitN(ctx, 1) }
+
+// WaitN takes n tokens, sleeping until they are there. The place in the order is that of the call: later calls, large
+// or small, cannot overtake. If they cannot be there by the context's deadline, the answer is ErrTimedOut at once, with
+// nothing taken. If the context is cancelled, or the limiter closed (ErrClosed), before the tokens are due, they are
+// given back as by [Reservation.Cancel]. A context that is done already takes nothing. Also ErrExceedsCapacity,
+// ErrInvalidArgument, and ErrOutOfRange for a debt beyond what can be counted.
+//
+// On a manual clock it sleeps until the clock has been moved far enough; the real time left until the context's
+// deadline is then the longest the wait may be on the manual clock.
+func (l *Limiter) WaitN(ctx context.Context, n float64) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	var r Reservation
+	l.reserve(&r, n, timeLeft(ctx))
+	if r.status != Success {
+		return r.status
+	}
+	// What is due can no longer be given back: it is granted, whatever else happened meanwhile.
+	if err := r.sleep(ctx); err != nil && r.Delay() > 0 {
+		l.bucket.cancel(r.promise)
+		return err
+	}
+	return nil
+}
+
+func timeLeft(ctx context.Context) time.Duration {
+	deadline, limited := ctx.Deadline()
+	if !limited {
+		return InfDuration
+	}
+	left := time.Until(deadline)
+	if left < 0 {
+		return 0
+	}
+	return left
+}
+
+// Charge takes n tokens unconditionally, n may exceed the capacity, going into debt if need be: for work whose cost is
+// known afterwards. It returns the time until the debt is repaid, 0 without debt.
+func (l *Limiter) Charge(n float64) (time.Duration, error) {
+	repaid, s := l.bucket.charge(n)
+	return repaid, s.err()
+}
+
+// Refund puts n tokens in, at most up to the capacity; the rest is dropped.
+func (l *Limiter) Refund(n float64) error { return l.bucket.refund(n).err() }
+
+// Reset sets the tokens in the limiter, 0 up to its capacity or InitiallyFull, and forgives all debt.
+func (l *Limiter) Reset(tokens float64) error { return l.bucket.reset(tokens).err() }
+
+// SetLimit changes the rate at once; tokens and debts are kept, and reservations keep their times.
+func (l *Limiter) SetLimit(tokensPerSecond float64) error {
+	return l.bucket.setRate(tokensPerSecond).err()
+}
+
+// SetBurst changes the capacity at once; what exceeds a smaller one is dropped, and reservations keep their times.
+func (l *Limiter) SetBurst(capacity float64) error { return l.bucket.setCapacity(capacity).err() }
+
+// Limit returns the rate in tokens per second.
+func (l *Limiter) Limit() float64 {
+	c := l.bucket.limit()
+	return c.tokens * float64(time.Second) / float64(c.period)
+}
+
+// Burst returns the capacity.
+func (l *Limiter) Burst() float64 { return l.bucket.limit().capacity }
+
+// Tokens returns the tokens in the limiter now, fractions included; negative while in debt.
+func (l *Limiter) Tokens() float64 { return l.bucket.available() }
+
+// TimeUntil returns the time until n tokens would be there if nobody took any; 0 if they are.
+// ErrExceedsCapacity: never.
+func (l *Limiter) TimeUntil(n float64) (time.Duration, error) {
+	left, s := l.bucket.timeUntil(n)
+	return left, s.err()
+}

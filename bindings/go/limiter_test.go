@@ -1,0 +1,344 @@
+//go:build cgo
+
+package tokenbucket
+
+import (
+	"errors"
+	"math"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+func newLimiter(t testing.TB, capacity, tokensPerSecond float64, options ...Option) *Limiter {
+	t.Helper()
+	l, err := New(capacity, tokensPerSecond, options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func newManualClock(t testing.TB) *ManualClock {
+	t.Helper()
+	c, err := NewManualClock(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func advance(t testing.TB, c *ManualClock, d time.Duration) {
+	t.Helper()
+	if err := c.Advance(d); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func expectError(t *testing.T, what string, got, want error) {
+	t.Helper()
+	if !errors.Is(got, want) || (want == nil && got != nil) {
+		t.Errorf("%s: %v, want %v", what, got, want)
+	}
+}
+
+func expectTokens(t *testing.T, l *Limiter, want float64) {
+	t.Helper()
+	if got := l.Tokens(); got != want {
+		t.Errorf("%v tokens, want %v", got, want)
+	}
+}
+
+// fewerWithForcedGC is for loops that take too long when every call collects garbage.
+func fewerWithForcedGC(n int) int {
+	if forcedGC {
+		return n / 100
+	}
+	return n
+}
+
+func TestAllow(t *testing.T) {
+	clock := newManualClock(t)
+	l := newLimiter(t, 2, 10, WithClock(clock))
+	if !l.Allow() || !l.Allow() || l.Allow() {
+		t.Error("a burst of 2 is not 2")
+	}
+	advance(t, clock, 100*time.Millisecond-1)
+	if l.Allow() {
+		t.Error("granted one nanosecond early")
+	}
+	advance(t, clock, 1)
+	if !l.AllowN(0.7) || !l.AllowN(0.3) || l.AllowN(1e-9) {
+		t.Error("0.7 + 0.3 is not 1")
+	}
+}
+
+func TestTake(t *testing.T) {
+	clock := newManualClock(t)
+	l := newLimiter(t, 10, 2, WithClock(clock))
+	steps := []struct {
+		n    float64
+		want Decision
+		err  error
+	}{
+		{7.5, Decision{2.5, 0, 3750 * time.Millisecond}, nil},
+		{3, Decision{2.5, 250 * time.Millisecond, 3750 * time.Millisecond}, ErrDenied},
+		{11, Decision{2.5, InfDuration, 3750 * time.Millisecond}, ErrExceedsCapacity},
+		{-1, Decision{}, ErrInvalidArgument},
+	}
+	for _, step := range steps {
+		got, err := l.Take(step.n)
+		expectError(t, "Take", err, step.err)
+		if got != step.want {
+			t.Errorf("Take(%v): %+v, want %+v", step.n, got, step.want)
+		}
+	}
+}
+
+func TestInitialTokensAndPeriod(t *testing.T) {
+	clock := newManualClock(t)
+	l := newLimiter(t, 10, 700000, WithPeriod(time.Hour), WithInitialTokens(0), WithClock(clock))
+	expectTokens(t, l, 0)
+	if wait, err := l.TimeUntil(7); err != nil || wait != 36*time.Millisecond {
+		t.Errorf("7 tokens of 700000 per hour: after %v, %v", wait, err)
+	}
+	expectTokens(t, newLimiter(t, 10, 1, WithInitialTokens(2.5), WithClock(clock)), 2.5)
+	expectTokens(t, newLimiter(t, 10, 1, WithInitialTokens(InitiallyFull), WithClock(clock)), 10)
+}
+
+func TestLimitAndBurst(t *testing.T) {
+	l := newLimiter(t, 10, 1800, WithPeriod(time.Hour), WithClock(newManualClock(t)))
+	if l.Limit() != 0.5 || l.Burst() != 10 {
+		t.Errorf("limit %v, burst %v", l.Limit(), l.Burst())
+	}
+	expectError(t, "SetLimit", l.SetLimit(20), nil)
+	expectError(t, "SetBurst", l.SetBurst(5), nil)
+	if l.Limit() != 20 || l.Burst() != 5 {
+		t.Errorf("limit %v, burst %v", l.Limit(), l.Burst())
+	}
+	expectTokens(t, l, 5)
+}
+
+func TestAdjusting(t *testing.T) {
+	l := newLimiter(t, 10, 2, WithClock(newManualClock(t)))
+	if repaid, err := l.Charge(16); err != nil || repaid != 3*time.Second {
+		t.Errorf("Charge: %v, %v", repaid, err)
+	}
+	expectTokens(t, l, -6)
+	expectError(t, "Refund", l.Refund(8.5), nil)
+	expectTokens(t, l, 2.5)
+	if taken, err := l.TakeUpTo(10); err != nil || taken != 2 {
+		t.Errorf("TakeUpTo: %v, %v", taken, err)
+	}
+	expectError(t, "Reset", l.Reset(InitiallyFull), nil)
+	expectTokens(t, l, 10)
+	expectError(t, "Reset", l.Reset(11), ErrExceedsCapacity)
+}
+
+func TestBadLimits(t *testing.T) {
+	nan, inf := math.NaN(), math.Inf(1)
+	for _, c := range []struct {
+		capacity, rate float64
+		options        []Option
+		want           error
+	}{
+		{nan, 1, nil, ErrInvalidArgument},
+		{inf, 1, nil, ErrInvalidArgument},
+		{1, nan, nil, ErrInvalidArgument},
+		{1, inf, nil, ErrInvalidArgument},
+		{0, 1, nil, ErrOutOfRange},
+		{1e16, 1, nil, ErrOutOfRange},
+		{1, 0, nil, ErrOutOfRange},
+		{1, 1e11, nil, ErrOutOfRange},
+		{1, 1, []Option{WithPeriod(0)}, ErrInvalidArgument},
+		{1, 1, []Option{WithPeriod(-time.Second)}, ErrInvalidArgument},
+		{1, 1, []Option{WithInitialTokens(nan)}, ErrInvalidArgument},
+		{1, 1, []Option{WithInitialTokens(-2)}, ErrInvalidArgument},
+		{1, 1, []Option{WithInitialTokens(2)}, ErrOutOfRange},
+	} {
+		l, err := New(c.capacity, c.rate, c.options...)
+		expectError(t, "New", err, c.want)
+		if l != nil {
+			t.Errorf("New(%v, %v): a limiter beside the error", c.capacity, c.rate)
+		}
+	}
+}
+
+// everyAnswer is what each taking call says to n; AllowN cannot say it.
+func everyAnswer(l *Limiter, n float64) map[string]error {
+	_, take := l.Take(n)
+	_, upTo := l.TakeUpTo(n)
+	_, charge := l.Charge(n)
+	return map[string]error{
+		"Take": take, "TakeUpTo": upTo, "Charge": charge, "Refund": l.Refund(n),
+		"Reserve": l.ReserveN(n).Err(), "Wait": l.WaitN(background, n),
+	}
+}
+
+func TestBadAmounts(t *testing.T) {
+	l := newLimiter(t, 10, 2, WithClock(newManualClock(t)))
+	for _, n := range []float64{math.NaN(), math.Inf(1), math.Inf(-1), 0, math.Copysign(0, -1), -1} {
+		if l.AllowN(n) {
+			t.Errorf("AllowN(%v) granted", n)
+		}
+		for name, err := range everyAnswer(l, n) {
+			expectError(t, name, err, ErrInvalidArgument)
+		}
+		_, err := l.TimeUntil(n)
+		expectError(t, "TimeUntil", err, ErrInvalidArgument)
+	}
+	_, err := l.Take(10.5)
+	expectError(t, "Take", err, ErrExceedsCapacity)
+	expectError(t, "Wait", l.WaitN(background, 10.5), ErrExceedsCapacity)
+	expectError(t, "Reserve", l.ReserveN(10.5).Err(), ErrExceedsCapacity)
+	if l.AllowN(10.5) {
+		t.Error("AllowN granted more than the capacity")
+	}
+	expectTokens(t, l, 10)
+}
+
+func TestZeroLimiterRefusesEverything(t *testing.T) {
+	var l Limiter
+	if l.Allow() || l.Tokens() != 0 || l.Limit() != 0 || l.Burst() != 0 {
+		t.Error("the zero Limiter holds something")
+	}
+	for name, err := range everyAnswer(&l, 1) {
+		expectError(t, name, err, ErrInvalidArgument)
+	}
+	expectError(t, "Close", l.Close(), ErrInvalidArgument)
+}
+
+func TestClosedLimiterSaysSo(t *testing.T) {
+	l := newLimiter(t, 10, 2)
+	expectError(t, "Close", l.Close(), nil)
+	expectError(t, "Close again", l.Close(), nil)
+	if l.Allow() {
+		t.Error("a closed limiter granted")
+	}
+	for name, err := range everyAnswer(l, 1) {
+		expectError(t, name, err, ErrClosed)
+	}
+}
+
+// Calls on many goroutines, all running when the limiter is closed, end in ErrClosed and nothing worse.
+func TestCloseRacesCalls(t *testing.T) {
+	calls := []func(l *Limiter) error{
+		func(l *Limiter) error { _, err := l.Take(1); return err },
+		func(l *Limiter) error { return l.Refund(1) },
+		func(l *Limiter) error {
+			r := l.Reserve()
+			r.Cancel()
+			return r.Err()
+		},
+		func(l *Limiter) error { return l.WaitN(background, 50) },
+	}
+	for round := 0; round < 1+fewerWithForcedGC(10); round++ {
+		l := newLimiter(t, 100, 1e6)
+		var started, done sync.WaitGroup
+		for _, call := range calls {
+			call := call
+			for i := 0; i < 2; i++ {
+				started.Add(1)
+				done.Add(1)
+				go func() {
+					defer done.Done()
+					err := call(l)
+					started.Done()
+					for err == nil || errors.Is(err, ErrDenied) {
+						err = call(l)
+					}
+					expectError(t, "after Close", err, ErrClosed)
+				}()
+			}
+		}
+		started.Wait()
+		expectError(t, "Close", l.Close(), nil)
+		done.Wait()
+	}
+}
+
+func TestConcurrentTakesGrantTheExactNumber(t *testing.T) {
+	const capacity, rate, workers = 100, 1000, 8
+	steps := 10 + fewerWithForcedGC(200)
+	clock := newManualClock(t)
+	l := newLimiter(t, capacity, rate, WithClock(clock))
+	var granted atomic.Int64
+	ask := func(times int) {
+		var done sync.WaitGroup
+		for w := 0; w < workers; w++ {
+			done.Add(1)
+			go func() {
+				defer done.Done()
+				for i := 0; i < times; i++ {
+					if l.Allow() {
+						granted.Add(1)
+					}
+				}
+			}()
+		}
+		done.Wait()
+	}
+	ask(20)
+	for s := 0; s < steps; s++ {
+		advance(t, clock, 7*time.Millisecond)
+		ask(2)
+	}
+	if want := int64(capacity + rate*7*steps/1000); granted.Load() != want {
+		t.Errorf("granted %d, want %d", granted.Load(), want)
+	}
+}
+
+// Each call is the last use of its limiter: only the binding keeps the memory alive. With forced collections a missing
+// KeepAlive makes this fail.
+func TestHandleOutlivesTheCall(t *testing.T) {
+	fresh := func() *Limiter { return newLimiter(t, 10, 2) }
+	if !fresh().Allow() {
+		t.Error("Allow")
+	}
+	if _, err := fresh().Take(1); err != nil {
+		t.Error("Take", err)
+	}
+	if n, err := fresh().TakeUpTo(3); n != 3 || err != nil {
+		t.Error("TakeUpTo", n, err)
+	}
+	if err := fresh().Reserve().Err(); err != nil {
+		t.Error("Reserve", err)
+	}
+	if err := fresh().Wait(background); err != nil {
+		t.Error("Wait", err)
+	}
+	if _, err := fresh().Charge(1); err != nil {
+		t.Error("Charge", err)
+	}
+	if err := fresh().Refund(1); err != nil {
+		t.Error("Refund", err)
+	}
+	if err := fresh().Reset(1); err != nil {
+		t.Error("Reset", err)
+	}
+	if err := fresh().SetLimit(5); err != nil {
+		t.Error("SetLimit", err)
+	}
+	if err := fresh().SetBurst(5); err != nil {
+		t.Error("SetBurst", err)
+	}
+	if n := fresh().Tokens(); n != 10 {
+		t.Error("Tokens", n)
+	}
+	if n := fresh().Burst(); n != 10 {
+		t.Error("Burst", n)
+	}
+	if _, err := fresh().TimeUntil(5); err != nil {
+		t.Error("TimeUntil", err)
+	}
+	if err := fresh().Close(); err != nil {
+		t.Error("Close", err)
+	}
+	if err := newManualClock(t).Advance(time.Second); err != nil {
+		t.Error("Advance", err)
+	}
+	if err := newManualClock(t).Set(time.Second); err != nil {
+		t.Error("Set", err)
+	}
+}

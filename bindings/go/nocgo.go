@@ -1,0 +1,42 @@
+//go:build !cgo
+
+package tokenbucket
+
+import (
+	"errors"
+	"time"
+)
+
+// What a build without cgo has instead of cgo.go: it compiles, and creating anything says what is missing.
+
+var errNoCgo = errors.New("tokenbucket: this program was built without cgo, which the C library needs: " +
+	"build it with CGO_ENABLED=1, a C compiler, pkg-config and libtokenbucket's header")
+
+func (Status) name() string    { return "TB_UNKNOWN" }
+func (Status) message() string { return "unknown status" }
+
+type bucket struct{}
+
+func newBucket(*settings) (*bucket, error) { return nil, errNoCgo }
+
+func (*bucket) close() Status                                    { return ErrUnsupported }
+func (*bucket) allow(float64) Status                             { return ErrUnsupported }
+func (*bucket) take(float64) (Decision, Status)                  { return Decision{}, ErrUnsupported }
+func (*bucket) takeUpTo(float64) (float64, Status)               { return 0, ErrUnsupported }
+func (*bucket) reserve(float64, time.Duration) (promise, Status) { return promise{}, ErrUnsupported }
+func (*bucket) cancel(promise)                                   {}
+func (*bucket) charge(float64) (time.Duration, Status)           { return 0, ErrUnsupported }
+func (*bucket) refund(float64) Status                            { return ErrUnsupported }
+func (*bucket) reset(float64) Status                             { return ErrUnsupported }
+func (*bucket) setRate(float64) Status                           { return ErrUnsupported }
+func (*bucket) setCapacity(float64) Status                       { return ErrUnsupported }
+func (*bucket) available() float64                               { return 0 }
+func (*bucket) timeUntil(float64) (time.Duration, Status)        { return 0, ErrUnsupported }
+func (*bucket) limit() settings                                  { return settings{period: time.Second} }
+
+type clock struct{}
+
+func newClock(time.Duration) (*clock, error) { return nil, errNoCgo }
+
+func (*clock) advance(time.Duration) Status { return ErrUnsupported }
+func (*clock) set(time.Duration) Status     { return ErrUnsupported }

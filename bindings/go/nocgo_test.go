@@ -1,0 +1,23 @@
+//go:build !cgo
+
+package tokenbucket
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestWithoutCgoCreatingSaysWhatIsMissing(t *testing.T) {
+	l, err := New(10, 2)
+	if l != nil || err == nil || !strings.Contains(err.Error(), "CGO_ENABLED=1") {
+		t.Errorf("New: %v, %v", l, err)
+	}
+	c, err := NewManualClock(0)
+	if c != nil || err == nil || !strings.Contains(err.Error(), "CGO_ENABLED=1") {
+		t.Errorf("NewManualClock: %v, %v", c, err)
+	}
+	var zero Limiter
+	if zero.Allow() {
+		t.Error("the zero Limiter granted")
+	}
+}

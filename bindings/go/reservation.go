@@ -1,0 +1,114 @@
+package tokenbucket
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+)
+
+// promise is what the library promised: tb_reservation.
+type promise struct {
+	tokens  float64
+	wait    time.Duration // from the call
+	readyAt time.Duration // on the limiter's clock
+	ticket  uint64
+}
+
+// Reservation holds tokens that may be used after a delay. It must not be copied.
+type Reservation struct {
+	limiter   *Limiter
+	status    Status
+	promise   promise
+	due       time.Time // on the system clock; zero: at once, or on a manual clock
+	cancelled atomic.Bool
+}
+
+// Reserve is ReserveN(1).
+func (l *Limiter) Reserve() *Reservation { return l.ReserveN(1) }
+
+// ReserveN is ReserveWithin(n, InfDuration).
+func (l *Limiter) ReserveN(n float64) *Reservation { return l.ReserveWithin(n, InfDuration) }
+
+// ReserveWithin takes n tokens now, into debt if need be; [Reservation.Delay] says when they may be used. It does not
+// block. If that would be later than max from now, nothing is taken and the reservation is not OK.
+func (l *Limiter) ReserveWithin(n float64, max time.Duration) *Reservation {
+	r := new(Reservation)
+	l.reserve(r, n, max)
+	return r
+}
+
+func (l *Limiter) reserve(r *Reservation, n float64, max time.Duration) {
+	r.limiter = l
+	r.promise, r.status = l.bucket.reserve(n, max)
+	if l.clock == nil && r.promise.wait > 0 {
+		r.due = time.Now().Add(r.promise.wait)
+	}
+}
+
+// OK reports whether the tokens are reserved.
+func (r *Reservation) OK() bool { return r.status == Success }
+
+// Err says why the reservation is not OK: ErrTimedOut (not within the time allowed), ErrExceedsCapacity, ErrClosed,
+// ErrInvalidArgument, or ErrOutOfRange (a debt beyond what can be counted). nil if it is OK.
+func (r *Reservation) Err() error { return r.status.err() }
+
+// Delay returns how long from now the holder must wait before using the tokens; InfDuration if it is not OK.
+func (r *Reservation) Delay() time.Duration {
+	if !r.OK() {
+		return InfDuration
+	}
+	left := time.Duration(0)
+	if clock := r.limiter.clock; clock != nil {
+		left = r.promise.readyAt - clock.Now()
+	} else if !r.due.IsZero() {
+		left = time.Until(r.due)
+	}
+	if left < 0 {
+		return 0
+	}
+	return left
+}
+
+// Cancel gives the tokens back: all of them if this is the youngest reservation, otherwise as many as cannot let any
+// window hold more than the limit allows. Nothing is given back once they are due, nor the second time.
+func (r *Reservation) Cancel() {
+	if r.OK() && !r.cancelled.Swap(true) {
+		r.limiter.bucket.cancel(r.promise)
+	}
+}
+
+// sleep returns nil once the tokens are due, else what came first: the context's error or ErrClosed.
+func (r *Reservation) sleep(ctx context.Context) error {
+	if r.promise.wait == 0 {
+		return nil
+	}
+	if clock := r.limiter.clock; clock != nil {
+		return r.sleepOn(clock, ctx)
+	}
+	timer := time.NewTimer(r.Delay())
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-r.limiter.closed:
+		return ErrClosed
+	}
+}
+
+func (r *Reservation) sleepOn(clock *ManualClock, ctx context.Context) error {
+	for {
+		now, moved := clock.watch()
+		if now >= r.promise.readyAt {
+			return nil
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-r.limiter.closed:
+			return ErrClosed
+		}
+	}
+}

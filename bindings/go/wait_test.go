@@ -1,0 +1,229 @@
+//go:build cgo
+
+package tokenbucket
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"runtime"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+)
+
+var background = context.Background()
+
+// processStatus reads a number from /proc/self/status.
+func processStatus(t *testing.T, name string) int {
+	t.Helper()
+	text, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range bytes.Split(text, []byte("\n")) {
+		if fields := bytes.Fields(line); len(fields) >= 2 && string(fields[0]) == name+":" {
+			n, err := strconv.Atoi(string(fields[1]))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+	}
+	t.Fatalf("no %s in /proc/self/status", name)
+	return 0
+}
+
+// eventually yields to the other goroutines until the condition holds.
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	for start := time.Now(); !condition(); runtime.Gosched() {
+		if time.Since(start) > time.Minute {
+			t.Fatalf("%s: not within a minute", what)
+		}
+	}
+}
+
+// waiting starts WaitN(ctx, n) and returns once its tokens are reserved; the channel receives its answer.
+func waiting(t *testing.T, l *Limiter, ctx context.Context, n float64) <-chan error {
+	t.Helper()
+	before := l.Tokens()
+	answer := make(chan error, 1)
+	go func() { answer <- l.WaitN(ctx, n) }()
+	eventually(t, "reserving", func() bool { return l.Tokens() == before-n })
+	return answer
+}
+
+func TestReservation(t *testing.T) {
+	clock := newManualClock(t)
+	l := newLimiter(t, 10, 2, WithClock(clock))
+	first, second := l.ReserveN(10), l.ReserveN(5)
+	if !first.OK() || first.Delay() != 0 || !second.OK() || second.Delay() != 2500*time.Millisecond {
+		t.Errorf("delays %v and %v", first.Delay(), second.Delay())
+	}
+	advance(t, clock, time.Second)
+	if second.Delay() != 1500*time.Millisecond {
+		t.Errorf("delay %v after one second", second.Delay())
+	}
+	second.Cancel()
+	expectTokens(t, l, 2)
+	third := l.ReserveN(3)
+	second.Cancel()
+	expectTokens(t, l, -1)
+	advance(t, clock, time.Second)
+	if third.Delay() != 0 {
+		t.Errorf("delay %v when due", third.Delay())
+	}
+	third.Cancel()
+	expectTokens(t, l, 1)
+}
+
+// A reservation of the same place in the order as a cancelled one is not cancelled with it.
+func TestReservationIsCancelledOnce(t *testing.T) {
+	l := newLimiter(t, 10, 2, WithClock(newManualClock(t)), WithInitialTokens(0))
+	first := l.ReserveN(3)
+	first.Cancel()
+	l.ReserveN(3)
+	first.Cancel()
+	expectTokens(t, l, -3)
+}
+
+func TestReserveWithin(t *testing.T) {
+	l := newLimiter(t, 10, 2, WithClock(newManualClock(t)), WithInitialTokens(0))
+	r := l.ReserveWithin(1, 500*time.Millisecond-1)
+	expectError(t, "one nanosecond short", r.Err(), ErrTimedOut)
+	if r.OK() || r.Delay() != InfDuration {
+		t.Errorf("refused, but OK %v with delay %v", r.OK(), r.Delay())
+	}
+	r.Cancel()
+	expectTokens(t, l, 0)
+	expectError(t, "in time", l.ReserveWithin(1, 500*time.Millisecond).Err(), nil)
+	expectError(t, "negative", l.ReserveWithin(1, -1).Err(), ErrInvalidArgument)
+	expectTokens(t, l, -1)
+}
+
+func TestReservationOnTheSystemClock(t *testing.T) {
+	l := newLimiter(t, 1, 1e-3, WithInitialTokens(0))
+	r := l.Reserve()
+	if d := r.Delay(); d <= 900*time.Second || d > 1000*time.Second {
+		t.Errorf("delay %v, want just below 1000 s", d)
+	}
+	r.Cancel()
+	if now := newLimiter(t, 1, 1e-3).Reserve(); now.Delay() != 0 {
+		t.Errorf("delay %v of a token that is there", now.Delay())
+	}
+}
+
+func TestWaitOnManualClockFollowsIt(t *testing.T) {
+	clock := newManualClock(t)
+	l := newLimiter(t, 10, 2, WithClock(clock), WithInitialTokens(0))
+	first := waiting(t, l, background, 4)
+	second := waiting(t, l, background, 2)
+	advance(t, clock, 2*time.Second-1)
+	select {
+	case err := <-first:
+		t.Errorf("one nanosecond early: %v", err)
+	default:
+	}
+	advance(t, clock, 1)
+	expectError(t, "first", <-first, nil)
+	expectError(t, "Set", clock.Set(3*time.Second), nil)
+	expectError(t, "second", <-second, nil)
+	expectTokens(t, l, 0)
+}
+
+func TestWaitThatMissesItsDeadlineFailsAtOnce(t *testing.T) {
+	for name, options := range map[string][]Option{"manual": {WithClock(newManualClock(t))}, "system": nil} {
+		l := newLimiter(t, 1, 1e-3, append(options, WithInitialTokens(0))...)
+		ctx, cancel := context.WithTimeout(background, 500*time.Second)
+		expectError(t, name, l.Wait(ctx), ErrTimedOut)
+		cancel()
+		if l.Tokens() < 0 {
+			t.Errorf("%s: took tokens", name)
+		}
+	}
+}
+
+func TestWaitWithADoneContextTakesNothing(t *testing.T) {
+	l := newLimiter(t, 10, 2, WithClock(newManualClock(t)))
+	ctx, cancel := context.WithCancel(background)
+	cancel()
+	expectError(t, "Wait", l.Wait(ctx), context.Canceled)
+	expectError(t, "Wait for a bad amount", l.WaitN(ctx, -1), context.Canceled)
+	expired, cancel := context.WithTimeout(background, -1)
+	defer cancel()
+	expectError(t, "Wait", l.Wait(expired), context.DeadlineExceeded)
+	expectTokens(t, l, 10)
+}
+
+func TestCancelledWaitGivesBack(t *testing.T) {
+	for name, options := range map[string][]Option{"manual": {WithClock(newManualClock(t))}, "system": nil} {
+		l := newLimiter(t, 10, 1e-9, options...)
+		if !l.AllowN(10) {
+			t.Fatal(name, "not full")
+		}
+		start := l.Tokens()
+		ctx, cancel := context.WithCancel(background)
+		answer := make(chan error, 1)
+		go func() { answer <- l.WaitN(ctx, 5) }()
+		eventually(t, "reserving", func() bool { return l.Tokens() < start-4 })
+		cancel()
+		expectError(t, name, <-answer, context.Canceled)
+		if l.Tokens() < start {
+			t.Errorf("%s: %v tokens, %v before the wait", name, l.Tokens(), start)
+		}
+	}
+}
+
+func TestCloseEndsWaits(t *testing.T) {
+	for name, options := range map[string][]Option{"manual": {WithClock(newManualClock(t))}, "system": nil} {
+		l := newLimiter(t, 10, 1e-9, append(options, WithInitialTokens(0))...)
+		answer := make(chan error, 1)
+		go func() { answer <- l.WaitN(background, 5) }()
+		eventually(t, "reserving", func() bool { return l.Tokens() < -4 })
+		expectError(t, "Close", l.Close(), nil)
+		expectError(t, name, <-answer, ErrClosed)
+		if l.Tokens() < 0 {
+			t.Errorf("%s: kept the tokens", name)
+		}
+	}
+}
+
+// The only test that lets real time pass.
+func TestWaitTakesTheTimeItMust(t *testing.T) {
+	start := time.Now()
+	l := newLimiter(t, 1, 50, WithInitialTokens(0))
+	r := l.Reserve()
+	expectError(t, "Wait", l.Wait(background), nil)
+	// Not 40 ms to the nanosecond: Go's clock and the library's are two.
+	if took := time.Since(start); took < 39*time.Millisecond {
+		t.Errorf("the second token of 50 per second came after %v", took)
+	}
+	if r.Delay() != 0 {
+		t.Errorf("the first one is still %v away", r.Delay())
+	}
+}
+
+func TestWaitersOccupyNoThreads(t *testing.T) {
+	const waiters = 1000
+	l := newLimiter(t, 1, 1e-3, WithInitialTokens(0))
+	before := processStatus(t, "Threads")
+	ctx, cancel := context.WithCancel(background)
+	var done sync.WaitGroup
+	for i := 0; i < waiters; i++ {
+		done.Add(1)
+		go func() {
+			defer done.Done()
+			expectError(t, "Wait", l.Wait(ctx), context.Canceled)
+		}()
+	}
+	eventually(t, "reserving", func() bool { return l.Tokens() < 1-waiters })
+	during := processStatus(t, "Threads")
+	cancel()
+	done.Wait()
+	// Some for the calls into C that happen to be running at the same time.
+	if during > before+10 {
+		t.Errorf("%d threads with %d goroutines waiting, %d before", during, waiters, before)
+	}
+}
