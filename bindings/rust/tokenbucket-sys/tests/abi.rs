@@ -1,0 +1,189 @@
+//! The declarations against the library itself: layouts, numbers, and calls through every kind of type.
+use std::ffi::CStr;
+use std::mem::{align_of, size_of, MaybeUninit};
+use std::os::raw::c_void;
+use std::ptr::{addr_of, null_mut};
+
+use tokenbucket_sys::*;
+
+macro_rules! offset {
+    ($type:ty, $field:ident) => {{
+        let value = MaybeUninit::<$type>::uninit();
+        // SAFETY: addr_of! makes no reference and reads nothing.
+        let field = unsafe { addr_of!((*value.as_ptr()).$field) };
+        field as usize - value.as_ptr() as usize
+    }};
+}
+
+macro_rules! named {
+    ($($constant:ident),* $(,)?) => { [$((stringify!($constant), $constant)),*] };
+}
+
+const SECOND: i64 = 1_000_000_000;
+
+fn text(pointer: *const c_char) -> &'static str {
+    // The type holds c_char to be std's on every architecture. SAFETY: the library's texts are static.
+    let pointer: *const std::os::raw::c_char = pointer;
+    unsafe { CStr::from_ptr(pointer) }.to_str().unwrap()
+}
+
+fn defaults() -> tb_config {
+    let mut config = MaybeUninit::uninit();
+    assert_eq!(unsafe { tb_config_init(config.as_mut_ptr(), size_of::<tb_config>()) }, TB_SUCCESS);
+    unsafe { config.assume_init() }
+}
+
+#[test]
+#[cfg(target_pointer_width = "64")]
+fn layouts_are_the_frozen_ones() {
+    assert_eq!((size_of::<tb_config>(), align_of::<tb_config>()), (56, 8));
+    assert_eq!(offset!(tb_config, struct_size), 0);
+    assert_eq!(offset!(tb_config, capacity), 8);
+    assert_eq!(offset!(tb_config, rate_tokens), 16);
+    assert_eq!(offset!(tb_config, rate_period_ns), 24);
+    assert_eq!(offset!(tb_config, initial_tokens), 32);
+    assert_eq!(offset!(tb_config, clock), 40);
+    assert_eq!(offset!(tb_config, unit), 48);
+
+    assert_eq!((size_of::<tb_decision>(), align_of::<tb_decision>()), (32, 8));
+    assert_eq!(offset!(tb_decision, status), 0);
+    assert_eq!(offset!(tb_decision, reserved), 4);
+    assert_eq!(offset!(tb_decision, remaining), 8);
+    assert_eq!(offset!(tb_decision, retry_after_ns), 16);
+    assert_eq!(offset!(tb_decision, reset_after_ns), 24);
+
+    assert_eq!((size_of::<tb_reservation>(), align_of::<tb_reservation>()), (32, 8));
+    assert_eq!(offset!(tb_reservation, tokens), 0);
+    assert_eq!(offset!(tb_reservation, wait_ns), 8);
+    assert_eq!(offset!(tb_reservation, ready_at_ns), 16);
+    assert_eq!(offset!(tb_reservation, ticket), 24);
+
+    assert_eq!((size_of::<tb_bucket>(), size_of::<tb_clock>()), (0, 0));
+    assert_eq!(size_of::<tb_clock_fn>(), size_of::<*const c_void>());
+}
+
+#[test]
+fn version_is_the_declared_one() {
+    let declared = 10000 * TB_VERSION_MAJOR + 100 * TB_VERSION_MINOR + TB_VERSION_PATCH;
+    let spelled = format!("{}.{}.{}", TB_VERSION_MAJOR, TB_VERSION_MINOR, TB_VERSION_PATCH);
+    assert_eq!(unsafe { tb_library_version() }, declared);
+    assert_eq!(text(unsafe { tb_library_version_string() }), spelled);
+    assert_eq!(unsafe { tb_abi_version() }, 1);
+}
+
+#[test]
+fn every_status_of_the_library_is_declared_under_its_name() {
+    let declared = named![
+        TB_SUCCESS,
+        TB_DENIED,
+        TB_TIMED_OUT,
+        TB_EXCEEDS_CAPACITY,
+        TB_CLOSED,
+        TB_INTERRUPTED,
+        TB_QUEUE_FULL,
+        TB_TABLE_FULL,
+        TB_E_INVALID_ARGUMENT,
+        TB_E_OUT_OF_RANGE,
+        TB_E_OUT_OF_MEMORY,
+        TB_E_UNSUPPORTED,
+        TB_E_SYSTEM,
+    ];
+    for code in -100..100 {
+        let known = declared.iter().find(|(_, number)| *number == code);
+        assert_eq!(text(unsafe { tb_status_name(code) }), known.map_or("TB_UNKNOWN", |(name, _)| name));
+    }
+}
+
+#[test]
+fn config_fields_are_where_the_library_reads_and_writes_them() {
+    let mut clock = null_mut();
+    let mut bucket = null_mut();
+    let mut config = defaults();
+    assert_eq!((config.struct_size, config.rate_period_ns), (size_of::<tb_config>(), SECOND));
+    assert_eq!((config.initial_tokens, config.clock), (TB_INITIALLY_FULL, null_mut()));
+    unsafe {
+        assert_eq!(tb_manual_clock_create(7, &mut clock), TB_SUCCESS);
+        config.capacity = 40.0;
+        config.rate_tokens = 3.0;
+        config.rate_period_ns = 5 * SECOND;
+        config.initial_tokens = 11.5;
+        config.clock = clock;
+        assert_eq!(tb_create_with(&config, &mut bucket), TB_SUCCESS);
+
+        let mut tokens = 0.0;
+        assert_eq!(tb_available(bucket, &mut tokens), TB_SUCCESS);
+        assert_eq!(tokens, 11.5);
+
+        let mut limit = defaults();
+        assert_eq!(tb_get_limit(bucket, &mut limit), TB_SUCCESS);
+        assert_eq!((limit.capacity, limit.rate_tokens, limit.rate_period_ns), (40.0, 3.0, 5 * SECOND));
+        assert_eq!(limit.clock, clock);
+        assert!(limit.unit > 0.0 && limit.unit <= 1e-6);
+
+        tb_clock_destroy(clock);
+        tb_destroy(bucket);
+    }
+}
+
+#[test]
+fn results_are_where_the_library_writes_them() {
+    let mut clock = null_mut();
+    let mut bucket = null_mut();
+    let mut config = defaults();
+    config.capacity = 10.0;
+    config.rate_tokens = 1.0;
+    unsafe {
+        assert_eq!(tb_manual_clock_create(SECOND, &mut clock), TB_SUCCESS);
+        config.clock = clock;
+        assert_eq!(tb_create_with(&config, &mut bucket), TB_SUCCESS);
+        tb_clock_destroy(clock);
+
+        let mut decision = MaybeUninit::<tb_decision>::uninit();
+        assert_eq!(tb_take(bucket, 6.0, decision.as_mut_ptr()), TB_SUCCESS);
+        assert_eq!(tb_take(bucket, 5.0, decision.as_mut_ptr()), TB_DENIED);
+        let decision = decision.assume_init();
+        assert_eq!((decision.status, decision.reserved, decision.remaining), (TB_DENIED, 0, 4.0));
+        assert_eq!((decision.retry_after_ns, decision.reset_after_ns), (SECOND, 6 * SECOND));
+
+        let mut reservation = MaybeUninit::<tb_reservation>::uninit();
+        assert_eq!(tb_reserve(bucket, 7.0, TB_FOREVER, reservation.as_mut_ptr()), TB_SUCCESS);
+        let mut reservation = reservation.assume_init();
+        assert_eq!((reservation.tokens, reservation.wait_ns, reservation.ready_at_ns), (7.0, 3 * SECOND, 4 * SECOND));
+        assert_eq!(tb_cancel(bucket, &mut reservation), TB_SUCCESS);
+        assert_eq!(reservation.tokens, 0.0);
+
+        let mut ns = 0;
+        assert_eq!(tb_charge(bucket, 5.0, &mut ns), TB_SUCCESS);
+        assert_eq!(ns, SECOND);
+        assert_eq!(tb_time_until(bucket, 2.0, &mut ns), TB_SUCCESS);
+        assert_eq!(ns, 3 * SECOND);
+        tb_destroy(bucket);
+    }
+}
+
+#[test]
+fn callback_clock_is_called_with_its_user_pointer() {
+    unsafe extern "C" fn now(user: *mut c_void) -> i64 {
+        *user.cast::<i64>()
+    }
+    let mut time = 0i64;
+    let mut clock = null_mut();
+    let mut bucket = null_mut();
+    let mut config = defaults();
+    config.capacity = 1.0;
+    config.rate_tokens = 1.0;
+    unsafe {
+        let user: *mut c_void = (&mut time as *mut i64).cast();
+        assert_eq!(tb_callback_clock_create(None, user, &mut clock), TB_E_INVALID_ARGUMENT);
+        assert_eq!(tb_callback_clock_create(Some(now), user, &mut clock), TB_SUCCESS);
+        config.clock = clock;
+        assert_eq!(tb_create_with(&config, &mut bucket), TB_SUCCESS);
+        assert_eq!(tb_allow(bucket, 1.0), TB_SUCCESS);
+        *user.cast::<i64>() = SECOND - 1;
+        assert_eq!(tb_allow(bucket, 1.0), TB_DENIED);
+        *user.cast::<i64>() = SECOND;
+        assert_eq!(tb_allow(bucket, 1.0), TB_SUCCESS);
+        tb_destroy(bucket);
+        tb_clock_destroy(clock);
+    }
+}

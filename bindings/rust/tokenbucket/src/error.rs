@@ -1,0 +1,126 @@
+use std::ffi::CStr;
+use std::fmt;
+
+use tokenbucket_sys as sys;
+
+/// Why a call did nothing. A denial is none: [`Bucket::allow`](crate::Bucket::allow) answers it with `false`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Error {
+    /// The tokens cannot be granted within the time allowed.
+    TimedOut,
+    /// More tokens than the bucket can ever hold.
+    ExceedsCapacity,
+    /// The bucket was closed.
+    Closed,
+    /// A signal handler ran during the wait.
+    Interrupted,
+    /// Too many waiters.
+    QueueFull,
+    /// No room for another key.
+    TableFull,
+    /// An amount that is not above 0 and finite, or another argument that is never right.
+    InvalidArgument,
+    /// Not representable by a bucket.
+    OutOfRange,
+    /// Out of memory.
+    OutOfMemory,
+    /// Asks for something that the library in use does not know.
+    Unsupported,
+    /// The operating system refused a needed service.
+    System,
+    /// A wait would have to sleep on a manual clock, which a sleeping thread cannot follow. Nothing was taken.
+    ManualClock,
+    /// A status that this crate does not know, from a newer library.
+    Unknown(i32),
+}
+
+impl Error {
+    /// The C library's number for this error.
+    pub fn status(self) -> i32 {
+        match self {
+            Error::TimedOut => sys::TB_TIMED_OUT,
+            Error::ExceedsCapacity => sys::TB_EXCEEDS_CAPACITY,
+            Error::Closed => sys::TB_CLOSED,
+            Error::Interrupted => sys::TB_INTERRUPTED,
+            Error::QueueFull => sys::TB_QUEUE_FULL,
+            Error::TableFull => sys::TB_TABLE_FULL,
+            Error::InvalidArgument => sys::TB_E_INVALID_ARGUMENT,
+            Error::OutOfRange => sys::TB_E_OUT_OF_RANGE,
+            Error::OutOfMemory => sys::TB_E_OUT_OF_MEMORY,
+            Error::Unsupported | Error::ManualClock => sys::TB_E_UNSUPPORTED,
+            Error::System => sys::TB_E_SYSTEM,
+            Error::Unknown(status) => status,
+        }
+    }
+
+    pub(crate) fn from_status(status: sys::tb_status) -> Error {
+        match status {
+            sys::TB_TIMED_OUT => Error::TimedOut,
+            sys::TB_EXCEEDS_CAPACITY => Error::ExceedsCapacity,
+            sys::TB_CLOSED => Error::Closed,
+            sys::TB_INTERRUPTED => Error::Interrupted,
+            sys::TB_QUEUE_FULL => Error::QueueFull,
+            sys::TB_TABLE_FULL => Error::TableFull,
+            sys::TB_E_INVALID_ARGUMENT => Error::InvalidArgument,
+            sys::TB_E_OUT_OF_RANGE => Error::OutOfRange,
+            sys::TB_E_OUT_OF_MEMORY => Error::OutOfMemory,
+            sys::TB_E_UNSUPPORTED => Error::Unsupported,
+            sys::TB_E_SYSTEM => Error::System,
+            other => Error::Unknown(other),
+        }
+    }
+}
+
+/// Success, or the error of any other status.
+pub(crate) fn check(status: sys::tb_status) -> Result<(), Error> {
+    match status {
+        sys::TB_SUCCESS => Ok(()),
+        other => Err(Error::from_status(other)),
+    }
+}
+
+fn message(status: sys::tb_status) -> &'static str {
+    // SAFETY: tb_status_message returns static, terminated text for every number.
+    let text = unsafe { CStr::from_ptr(sys::tb_status_message(status)) };
+    text.to_str().unwrap_or("unreadable message")
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::ManualClock => f.write_str("manual clock: a wait would have to sleep, and cannot follow it"),
+            Error::Unknown(status) => write!(f, "{} {}", message(*status), status),
+            known => f.write_str(message(known.status())),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_keeps_its_number_and_message() {
+        for status in -100..100 {
+            let error = Error::from_status(status);
+            assert_eq!(error.status(), status);
+            let is_outcome = status == sys::TB_SUCCESS || status == sys::TB_DENIED;
+            let is_known = !is_outcome && message(status) != "unknown status";
+            assert_eq!(error != Error::Unknown(status), is_known, "{}", status);
+            if is_known {
+                assert_eq!(error.to_string(), message(status));
+            }
+        }
+        assert_eq!(Error::Unknown(99).to_string(), "unknown status 99");
+        assert_eq!(Error::Closed.to_string(), "closed: the bucket was closed");
+    }
+
+    #[test]
+    fn is_an_error_that_threads_can_pass_on() {
+        fn passes<T: std::error::Error + Send + Sync + 'static>(_: T) {}
+        passes(Error::Closed);
+    }
+}

@@ -1,0 +1,218 @@
+//! Taking, reserving and looking, on a manual clock.
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Barrier;
+use std::thread;
+use std::time::Duration;
+
+use tokenbucket::{Bucket, Config, Error, ManualClock, Reservation};
+
+const SECOND: Duration = Duration::from_secs(1);
+const NANOSECOND: Duration = Duration::from_nanos(1);
+const NOT_AMOUNTS: [f64; 6] = [0.0, -0.0, -1.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
+
+fn clock() -> ManualClock {
+    ManualClock::new(Duration::ZERO).unwrap()
+}
+
+fn bucket(capacity: f64, per_second: f64, clock: &ManualClock) -> Bucket {
+    Config::new(capacity, per_second, SECOND).clock(clock).build().unwrap()
+}
+
+#[test]
+fn grants_the_burst_and_then_the_rate() {
+    let clock = clock();
+    let bucket = bucket(10.0, 2.0, &clock);
+    assert_eq!(bucket.allow(10.0), Ok(true));
+    assert_eq!(bucket.allow(0.5), Ok(false));
+    assert_eq!(bucket.time_until(0.5), Ok(Some(SECOND / 4)));
+    clock.advance(SECOND / 4 - NANOSECOND).unwrap();
+    assert_eq!(bucket.allow(0.5), Ok(false));
+    clock.advance(NANOSECOND).unwrap();
+    assert_eq!(bucket.allow(0.5), Ok(true));
+    assert_eq!(bucket.available(), Ok(0.0));
+}
+
+#[test]
+fn rate_is_the_exact_fraction_of_its_period() {
+    let clock = clock();
+    let bucket = Config::new(10.0, 700_000.0, 3600 * SECOND).initial_tokens(2.0).clock(&clock).build().unwrap();
+    assert_eq!(bucket.available(), Ok(2.0));
+    assert_eq!(bucket.allow(2.0), Ok(true));
+    let due = Duration::from_nanos(5_142_858); // 36 ms / 7, rounded up
+    assert_eq!(bucket.time_until(1.0), Ok(Some(due)));
+    clock.set(due - NANOSECOND).unwrap();
+    assert_eq!(bucket.allow(1.0), Ok(false));
+    clock.set(due).unwrap();
+    assert_eq!(bucket.allow(1.0), Ok(true));
+}
+
+#[test]
+fn decision_says_what_a_client_is_told() {
+    let clock = clock();
+    let bucket = bucket(10.0, 2.0, &clock);
+
+    let granted = bucket.take(7.0).unwrap();
+    assert!(granted.granted);
+    assert_eq!((granted.remaining, granted.retry_after), (3.0, Some(Duration::ZERO)));
+    assert_eq!(granted.reset_after, Some(SECOND * 7 / 2));
+
+    let denied = bucket.take(4.0).unwrap();
+    assert!(!denied.granted);
+    assert_eq!((denied.remaining, denied.retry_after), (3.0, Some(SECOND / 2)));
+
+    let hopeless = bucket.take(10.5).unwrap();
+    assert!(!hopeless.granted);
+    assert_eq!((hopeless.remaining, hopeless.retry_after), (3.0, None));
+
+    bucket.reserve(5.0, None).unwrap().commit();
+    assert_eq!(bucket.take(1.0).unwrap().remaining, 0.0);
+    assert_eq!(bucket.available(), Ok(-2.0));
+}
+
+#[test]
+fn times_beyond_expression_are_none() {
+    let bucket = Config::new(1e15, 1e-9, SECOND).initial_tokens(0.0).clock(&clock()).build().unwrap();
+    assert_eq!(bucket.time_until(1e15), Ok(None));
+    assert_eq!(bucket.take(1.0).unwrap().reset_after, None);
+    assert_eq!(bucket.reserve(1e15, None).unwrap_err(), Error::TimedOut);
+}
+
+#[test]
+fn reservation_gives_back_when_dropped() {
+    let clock = clock();
+    let bucket = bucket(10.0, 2.0, &clock);
+    bucket.reserve(8.0, None).unwrap().commit();
+    assert_eq!(bucket.available(), Ok(2.0));
+    {
+        let reservation = bucket.reserve(5.0, None).unwrap();
+        assert_eq!(reservation.tokens(), 5.0);
+        assert_eq!(reservation.wait_time(), SECOND * 3 / 2);
+        assert_eq!(reservation.ready_at(), SECOND * 3 / 2);
+        assert_eq!(bucket.available(), Ok(-3.0));
+    }
+    assert_eq!(bucket.available(), Ok(2.0));
+}
+
+#[test]
+fn reservation_keeps_its_tokens_once_committed_or_past_due() {
+    let clock = clock();
+    let bucket = bucket(10.0, 2.0, &clock);
+    bucket.reserve(10.0, None).unwrap().commit();
+    assert_eq!(bucket.available(), Ok(0.0));
+
+    let reservation = bucket.reserve(4.0, None).unwrap();
+    clock.set(reservation.ready_at() + NANOSECOND).unwrap();
+    drop(reservation);
+    assert!(bucket.available().unwrap() < 1e-6);
+}
+
+#[test]
+fn reservation_beyond_its_limit_takes_nothing() {
+    let clock = clock();
+    let bucket = bucket(10.0, 2.0, &clock);
+    assert_eq!(bucket.allow(10.0), Ok(true));
+    assert_eq!(bucket.reserve(4.0, Some(2 * SECOND - NANOSECOND)).unwrap_err(), Error::TimedOut);
+    assert_eq!(bucket.reserve(4.0, Some(Duration::ZERO)).unwrap_err(), Error::TimedOut);
+    assert_eq!(bucket.available(), Ok(0.0));
+    bucket.reserve(4.0, Some(2 * SECOND)).unwrap().commit();
+    bucket.reserve(4.0, Some(Duration::MAX)).unwrap().commit();
+    assert_eq!(bucket.available(), Ok(-8.0));
+}
+
+#[test]
+fn bad_amounts_are_refused_and_take_nothing() {
+    let clock = clock();
+    let bucket = bucket(10.0, 2.0, &clock);
+    for n in NOT_AMOUNTS {
+        assert_eq!(bucket.allow(n), Err(Error::InvalidArgument), "{}", n);
+        assert_eq!(bucket.take(n), Err(Error::InvalidArgument), "{}", n);
+        assert_eq!(bucket.reserve(n, None).unwrap_err(), Error::InvalidArgument, "{}", n);
+        assert_eq!(bucket.wait(n), Err(Error::InvalidArgument), "{}", n);
+        assert_eq!(bucket.wait_timeout(n, SECOND), Err(Error::InvalidArgument), "{}", n);
+        assert_eq!(bucket.time_until(n), Err(Error::InvalidArgument), "{}", n);
+    }
+    assert_eq!(bucket.allow(10.5), Err(Error::ExceedsCapacity));
+    assert_eq!(bucket.reserve(10.5, None).unwrap_err(), Error::ExceedsCapacity);
+    assert_eq!(bucket.wait(10.5), Err(Error::ExceedsCapacity));
+    assert_eq!(bucket.time_until(10.5), Err(Error::ExceedsCapacity));
+    assert_eq!(bucket.available(), Ok(10.0));
+}
+
+#[test]
+fn bad_configurations_are_refused() {
+    let error = |config: Config<'_>| config.build().unwrap_err();
+    for number in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        assert_eq!(error(Config::new(number, 1.0, SECOND)), Error::InvalidArgument);
+        assert_eq!(error(Config::new(1.0, number, SECOND)), Error::InvalidArgument);
+        assert_eq!(error(Config::new(1.0, 1.0, SECOND).initial_tokens(number)), Error::InvalidArgument);
+    }
+    assert_eq!(error(Config::new(1.0, 1.0, Duration::ZERO)), Error::InvalidArgument);
+    assert_eq!(error(Config::new(1.0, 1.0, Duration::MAX)), Error::OutOfRange);
+    assert_eq!(error(Config::new(1.0, 1.0, SECOND).initial_tokens(-1.0)), Error::InvalidArgument);
+    assert_eq!(error(Config::new(1.0, 1.0, SECOND).initial_tokens(1.5)), Error::OutOfRange);
+    for (capacity, rate) in [(0.0, 1.0), (-1.0, 1.0), (2e15, 1.0), (1e-7, 1.0), (1.0, 0.0), (1.0, -1.0), (1.0, 2e10)] {
+        assert_eq!(Bucket::new(capacity, rate).unwrap_err(), Error::OutOfRange, "{} {}", capacity, rate);
+    }
+}
+
+#[test]
+fn manual_clock_serves_many_buckets_and_outlives_its_owner() {
+    let clock = ManualClock::new(SECOND).unwrap();
+    let (slow, fast) = (bucket(1.0, 1.0, &clock), bucket(1.0, 2.0, &clock));
+    assert_eq!((slow.allow(1.0), fast.allow(1.0)), (Ok(true), Ok(true)));
+    clock.set(SECOND * 3 / 2).unwrap();
+    clock.set(SECOND).unwrap(); // never back
+    assert_eq!((slow.available(), fast.available()), (Ok(0.5), Ok(1.0)));
+    drop(clock);
+    assert_eq!((slow.allow(1.0), fast.allow(1.0)), (Ok(false), Ok(true)));
+}
+
+#[test]
+fn manual_clock_refuses_what_cannot_be_expressed() {
+    assert_eq!(ManualClock::new(Duration::MAX).unwrap_err(), Error::OutOfRange);
+    let clock = clock();
+    assert_eq!(clock.set(Duration::MAX), Err(Error::OutOfRange));
+    clock.set(SECOND).unwrap();
+    assert_eq!(clock.advance(Duration::from_nanos(i64::MAX as u64)), Err(Error::OutOfRange));
+}
+
+#[test]
+fn threads_together_get_the_exact_number() {
+    const THREADS: usize = 8;
+    const STEPS: u64 = 200;
+    let clock = clock();
+    let bucket = bucket(50.0, 1000.0, &clock);
+    let granted = AtomicU64::new(0);
+    let step = Barrier::new(THREADS + 1);
+    // No thread may leave early: the others would stay at the barrier. So what went wrong is asserted at the end.
+    let grants_by_step: Vec<u64> = thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                for _ in 0..STEPS {
+                    step.wait();
+                    let grants = (0..10).filter(|_| bucket.allow(1.0) == Ok(true)).count();
+                    granted.fetch_add(grants as u64, Ordering::Relaxed);
+                    step.wait();
+                }
+            });
+        }
+        let one_step = |_| {
+            step.wait();
+            step.wait();
+            let _ = clock.advance(SECOND / 100);
+            granted.load(Ordering::Relaxed)
+        };
+        (0..STEPS).map(one_step).collect()
+    });
+    let expected: Vec<u64> = (0..STEPS).map(|i| 50 + 10 * i).collect();
+    assert_eq!(grants_by_step, expected);
+}
+
+#[test]
+fn types_may_be_shared_by_threads() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Bucket>();
+    shared::<ManualClock>();
+    shared::<Reservation<'_>>();
+    shared::<Config<'_>>();
+}
