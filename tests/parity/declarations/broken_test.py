@@ -1,0 +1,188 @@
+"""Breaks the header and a binding, one thing at a time, and expects that the check names it."""
+
+import unittest
+
+import header
+import rust
+from check import BINDINGS, HEADER, text_of
+from table import Unreadable, compare
+
+RUST = next(files for name, _, files, _ in BINDINGS if name == "rust")
+
+# What is replaced, by what, and what the one complaint must hold.
+BROKEN_RUST = {
+    "parameters swapped": (
+        "tb_create(capacity: f64, tokens_per_second: f64,",
+        "tb_create(tokens_per_second: f64, capacity: f64,",
+        ["tb_create differs", "tb_create(double capacity, double tokens", "tb_create(tokens_per_second: f64, capacity"],
+    ),
+    "parameter dropped": (
+        "tb_wait(bucket: *mut tb_bucket, n: f64)",
+        "tb_wait(bucket: *mut tb_bucket)",
+        ["tb_wait differs"],
+    ),
+    "parameter type": (
+        "tb_refund(bucket: *mut tb_bucket, n: f64)",
+        "tb_refund(bucket: *mut tb_bucket, n: f32)",
+        ["tb_refund differs", "double n", "n: f32"],
+    ),
+    "pointer level": (
+        "tb_manual_clock_create(start_ns: i64, out_clock: *mut *mut",
+        "tb_manual_clock_create(start_ns: i64, out_clock: *mut",
+        ["tb_manual_clock_create differs"],
+    ),
+    "const": (
+        "config: *const tb_config",
+        "config: *mut tb_config",
+        ["tb_create_with differs", "const tb_config *config"],
+    ),
+    "other handle": (
+        "tb_close(bucket: *mut tb_bucket)",
+        "tb_close(bucket: *mut tb_clock)",
+        ["tb_close differs"],
+    ),
+    "result type": (
+        "fn tb_abi_version() -> i32",
+        "fn tb_abi_version() -> i64",
+        ["tb_abi_version differs", "int32_t", "i64"],
+    ),
+    "result dropped": (
+        "tb_reset(bucket: *mut tb_bucket, tokens: f64) -> tb_status",
+        "tb_reset(bucket: *mut tb_bucket, tokens: f64)",
+        ["tb_reset differs"],
+    ),
+    "function dropped": (
+        "pub fn tb_library_version() -> i32;",
+        "",
+        ["tb_library_version is not declared", "int32_t"],
+    ),
+    "function too many": (
+        "pub fn tb_abi_version",
+        "pub fn tb_count() -> i32; pub fn tb_abi_version",
+        ["tb_count is not in the header"],
+    ),
+    "callback type": (
+        "fn(user: *mut c_void) -> i64>",
+        "fn(user: *mut c_void) -> i32>",
+        ["tb_clock_fn differs"],
+    ),
+    "alias type": ("pub type tb_status = i32;", "pub type tb_status = i64;", ["tb_status differs"]),
+    "field dropped": ("pub reserved: i32,", "", ["tb_decision differs", "int32_t reserved"]),
+    "field type": ("pub ticket: u64,", "pub ticket: i64,", ["tb_reservation differs", "ticket: i64"]),
+    "fields swapped": (
+        "pub wait_ns: i64, pub ready_at_ns: i64,",
+        "pub ready_at_ns: i64, pub wait_ns: i64,",
+        ["tb_reservation differs"],
+    ),
+    "layout not C's": (
+        "#[repr(C)] #[derive(Clone, Copy, Debug)] pub struct tb_config",
+        "#[derive(Clone, Copy, Debug)] pub struct tb_config",
+        ["tb_config differs"],
+    ),
+    "opaque type with contents": (
+        f"pub struct tb_clock {{ {rust.OPAQUE} }}",
+        "pub struct tb_clock { data: i32 }",
+        ["tb_clock differs"],
+    ),
+    "status number": (
+        "TB_TIMED_OUT: tb_status = 2;",
+        "TB_TIMED_OUT: tb_status = 3;",
+        ["TB_TIMED_OUT differs", "= 2", "= 3"],
+    ),
+    "status dropped": ("pub const TB_E_SYSTEM: tb_status = -5;", "", ["TB_E_SYSTEM is not declared"]),
+    "constant": (
+        "TB_INITIALLY_FULL: f64 = -1.0;",
+        "TB_INITIALLY_FULL: f64 = -2.0;",
+        ["TB_INITIALLY_FULL differs"],
+    ),
+    "constant type": ("TB_FOREVER: i64 = i64::MAX;", "TB_FOREVER: f64 = 1.0;", ["TB_FOREVER differs"]),
+    "version": ("TB_VERSION_MAJOR: i32 = 1;", "TB_VERSION_MAJOR: i32 = 2;", ["TB_VERSION_MAJOR differs"]),
+}
+
+BROKEN_HEADER = {
+    "function added": (
+        "TB_API int32_t tb_abi_version(void);",
+        "TB_API int32_t tb_abi_version(void); TB_API void tb_new(void);",
+        ["tb_new is not declared"],
+    ),
+    "field added": ("double unit;", "double unit; int64_t more;", ["tb_config differs", "int64_t more"]),
+    "status added": ("X(TB_DENIED, 1,", 'X(TB_NEW, 8, "new") X(TB_DENIED, 1,', ["TB_NEW is not declared"]),
+    "status changed": ("X(TB_DENIED, 1,", "X(TB_DENIED, 9,", ["TB_DENIED differs"]),
+    "constant added": (
+        "#define TB_FOREVER INT64_MAX",
+        "#define TB_FOREVER INT64_MAX\n#define TB_NEW 1",
+        ["TB_NEW is not declared"],
+    ),
+}
+
+UNREADABLE_RUST = {
+    "hidden by cfg": ("pub const TB_CLOSED", "#[cfg(unix)] pub const TB_CLOSED"),
+    "renamed by an attribute": ("pub fn tb_allow(", '#[link_name = "tb_wait"] pub fn tb_allow('),
+    "no field": ("pub ticket: u64,", "ticket,"),
+    "two of a name": ("pub const TB_CLOSED", "pub const TB_DENIED: tb_status = 1; pub const TB_CLOSED"),
+    "by a macro": ("pub const TB_CLOSED", "declare!(); pub const TB_CLOSED"),
+}
+
+UNREADABLE_HEADER = {
+    "unknown statement": ("typedef int32_t tb_status;", "typedef int32_t tb_status; extern int tb_variable;"),
+    "unknown constant": ("#define TB_FOREVER INT64_MAX", "#define TB_FOREVER LONG_MAX"),
+    "unknown status entry": ("X(TB_DENIED, 1,", "X(TB_DENIED, 1 + 0,"),
+}
+
+
+def one_line(text):
+    return " ".join(text.split())
+
+
+class Broken(unittest.TestCase):
+    def setUp(self):
+        self.header = text_of(HEADER)
+        self.rust = text_of(RUST)
+
+    def replaced(self, text, old, new):
+        self.assertEqual(text.count(old), 1, f"to break it, {old} must be there once")
+        return text.replace(old, new)
+
+    def broken_rust(self, old, new):
+        code = "\n".join(line.split("//")[0] for line in self.rust.splitlines())
+        return self.replaced(one_line(code), old, new)
+
+    def expect_one(self, complaints, wanted):
+        self.assertEqual(len(complaints), 1, complaints)
+        for part in wanted:
+            self.assertIn(part, complaints[0])
+
+    def test_unbroken_is_right(self):
+        self.assertEqual(compare("rust", rust.read(self.rust), header.read(self.header)), [])
+
+    def test_broken_rust_is_named(self):
+        wanted = header.read(self.header)
+        for what, (old, new, parts) in BROKEN_RUST.items():
+            with self.subTest(what):
+                self.expect_one(compare("rust", rust.read(self.broken_rust(old, new)), wanted), parts)
+
+    def test_change_of_the_header_is_named(self):
+        declared = rust.read(self.rust)
+        for what, (old, new, parts) in BROKEN_HEADER.items():
+            with self.subTest(what):
+                broken = header.read(self.replaced(self.header, old, new))
+                self.expect_one(compare("rust", declared, broken), parts)
+
+    def test_what_no_reader_knows_is_refused(self):
+        for what, (old, new) in UNREADABLE_RUST.items():
+            with self.subTest(what), self.assertRaises(Unreadable):
+                rust.read(self.broken_rust(old, new))
+        for what, (old, new) in UNREADABLE_HEADER.items():
+            with self.subTest(what), self.assertRaises(Unreadable):
+                header.read(self.replaced(self.header, old, new))
+
+    def test_incomplete_binding_may_leave_out_but_not_err(self):
+        wanted = header.read(self.header)
+        declared = rust.read(self.broken_rust("pub fn tb_abi_version() -> i32;", ""))
+        self.assertEqual(compare("rust", declared, wanted, is_complete=False), [])
+        declared = rust.read(self.broken_rust("pub fn tb_abi_version() -> i32;", "pub fn tb_abi_version() -> u32;"))
+        self.expect_one(compare("rust", declared, wanted, is_complete=False), ["tb_abi_version differs"])
+
+
+if __name__ == "__main__":
+    unittest.main()

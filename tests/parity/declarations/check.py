@@ -1,0 +1,36 @@
+"""Holds what each binding declares against capi/include/tokenbucket.h."""
+
+import pathlib
+import sys
+
+import header
+import rust
+from table import Unreadable, compare
+
+SOURCE = pathlib.Path(__file__).resolve().parents[3]
+HEADER = "capi/include/tokenbucket.h"
+# Name, reader, files, whether it must declare everything.
+BINDINGS = [("rust", rust.read, "bindings/rust/tokenbucket-sys/src/*.rs", True)]
+
+
+def text_of(pattern):
+    files = sorted(SOURCE.glob(pattern))
+    if not files:
+        raise Unreadable(f"there is no {pattern}")
+    return "\n".join(file.read_text() for file in files)
+
+
+def main():
+    complaints = []
+    try:
+        wanted = header.read(text_of(HEADER))
+        for name, read, files, is_complete in BINDINGS:
+            complaints += compare(name, read(text_of(files)), wanted, is_complete)
+    except Unreadable as unreadable:
+        complaints.append(f"cannot be read: {unreadable}")
+    print("\n".join(complaints), end="\n" if complaints else "", file=sys.stderr)
+    return 1 if complaints else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
