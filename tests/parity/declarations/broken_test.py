@@ -1,13 +1,12 @@
 """Breaks the header and a binding, one thing at a time, and expects that the check names it."""
 
+import dataclasses
 import unittest
 
 import header
 import rust
-from check import BINDINGS, HEADER, text_of
+from check import HEADER, text_of
 from table import Unreadable, compare
-
-RUST = next(files for name, _, files, _ in BINDINGS if name == "rust")
 
 # What is replaced, by what, and what the one complaint must hold.
 BROKEN_RUST = {
@@ -79,6 +78,7 @@ BROKEN_RUST = {
         "#[derive(Clone, Copy, Debug)] pub struct tb_config",
         ["tb_config differs"],
     ),
+    "opaque type not C's": ("#[repr(C)] pub struct tb_bucket", "pub struct tb_bucket", ["tb_bucket differs"]),
     "opaque type with contents": (
         f"pub struct tb_clock {{ {rust.OPAQUE} }}",
         "pub struct tb_clock { data: i32 }",
@@ -137,7 +137,7 @@ def one_line(text):
 class Broken(unittest.TestCase):
     def setUp(self):
         self.header = text_of(HEADER)
-        self.rust = text_of(RUST)
+        self.rust = text_of(rust.BINDING.files)
 
     def replaced(self, text, old, new):
         self.assertEqual(text.count(old), 1, f"to break it, {old} must be there once")
@@ -153,20 +153,20 @@ class Broken(unittest.TestCase):
             self.assertIn(part, complaints[0])
 
     def test_unbroken_is_right(self):
-        self.assertEqual(compare("rust", rust.read(self.rust), header.read(self.header)), [])
+        self.assertEqual(compare(rust.BINDING, rust.read(self.rust), header.read(self.header)), [])
 
     def test_broken_rust_is_named(self):
         wanted = header.read(self.header)
         for what, (old, new, parts) in BROKEN_RUST.items():
             with self.subTest(what):
-                self.expect_one(compare("rust", rust.read(self.broken_rust(old, new)), wanted), parts)
+                self.expect_one(compare(rust.BINDING, rust.read(self.broken_rust(old, new)), wanted), parts)
 
     def test_change_of_the_header_is_named(self):
         declared = rust.read(self.rust)
         for what, (old, new, parts) in BROKEN_HEADER.items():
             with self.subTest(what):
                 broken = header.read(self.replaced(self.header, old, new))
-                self.expect_one(compare("rust", declared, broken), parts)
+                self.expect_one(compare(rust.BINDING, declared, broken), parts)
 
     def test_what_no_reader_knows_is_refused(self):
         for what, (old, new) in UNREADABLE_RUST.items():
@@ -178,10 +178,11 @@ class Broken(unittest.TestCase):
 
     def test_incomplete_binding_may_leave_out_but_not_err(self):
         wanted = header.read(self.header)
+        thin = dataclasses.replace(rust.BINDING, is_complete=False)
         declared = rust.read(self.broken_rust("pub fn tb_abi_version() -> i32;", ""))
-        self.assertEqual(compare("rust", declared, wanted, is_complete=False), [])
+        self.assertEqual(compare(thin, declared, wanted), [])
         declared = rust.read(self.broken_rust("pub fn tb_abi_version() -> i32;", "pub fn tb_abi_version() -> u32;"))
-        self.expect_one(compare("rust", declared, wanted, is_complete=False), ["tb_abi_version differs"])
+        self.expect_one(compare(thin, declared, wanted), ["tb_abi_version differs"])
 
 
 if __name__ == "__main__":

@@ -9,8 +9,7 @@ from table import Unreadable, compare
 
 SOURCE = pathlib.Path(__file__).resolve().parents[3]
 HEADER = "capi/include/tokenbucket.h"
-# Name, reader, files, whether it must declare everything.
-BINDINGS = [("rust", rust.read, "bindings/rust/tokenbucket-sys/src/*.rs", True)]
+BINDINGS = [rust.BINDING]
 
 
 def text_of(pattern):
@@ -24,8 +23,8 @@ def main():
     complaints = []
     try:
         wanted = header.read(text_of(HEADER))
-        for name, read, files, is_complete in BINDINGS:
-            complaints += compare(name, read(text_of(files)), wanted, is_complete)
+        for binding in BINDINGS:
+            complaints += compare(binding, binding.read(text_of(binding.files)), wanted)
     except Unreadable as unreadable:
         complaints.append(f"cannot be read: {unreadable}")
     print("\n".join(complaints), end="\n" if complaints else "", file=sys.stderr)

@@ -1,4 +1,5 @@
-"""Reads tokenbucket.h: the shape of header that this project writes, and nothing else."""
+"""Reads tokenbucket.h: the shape of header that this project writes, and nothing else. Types are spelled as
+in C: "double", "const tb_config *", "tb_bucket **"."""
 
 import re
 
@@ -32,7 +33,7 @@ def read_directive(table, line):
     elif name not in NO_DECLARATION:
         if parameters:
             raise Unreadable(f"header: {line}")
-        put(table, name, "constant", constant(value), line)
+        put(table, name, "constant", (constant(value),), line)
 
 
 def read_statuses(table, entries):
@@ -40,17 +41,17 @@ def read_statuses(table, entries):
     if not re.fullmatch(f"({entry})+", entries):
         raise Unreadable(f"header: TB_STATUS_LIST is {entries}")
     for name, number in re.findall(entry, entries):
-        put(table, name, "constant", ("tb_status", int(number)), f"{name} = {number}")
+        put(table, name, "constant", ((int(number), "tb_status"),), f"{name} = {number}")
 
 
 def constant(value):
     value = value.strip("()")
     if value == "INT64_MAX":
-        return "int64_t", INT64_MAX
+        return INT64_MAX, "int64_t"
     if re.fullmatch(r"-?\d+", value):
-        return "int32_t", int(value)
+        return int(value), "int32_t"
     if re.fullmatch(r"-?\d+\.\d+", value):
-        return "double", float(value)
+        return float(value), "double"
     raise Unreadable(f"header: a constant is {value}")
 
 
@@ -70,15 +71,15 @@ def read_statement(table, s):
     if s == STATUS_ENUM:
         return
     if m := re.fullmatch(r"TB_API (.+?)(\w+)\((.*)\)", s):
-        put(table, m[2], "function", (ctype(m[1]), *parameters(m[3])), s.removeprefix("TB_API "))
+        put(table, m[2], "function", (("", ctype(m[1])), *parameters(m[3])), s.removeprefix("TB_API "))
     elif m := re.fullmatch(r"typedef struct (\w+) \{ (.*); \} \1", s):
         put(table, m[1], "struct", (named(member) for member in m[2].split(";")), s)
     elif m := re.fullmatch(r"typedef struct (\w+) \1", s):
         put(table, m[1], "opaque", (), s)
     elif m := re.fullmatch(r"typedef (.+?)\(\*(\w+)\)\((.*)\)", s):
-        put(table, m[2], "callback", (ctype(m[1]), *parameters(m[3])), s)
+        put(table, m[2], "callback", (("", ctype(m[1])), *parameters(m[3])), s)
     elif m := re.fullmatch(r"typedef (\w+) (\w+)", s):
-        put(table, m[2], "alias", (ctype(m[1]),), s)
+        put(table, m[2], "alias", (("", ctype(m[1])),), s)
     else:
         raise Unreadable(f"header: {s}")
 

@@ -1,9 +1,9 @@
-"""Reads the source of tokenbucket-sys."""
+"""Reads the source of tokenbucket-sys, and spells its types as in C."""
 
 import re
 
 from header import INT64_MAX
-from table import Unreadable, put
+from table import Binding, Unreadable, put
 
 CTYPES = {
     "i32": "int32_t",
@@ -49,16 +49,16 @@ def nothing(table, m, attributes):
 
 
 def alias(table, m, attributes):
-    put(table, m[1], "alias", (ctype(m[2]),), m[0])
+    put(table, m[1], "alias", (("", ctype(m[2])),), m[0])
 
 
 def callback(table, m, attributes):
     f = re.fullmatch(r"fn\((.*)\)(?: -> (.+))?", m[2])
-    put(table, m[1], "callback", (result(f[2]), *fields(f[1])), m[0])
+    put(table, m[1], "callback", (("", result(f[2])), *fields(f[1])), m[0])
 
 
 def constant(table, m, attributes):
-    put(table, m[1], "constant", (ctype(m[2]), number(m[3])), m[0])
+    put(table, m[1], "constant", ((number(m[3]), ctype(m[2])),), m[0])
 
 
 def struct(table, m, attributes):
@@ -75,7 +75,7 @@ def functions(table, m, attributes):
         f = re.fullmatch("pub " + FUNCTION, item)
         if f is None:
             raise Unreadable(f"rust: {item}")
-        put(table, f[1], "function", (result(f[3]), *fields(f[2])), item)
+        put(table, f[1], "function", (("", result(f[3])), *fields(f[2])), item)
 
 
 ITEMS = [
@@ -122,3 +122,6 @@ def number(text):
     if text == "i64::MAX":
         return INT64_MAX
     return float(text) if "." in text else int(text)
+
+
+BINDING = Binding(name="rust", files="bindings/rust/tokenbucket-sys/src/*.rs", read=read)

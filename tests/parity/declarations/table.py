@@ -1,22 +1,37 @@
-"""What a header or a binding declares: a table of Declarations by their C name.
+"""What a header or a binding declares: a table of Declarations by their C name, and the comparison of two tables.
 
-Types are spelled as in C, whoever declares them: "double", "const tb_config *", "tb_bucket **". The shapes are
+A shape is a tuple of (name, type) pairs:
 
-    function, callback   (result type, (parameter name, type) ...)
-    struct               ((field name, type) ...)
-    opaque               ()
-    alias                (type,)
-    constant             (type, value)
+    function, callback   ("", result), then the parameters
+    struct               the fields
+    opaque               none
+    alias                ("", type)
+    constant             (value, type)
 """
 
-from dataclasses import dataclass, field
+import operator
+from dataclasses import dataclass
+from typing import Callable
 
 
 @dataclass(frozen=True)
 class Declaration:
     kind: str
     shape: tuple
-    spelling: str = field(compare=False)
+    spelling: str
+
+
+@dataclass(frozen=True)
+class Binding:
+    name: str
+    files: str
+    read: Callable
+    # A thin binding may leave declarations out; those that it has must be right.
+    is_complete: bool = True
+    # What the language has a declaration for.
+    kinds: frozenset = frozenset({"function", "callback", "struct", "opaque", "alias", "constant"})
+    # Whether a type of the binding, as its reader spells it, is right for a type of the header.
+    accepts: Callable = operator.eq
 
 
 class Unreadable(Exception):
@@ -29,17 +44,25 @@ def put(table, name, kind, shape, spelling):
     table[name] = Declaration(kind, tuple(shape), " ".join(spelling.split()))
 
 
-def compare(binding, declared, header, is_complete=True):
-    """Sentences that say where a binding's table departs from the header's. Only a complete binding has to declare
-    all; what is declared must be right."""
+def compare(binding, declared, header):
+    """Sentences that say where what a binding declares departs from the header."""
     complaints = []
     for name, wanted in header.items():
-        if name not in declared:
-            if is_complete:
-                complaints.append(f'{binding}: {name} is not declared; the header has "{wanted.spelling}"')
-        elif declared[name] != wanted:
-            spellings = f'the header has "{wanted.spelling}", the binding "{declared[name].spelling}"'
-            complaints.append(f"{binding}: {name} differs; {spellings}")
+        if name in declared:
+            if not is_right(binding, declared[name], wanted):
+                spellings = f'the header has "{wanted.spelling}", the binding "{declared[name].spelling}"'
+                complaints.append(f"{binding.name}: {name} differs; {spellings}")
+        elif binding.is_complete and wanted.kind in binding.kinds:
+            complaints.append(f'{binding.name}: {name} is not declared; the header has "{wanted.spelling}"')
     for name in declared.keys() - header.keys():
-        complaints.append(f'{binding}: {name} is not in the header; the binding has "{declared[name].spelling}"')
+        spelling = declared[name].spelling
+        complaints.append(f'{binding.name}: {name} is not in the header; the binding has "{spelling}"')
     return sorted(complaints)
+
+
+def is_right(binding, declared, wanted):
+    return (
+        declared.kind == wanted.kind
+        and [name for name, _ in declared.shape] == [name for name, _ in wanted.shape]
+        and all(binding.accepts(w, d) for (_, w), (_, d) in zip(wanted.shape, declared.shape))
+    )
