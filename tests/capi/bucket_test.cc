@@ -69,6 +69,14 @@ TEST_F(Bucket, AnAmountBelowTheUnitCostsOneUnit) {
     EXPECT_EQ(left(), 1 - 1e-9) << "a refund is rounded down";
 }
 
+TEST_F(Bucket, ACapacityOfNoWholeUnitsCanBeTakenWhole) {
+    const double capacity = 0.1234567891234;
+    start(capacity, 1e-3);
+    EXPECT_EQ(left(), 0.123456789) << "the part of a unit is dropped";
+    EXPECT_EQ(allow(capacity), TB_SUCCESS);
+    EXPECT_EQ(left(), 0);
+}
+
 TEST_F(Bucket, TakeSaysWhatIsLeftAndWhenToComeBack) {
     start(10, 5);
     tb_decision d{};
@@ -324,6 +332,17 @@ TEST_F(Bucket, ClosedIsForGood) {
     EXPECT_EQ(ns, kSecond);
     EXPECT_EQ(tb_cancel(bucket.get(), &r), TB_SUCCESS);
     EXPECT_EQ(left(), 0);
+}
+
+// At this rate the base of the accrual moves about every 30 ms.
+TEST_F(Bucket, StaysClosedWhenItsBaseMoves) {
+    start(10, 1e10);
+    ASSERT_EQ(tb_close(bucket.get()), TB_SUCCESS);
+    for (int i = 0; i < 5; ++i) {
+        advance(kSecond);
+        EXPECT_EQ(allow(1), TB_CLOSED);
+        EXPECT_EQ(tb_reset(bucket.get(), 1), TB_CLOSED);
+    }
 }
 
 TEST_F(Bucket, LivesForACentury) {

@@ -98,9 +98,9 @@ TEST_P(Takes, ChangesOfTheLimitLoseNothing) {
     on_all_threads([&](int number) {
         int64_t mine = 0;
         for (int i = 0; i < kSteps; ++i) {
-            if (number == 0) {
-                ASSERT_EQ(tb_set_rate(b.get(), i % 2 == 0 ? 1.0 / 3 : 1e6), TB_SUCCESS);
-                ASSERT_EQ(tb_set_capacity(b.get(), i % 3 == 0 ? kTokens : 1e12), TB_SUCCESS);
+            if (number < 2) {
+                ASSERT_EQ(tb_set_rate(b.get(), (i + number) % 2 == 0 ? 1.0 / 3 : 1e6), TB_SUCCESS);
+                ASSERT_EQ(tb_set_capacity(b.get(), (i + number) % 3 == 0 ? kTokens : 1e12), TB_SUCCESS);
             }
             mine += tb_allow(b.get(), 1) == TB_SUCCESS ? 1 : 0;
             tb_reservation r{};
@@ -110,6 +110,23 @@ TEST_P(Takes, ChangesOfTheLimitLoseNothing) {
         granted += mine;
     });
     EXPECT_EQ(static_cast<double>(granted) + available(b.get()), kTokens);
+}
+
+// Two changes at once leave one of both limits in force, never a mixture: the unit belongs to the capacity.
+TEST_P(Takes, ConcurrentChangesDoNotMix) {
+    const ClockHandle clock = manual_clock();
+    const BucketHandle b = bucket_of(config_of(1000, 1, clock.get()));
+    on_all_threads([&](int number) {
+        for (int i = 0; i < kSteps; ++i) {
+            ASSERT_EQ(tb_set_capacity(b.get(), (i + number) % 2 == 0 ? 1000 : 1e12), TB_SUCCESS);
+            for (int look = 0; look < 20; ++look) {
+                tb_config config = config_of(1, 1, nullptr);
+                ASSERT_EQ(tb_get_limit(b.get(), &config), TB_SUCCESS);
+                ASSERT_EQ(config.unit, config.capacity == 1000 ? 1e-9 : 1e-5);
+            }
+        }
+    });
+    EXPECT_EQ(available(b.get()), 1000);
 }
 
 INSTANTIATE_TEST_SUITE_P(Threads, Takes, testing::Values(2, 4, 16, 64),
