@@ -18,6 +18,7 @@ using namespace tb_test;
 tb_bucket *shared_bucket;
 std::atomic<int64_t> granted;
 std::atomic<int64_t> asked;
+std::atomic<int64_t> time_ns;
 
 // Interrupts whatever the program does with takes, for as long as it lives.
 class TakingHandler {
@@ -27,6 +28,7 @@ class TakingHandler {
         action.sa_handler = [](int) {
             const int errno_before = errno;
             errno = EDOM;
+            time_ns += 1000 * kSecond;
             asked = asked + 1;
             if (tb_allow(shared_bucket, 1) == TB_SUCCESS) granted = granted + 1;
             tb_decision d;
@@ -52,10 +54,14 @@ class TakingHandler {
     struct sigaction before_ {};
 };
 
-// Changes of the limit hold the bucket's lock, and 1e10/s moves its base about every 30 ms: a handler must never meet
-// the lock of the thread it interrupted.
+// Changes of the limit hold the bucket's lock, and a take that comes 1000 s later needs it too, to move the base: a
+// handler must never meet the lock of the thread it interrupted.
 TEST(Process, TakesInASignalHandlerNeverDeadlock) {
-    const BucketHandle b = bucket_of(config_of(1e6, 1e10, nullptr));
+    tb_clock *raw = nullptr;
+    const tb_clock_fn read = [](void *) { return time_ns.load(); };
+    ASSERT_EQ(tb_callback_clock_create(read, nullptr, &raw), TB_SUCCESS);
+    const ClockHandle clock(raw);
+    const BucketHandle b = bucket_of(config_of(1e6, 1e10, clock.get()));
     shared_bucket = b.get();
     granted = asked = 0;
     const TakingHandler handler;
