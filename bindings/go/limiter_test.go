@@ -289,56 +289,39 @@ func TestConcurrentTakesGrantTheExactNumber(t *testing.T) {
 	}
 }
 
-// Each call is the last use of its limiter: only the binding keeps the memory alive. With forced collections a missing
-// KeepAlive makes this fail.
+// Each call is the last use of its handle: only the binding keeps the memory alive. With forced collections a missing
+// KeepAlive makes this fail, or crash.
 func TestHandleOutlivesTheCall(t *testing.T) {
-	fresh := func() *Limiter { return newLimiter(t, 10, 2) }
-	if !fresh().Allow() {
-		t.Error("Allow")
+	fresh := func() *bucket { return newLimiter(t, 10, 2).bucket }
+	clock := func() *clock { return newManualClock(t).handle }
+	for name, call := range map[string]func() Status{
+		"close":       func() Status { return fresh().close() },
+		"allow":       func() Status { return fresh().allow(1) },
+		"take":        func() Status { _, s := fresh().take(1); return s },
+		"takeUpTo":    func() Status { _, s := fresh().takeUpTo(1); return s },
+		"reserve":     func() Status { _, s := fresh().reserve(1, 0); return s },
+		"cancel":      func() Status { fresh().cancel(promise{tokens: 1}); return Success },
+		"charge":      func() Status { _, s := fresh().charge(1); return s },
+		"refund":      func() Status { return fresh().refund(1) },
+		"reset":       func() Status { return fresh().reset(1) },
+		"setRate":     func() Status { return fresh().setRate(5) },
+		"setCapacity": func() Status { return fresh().setCapacity(5) },
+		"timeUntil":   func() Status { _, s := fresh().timeUntil(5); return s },
+		"advance":     func() Status { return clock().advance(1) },
+		"set":         func() Status { return clock().set(1) },
+	} {
+		if s := call(); s != Success {
+			t.Errorf("%s: %v", name, s)
+		}
 	}
-	if _, err := fresh().Take(1); err != nil {
-		t.Error("Take", err)
+	if tokens := fresh().available(); tokens != 10 {
+		t.Errorf("available: %v", tokens)
 	}
-	if n, err := fresh().TakeUpTo(3); n != 3 || err != nil {
-		t.Error("TakeUpTo", n, err)
+	if limit := fresh().limit(); limit.capacity != 10 {
+		t.Errorf("limit: %+v", limit)
 	}
-	if err := fresh().Reserve().Err(); err != nil {
-		t.Error("Reserve", err)
-	}
-	if err := fresh().Wait(background); err != nil {
-		t.Error("Wait", err)
-	}
-	if _, err := fresh().Charge(1); err != nil {
-		t.Error("Charge", err)
-	}
-	if err := fresh().Refund(1); err != nil {
-		t.Error("Refund", err)
-	}
-	if err := fresh().Reset(1); err != nil {
-		t.Error("Reset", err)
-	}
-	if err := fresh().SetLimit(5); err != nil {
-		t.Error("SetLimit", err)
-	}
-	if err := fresh().SetBurst(5); err != nil {
-		t.Error("SetBurst", err)
-	}
-	if n := fresh().Tokens(); n != 10 {
-		t.Error("Tokens", n)
-	}
-	if n := fresh().Burst(); n != 10 {
-		t.Error("Burst", n)
-	}
-	if _, err := fresh().TimeUntil(5); err != nil {
-		t.Error("TimeUntil", err)
-	}
-	if err := fresh().Close(); err != nil {
-		t.Error("Close", err)
-	}
-	if err := newManualClock(t).Advance(time.Second); err != nil {
-		t.Error("Advance", err)
-	}
-	if err := newManualClock(t).Set(time.Second); err != nil {
-		t.Error("Set", err)
+	b, err := newBucket(&settings{capacity: 10, tokens: 2, period: time.Hour, clock: newManualClock(t)})
+	if err != nil || b.available() != 0 || b.allow(1) != ErrDenied {
+		t.Errorf("newBucket: %v", err)
 	}
 }
