@@ -46,7 +46,7 @@ quietly env CGO_ENABLED=0 go test -count=1 .
 cd "$TB_SOURCE/examples/go"
 quietly go vet ./...
 quietly go build -o "$TB_BUILD/go-overload" ./overload
-line=$("$TB_BUILD/go-overload")
+line=$("$TB_BUILD/go-overload") || line+=" (exit status $?)"
 if [[ $line != "overload go asked=50100 granted=10500 expected=10500" ]]; then
     echo "the example printed: $line"
     exit 1

@@ -120,17 +120,23 @@ func TestWaitOnManualClockFollowsIt(t *testing.T) {
 	l := newLimiter(t, 10, 2, WithClock(clock), WithInitialTokens(0))
 	first := waiting(t, l, background, 4)
 	second := waiting(t, l, background, 2)
-	advance(t, clock, 2*time.Second-1)
-	select {
-	case err := <-first:
-		t.Errorf("one nanosecond early: %v", err)
-	default:
-	}
-	advance(t, clock, 1)
+	advance(t, clock, 2*time.Second)
 	expectError(t, "first", <-first, nil)
 	expectError(t, "Set", clock.Set(3*time.Second), nil)
 	expectError(t, "second", <-second, nil)
 	expectTokens(t, l, 0)
+}
+
+// With a context that is done, sleep says at once whether the time has come.
+func TestSleepOnManualClockEndsAtTheExactTime(t *testing.T) {
+	clock := newManualClock(t)
+	r := newLimiter(t, 10, 2, WithClock(clock), WithInitialTokens(0)).ReserveN(4)
+	ctx, cancel := context.WithCancel(background)
+	cancel()
+	advance(t, clock, 2*time.Second-1)
+	expectError(t, "one nanosecond early", r.sleep(ctx), context.Canceled)
+	advance(t, clock, 1)
+	expectError(t, "when due", r.sleep(ctx), nil)
 }
 
 func TestWaitThatMissesItsDeadlineFailsAtOnce(t *testing.T) {
