@@ -72,12 +72,15 @@ TBU_FN uint64_t tbu_gain(const tbu_rate *rate, tbu_position base, uint64_t e) {
     return whole.hi != 0 || sum < part ? UINT64_MAX : sum;
 }
 
-// The smallest e with gain(e) >= d, or TBU_NEVER if it is no int64_t. d < 2^62. The reciprocal's estimate is off by at
-// most a nanosecond or two; what decides is the comparison with gain itself, on both sides of the answer.
+// The smallest e with gain(e) >= d, or TBU_NEVER if it is no int64_t. d < 2^62. The estimate, d less the fraction that
+// is there already, times the reciprocal, is off by at most a few nanoseconds; what decides is the comparison with gain
+// itself, on both sides of the answer.
 TBU_FN int64_t tbu_time_to(const tbu_rate *rate, tbu_position base, uint64_t d) {
     if (d == 0) return 0;
     const tbu_wide low = tbu_mul(d, rate->reciprocal.lo);
-    const tbu_wide estimate = tbu_add64(tbu_mul(d, rate->reciprocal.hi), low.hi);
+    const tbu_wide from_zero = tbu_add64(tbu_mul(d, rate->reciprocal.hi), low.hi);
+    const uint64_t ahead = tbu_mul(base.fraction.hi, rate->reciprocal.hi).hi;
+    const tbu_wide estimate = tbu_sub(from_zero, tbu_make(0, ahead));
     if (estimate.hi != 0 || estimate.lo >= (uint64_t)TBU_NEVER) return TBU_NEVER;
     uint64_t e = estimate.lo;
     while (tbu_gain(rate, base, e) < d) ++e;
