@@ -12,6 +12,18 @@ int64_t least(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
 
+// Has more accrued than the position? Judged from the base, since what accrued after it may be many turns.
+bool is_passed(const View &view, uint64_t position) {
+    const int64_t from_base = position_difference(position, view.plan.base.units);
+    return from_base < 0 || static_cast<uint64_t>(from_base) < view.gain;
+}
+
+// What a reservation of n tokens cost: rounded up, but never more than the bucket holds.
+uint64_t paid_for(const Limit &limit, double n) {
+    const uint64_t up = to_units(limit, n, TBU_UP);
+    return up <= limit.capacity_units ? up : to_units(limit, n, TBU_DOWN);
+}
+
 bool same_units(const Limit &a, const Limit &b) {
     return a.scale == b.scale;
 }
@@ -28,7 +40,7 @@ bool Bucket::publish(const View &view, Plan next, int64_t available) {
                                        std::memory_order_relaxed))
         return false;
     // A fence that has been passed moves along with the base, or it would seem ahead again after half a turn.
-    if (position_difference(fence_, next.base.units) < 0) fence_ = next.base.units - 1;
+    if (is_passed(view, fence_)) fence_ = next.base.units - 1;
     return true;
 }
 
@@ -58,10 +70,11 @@ Status Bucket::change_spec(const LimitSpec &spec, const View &v, bool *done) {
     }
     const uint64_t old_fence = fence_;
     const Epochs old_epochs = epochs_;
+    const bool fenced = !is_passed(v, fence_);
     const int64_t ahead = position_difference(fence_, moved.base.units);
     epochs_.begin(v.plan, {moved.base.units, next.base.units, v.plan.limit.scale, limit.scale}, &next);
     fence_ = next.base.units - 1;
-    if (ahead >= 0) fence_ += static_cast<uint64_t>(rescale(ahead, v.plan.limit.scale, limit.scale)) + 2;
+    if (fenced) fence_ += static_cast<uint64_t>(rescale(ahead, v.plan.limit.scale, limit.scale)) + 2;
     *done = publish(v, next, kept);
     if (!*done) {
         fence_ = old_fence;
@@ -143,8 +156,8 @@ Status Bucket::cancel(const Reservation &r, int64_t now) {
     const View v = view(now);
     const bool current = v.plan.epoch % kEpochs == r.ticket % kEpochs && issued_ns(r) >= v.plan.epoch_began_ns;
     if (!current || ((v.word ^ r.ticket) & ~kGenerationMask) != 0 || v.wants_rebase()) return cancel_older(r, now);
-    if (r.wait_ns != 0 && position_difference(r.ticket >> kGenerationBits, v.accrued()) < 0) return Status::success;
-    const uint64_t units = to_units(v.plan.limit, r.tokens, TBU_UP);
+    if (r.wait_ns != 0 && is_passed(v, r.ticket >> kGenerationBits)) return Status::success;
+    const uint64_t units = paid_for(v.plan.limit, r.tokens);
     const uint64_t room = static_cast<uint64_t>(v.capacity() - v.available);
     const int64_t rest = v.available + static_cast<int64_t>(units < room ? units : room);
     return store_rest(v, rest) ? Status::success : Status::stale;
@@ -158,12 +171,14 @@ Status Bucket::cancel_older(const Reservation &r, int64_t now) {
         if (!epochs_.translate(v.plan, r.ticket, issued_ns(r), &position)) return Status::success;
         const uint64_t spent = v.word >> kGenerationBits;
         const int64_t later = position_difference(spent, position);
-        const bool passed = position_difference(position, v.accrued()) < 0 && (later != 0 || r.wait_ns != 0);
-        const bool fenced = later != 0 && position_difference(fence_, v.accrued()) >= 0;
+        const bool passed = is_passed(v, position) && (later != 0 || r.wait_ns != 0);
+        const bool fenced = later != 0 && !is_passed(v, fence_);
         if (later < 0 || later >= v.capacity() || passed || fenced) return Status::success;
         const bool current = v.plan.epoch % kEpochs == r.ticket % kEpochs;
-        const uint64_t units = to_units(v.plan.limit, r.tokens, current ? TBU_UP : TBU_DOWN);
-        const uint64_t most = static_cast<uint64_t>(least(v.capacity() - later, v.capacity() - v.available));
+        const Limit &limit = v.plan.limit;
+        const uint64_t units = current ? paid_for(limit, r.tokens) : to_units(limit, r.tokens, TBU_DOWN);
+        const int64_t room = v.capacity() - v.available;
+        const uint64_t most = static_cast<uint64_t>(later == 0 ? room : least(v.capacity() - later, room));
         const int64_t rest = v.available + static_cast<int64_t>(units < most ? units : most);
         const bool done = v.wants_rebase() ? publish(v, rebased(v), rest) : store_rest(v, rest);
         if (!done) continue;

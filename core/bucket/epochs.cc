@@ -1,6 +1,12 @@
 #include "core/bucket/epochs.h"
 
 namespace tb {
+namespace {
+
+// Farther than that from the base a position cannot be told from one on its other side: it was passed long ago.
+constexpr int64_t kMaxOffset = static_cast<int64_t>(kMaxDebtUnits);
+
+}  // namespace
 
 int64_t rescale(int64_t units, uint64_t from_scale, uint64_t to_scale) {
     const bool negative = units < 0;
@@ -16,7 +22,11 @@ void Epochs::begin(const Plan &previous, const Passage &passage, Plan *next) {
     passages_[previous.epoch % kEpochs] = passage;
     next->epoch = previous.epoch + 1;
     next->epoch_began_ns = next->base_ns;
-    began_ns_[next->epoch % kEpochs] = next->base_ns;
+    // Should 8 epochs pass within one nanosecond, times cannot tell their tickets apart: those of that instant are
+    // void.
+    const bool ambiguous = next->epoch >= kEpochs && began_ns_[(next->epoch + 1) % kEpochs] >= next->base_ns;
+    if (ambiguous) ++next->epoch_began_ns;
+    began_ns_[next->epoch % kEpochs] = next->epoch_began_ns;
 }
 
 bool Epochs::translate(const Plan &plan, uint64_t ticket, int64_t issued_ns, uint64_t *position) const {
@@ -26,7 +36,9 @@ bool Epochs::translate(const Plan &plan, uint64_t ticket, int64_t issued_ns, uin
     for (uint64_t epoch = plan.epoch - age; epoch != plan.epoch; ++epoch) {
         const Passage &p = passages_[epoch % kEpochs];
         if (p.from_scale == 0) return false;
-        units = p.to + static_cast<uint64_t>(rescale(position_difference(units, p.from), p.from_scale, p.to_scale));
+        const int64_t offset = rescale(position_difference(units, p.from), p.from_scale, p.to_scale);
+        if (offset < -kMaxOffset || offset > kMaxOffset) return false;
+        units = p.to + static_cast<uint64_t>(offset);
     }
     *position = units;
     return true;
