@@ -126,11 +126,13 @@ uint64_t to_units(const Limit &limit, double n, tbu_rounding rounding) {
 double to_tokens(const Limit &limit, int64_t units) {
     constexpr int64_t kExact = int64_t{1} << 53;
     const int64_t scale = static_cast<int64_t>(limit.scale);
-    const double direct = static_cast<double>(units) / static_cast<double>(scale);
-    if (scale <= kExact && units <= kExact && units >= -kExact) return direct;
-    const int64_t above = units >= 0 ? units / scale + 1 : -(-units / scale) + (units % scale == 0 ? 1 : 0);
-    const double next = static_cast<double>(above);
-    if (direct < next) return direct;
+    if (scale <= kExact && units <= kExact && units >= -kExact)
+        return static_cast<double>(units) / static_cast<double>(scale);
+    const int64_t whole = units / scale;
+    const int64_t rest = units % scale;
+    const double sum = static_cast<double>(whole) + static_cast<double>(rest) / static_cast<double>(scale);
+    const double next = static_cast<double>(whole + (rest >= 0 ? 1 : 0));
+    if (sum < next) return sum;
     const uint64_t bits = std::bit_cast<uint64_t>(next);
     return std::bit_cast<double>(next > 0 ? bits - 1 : bits + 1);
 }
