@@ -62,7 +62,7 @@ void tb_destroy(tb_bucket *b) {
 tb_status tb_allow(tb_bucket *b, double n) {
     if (is_null(b)) [[unlikely]]
         return TB_E_INVALID_ARGUMENT;
-    return at_present(b, [=](int64_t now, uint64_t) { return b->bucket.try_take(n, now); });
+    return to_c(tb::take_at_present(b, n));
 }
 
 tb_status tb_try_consume(tb_bucket *b, double n) {

@@ -43,18 +43,15 @@ struct tb_clock {
     [[no_unique_address]] Magic magic;
 };
 
-struct tb_bucket {
+struct tb_bucket : tb::TimedBucket {
     static constexpr uint64_t kMagic = 0x74656b6375622d74;
 
     tb_bucket(const tb::Limit &limit, int64_t initial_units, tb_clock *clock, bool use_counter)
-        : time(clock != nullptr ? &clock->clock : nullptr, use_counter),
-          bucket(limit, initial_units, time.now()),
+        : TimedBucket(limit, initial_units, clock != nullptr ? &clock->clock : nullptr, use_counter),
           room(&time),
           clock_handle(clock),
           magic(kMagic) {}
 
-    tb::TimeSource time;
-    tb::Bucket bucket;
     tb::WaitRoom room;
     tb_clock *const clock_handle;
     [[no_unique_address]] Magic magic;

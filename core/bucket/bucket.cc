@@ -59,10 +59,9 @@ Status Bucket::take_again(double n, int64_t now) {
     constexpr int kTries = 6;
     for (int round = 0; round < kTries; ++round) {
         platform::back_off(round < 3 ? round : 3);
-        const Attempt attempt = attempt_plain(n, now);
+        const Attempt attempt = attempt_plain(state(), n, now);
         if (attempt == Attempt::granted) return Status::success;
-        if (attempt == Attempt::not_plain) return take_general(n, now);
-        if (attempt == Attempt::denied) break;
+        if (attempt != Attempt::lost) break;
     }
     return Status::stale;
 }

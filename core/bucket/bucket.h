@@ -38,6 +38,12 @@ class Bucket {
     Bucket(const Limit &limit, int64_t initial_units, int64_t now);
 
     Status try_take(double n, int64_t now);
+    // try_take in parts, for who wants the shortest way: first attempt_plain, then as it says.
+    enum class Attempt { granted, denied, lost, not_plain };
+    Attempt attempt_plain(uint64_t seen, double n, int64_t now);
+    Status take_again(double n, int64_t now);    // if lost
+    Status take_general(double n, int64_t now);  // if not_plain
+
     Status take(double n, int64_t now, Decision *decision);
     // Grants less than `most` only if the state is `seen`, which was read before the clock.
     Status take_up_to(double most, int64_t now, uint64_t seen, double *taken);
@@ -62,12 +68,6 @@ class Bucket {
     static constexpr double kFull = -1.0;
 
   private:
-    enum class Attempt { granted, denied, lost, not_plain };
-
-    Attempt attempt_plain(double n, int64_t now);
-    Status take_again(double n, int64_t now);
-    Status take_general(double n, int64_t now);
-
     View view(int64_t now) const;
     View view_to_store(int64_t now);
     bool store_rest(const View &view, int64_t rest);
@@ -87,13 +87,14 @@ class Bucket {
 };
 
 // All that a whole number of tokens needs at a rate of whole units per nanosecond. Everything else is not_plain: bad
-// and fractional amounts, more than the capacity, a closed bucket (the span test fails them all in one comparison of
-// bit patterns, NaN included), a rate with a fraction, a base to be moved.
-inline Bucket::Attempt Bucket::attempt_plain(double n, int64_t now) {
-    uint64_t word = word_.load(std::memory_order_acquire);
-    const Slot &slot = slots_[word & 1];
-    const uint64_t bits = std::bit_cast<uint64_t>(n) - std::bit_cast<uint64_t>(1.0);
-    if (bits >= slot.at<offsetof(Plan, whole_span)>()) [[unlikely]]
+// and fractional amounts, more than the capacity, a closed bucket (the first test fails them all by comparing bit
+// patterns, zero, NaN and negative ones included), a rate with a fraction, a base to be moved.
+//
+// The plan's positions carry the generation in their low bits as the word does: it cancels out of every difference and
+// is in place in what is stored. With the plan of another generation the result is wrong, but the word has changed.
+inline Bucket::Attempt Bucket::attempt_plain(uint64_t seen, double n, int64_t now) {
+    const Slot &slot = slots_[seen & 1];
+    if (std::bit_cast<uint64_t>(n) - 1 >= slot.at<offsetof(Plan, whole_bits)>()) [[unlikely]]
         return Attempt::not_plain;
     const int64_t tokens = static_cast<int64_t>(n);
     if (static_cast<double>(tokens) != n) [[unlikely]]
@@ -103,19 +104,19 @@ inline Bucket::Attempt Bucket::attempt_plain(double n, int64_t now) {
         return Attempt::not_plain;
 
     const uint64_t accrued8 = slot.at<offsetof(Plan, base8)>() + elapsed * slot.at<offsetof(Plan, whole8)>();
-    const int64_t balance8 = static_cast<int64_t>(accrued8 - (word & ~kGenerationMask));
+    const int64_t balance8 = static_cast<int64_t>(accrued8 - seen);
     const int64_t capacity8 = static_cast<int64_t>(slot.at<offsetof(Plan, capacity8)>());
     const int64_t available8 = balance8 < capacity8 ? balance8 : capacity8;
     const int64_t rest8 = available8 - tokens * static_cast<int64_t>(slot.at<offsetof(Plan, scale8)>());
-    if (rest8 < 0) return word_.load(std::memory_order_relaxed) == word ? Attempt::denied : Attempt::lost;
-    const uint64_t next = (accrued8 - static_cast<uint64_t>(rest8)) | (word & kGenerationMask);
-    return word_.compare_exchange_strong(word, next, std::memory_order_acq_rel, std::memory_order_relaxed)
+    if (rest8 < 0) return state() == seen ? Attempt::denied : Attempt::lost;
+    return word_.compare_exchange_strong(seen, accrued8 - static_cast<uint64_t>(rest8), std::memory_order_acq_rel,
+                                         std::memory_order_relaxed)
                ? Attempt::granted
                : Attempt::lost;
 }
 
 inline Status Bucket::try_take(double n, int64_t now) {
-    const Attempt attempt = attempt_plain(n, now);
+    const Attempt attempt = attempt_plain(state(), n, now);
     if (attempt == Attempt::granted) [[likely]]
         return Status::success;
     if (attempt == Attempt::denied) return Status::denied;

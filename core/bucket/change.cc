@@ -33,6 +33,7 @@ bool same_units(const Limit &a, const Limit &b) {
 // Under the lock. The word may move on meanwhile (false: look again), the generation cannot.
 bool Bucket::publish(const View &view, Plan next, int64_t available) {
     const uint64_t generation = (view.word + 1) & kGenerationMask;
+    next.base8 |= generation;
     slots_[generation & 1].store(next);
     uint64_t word = view.word;
     const uint64_t spent = next.base.units - static_cast<uint64_t>(available);
@@ -138,7 +139,7 @@ void Bucket::close(int64_t now) {
         if (v.plan.closed) return;
         Plan next = rebased(v);
         next.closed = 1;
-        next.whole_span = 0;
+        next.whole_bits = 0;
         if (publish(v, next, v.available)) return;
     }
 }

@@ -3,14 +3,6 @@
 namespace tb {
 namespace {
 
-constexpr double kOne = 1.0;
-
-uint64_t whole_span(double capacity) {
-    const double whole = static_cast<double>(static_cast<int64_t>(capacity));
-    if (whole < kOne) return 0;
-    return std::bit_cast<uint64_t>(whole) - std::bit_cast<uint64_t>(kOne) + 1;
-}
-
 bool is_whole(const tbu_rate &rate, const tbu_position &base) {
     return (rate.fraction.hi | rate.fraction.lo | base.fraction.hi | base.fraction.lo) == 0;
 }
@@ -24,7 +16,7 @@ Plan make_plan(const Limit &limit, int64_t base_ns, tbu_position base) {
     plan.whole8 = limit.rate.whole << kGenerationBits;
     plan.base8 = base.units << kGenerationBits;
     plan.capacity8 = static_cast<int64_t>(limit.capacity_units << kGenerationBits);
-    plan.whole_span = whole_span(limit.spec.capacity);
+    plan.whole_bits = std::bit_cast<uint64_t>(static_cast<double>(static_cast<int64_t>(limit.spec.capacity)));
     plan.scale8 = limit.scale << kGenerationBits;
     plan.base = base;
     plan.limit = limit;
@@ -59,7 +51,7 @@ Plan rebased(const View &view) {
     next.epoch = plan.epoch;
     next.epoch_began_ns = plan.epoch_began_ns;
     next.closed = plan.closed;
-    next.whole_span = plan.whole_span;
+    next.whole_bits = plan.whole_bits;
     return next;
 }
 

@@ -30,9 +30,9 @@ struct Plan {
     int64_t base_ns;
     uint64_t direct_limit;  // below this many elapsed ns, accrued * 8 = base8 + elapsed * whole8; 0: never
     uint64_t whole8;
-    uint64_t base8;
+    uint64_t base8;  // with the generation in its low bits
     int64_t capacity8;
-    uint64_t whole_span;  // bit patterns of the doubles 1.0 .. floor(capacity); 0: none, or closed
+    uint64_t whole_bits;  // bit pattern of the double floor(capacity): of amounts above 0 none has more; 0: closed
     uint64_t scale8;
     uint64_t closed;
 

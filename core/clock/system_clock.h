@@ -21,15 +21,22 @@ class SystemClock {
     explicit SystemClock(bool use_counter) : use_counter_(use_counter) {}
 
     int64_t now() {
+        int64_t now_ns = 0;
+        return use_counter_ && now_by_anchor(&now_ns) ? now_ns : now_beyond_anchor();
+    }
+
+    // The short way, good for nearly every call: false if there is no anchor or it has run out.
+    bool now_by_anchor(int64_t *now_ns) const {
         const uint64_t finished = finished_.load(std::memory_order_acquire);
         const uint64_t counter = counter_.load(std::memory_order_acquire);
-        const uint64_t time = time_ns_.load(std::memory_order_acquire);
-        const uint64_t slope = slope_.load(std::memory_order_acquire);
         const uint64_t span = span_.load(std::memory_order_acquire);
         const uint64_t ticks = platform::read_counter() - counter;
-        if (ticks < span && started_.load(std::memory_order_relaxed) == finished) [[likely]]
-            return static_cast<int64_t>(time + (ticks * slope >> kSlopeBits));
-        return now_beyond_anchor();
+        const uint64_t slope = slope_.load(std::memory_order_acquire);
+        const uint64_t time = time_ns_.load(std::memory_order_acquire);
+        if (ticks >= span || started_.load(std::memory_order_relaxed) != finished) [[unlikely]]
+            return false;
+        *now_ns = static_cast<int64_t>(time + (ticks * slope >> kSlopeBits));
+        return true;
     }
 
   private:
