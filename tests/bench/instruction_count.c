@@ -1,0 +1,57 @@
+/* Calls tb_allow so often that a profiler can tell what one call costs: counter|manual allow|deny CALLS. */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "tokenbucket.h"
+
+static void require(int held, const char *what) {
+    if (held) return;
+    fprintf(stderr, "instruction_count: %s\n", what);
+    exit(1);
+}
+
+static tb_bucket *create(tb_clock *clock, int full) {
+    tb_config config;
+    tb_bucket *b = NULL;
+    tb_config_init(&config, sizeof config);
+    config.capacity = 50000; /* more than all calls together take */
+    config.rate_tokens = 1;
+    config.rate_period_ns = INT64_C(3600000000000); /* so slow that an empty bucket stays empty */
+    config.initial_tokens = full ? TB_INITIALLY_FULL : 0;
+    config.clock = clock;
+    require(tb_create_with(&config, &b) == TB_SUCCESS, "cannot create a bucket");
+    return b;
+}
+
+static double seconds(void) {
+    struct timespec t;
+    timespec_get(&t, TIME_UTC);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* By then a system clock that uses the counter has measured it, twice, and goes by it for a second at a time. Not by
+ * tb_allow, which is what is counted. */
+static void run_clock_in(tb_bucket *b) {
+    const double until = seconds() + 0.15;
+    double tokens = 0;
+    while (seconds() < until) require(tb_available(b, &tokens) == TB_SUCCESS, "cannot look");
+}
+
+int main(int argc, char **argv) {
+    require(argc == 4, "usage: instruction_count counter|manual allow|deny CALLS");
+    const int manual = strcmp(argv[1], "manual") == 0;
+    const int allow = strcmp(argv[2], "allow") == 0;
+    const tb_status expected = allow ? TB_SUCCESS : TB_DENIED;
+    const long calls = atol(argv[3]);
+    tb_clock *clock = NULL;
+    if (manual) require(tb_manual_clock_create(0, &clock) == TB_SUCCESS, "cannot create a clock");
+    tb_bucket *const b = create(clock, allow);
+    if (!manual) run_clock_in(b);
+    for (long i = 0; i < calls; ++i) require(tb_allow(b, 1) == expected, "not the expected answer");
+    tb_destroy(b);
+    tb_clock_destroy(clock);
+    return 0;
+}
