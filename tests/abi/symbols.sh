@@ -24,7 +24,8 @@ exported() { nm -D --defined-only --with-symbol-versions "$TB_SHARED" | awk '$2 
 dynamic() { readelf -dW "$TB_SHARED" | awk -v tag="($1)" '$2 == tag {gsub(/[][]/, "", $NF); print $NF}'; }
 
 check_symbols() {
-    [ "$(declared | wc -l)" -eq "$(grep -c '^TB_API' "$header")" ] || fail "a TB_API line of the header was not understood"
+    [ "$(declared | wc -l)" -eq "$(grep -c '^TB_API' "$header")" ] ||
+        fail "a TB_API line of the header was not understood"
     same exported listed "$(exported)" "$(listed)"
     same exported declared "$(exported | sed 's/@@.*//')" "$(declared)"
     local promised

@@ -5,6 +5,7 @@ soname=libtokenbucket.so.${version%%.*}
 
 # stage FOLDER: installs below it and sets `installed`, the folder that stands for the prefix. The name of the prefix
 # holds the characters that careless quoting trips over.
+# shellcheck disable=SC2034 # for those who source this file
 stage() {
     local odd=$1/od+d=pre@fi%x~1
     if [ -f "$TB_BUILD/CMakeCache.txt" ]; then

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The CMake and the Meson build, with one compiler and one prefix, make the same library, install the same files and have
-# the same tests.
+# The CMake and the Meson build, with one compiler and one prefix, make the same library, install the same files and
+# have the same tests.
 set -euo pipefail
 source "$TB_SOURCE/tests/support/shell.sh"
 require cmake ctest meson ninja nm readelf

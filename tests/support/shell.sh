@@ -26,7 +26,7 @@ fresh_folder() {
 
 # The C and C++ sources and headers, build products left out.
 c_and_cpp_files() {
-    cd "$TB_SOURCE"
+    cd "$TB_SOURCE" || return
     find . \( -name '.?*' -o -name 'build*' -o -name target -o -name bin -o -name obj \) -prune -o \
         -type f \( -name '*.c' -o -name '*.cc' -o -name '*.cpp' -o -name '*.h' -o -name '*.hpp' \) -print |
         sed 's|^\./||' | sort

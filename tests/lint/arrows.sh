@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# Which folder may include from which, and where the operating system and the processor may be named.
+set -euo pipefail
+source "$TB_SOURCE/tests/support/shell.sh"
+cd "$TB_SOURCE"
+
+# Folder: what it may include from, besides itself. A folder that is not here may not exist.
+arrows="
+core/units:
+core/platform:
+core/bucket: core/units core/platform
+core/clock: core/units core/platform core/bucket
+core/wait: core/platform core/bucket core/clock
+capi/include:
+capi/src: capi/include core/platform core/bucket core/clock core/wait
+"
+
+# Conditions outside core/platform, beside include guards: file, macro.
+conditions="
+core/units/wide.h __cplusplus
+core/units/wide.h __SIZEOF_INT128__
+capi/include/tokenbucket.h __cplusplus
+capi/include/tokenbucket.h __GNUC__
+capi/src/handles.h NDEBUG
+"
+
+bad=0
+complain() {
+    echo "$*"
+    bad=1
+}
+
+# core/platform/linux and the like belong to core/platform.
+folder_of() { cut -d / -f 1-2 <<<"$1"; }
+
+check_include() {
+    local file=$1 target=$2 from to
+    from=$(folder_of "$file")
+    to=$(folder_of "$target")
+    [ -f "$target" ] || complain "$file includes \"$target\", which is no path from the root"
+    [ "$from" = "$to" ] || grep -qE "^$from:.* $to( |$)" <<<"$arrows" ||
+        complain "$file includes $target: no arrow $from -> $to"
+}
+
+# C++ headers have no suffix, and of C's these two are freestanding; all others are the operating system's.
+check_system_include() {
+    local file=$1 header=$2
+    case $header in
+        stddef.h | stdint.h) ;;
+        *.h) complain "$file includes <$header>: only core/platform may" ;;
+    esac
+}
+
+check_condition() {
+    local file=$1 condition=$2 macro guard
+    guard=$(guard_of "$file")
+    while read -r macro; do
+        [ "$macro" = "$guard" ] || grep -qxF "$file $macro" <<<"$conditions" ||
+            complain "$file asks for $macro: only core/platform may"
+    done < <(grep -oE '[A-Za-z_][A-Za-z_0-9]*' <<<"$condition" | grep -vxE 'if|ifdef|ifndef|elif|defined')
+}
+
+# The include guard is named for the file.
+guard_of() {
+    case $1 in
+        capi/include/tokenbucket.h) echo TOKENBUCKET_H ;;
+        *) tr 'a-z/.' 'A-Z__' <<<"TOKENBUCKET_$1" ;;
+    esac
+}
+
+mapfile -t files < <(find core capi -name '*.cc' -o -name '*.h' -o -name '*.c' | sort)
+[ "${#files[@]}" -gt 0 ] || fail "no files found"
+for file in "${files[@]}"; do
+    grep -q "^$(folder_of "$file"):" <<<"$arrows" || complain "$file is in a folder that has no row in $0"
+    while read -r target; do
+        check_include "$file" "$target"
+    done < <(sed -nE 's/^ *# *include *"(.*)".*/\1/p' "$file")
+    case $file in core/platform/*) continue ;; esac
+    while read -r header; do
+        check_system_include "$file" "$header"
+    done < <(sed -nE 's/^ *# *include *<(.*)>.*/\1/p' "$file")
+    while read -r condition; do
+        check_condition "$file" "$condition"
+    done < <(sed -nE 's/^ *# *((if|ifdef|ifndef|elif)\b.*)/\1/p' "$file")
+done
+[ $bad -eq 0 ] || fail "the arrows of the house"
