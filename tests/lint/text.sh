@@ -19,7 +19,9 @@ if printf '%s\n' "${all[@]}" | grep -vxE "$folders|$lone_files"; then fail "name
 
 # Sources and pages; recorded data may look as it likes.
 suffixes='c|cc|cpp|h|hpp|rs|go|cs|csproj|py|sh|cmake|build|toml|md|yml|in|map|txt'
-mapfile -t sources < <(printf '%s\n' "${all[@]}" | grep -E "(^|/)[^./]+$|\\.($suffixes)$" | grep -v '^examples/.*\.txt$')
+mapfile -t sources < <(
+    printf '%s\n' "${all[@]}" | grep -E "(^|/)[^./]+$|\\.($suffixes)$" | grep -v '^examples/.*\.txt$'
+)
 
 # none DESCRIPTION PATTERN FILE...: no file holds the pattern.
 none() {
