@@ -55,7 +55,8 @@ flags() {
     local database=$folder/$1/compile_commands.json
     grep -E '"command":' "$database" | grep -E 'capi/src/bucket\.cc' | head -1 | tr ' ' '\n' | tr -d "\\\\\"'" |
         grep -E '^-(D|U|O|W|f|g|m|std=)' |
-        grep -vE '^-(fdiagnostics-color=.*|D_FILE_OFFSET_BITS=64|Winvalid-pch|Wnon-virtual-dtor)$' | sort -u
+        grep -vE '^-(fdiagnostics-color=.*|fcolor-diagnostics|D_FILE_OFFSET_BITS=64|Winvalid-pch|Wnon-virtual-dtor)$' |
+        sort -u
 }
 
 rm -rf "$folder"/by-*
