@@ -1,0 +1,135 @@
+using System;
+using System.Collections.Generic;
+using System.Globalization;
+using System.IO;
+using System.Linq;
+using System.Reflection;
+using System.Runtime.InteropServices;
+using System.Text.RegularExpressions;
+using Xunit;
+
+namespace TokenBucket.Tests;
+
+// What the binding declares, against the header and the library in use.
+public class AbiTests
+{
+    private static readonly string Header = File.ReadAllText(
+        typeof(AbiTests).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().Single(m => m.Key == "Header").Value!);
+
+    private static IEnumerable<(string Name, int Number, string Message)> HeaderStatuses() =>
+        Regex.Matches(Header, @"X\((TB_\w+), (-?\d+), ""([^""]*)""\)")
+            .Select(m => (m.Groups[1].Value, int.Parse(m.Groups[2].Value, CultureInfo.InvariantCulture), m.Groups[3].Value));
+
+    private static FieldInfo[] Constants() =>
+        [.. typeof(NativeMethods).GetFields(BindingFlags.Static | BindingFlags.NonPublic).Where(f => f.IsLiteral)];
+
+    // The methods that the runtime calls native functions by; LibraryImport generates some inside of others.
+    private static IEnumerable<(string Name, MethodInfo Method)> PInvokes() =>
+        typeof(NativeMethods).GetMethods(BindingFlags.Static | BindingFlags.NonPublic)
+            .Where(m => m.Attributes.HasFlag(MethodAttributes.PinvokeImpl))
+            .Select(m => (m.GetCustomAttribute<DllImportAttribute>()!.EntryPoint!, m));
+
+    [Fact]
+    public void Every_status_of_the_header_is_there_and_no_other()
+    {
+        var statuses = HeaderStatuses().ToArray();
+        Assert.Equal(13, statuses.Length);
+        var constants = Constants().Where(f => f.FieldType == typeof(int) && !f.Name.StartsWith("TB_VERSION", StringComparison.Ordinal));
+        Assert.Equal(
+            statuses.Select(s => (s.Name, s.Number)),
+            constants.Where(f => f.Name.StartsWith("TB_", StringComparison.Ordinal)).Select(f => (f.Name, (int)f.GetRawConstantValue()!)));
+        Assert.Equal(
+            statuses.Select(s => (Camel(s.Name), s.Number)).Order(),
+            Enum.GetValues<Status>().Select(s => (s.ToString(), (int)s)).Order());
+    }
+
+    private static string Camel(string name) => string.Concat(
+        Regex.Replace(name, "^TB_(E_)?", "").Split('_').Select(word => word[0] + word[1..].ToLowerInvariant()));
+
+    [Fact]
+    public void The_library_names_and_describes_every_status()
+    {
+        foreach (var (name, number, message) in HeaderStatuses())
+        {
+            Assert.Equal(name, TokenBucketException.NameOf(number));
+            Assert.Equal(message, new TokenBucketException((Status)number).Message);
+        }
+        Assert.Equal("TB_UNKNOWN", TokenBucketException.NameOf(99));
+        Assert.Equal("unknown status", TokenBucketException.MessageOf((Status)99));
+    }
+
+    [Fact]
+    public void The_version_is_that_of_header_and_library()
+    {
+        string Number(string part) => Regex.Match(Header, $@"#define TB_VERSION_{part} (\d+)").Groups[1].Value;
+        Assert.Equal(
+            $"{Number("MAJOR")}.{Number("MINOR")}.{Number("PATCH")}",
+            $"{NativeMethods.TB_VERSION_MAJOR}.{NativeMethods.TB_VERSION_MINOR}.{NativeMethods.TB_VERSION_PATCH}");
+        Assert.Equal(NativeLoader.NeededVersion, NativeMethods.tb_library_version());
+        Assert.Equal(NativeLoader.NeededAbi, NativeMethods.tb_abi_version());
+    }
+
+    [Fact]
+    public void Every_function_of_the_header_is_declared_in_its_order()
+    {
+        string[] functions = [.. Regex.Matches(Header, @"^TB_API [^(]*?(tb_\w+)\(", RegexOptions.Multiline).Select(m => m.Groups[1].Value)];
+        Assert.Equal(32, functions.Length);
+        string[] declared = [.. typeof(NativeMethods).GetMethods(BindingFlags.Static | BindingFlags.NonPublic)
+            .Select(m => m.Name).Where(name => name.StartsWith("tb_", StringComparison.Ordinal))];
+        Assert.Equal(functions, declared);
+        Assert.Equal(functions.Order(), PInvokes().Select(p => p.Name).Order());
+    }
+
+    [Fact]
+    public void Only_calls_that_never_wait_suppress_the_gc_transition() =>
+        Assert.Equal(
+            ["tb_available", "tb_time_until"],
+            PInvokes().Where(p => p.Method.IsDefined(typeof(SuppressGCTransitionAttribute))).Select(p => p.Name).Order());
+
+    [Theory]
+    [InlineData(typeof(tb_config), 56)]
+    [InlineData(typeof(tb_decision), 32)]
+    [InlineData(typeof(tb_reservation), 32)]
+    public void Structs_have_the_fields_of_the_header(Type type, int size)
+    {
+        var types = new Dictionary<string, Type>
+        {
+            ["double"] = typeof(double), ["int64_t"] = typeof(long), ["int32_t"] = typeof(int), ["size_t"] = typeof(nuint),
+            ["tb_status"] = typeof(int), ["uint64_t"] = typeof(ulong), ["tb_clock *"] = typeof(nint),
+        };
+        string body = Regex.Match(Header, $@"struct {type.Name} \{{(.*?)\n\}}", RegexOptions.Singleline).Groups[1].Value;
+        var expected = Regex.Matches(body, @"^ +(\w+(?: \*)?) ?(\w+);", RegexOptions.Multiline)
+            .Select(m => (m.Groups[2].Value, types[m.Groups[1].Value]));
+        var fields = type.GetFields().OrderBy(f => Marshal.OffsetOf(type, f.Name));
+        Assert.Equal(expected, fields.Select(f => (f.Name, f.FieldType)));
+        Assert.Equal(size, Marshal.SizeOf(type));
+    }
+
+    // The last field is read where the library wrote it.
+    [Fact]
+    public void The_limit_comes_back_whole()
+    {
+        using var bucket = new Bucket(new BucketOptions { Capacity = 12.5, Tokens = 700000, Period = TimeSpan.FromHours(1) });
+        Assert.Equal(new BucketLimit(12.5, 700000, 3_600_000_000_000, 1e-9), bucket.Limit);
+    }
+
+    [Fact]
+    public unsafe void Functions_without_a_wrapper_can_be_called()
+    {
+        fixed (byte* name = "counter_clock\0"u8, unknown = "no such feature\0"u8)
+        {
+            Assert.InRange(NativeMethods.tb_has_feature(name), 0, 1);
+            Assert.Equal(0, NativeMethods.tb_has_feature(unknown));
+        }
+        Assert.Equal("1.0.0", Marshal.PtrToStringUTF8((nint)NativeMethods.tb_library_version_string()));
+        Assert.Equal(NativeMethods.TB_E_INVALID_ARGUMENT, NativeMethods.tb_callback_clock_create(null, null, out _));
+
+        Assert.Equal(NativeMethods.TB_SUCCESS, NativeMethods.tb_create(2, 1, out BucketHandle bucket));
+        using (bucket)
+        {
+            Assert.Equal(NativeMethods.TB_SUCCESS, NativeMethods.tb_try_consume(bucket, 1));
+            Assert.Equal(NativeMethods.TB_SUCCESS, NativeMethods.tb_wait(bucket, 1));
+            Assert.Equal(NativeMethods.TB_TIMED_OUT, NativeMethods.tb_wait_for(bucket, 2, 0));
+        }
+    }
+}

@@ -1,0 +1,38 @@
+using System;
+using System.Collections.Generic;
+using System.Linq;
+using System.Threading;
+using Xunit;
+
+namespace TokenBucket.Tests;
+
+// Buckets on manual clocks, and threads that report what went wrong.
+internal static class Buckets
+{
+    public const long Second = 1_000_000_000;
+
+    public static Bucket On(ManualClock clock, double capacity, double perSecond, double? initial = null) =>
+        new(new BucketOptions { Capacity = capacity, Tokens = perSecond, InitialTokens = initial, Clock = clock });
+
+    public static void InParallel(int threads, Action work)
+    {
+        var failures = new List<Exception>();
+        Thread[] running = [.. Enumerable.Range(0, threads).Select(_ => new Thread(() =>
+        {
+            try
+            {
+                work();
+            }
+            catch (Exception e)
+            {
+                lock (failures)
+                {
+                    failures.Add(e);
+                }
+            }
+        }) { IsBackground = true })];
+        Array.ForEach(running, t => t.Start());
+        Assert.All(running, t => Assert.True(t.Join(TimeSpan.FromSeconds(60))));
+        Assert.Empty(failures);
+    }
+}

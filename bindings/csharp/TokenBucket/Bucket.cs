@@ -1,0 +1,208 @@
+using System;
+using System.Runtime.CompilerServices;
+using System.Threading;
+
+namespace TokenBucket;
+
+/// <summary>
+/// An exact, lock-free token bucket. It holds at most its capacity of tokens and gains its rate evenly, to the
+/// nanosecond; in any window of w seconds at most capacity + rate * w tokens are granted.
+/// </summary>
+/// <remarks>
+/// <para>All members may be called from any number of threads at once, <see cref="Dispose"/> included: it waits for no
+/// call and frees the native bucket when the last running one has returned.</para>
+/// <para>Exceptions: <see cref="ArgumentOutOfRangeException"/> for an amount that is not above 0 and finite, or a limit
+/// outside the library's ranges; <see cref="ObjectDisposedException"/> once the bucket is closed or disposed;
+/// <see cref="TokenBucketException"/> for an amount above the capacity where an answer of "no" is not possible. A call
+/// that throws has changed nothing.</para>
+/// </remarks>
+public sealed unsafe partial class Bucket : IDisposable
+{
+    private readonly BucketHandle _handle;
+    private readonly ManualClock? _clock;
+    private readonly CancellationTokenSource _closing = new();
+
+    /// <summary>Creates a full bucket.</summary>
+    /// <param name="capacity">The largest number of tokens held: the largest burst. 1e-6 .. 1e15.</param>
+    /// <param name="tokensPerSecond">The tokens gained per second. 1e-9 .. 1e10.</param>
+    public Bucket(double capacity, double tokensPerSecond)
+    {
+        int status = NativeMethods.tb_create(capacity, tokensPerSecond, out _handle);
+        Require(status, (capacity, tokensPerSecond), nameof(capacity) + ", " + nameof(tokensPerSecond));
+    }
+
+    /// <summary>Creates a bucket from options.</summary>
+    public Bucket(BucketOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        // -1 has a meaning of its own in the native struct.
+        ArgumentOutOfRangeException.ThrowIfLessThan(options.InitialTokens ?? 0, 0, nameof(BucketOptions.InitialTokens));
+        tb_config config;
+        _ = NativeMethods.tb_config_init(&config, (nuint)sizeof(tb_config));
+        config.capacity = options.Capacity;
+        config.rate_tokens = options.Tokens;
+        config.rate_period_ns = options.PeriodNanoseconds;
+        config.initial_tokens = options.InitialTokens ?? NativeMethods.TB_INITIALLY_FULL;
+        _clock = options.Clock;
+        bool held = false;
+        try
+        {
+            _clock?.Handle.DangerousAddRef(ref held);
+            config.clock = _clock?.Handle.DangerousGetHandle() ?? 0;
+            Require(NativeMethods.tb_create_with(&config, out _handle), Describe(options), nameof(options));
+        }
+        finally
+        {
+            if (held)
+            {
+                _clock!.Handle.DangerousRelease();
+            }
+        }
+    }
+
+    /// <summary>The tokens in the bucket now, fractions included; negative while in debt.</summary>
+    public double Available
+    {
+        get
+        {
+            Require(NativeMethods.tb_available(_handle, out double tokens), 0, nameof(Available));
+            return tokens;
+        }
+    }
+
+    /// <summary>The limit in force.</summary>
+    public BucketLimit Limit
+    {
+        get
+        {
+            tb_config c = new() { struct_size = (nuint)sizeof(tb_config) };
+            Require(NativeMethods.tb_get_limit(_handle, ref c), 0, nameof(Limit));
+            return new BucketLimit(c.capacity, c.rate_tokens, c.rate_period_ns, c.unit);
+        }
+    }
+
+    /// <summary>Takes tokens if they are there now, all or nothing. False too for more than the capacity.</summary>
+    public bool Allow(double tokens = 1) =>
+        NativeMethods.tb_allow(_handle, tokens) switch
+        {
+            NativeMethods.TB_SUCCESS => true,
+            NativeMethods.TB_DENIED or NativeMethods.TB_EXCEEDS_CAPACITY => false,
+            int status => throw TokenBucketException.For(status, tokens, nameof(tokens)),
+        };
+
+    /// <summary>The same as <see cref="Allow"/>, under its other usual name.</summary>
+    public bool TryConsume(double tokens = 1) => Allow(tokens);
+
+    /// <summary>Takes tokens if they are there now, all or nothing, and says why not.</summary>
+    public Decision Take(double tokens = 1)
+    {
+        int status = NativeMethods.tb_take(_handle, tokens, out tb_decision d);
+        if (status is not (NativeMethods.TB_SUCCESS or NativeMethods.TB_DENIED or NativeMethods.TB_EXCEEDS_CAPACITY))
+        {
+            throw TokenBucketException.For(status, tokens, nameof(tokens));
+        }
+        return new Decision((Status)d.status, d.remaining, d.retry_after_ns, d.reset_after_ns);
+    }
+
+    /// <summary>Takes as many whole tokens as are there now, at most so many; the number taken may be 0.</summary>
+    public double TakeUpTo(double most)
+    {
+        Require(NativeMethods.tb_take_up_to(_handle, most, out double taken), most);
+        return taken;
+    }
+
+    /// <summary>The time until so many tokens would be there if nobody took any, rounded up; zero if they are.</summary>
+    public TimeSpan TimeUntil(double tokens)
+    {
+        Require(NativeMethods.tb_time_until(_handle, tokens, out long ns), tokens);
+        return Nanoseconds.ToTimeSpan(ns);
+    }
+
+    /// <summary>Takes tokens now, into debt if need be, and says when they may be used.</summary>
+    public Reservation Reserve(double tokens = 1)
+    {
+        Require(NativeMethods.tb_reserve(_handle, tokens, NativeMethods.TB_FOREVER, out tb_reservation r), tokens);
+        return new Reservation(_handle, r);
+    }
+
+    /// <summary>As <see cref="Reserve(double)"/>, but null, with nothing taken, if the wait would be longer.</summary>
+    public Reservation? Reserve(double tokens, TimeSpan maxWait) =>
+        TryReserve(tokens, Nanoseconds.From(maxWait, nameof(maxWait)), out tb_reservation r)
+            ? new Reservation(_handle, r)
+            : null;
+
+    /// <summary>Takes tokens unconditionally, into debt if need be: for work whose cost is known afterwards.</summary>
+    /// <returns>The time until the debt is repaid, rounded up.</returns>
+    public TimeSpan Charge(double tokens)
+    {
+        Require(NativeMethods.tb_charge(_handle, tokens, out long ns), tokens);
+        return Nanoseconds.ToTimeSpan(ns);
+    }
+
+    /// <summary>Puts tokens in, at most up to the capacity.</summary>
+    public void Refund(double tokens) => Require(NativeMethods.tb_refund(_handle, tokens), tokens);
+
+    /// <summary>Fills the bucket and forgives all debt.</summary>
+    public void Reset() => Require(NativeMethods.tb_reset(_handle, NativeMethods.TB_INITIALLY_FULL), 0, nameof(Reset));
+
+    /// <summary>Sets the tokens in the bucket and forgives all debt.</summary>
+    public void Reset(double tokens)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(tokens, 0);
+        Require(NativeMethods.tb_reset(_handle, tokens), tokens);
+    }
+
+    /// <summary>Changes the rate at once; tokens, debts and reservations are kept.</summary>
+    public void SetRate(double tokensPerSecond) =>
+        Require(NativeMethods.tb_set_rate(_handle, tokensPerSecond), tokensPerSecond);
+
+    /// <summary>Changes the capacity at once; what exceeds a smaller one is dropped.</summary>
+    public void SetCapacity(double capacity) => Require(NativeMethods.tb_set_capacity(_handle, capacity), capacity);
+
+    /// <summary>Closes the bucket for good: waits end with <see cref="ObjectDisposedException"/>, their tokens given
+    /// back, and so does every later call that takes or changes. <see cref="Available"/>, <see cref="TimeUntil"/> and
+    /// <see cref="Limit"/> go on working until the bucket is disposed. Closing twice does nothing.</summary>
+    public void Close()
+    {
+        Require(NativeMethods.tb_close(_handle), 0, nameof(Close));
+        // Not here: what the waiters do next must not run inside this call.
+        _ = _closing.CancelAsync();
+    }
+
+    /// <summary>Closes the bucket and frees it.</summary>
+    public void Dispose()
+    {
+        try
+        {
+            Close();
+        }
+        catch (ObjectDisposedException)
+        {
+            return;
+        }
+        _handle.Dispose();
+    }
+
+    private bool TryReserve(double tokens, long maxWaitNs, out tb_reservation reservation)
+    {
+        int status = NativeMethods.tb_reserve(_handle, tokens, maxWaitNs, out reservation);
+        if (status != NativeMethods.TB_TIMED_OUT)
+        {
+            Require(status, tokens);
+        }
+        return status == NativeMethods.TB_SUCCESS;
+    }
+
+    // Generic, so that no call that succeeds allocates.
+    private static void Require<T>(
+        int status, T value, [CallerArgumentExpression(nameof(value))] string parameter = "")
+    {
+        if (status != NativeMethods.TB_SUCCESS)
+        {
+            throw TokenBucketException.For(status, value, parameter);
+        }
+    }
+
+    private static string Describe(BucketOptions o) =>
+        $"{o.Tokens} tokens per {o.PeriodNanoseconds} ns, capacity {o.Capacity}, initially {o.InitialTokens}";
+}

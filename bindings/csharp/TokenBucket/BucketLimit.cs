@@ -1,0 +1,8 @@
+namespace TokenBucket;
+
+/// <summary>The limit in force on a bucket.</summary>
+/// <param name="Capacity">The largest number of tokens held.</param>
+/// <param name="Tokens">Tokens gained in every period.</param>
+/// <param name="PeriodNanoseconds">The period.</param>
+/// <param name="Unit">The bucket counts in whole units of so many tokens.</param>
+public readonly record struct BucketLimit(double Capacity, double Tokens, long PeriodNanoseconds, double Unit);

@@ -1,0 +1,99 @@
+using System;
+using System.Collections.Generic;
+using System.Threading;
+using System.Threading.Tasks;
+
+namespace TokenBucket;
+
+/// <summary>A clock that stands still until it is moved: for tests and simulations. Waits on its buckets end when it is
+/// moved to their time. Thread-safe; buckets keep it alive after it is disposed, but nobody can move it then.</summary>
+public sealed class ManualClock : IDisposable
+{
+    private readonly Lock _lock = new();
+    private readonly LinkedList<(long ReadyAt, TaskCompletionSource Ready)> _sleepers = [];
+    private long _now;
+
+    /// <summary>Creates a clock that stands at a time, in nanoseconds.</summary>
+    public ManualClock(long startNanoseconds = 0)
+    {
+        int status = NativeMethods.tb_manual_clock_create(startNanoseconds, out ClockHandle handle);
+        Require(status, startNanoseconds, nameof(startNanoseconds));
+        Handle = handle;
+        _now = startNanoseconds;
+    }
+
+    internal ClockHandle Handle { get; }
+
+    /// <summary>Moves the clock to a time; one before the present leaves it where it is.</summary>
+    public void Set(long nanoseconds)
+    {
+        lock (_lock)
+        {
+            Require(NativeMethods.tb_manual_clock_set(Handle, nanoseconds), nanoseconds, nameof(nanoseconds));
+            _now = Math.Max(_now, nanoseconds);
+            WakeWhoIsDue();
+        }
+    }
+
+    /// <summary>Moves the clock on.</summary>
+    public void Advance(long nanoseconds)
+    {
+        lock (_lock)
+        {
+            Require(NativeMethods.tb_manual_clock_advance(Handle, nanoseconds), nanoseconds, nameof(nanoseconds));
+            _now += nanoseconds;
+            WakeWhoIsDue();
+        }
+    }
+
+    /// <summary>Moves the clock on.</summary>
+    public void Advance(TimeSpan time) => Advance(Nanoseconds.From(time, nameof(time)));
+
+    /// <inheritdoc/>
+    public void Dispose() => Handle.Dispose();
+
+    internal async Task SleepUntilAsync(long readyAt, CancellationToken cancellation)
+    {
+        // Continuations must not run inside the lock.
+        var ready = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        LinkedListNode<(long, TaskCompletionSource)> entry;
+        lock (_lock)
+        {
+            if (_now >= readyAt)
+            {
+                return;
+            }
+            entry = _sleepers.AddLast((readyAt, ready));
+        }
+        try
+        {
+            await ready.Task.WaitAsync(cancellation).ConfigureAwait(false);
+        }
+        finally
+        {
+            lock (_lock)
+            {
+                _sleepers.Remove(entry);
+            }
+        }
+    }
+
+    private void WakeWhoIsDue()
+    {
+        foreach ((long readyAt, TaskCompletionSource ready) in _sleepers)
+        {
+            if (readyAt <= _now)
+            {
+                ready.TrySetResult();
+            }
+        }
+    }
+
+    private static void Require(int status, long value, string parameter)
+    {
+        if (status != NativeMethods.TB_SUCCESS)
+        {
+            throw TokenBucketException.For(status, value, parameter);
+        }
+    }
+}

@@ -1,0 +1,29 @@
+using System;
+using System.Runtime.InteropServices;
+
+namespace TokenBucket;
+
+/// <summary>A request that the bucket cannot meet, with the library's status.</summary>
+public sealed class TokenBucketException : Exception
+{
+    /// <summary>An exception for the status, with the library's own message.</summary>
+    public TokenBucketException(Status status) : base(MessageOf(status)) => Status = status;
+
+    /// <summary>What the library answered.</summary>
+    public Status Status { get; }
+
+    internal static unsafe string MessageOf(Status status) =>
+        Marshal.PtrToStringUTF8((nint)NativeMethods.tb_status_message((int)status))!;
+
+    internal static unsafe string NameOf(int status) =>
+        Marshal.PtrToStringUTF8((nint)NativeMethods.tb_status_name(status))!;
+
+    // The exception for a status that is not the ordinary outcome of a call whose argument was `value`.
+    internal static Exception For(int status, object? value, string parameter) => (Status)status switch
+    {
+        Status.InvalidArgument or Status.OutOfRange =>
+            new ArgumentOutOfRangeException(parameter, value, MessageOf((Status)status)),
+        Status.Closed => new ObjectDisposedException(nameof(Bucket), MessageOf(Status.Closed)),
+        _ => new TokenBucketException((Status)status),
+    };
+}
