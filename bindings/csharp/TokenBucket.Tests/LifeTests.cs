@@ -55,7 +55,7 @@ public class LifeTests
             new BucketOptions { Capacity = 10, Tokens = 1e-9, InitialTokens = 0, Clock = manual ? clock : null });
         Task waiting = bucket.WaitAsync(1);
         Task blocking = Task.Run(() => bucket.Wait(1));
-        Assert.True(SpinWait.SpinUntil(() => bucket.Available < -1.5, TimeSpan.FromSeconds(60)));
+        Assert.True(SpinWait.SpinUntil(() => bucket.Available < -1.5, Patience));
         if (dispose)
         {
             bucket.Dispose();
@@ -64,8 +64,8 @@ public class LifeTests
         {
             bucket.Close();
         }
-        await Assert.ThrowsAsync<ObjectDisposedException>(() => waiting.WaitAsync(TimeSpan.FromSeconds(60)));
-        await Assert.ThrowsAsync<ObjectDisposedException>(() => blocking.WaitAsync(TimeSpan.FromSeconds(60)));
+        await Assert.ThrowsAsync<ObjectDisposedException>(() => waiting.WaitAsync(Patience));
+        await Assert.ThrowsAsync<ObjectDisposedException>(() => blocking.WaitAsync(Patience));
     }
 
     [Fact]
@@ -95,7 +95,7 @@ public class LifeTests
             void Dispose()
             {
                 start.SignalAndWait();
-                SpinWait.SpinUntil(() => Volatile.Read(ref calls) > 100);
+                SpinWait.SpinUntil(() => Volatile.Read(ref calls) > 100, Patience);
                 bucket.Dispose();
             }
             int turn = 0;

@@ -10,7 +10,7 @@ namespace TokenBucket;
 public sealed class ManualClock : IDisposable
 {
     private readonly Lock _lock = new();
-    private readonly LinkedList<(long ReadyAt, TaskCompletionSource Ready)> _sleepers = [];
+    private readonly LinkedList<Sleeper> _sleepers = [];
     private long _now;
 
     /// <summary>Creates a clock that stands at a time, in nanoseconds.</summary>
@@ -23,6 +23,17 @@ public sealed class ManualClock : IDisposable
     }
 
     internal ClockHandle Handle { get; }
+
+    internal int Sleepers
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _sleepers.Count;
+            }
+        }
+    }
 
     /// <summary>Moves the clock to a time; one before the present leaves it where it is.</summary>
     public void Set(long nanoseconds)
@@ -56,14 +67,14 @@ public sealed class ManualClock : IDisposable
     {
         // Continuations must not run inside the lock.
         var ready = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        LinkedListNode<(long, TaskCompletionSource)> entry;
+        LinkedListNode<Sleeper> entry;
         lock (_lock)
         {
             if (_now >= readyAt)
             {
                 return;
             }
-            entry = _sleepers.AddLast((readyAt, ready));
+            entry = _sleepers.AddLast(new Sleeper(readyAt, ready));
         }
         try
         {
@@ -73,21 +84,28 @@ public sealed class ManualClock : IDisposable
         {
             lock (_lock)
             {
-                _sleepers.Remove(entry);
+                if (entry.List is not null)
+                {
+                    _sleepers.Remove(entry);
+                }
             }
         }
     }
 
     private void WakeWhoIsDue()
     {
-        foreach ((long readyAt, TaskCompletionSource ready) in _sleepers)
+        for (LinkedListNode<Sleeper>? next, entry = _sleepers.First; entry is not null; entry = next)
         {
-            if (readyAt <= _now)
+            next = entry.Next;
+            if (entry.Value.ReadyAt <= _now)
             {
-                ready.TrySetResult();
+                _sleepers.Remove(entry);
+                entry.Value.Ready.TrySetResult();
             }
         }
     }
+
+    private readonly record struct Sleeper(long ReadyAt, TaskCompletionSource Ready);
 
     private static void Require(int status, long value, string parameter)
     {
