@@ -40,8 +40,9 @@ quietly dotnet test "$TB_SOURCE/bindings/csharp/TokenBucket.Tests" "${build[@]}"
     RunConfiguration.TreatNoTestsAsError=true
 quietly dotnet build "$TB_SOURCE/examples/csharp/Overload" "${build[@]}"
 
-line=$(dotnet "$out/bin/Overload/release/Overload.dll")
-if [[ $line != "overload csharp asked=50100 granted=10500 expected=10500" ]]; then
-    echo "unexpected: $line"
+status=0
+line=$(dotnet "$out/bin/Overload/release/Overload.dll") || status=$?
+if [[ $status != 0 || $line != "overload csharp asked=50100 granted=10500 expected=10500" ]]; then
+    echo "unexpected: exit $status, $line"
     exit 1
 fi
