@@ -3,6 +3,7 @@
 import dataclasses
 import unittest
 
+import csharp
 import header
 import rust
 from check import HEADER, text_of
@@ -99,6 +100,46 @@ BROKEN_RUST = {
     "version": ("TB_VERSION_MAJOR: i32 = 1;", "TB_VERSION_MAJOR: i32 = 2;", ["TB_VERSION_MAJOR differs"]),
 }
 
+BROKEN_CSHARP = {
+    "parameters swapped": (
+        "tb_create(double capacity, double tokens_per_second,",
+        "tb_create(double tokens_per_second, double capacity,",
+        ["tb_create differs", "tb_create(double capacity, double tokens", "(double tokens_per_second, double c"],
+    ),
+    "parameter type": (
+        "tb_refund(BucketHandle bucket, double n)",
+        "tb_refund(BucketHandle bucket, float n)",
+        ["float n"],
+    ),
+    "other handle": ("tb_close(BucketHandle bucket)", "tb_close(ClockHandle bucket)", ["tb_close differs"]),
+    "pointer dropped": (
+        "double most, out double out_taken",
+        "double most, double out_taken",
+        ["tb_take_up_to differs"],
+    ),
+    "pointer to another": ("out tb_decision out", "out tb_reservation out", ["tb_take differs"]),
+    "callback type": (
+        "delegate* unmanaged[Cdecl]<void*, long>",
+        "delegate*<void*, long>",
+        ["tb_callback_clock_create"],
+    ),
+    "result type": ("partial int tb_abi_version", "partial long tb_abi_version", ["tb_abi_version differs"]),
+    "function dropped": (
+        "[LibraryImport(Library)] internal static partial int tb_abi_version();",
+        "",
+        ["tb_abi_version is not declared"],
+    ),
+    "function too many": (
+        "partial int tb_abi_version",
+        "partial int tb_count(); [LibraryImport(Library)] internal static partial int tb_abi_version",
+        ["tb_count is not in"],
+    ),
+    "field dropped": ("public int reserved;", "", ["tb_decision differs"]),
+    "field type": ("public nuint struct_size;", "public int struct_size;", ["tb_config differs"]),
+    "status number": ("TB_TIMED_OUT = 2;", "TB_TIMED_OUT = 3;", ["TB_TIMED_OUT differs"]),
+    "constant type": ("const long TB_FOREVER = long.MaxValue", "const double TB_FOREVER = 1.0", ["TB_FOREVER differs"]),
+}
+
 BROKEN_HEADER = {
     "function added": (
         "TB_API int32_t tb_abi_version(void);",
@@ -123,6 +164,22 @@ UNREADABLE_RUST = {
     "by a macro": ("pub const TB_CLOSED", "declare!(); pub const TB_CLOSED"),
 }
 
+UNREADABLE_CSHARP = {
+    "renamed by an attribute": (
+        "[LibraryImport(Library)] internal static partial int tb_abi_version",
+        '[LibraryImport(Library, EntryPoint = "tb_wait")] internal static partial int tb_abi_version',
+    ),
+    "the older import": (
+        "[LibraryImport(Library)] internal static partial int tb_abi_version",
+        "[DllImport(Library)] internal static extern int tb_abi_version",
+    ),
+    "layout not C's": (
+        "[StructLayout(LayoutKind.Sequential)] internal struct tb_config",
+        "[StructLayout(LayoutKind.Auto)] internal struct tb_config",
+    ),
+    "constant by an expression": ("TB_VERSION_MAJOR = 1;", "TB_VERSION_MAJOR = 1 + 0;"),
+}
+
 UNREADABLE_HEADER = {
     "unknown statement": ("typedef int32_t tb_status;", "typedef int32_t tb_status; extern int tb_variable;"),
     "unknown constant": ("#define TB_FOREVER INT64_MAX", "#define TB_FOREVER LONG_MAX"),
@@ -138,13 +195,14 @@ class Broken(unittest.TestCase):
     def setUp(self):
         self.header = text_of(HEADER)
         self.rust = text_of(rust.BINDING.files)
+        self.csharp = text_of(csharp.BINDING.files)
 
     def replaced(self, text, old, new):
         self.assertEqual(text.count(old), 1, f"to break it, {old} must be there once")
         return text.replace(old, new)
 
-    def broken_rust(self, old, new):
-        code = "\n".join(line.split("//")[0] for line in self.rust.splitlines())
+    def broken(self, text, old, new):
+        code = "\n".join(line.split("//")[0] for line in text.splitlines())
         return self.replaced(one_line(code), old, new)
 
     def expect_one(self, complaints, wanted):
@@ -152,36 +210,43 @@ class Broken(unittest.TestCase):
         for part in wanted:
             self.assertIn(part, complaints[0])
 
-    def test_unbroken_is_right(self):
-        self.assertEqual(compare(rust.BINDING, rust.read(self.rust), header.read(self.header)), [])
-
-    def test_broken_rust_is_named(self):
+    def expect_each_named(self, binding, text, broken):
         wanted = header.read(self.header)
-        for what, (old, new, parts) in BROKEN_RUST.items():
+        self.assertEqual(compare(binding, binding.read(text), wanted), [])
+        for what, (old, new, parts) in broken.items():
             with self.subTest(what):
-                self.expect_one(compare(rust.BINDING, rust.read(self.broken_rust(old, new)), wanted), parts)
+                self.expect_one(compare(binding, binding.read(self.broken(text, old, new)), wanted), parts)
 
-    def test_change_of_the_header_is_named(self):
+    def expect_each_refused(self, binding, text, unreadable):
+        for what, (old, new) in unreadable.items():
+            with self.subTest(what), self.assertRaises(Unreadable):
+                binding.read(self.broken(text, old, new))
+
+    def test_broken_rust(self):
+        self.expect_each_named(rust.BINDING, self.rust, BROKEN_RUST)
+        self.expect_each_refused(rust.BINDING, self.rust, UNREADABLE_RUST)
+
+    def test_broken_csharp(self):
+        self.expect_each_named(csharp.BINDING, self.csharp, BROKEN_CSHARP)
+        self.expect_each_refused(csharp.BINDING, self.csharp, UNREADABLE_CSHARP)
+
+    def test_changed_header(self):
         declared = rust.read(self.rust)
         for what, (old, new, parts) in BROKEN_HEADER.items():
             with self.subTest(what):
-                broken = header.read(self.replaced(self.header, old, new))
-                self.expect_one(compare(rust.BINDING, declared, broken), parts)
-
-    def test_what_no_reader_knows_is_refused(self):
-        for what, (old, new) in UNREADABLE_RUST.items():
-            with self.subTest(what), self.assertRaises(Unreadable):
-                rust.read(self.broken_rust(old, new))
+                changed = header.read(self.replaced(self.header, old, new))
+                self.expect_one(compare(rust.BINDING, declared, changed), parts)
         for what, (old, new) in UNREADABLE_HEADER.items():
             with self.subTest(what), self.assertRaises(Unreadable):
                 header.read(self.replaced(self.header, old, new))
 
-    def test_incomplete_binding_may_leave_out_but_not_err(self):
+    def test_thin_binding_may_leave_out_but_not_err(self):
         wanted = header.read(self.header)
         thin = dataclasses.replace(rust.BINDING, is_complete=False)
-        declared = rust.read(self.broken_rust("pub fn tb_abi_version() -> i32;", ""))
+        version = "pub fn tb_abi_version() -> i32;"
+        declared = rust.read(self.broken(self.rust, version, ""))
         self.assertEqual(compare(thin, declared, wanted), [])
-        declared = rust.read(self.broken_rust("pub fn tb_abi_version() -> i32;", "pub fn tb_abi_version() -> u32;"))
+        declared = rust.read(self.broken(self.rust, version, "pub fn tb_abi_version() -> u32;"))
         self.expect_one(compare(thin, declared, wanted), ["tb_abi_version differs"])
 
 

@@ -3,13 +3,14 @@
 import pathlib
 import sys
 
+import csharp
 import header
 import rust
 from table import Unreadable, compare
 
 SOURCE = pathlib.Path(__file__).resolve().parents[3]
 HEADER = "capi/include/tokenbucket.h"
-BINDINGS = [rust.BINDING]
+BINDINGS = [csharp.BINDING, rust.BINDING]
 
 
 def text_of(pattern):

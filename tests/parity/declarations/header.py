@@ -3,9 +3,8 @@ in C: "double", "const tb_config *", "tb_bucket **"."""
 
 import re
 
-from table import Unreadable, put
+from table import Unreadable, number, put
 
-INT64_MAX = 2**63 - 1
 NO_DECLARATION = {"TOKENBUCKET_H", "TB_API", "TB_STATUS_CONSTANT"}
 STATUS_ENUM = "enum { TB_STATUS_LIST(TB_STATUS_CONSTANT) }"
 
@@ -44,15 +43,11 @@ def read_statuses(table, entries):
         put(table, name, "constant", ((int(number), "tb_status"),), f"{name} = {number}")
 
 
-def constant(value):
-    value = value.strip("()")
-    if value == "INT64_MAX":
-        return INT64_MAX, "int64_t"
-    if re.fullmatch(r"-?\d+", value):
-        return int(value), "int32_t"
-    if re.fullmatch(r"-?\d+\.\d+", value):
-        return float(value), "double"
-    raise Unreadable(f"header: a constant is {value}")
+def constant(text):
+    value = number(text.strip("()"), "INT64_MAX")
+    if isinstance(value, float):
+        return value, "double"
+    return value, "int32_t" if abs(value) < 2**31 else "int64_t"
 
 
 def statements(text):

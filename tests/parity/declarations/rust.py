@@ -2,8 +2,7 @@
 
 import re
 
-from header import INT64_MAX
-from table import Binding, Unreadable, put
+from table import Binding, Unreadable, number, put
 
 CTYPES = {
     "i32": "int32_t",
@@ -58,7 +57,7 @@ def callback(table, m, attributes):
 
 
 def constant(table, m, attributes):
-    put(table, m[1], "constant", ((number(m[3]), ctype(m[2])),), m[0])
+    put(table, m[1], "constant", ((number(m[3], "i64::MAX"), ctype(m[2])),), m[0])
 
 
 def struct(table, m, attributes):
@@ -116,12 +115,6 @@ def ctype(text):
     if m[1] == "const":
         target = "const " + target
     return target + ("*" if target.endswith("*") else " *")
-
-
-def number(text):
-    if text == "i64::MAX":
-        return INT64_MAX
-    return float(text) if "." in text else int(text)
 
 
 BINDING = Binding(name="rust", files="bindings/rust/tokenbucket-sys/src/*.rs", read=read)

@@ -10,6 +10,7 @@ A shape is a tuple of (name, type) pairs:
 """
 
 import operator
+import re
 from dataclasses import dataclass
 from typing import Callable
 
@@ -42,6 +43,15 @@ def put(table, name, kind, shape, spelling):
     if name in table:
         raise Unreadable(f"{name} is declared twice: {spelling}")
     table[name] = Declaration(kind, tuple(shape), " ".join(spelling.split()))
+
+
+def number(text, int64_max):
+    """The value of a literal; int64_max is how the language writes the greatest int64_t."""
+    if text == int64_max:
+        return 2**63 - 1
+    if not re.fullmatch(r"-?\d+(\.\d+)?", text):
+        raise Unreadable(f"a constant is {text}")
+    return float(text) if "." in text else int(text)
 
 
 def compare(binding, declared, header):
