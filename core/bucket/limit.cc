@@ -60,8 +60,7 @@ tbu_fraction units_per_ns(tbu_fraction tokens_per_ns, uint64_t scale) {
             tbu_divide(tokens_per_ns.denominator, {0, common}).quotient};
 }
 
-// Can a token, a full bucket and what accrues in a millisecond be counted in units `refinement` times finer? Without
-// the last, the base would have to be moved at every other take.
+// Without the growth of a millisecond, the base would have to be moved at every other take.
 bool fits(double capacity, tbu_fraction tokens_per_ns, int places, tbu_wide refinement) {
     constexpr uint64_t kMillisecond = 1000000;
     if (refinement.hi != 0) return false;
@@ -71,7 +70,8 @@ bool fits(double capacity, tbu_fraction tokens_per_ns, int places, tbu_wide refi
     if (largest.hi != 0 || largest.lo > kMaxCapacityUnits) return false;
     const tbu_fraction rate = units_per_ns(tokens_per_ns, token * refinement.lo);
     const tbu_wide per_ns = tbu_divide(rate.numerator, rate.denominator).quotient;
-    return per_ns.hi == 0 && per_ns.lo < kMaxGrowthUnits / kMillisecond;
+    const tbu_wide growth = tbu_mul(per_ns.lo, kMillisecond);
+    return per_ns.hi == 0 && growth.hi == 0 && growth.lo <= kMaxGrowthUnits;
 }
 
 // The most nanoseconds in which less than kMaxGrowthUnits accrue.

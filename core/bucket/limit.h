@@ -2,8 +2,9 @@
 //
 // A token is scale = 10^places * refinement units. Amounts are resolved to 10^-places token, places being the largest
 // of 0 .. 9 that the capacity leaves room for. The refinement makes the rate a whole number of units per nanosecond, if
-// there is room: then a bucket that has just become full holds no fraction of a unit that the clamp would forget, and
-// decisions equal those of a bucket of real numbers. Without room it is 1, and a clamp may keep up to one unit.
+// a token, a full bucket and what accrues in a millisecond still fit: then a bucket that has just become full holds no
+// fraction of a unit that the clamp would forget, and decisions equal those of a bucket of real numbers. Otherwise it
+// is 1, and a clamp may keep up to one unit.
 #ifndef TOKENBUCKET_CORE_BUCKET_LIMIT_H
 #define TOKENBUCKET_CORE_BUCKET_LIMIT_H
 

@@ -1,6 +1,7 @@
 // How a limit is counted, from the text of core/bucket/limit.h: amounts in 10^-places token, places the largest of 0 ..
 // 9 for which the capacity is at most 2^58; each of these cut into `refinement` units so that the rate is a whole
-// number of units per nanosecond, if a token and the capacity then still are at most 2^58 units.
+// number of units per nanosecond, if a token, the capacity and what accrues in a millisecond then still are at most
+// 2^58 units.
 #ifndef TOKENBUCKET_TESTS_MODEL_UNITS_H
 #define TOKENBUCKET_TESTS_MODEL_UNITS_H
 
@@ -32,9 +33,10 @@ inline Rational per_ns(double tokens, int64_t period_ns) {
     return rate_meaning(tokens) * Rational{1, period_ns};
 }
 
-inline bool fits(double capacity, const Units &units) {
+inline bool fits(double capacity, const Rational &per_ns, const Units &units) {
     const Integer most = Integer::power(2, 58);
-    return units.scale() <= most && units.round_down(capacity) <= most;
+    const Integer in_a_millisecond = floor_of(per_ns * Rational{units.scale(), 1}) * Integer::power(10, 6);
+    return units.scale() <= most && units.round_down(capacity) <= most && in_a_millisecond <= most;
 }
 
 inline Units fresh_units(double capacity, const Rational &per_ns) {
@@ -42,13 +44,13 @@ inline Units fresh_units(double capacity, const Rational &per_ns) {
     while (units.round_down(capacity) > Integer::power(2, 58)) --units.places;
     const Rational rate = per_ns * Rational{units.scale(), 1};
     const Units finer{units.places, rate.denominator};
-    return fits(capacity, finer) ? finer : units;
+    return fits(capacity, per_ns, finer) ? finer : units;
 }
 
 // A change keeps the units wherever the new limit can be counted in them.
 inline Units changed_units(const Units &before, double capacity, const Rational &per_ns) {
     const Units fresh = fresh_units(capacity, per_ns);
-    return fresh.places == before.places && fits(capacity, before) ? before : fresh;
+    return fresh.places == before.places && fits(capacity, per_ns, before) ? before : fresh;
 }
 
 }  // namespace model
