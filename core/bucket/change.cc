@@ -72,10 +72,10 @@ Status Bucket::change_spec(const LimitSpec &spec, const View &v, bool *done) {
     const uint64_t old_fence = fence_;
     const Epochs old_epochs = epochs_;
     const bool fenced = !is_passed(v, fence_);
-    const int64_t ahead = position_difference(fence_, moved.base.units);
+    const int64_t ahead = rescale(position_difference(fence_, moved.base.units), v.plan.limit.scale, limit.scale);
     epochs_.begin(v.plan, {moved.base.units, next.base.units, v.plan.limit.scale, limit.scale}, &next);
     fence_ = next.base.units - 1;
-    if (fenced) fence_ += static_cast<uint64_t>(rescale(ahead, v.plan.limit.scale, limit.scale)) + 2;
+    if (fenced) fence_ += static_cast<uint64_t>(least(ahead, static_cast<int64_t>(kMaxDebtUnits))) + 2;
     *done = publish(v, next, kept);
     if (!*done) {
         fence_ = old_fence;
