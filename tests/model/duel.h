@@ -99,7 +99,9 @@ class Duel {
     void take_up_to(double most) {
         ++tally_->decisions;
         double taken = -1;
-        expect(bucket_.take_up_to(most, now_, bucket_.state(), &taken) == tb::Status::success, "take_up_to");
+        tb::Status status = tb::Status::stale;
+        while (status == tb::Status::stale) status = bucket_.take_up_to(most, now_, bucket_.state(), &taken);
+        expect(status == tb::Status::success, "take_up_to");
         const Integer scale = units_.limit().units.scale();
         const Integer there = floor_of(std::max(Integer(0), units_.available()), scale);
         const Integer expected = std::min(there, floor_of(binary_value(most)));
