@@ -55,6 +55,10 @@ TEST(CallbackClock, AStepBackIsHeldAtTheLatest) {
     EXPECT_EQ(available(b.get()), 0);
     now = INT64_MIN;
     EXPECT_EQ(tb_allow(b.get(), 1), TB_DENIED);
+    tb_reservation r{};
+    ASSERT_EQ(tb_reserve(b.get(), 1, TB_FOREVER, &r), TB_SUCCESS);
+    EXPECT_EQ(r.wait_ns, kSecond);
+    ASSERT_EQ(tb_cancel(b.get(), &r), TB_SUCCESS);
     now = 11 * kSecond;
     EXPECT_EQ(tb_allow(b.get(), 1), TB_SUCCESS) << "neither minted nor locked out";
     EXPECT_EQ(tb_allow(b.get(), 1), TB_DENIED);
