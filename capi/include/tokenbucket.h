@@ -177,7 +177,8 @@ TB_API tb_status tb_wait_for(tb_bucket *bucket, double n, int64_t timeout_ns);
 
 /* ---- Reserving: waiting in your own way -------------------------------------------------------------------------- */
 
-/* Tokens promised for a later time; a plain value that the caller owns. A copy is the same reservation. */
+/* Tokens promised for a later time; a plain value that the caller owns. A copy is the same reservation: of all its
+ * copies one may be cancelled, once. */
 typedef struct tb_reservation {
     double tokens;       /* 0 once cancelled */
     int64_t wait_ns;     /* from the call until the tokens may be used; 0: at once */
@@ -192,8 +193,9 @@ typedef struct tb_reservation {
 TB_API tb_status tb_reserve(tb_bucket *bucket, double n, int64_t max_wait_ns, tb_reservation *out_reservation);
 
 /* Gives a reservation back and clears it: all its tokens if it is the youngest, otherwise as many as cannot let any
- * window hold more than capacity + rate * window (later reservations keep their times). Nothing after ready_at_ns has
- * passed, nothing the second time, nothing after tb_reset. TB_SUCCESS in all these cases. */
+ * window hold more than capacity + rate * window (later reservations keep their times). Nothing once ready_at_ns has
+ * passed or, after a rise of the rate or a refund, its tokens have come in earlier; nothing after tb_reset, nothing the
+ * second time. TB_SUCCESS in all these cases. */
 TB_API tb_status tb_cancel(tb_bucket *bucket, tb_reservation *reservation);
 
 /* ---- Adjusting --------------------------------------------------------------------------------------------------- */

@@ -3,7 +3,7 @@
 // A double written as 0.1 is not one tenth; its owner meant one tenth. Two readings recover what was meant:
 //   - the shortest decimal that rounds to the double, if it needs at most 15 significant digits (every decimal of up to
 //     15 digits survives the way through a double, so this never mistakes one for another);
-//   - else, for rates, the simplest fraction that rounds to it: 1.0 / 3 is 1/3.
+//   - else, for rates, the simplest fraction that rounds to it: 1.0 / 3 is 1/3. A whole double stands for itself.
 // Both stay within half a unit in the last place of the double.
 #ifndef TOKENBUCKET_CORE_UNITS_DECIMAL_H
 #define TOKENBUCKET_CORE_UNITS_DECIMAL_H
