@@ -28,9 +28,11 @@
  *     expressed. Reported waits are exact: after that time the tokens are there, one nanosecond earlier they are not.
  *  7. All functions may be called from any number of threads at once, on the same handle; only a destroy function
  *     must be the last call on its handle.
- *  8. The functions under "Taking", but tb_time_until too, take no lock that a signal handler could meet, allocate
- *     nothing and leave errno alone: they are async-signal-safe. Only tb_wait and tb_wait_for block.
- *  9. After fork the child owns an independent copy of every bucket.
+ *  8. The functions under "Taking", and tb_time_until, are async-signal-safe: they take no lock that a signal handler
+ *     could meet, allocate nothing and leave errno alone; what on_event does is its own affair. Only tb_wait, tb_wait_for
+ *     and tb_destroy block.
+ *  9. After fork the child owns an independent copy of every bucket. Nobody waits in it: waiters belong to the parent,
+ *     and what they had reserved stays taken in the copy.
  * 10. No initialisation call, no global state, no thread, no environment variable.
  * 11. Structs grow only at their end. struct_size comes first: a shorter struct of an older program is accepted, a
  *     longer one of a newer program if all that this library does not know is zero, else TB_E_UNSUPPORTED.
@@ -105,6 +107,23 @@ TB_API const char *tb_status_message(tb_status status);
 typedef struct tb_bucket tb_bucket;
 typedef struct tb_clock tb_clock;
 
+/* What a bucket can tell while it works; see tb_config.on_event. */
+typedef struct tb_event {
+    size_t struct_size;
+    tb_status status;
+    int32_t reserved;  /* 0 */
+    double n;          /* the tokens asked for */
+    int64_t waited_ns; /* how long the thread waited, by the bucket's clock; 0 if it did not */
+} tb_event;
+
+/* Called on the calling thread, after the decision and with no lock held; must neither throw nor longjmp. It may call
+ * anything on the same bucket but tb_destroy. */
+typedef void (*tb_event_fn)(void *user, const tb_event *event);
+
+/* tb_config.flags */
+#define TB_PRECISE_WAIT UINT32_C(1) /* waits spin their last 60 microseconds: exact to about one, for processor time */
+#define TB_STATISTICS UINT32_C(2)   /* tb_get_stats counts */
+
 /* What a bucket is made of. Ranges: capacity 1e-6 .. 1e15 tokens, rate 1e-9 .. 1e10 tokens per second; else
  * TB_E_OUT_OF_RANGE, never a silent clamp. The rate is the exact fraction rate_tokens / rate_period_ns, such as
  * 700000 per hour; a double stands for the shortest decimal of up to 15 digits that reads back as it, else for the
@@ -117,6 +136,13 @@ typedef struct tb_config {
     double initial_tokens;  /* 0 .. capacity, or TB_INITIALLY_FULL (default) */
     tb_clock *clock;        /* NULL (default): the system clock; otherwise kept alive by the bucket */
     double unit;            /* read-only, filled by tb_get_limit: tokens per unit, 10^-k */
+    int64_t max_waiters;    /* threads that wait at a time, the next is told TB_QUEUE_FULL; 0 (default): no limit */
+    uint32_t flags;         /* TB_PRECISE_WAIT, TB_STATISTICS; default 0 */
+    uint32_t reserved;      /* 0 */
+    tb_event_fn on_event;   /* told of each TB_DENIED by tb_allow, tb_try_consume and tb_take, of the end of each wait
+                             * that slept, whatever its status, and of each wait and tb_reserve refused at once with
+                             * TB_TIMED_OUT or TB_QUEUE_FULL. NULL (default): none, and nothing to pay */
+    void *event_user;       /* passed to on_event */
 } tb_config;
 
 /* Fills *config with the defaults; capacity and rate_tokens are left 0 and must be set. Pass sizeof(tb_config). */
@@ -128,8 +154,8 @@ TB_API tb_status tb_config_init(tb_config *config, size_t struct_size);
 TB_API tb_status tb_create(double capacity, double tokens_per_second, tb_bucket **out_bucket);
 
 /* Creates a bucket as *config says; *config is copied. Errors as tb_create, and TB_E_INVALID_ARGUMENT for a
- * struct_size too small to hold a rate, a period not above 0 or initial_tokens below 0; TB_E_OUT_OF_RANGE for
- * initial_tokens above capacity; TB_E_UNSUPPORTED for an unknown non-zero tail. */
+ * struct_size too small to hold a rate, a period not above 0, initial_tokens or max_waiters below 0; TB_E_OUT_OF_RANGE
+ * for initial_tokens above capacity; TB_E_UNSUPPORTED for unknown flags or an unknown non-zero tail. */
 TB_API tb_status tb_create_with(const tb_config *config, tb_bucket **out_bucket);
 
 /* Closes the bucket for good: every waiter returns TB_CLOSED with its tokens given back, and every later call that
@@ -137,7 +163,8 @@ TB_API tb_status tb_create_with(const tb_config *config, tb_bucket **out_bucket)
  * Closing twice is TB_SUCCESS. */
 TB_API tb_status tb_close(tb_bucket *bucket);
 
-/* Closes the bucket, lets waiters that are inside leave, and frees it. No other call may start once this one has. */
+/* Closes the bucket, lets the threads that sleep in tb_wait or tb_wait_for leave, and frees it after the last. All
+ * other calls must have returned, and none may start once this one has. */
 TB_API void tb_destroy(tb_bucket *bucket);
 
 /* ---- Taking: never blocks ---------------------------------------------------------------------------------------- */
@@ -165,10 +192,27 @@ TB_API tb_status tb_take_up_to(tb_bucket *bucket, double most, double *out_taken
 
 /* ---- Waiting: blocks the calling thread -------------------------------------------------------------------------- */
 
-/* Takes n tokens, sleeping until they are there. The place in the order is that of the call: later calls, large or
- * small, cannot overtake. One sleep to the exact time, no polling. Not a POSIX cancellation point.
- * TB_SUCCESS: taken. TB_EXCEEDS_CAPACITY. TB_CLOSED. TB_INTERRUPTED: a signal handler ran; what was reserved is
- * given back as by tb_cancel. TB_E_OUT_OF_RANGE: the queue's debt would pass what the bucket can count. */
+/* Those who wait are served in the order in which they came, at the exact time at which their tokens are there, with
+ * one sleep and no polling. Nothing is lost by a wait that ends otherwise. What may happen meanwhile:
+ *
+ *   a call of tb_allow, or a later wait  never overtakes, however small
+ *   a signal handler runs                TB_INTERRUPTED; the tokens come back, those behind move up at once
+ *   tb_cancel of an earlier reservation  as many as come back let those behind move up
+ *   tb_refund                            everyone moves up by that much
+ *   tb_reset                             debt is forgiven; those who wait are served first, in order, then the others
+ *   tb_set_rate, tb_set_capacity         new due times in the same order. Who would now pass its timeout gets
+ *                                        TB_TIMED_OUT, who no longer fits TB_EXCEEDS_CAPACITY; those behind move up
+ *   tb_charge, tb_reserve                later waits wait longer, earlier ones do not
+ *   tb_close, tb_destroy                 TB_CLOSED, the tokens come back; who is due by then is granted
+ *
+ * One exception: a reservation or charge made while a wait goes on does not move. Where one stands behind a wait that
+ * ends early, tokens come back as by tb_cancel, and waits between the two keep their times. */
+
+/* Takes n tokens, sleeping until they are there. Not a POSIX cancellation point. The thread's timer slack is narrowed
+ * while it sleeps.
+ * TB_SUCCESS: taken. TB_EXCEEDS_CAPACITY. TB_CLOSED. TB_INTERRUPTED. TB_QUEUE_FULL: max_waiters wait already; nothing
+ * taken. TB_TIMED_OUT: not within any time that can be expressed. TB_E_OUT_OF_RANGE: the queue's debt would pass what
+ * the bucket can count. */
 TB_API tb_status tb_wait(tb_bucket *bucket, double n);
 
 /* As tb_wait, but TB_TIMED_OUT at once, with nothing taken, if n tokens cannot be had within timeout_ns. 0 is a poll,
@@ -180,7 +224,7 @@ TB_API tb_status tb_wait_for(tb_bucket *bucket, double n, int64_t timeout_ns);
 /* Tokens promised for a later time; a plain value that the caller owns. A copy is the same reservation: of all its
  * copies one may be cancelled, once. */
 typedef struct tb_reservation {
-    double tokens;       /* 0 once cancelled */
+    double tokens;       /* 0 once cancelled or settled */
     int64_t wait_ns;     /* from the call until the tokens may be used; 0: at once */
     int64_t ready_at_ns; /* the same as a time of the bucket's clock (the system clock: CLOCK_MONOTONIC) */
     uint64_t ticket;     /* the place in the order; opaque */
@@ -192,11 +236,18 @@ typedef struct tb_reservation {
  * TB_EXCEEDS_CAPACITY. TB_CLOSED. TB_E_INVALID_ARGUMENT: a negative max_wait_ns. TB_E_OUT_OF_RANGE as tb_wait. */
 TB_API tb_status tb_reserve(tb_bucket *bucket, double n, int64_t max_wait_ns, tb_reservation *out_reservation);
 
-/* Gives a reservation back and clears it: all its tokens if it is the youngest, otherwise as many as cannot let any
- * window hold more than capacity + rate * window (later reservations keep their times). Nothing once ready_at_ns has
- * passed or, after a rise of the rate or a refund, its tokens have come in earlier; nothing after tb_reset, nothing the
- * second time. TB_SUCCESS in all these cases. */
+/* Gives a reservation back and clears it: all its tokens if it is the youngest or only waits stand behind it, which
+ * move up; otherwise as many as cannot let any window hold more than capacity + rate * window (later reservations keep
+ * their times), nor anybody overtake a wait. Nothing once ready_at_ns has passed or, after a rise of the rate or a
+ * refund, its tokens have come in earlier; nothing after tb_reset, nothing the second time. TB_SUCCESS in all these
+ * cases. */
 TB_API tb_status tb_cancel(tb_bucket *bucket, tb_reservation *reservation);
+
+/* Ends a reservation whose work turned out to cost `actual` tokens, 0 or more, and clears it. Less than reserved: the
+ * rest comes back, as by tb_refund if the reservation was due, as by tb_cancel before. More: the rest is charged as by
+ * tb_charge. TB_E_INVALID_ARGUMENT: a negative or infinite amount, or the reservation was settled or cancelled already.
+ * TB_E_OUT_OF_RANGE as tb_charge. TB_CLOSED. */
+TB_API tb_status tb_settle(tb_bucket *bucket, tb_reservation *reservation, double actual);
 
 /* ---- Adjusting --------------------------------------------------------------------------------------------------- */
 
@@ -213,7 +264,7 @@ TB_API tb_status tb_refund(tb_bucket *bucket, double n);
 TB_API tb_status tb_reset(tb_bucket *bucket, double tokens);
 
 /* Change the limit at once; tokens and debts are kept, and what exceeds a smaller capacity is dropped. Reservations
- * keep their times; debts are repaid at the new rate. Ranges and errors as tb_create. TB_CLOSED. */
+ * keep their times, waits get new ones; debts are repaid at the new rate. Ranges and errors as tb_create. TB_CLOSED. */
 TB_API tb_status tb_set_rate(tb_bucket *bucket, double tokens_per_second);
 TB_API tb_status tb_set_capacity(tb_bucket *bucket, double capacity);
 
@@ -230,6 +281,26 @@ TB_API tb_status tb_time_until(tb_bucket *bucket, double n, int64_t *out_ns);
  * tb_config_init); fields beyond it are not written. */
 TB_API tb_status tb_get_limit(tb_bucket *bucket, tb_config *out_config);
 
+/* What a bucket created with TB_STATISTICS has decided so far; tokens_taken less tokens_given_back is what was used.
+ * The price: where tb_allow takes 10 ns it takes 24 with TB_STATISTICS, 20 with on_event, and 10 with neither. */
+typedef struct tb_stats {
+    size_t struct_size;       /* set by the caller: sizeof(tb_stats) */
+    int64_t granted;          /* takes, waits and reservations that got their tokens */
+    int64_t denied;           /* takes: TB_DENIED */
+    int64_t timed_out;        /* waits and reservations: TB_TIMED_OUT, at once or later */
+    int64_t cancelled;        /* reservations cancelled, and waits that a signal, a close or a capacity ended */
+    int64_t waits;            /* waits that slept and are over */
+    int64_t total_wait_ns;    /* of all those, by the bucket's clock */
+    int64_t longest_wait_ns;
+    int64_t waiting;          /* waits that sleep now and are not due */
+    double tokens_taken;      /* by all that was granted, and by waits that ended otherwise */
+    double tokens_given_back; /* of these, by tb_cancel, tb_settle, and by waits that ended otherwise */
+} tb_stats;
+
+/* Fills *out_stats as far as its struct_size says; counters of other threads' calls in progress may be missing.
+ * TB_E_UNSUPPORTED: the bucket does not count. TB_E_INVALID_ARGUMENT: struct_size is no size of a tb_stats. */
+TB_API tb_status tb_get_stats(tb_bucket *bucket, tb_stats *out_stats);
+
 /* ---- Clocks ------------------------------------------------------------------------------------------------------ */
 
 /* The system clock, used when no other is named, is CLOCK_MONOTONIC, read from the CPU's cycle counter where the
@@ -244,6 +315,11 @@ TB_API tb_status tb_manual_clock_create(int64_t start_ns, tb_clock **out_clock);
  * TB_E_OUT_OF_RANGE: past INT64_MAX. */
 TB_API tb_status tb_manual_clock_set(tb_clock *clock, int64_t now_ns);
 TB_API tb_status tb_manual_clock_advance(tb_clock *clock, int64_t duration_ns);
+
+/* How many waits on a manual clock, of all its buckets, are not due yet, and when the first of them is (TB_FOREVER:
+ * none). Either output may be NULL. A thread is counted once its place in the order is fixed, so a test knows without
+ * sleeping that it waits. TB_E_INVALID_ARGUMENT: no manual clock. */
+TB_API tb_status tb_manual_clock_waiters(tb_clock *clock, int64_t *out_count, int64_t *out_next_due_ns);
 
 /* Returns the present time in nanoseconds from any fixed origin. Called on the calling thread, from several at once,
  * with no lock held; must neither throw nor longjmp. A negative time counts as 0. */

@@ -43,6 +43,15 @@ tb_status tb_manual_clock_advance(tb_clock *clock, int64_t duration_ns) {
     return tb::capi::to_c(clock->clock.advance(duration_ns));
 }
 
+tb_status tb_manual_clock_waiters(tb_clock *clock, int64_t *out_count, int64_t *out_next_due_ns) {
+    if (!is_movable(clock)) return TB_E_INVALID_ARGUMENT;
+    int64_t next_due_ns = 0;
+    const int64_t count = clock->clock.waiters(&next_due_ns);
+    if (out_count != nullptr) *out_count = count;
+    if (out_next_due_ns != nullptr) *out_next_due_ns = next_due_ns;
+    return TB_SUCCESS;
+}
+
 tb_status tb_callback_clock_create(tb_clock_fn now, void *user, tb_clock **out_clock) {
     if (now == nullptr || out_clock == nullptr) return TB_E_INVALID_ARGUMENT;
     return hand_out(tb::capi::create<tb_clock>(now, user), out_clock);

@@ -8,12 +8,12 @@
 namespace tb::capi {
 namespace {
 
-constexpr std::size_t kLargestStruct = 4096;
+constexpr uint32_t kFlags = TB_PRECISE_WAIT | TB_STATISTICS;
 constexpr int64_t kSecond = 1000000000;
 // Up to the rate: the part without which there is no limit.
 constexpr std::size_t kSmallestStruct = offsetof(tb_config, rate_period_ns) + sizeof(int64_t);
 
-static_assert(sizeof(tb_config) == 56 && offsetof(tb_config, unit) == 48);
+static_assert(sizeof(tb_config) == 88 && offsetof(tb_config, unit) == 48 && offsetof(tb_config, on_event) == 72);
 
 bool is_zero(const unsigned char *bytes, std::size_t count) {
     for (std::size_t i = 0; i < count; ++i)
@@ -27,7 +27,7 @@ bool is_size(std::size_t size) {
 }
 
 tb_config defaults(std::size_t size) {
-    return {size, 0, 0, kSecond, TB_INITIALLY_FULL, nullptr, 0};
+    return {size, 0, 0, kSecond, TB_INITIALLY_FULL, nullptr, 0, 0, 0, 0, nullptr, nullptr};
 }
 
 std::size_t known(std::size_t size) {
@@ -57,16 +57,19 @@ Status read_config(const tb_config *config, Request *request) {
     tb_config c = defaults(size);
     std::memcpy(&c, bytes, known(size));
     if (c.clock != nullptr) is_null(c.clock);
+    if (c.max_waiters < 0) return Status::invalid_argument;
+    if ((c.flags & ~kFlags) != 0 || c.reserved != 0) return Status::unsupported;
     Request r{};
     if (const Status s = make_limit({c.capacity, c.rate_tokens, c.rate_period_ns}, &r.limit); s != Status::success)
         return s;
     if (const Status s = initial_units(r.limit, c.initial_tokens, &r.initial_units); s != Status::success) return s;
     r.clock = c.clock;
+    r.manner = {c.max_waiters, c.flags, c.on_event, c.event_user};
     *request = r;
     return Status::success;
 }
 
-Status write_config(const Limit &limit, tb_clock *clock, tb_config *config) {
+Status write_config(const Limit &limit, tb_clock *clock, const Manner &manner, tb_config *config) {
     if (config == nullptr || !is_size(config->struct_size)) return Status::invalid_argument;
     const tb_config c{config->struct_size,
                       limit.spec.capacity,
@@ -74,7 +77,12 @@ Status write_config(const Limit &limit, tb_clock *clock, tb_config *config) {
                       limit.spec.rate_period_ns,
                       TB_INITIALLY_FULL,
                       clock,
-                      1.0 / static_cast<double>(tbu_power_of_ten(static_cast<int>(limit.places)))};
+                      1.0 / static_cast<double>(tbu_power_of_ten(static_cast<int>(limit.places))),
+                      manner.max_waiters,
+                      manner.flags,
+                      0,
+                      manner.on_event,
+                      manner.event_user};
     std::memcpy(static_cast<void *>(config), &c, known(c.struct_size));
     return Status::success;
 }

@@ -8,9 +8,11 @@
 #include <utility>
 
 #include "capi/include/tokenbucket.h"
+#include "capi/src/config.h"
 #include "core/bucket/bucket.h"
 #include "core/clock/clock.h"
-#include "core/wait/wait.h"
+#include "core/wait/room.h"
+#include "core/wait/statistics.h"
 
 // In debug builds a handle that is dead or of another type stops the program.
 class Magic {
@@ -46,13 +48,21 @@ struct tb_clock {
 struct tb_bucket : tb::TimedBucket {
     static constexpr uint64_t kMagic = 0x74656b6375622d74;
 
-    tb_bucket(const tb::Limit &limit, int64_t initial_units, tb_clock *clock, bool use_counter)
-        : TimedBucket(limit, initial_units, clock != nullptr ? &clock->clock : nullptr, use_counter),
-          room(&time),
-          clock_handle(clock),
+    // `counters`: null, or what counts, which the bucket then owns.
+    tb_bucket(const tb::capi::Request &request, bool use_counter, tb::Statistics *counters)
+        : TimedBucket(request.limit, request.initial_units, request.clock != nullptr ? &request.clock->clock : nullptr,
+                      use_counter, counters != nullptr || request.manner.on_event != nullptr),
+          room(&bucket, &time, {request.manner.max_waiters, (request.manner.flags & TB_PRECISE_WAIT) != 0, counters}),
+          statistics(counters),
+          manner(request.manner),
+          clock_handle(request.clock),
           magic(kMagic) {}
 
+    bool is_watched() const { return statistics != nullptr || manner.on_event != nullptr; }
+
     tb::WaitRoom room;
+    tb::Statistics *const statistics;
+    const tb::capi::Manner manner;
     tb_clock *const clock_handle;
     [[no_unique_address]] Magic magic;
 };

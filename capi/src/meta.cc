@@ -22,7 +22,7 @@ constexpr bool same(tb_status c, tb::Status core) {
 static_assert(same(TB_SUCCESS, tb::Status::success) && same(TB_DENIED, tb::Status::denied));
 static_assert(same(TB_TIMED_OUT, tb::Status::timed_out) && same(TB_CLOSED, tb::Status::closed));
 static_assert(same(TB_EXCEEDS_CAPACITY, tb::Status::exceeds_capacity));
-static_assert(same(TB_INTERRUPTED, tb::Status::interrupted));
+static_assert(same(TB_INTERRUPTED, tb::Status::interrupted) && same(TB_QUEUE_FULL, tb::Status::queue_full));
 static_assert(same(TB_E_INVALID_ARGUMENT, tb::Status::invalid_argument));
 static_assert(same(TB_E_OUT_OF_RANGE, tb::Status::out_of_range));
 static_assert(same(TB_E_UNSUPPORTED, tb::Status::unsupported));

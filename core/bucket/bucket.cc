@@ -3,16 +3,6 @@
 namespace tb {
 namespace {
 
-// The units that n tokens cost, rounded up; a request for the whole capacity costs what the capacity holds.
-Status cost_of(const Plan &plan, double n, int64_t *cost) {
-    if (!is_amount(n)) return Status::invalid_argument;
-    if (plan.closed) return Status::closed;
-    if (n > plan.limit.spec.capacity) return Status::exceeds_capacity;
-    const uint64_t units = to_units(plan.limit, n, TBU_UP);
-    *cost = static_cast<int64_t>(units < plan.limit.capacity_units ? units : plan.limit.capacity_units);
-    return Status::success;
-}
-
 Decision describe(const View &view, Status status, int64_t rest, int64_t cost) {
     Decision d{status, to_tokens(view.plan.limit, rest > 0 ? rest : 0), 0, 0};
     if (status == Status::denied) d.retry_after_ns = time_to_grow(view, rest, cost);
@@ -23,11 +13,18 @@ Decision describe(const View &view, Status status, int64_t rest, int64_t cost) {
 
 }  // namespace
 
-Bucket::Bucket(const Limit &limit, int64_t initial_units, int64_t now) : fence_(UINT64_MAX) {
-    const Plan plan = make_plan(limit, now, {0, {0, 0}});
+Bucket::Bucket(const Limit &limit, int64_t initial_units, int64_t now, bool watched)
+    : watched_(watched), fence_(UINT64_MAX) {
+    const Plan plan = to_publish(make_plan(limit, now, {0, {0, 0}}));
     slots_[0].store(plan);
     slots_[1].store(plan);
     word_.store((0 - static_cast<uint64_t>(initial_units)) << kGenerationBits, std::memory_order_release);
+}
+
+Plan Bucket::to_publish(Plan plan) const {
+    if (plan.closed) plan.watched_bits = 0;
+    plan.whole_bits = watched_ ? 0 : plan.watched_bits;
+    return plan;
 }
 
 View Bucket::view(int64_t now) const {
@@ -66,6 +63,12 @@ Status Bucket::take_again(double n, int64_t now) {
     return Status::stale;
 }
 
+Status Bucket::take_watched(double n, int64_t now) {
+    const Attempt a = attempt<offsetof(Plan, watched_bits)>(state(), n, now);
+    if (a == Attempt::not_plain) return take_general(n, now);
+    return a == Attempt::granted ? Status::success : a == Attempt::denied ? Status::denied : Status::stale;
+}
+
 Status Bucket::take_general(double n, int64_t now) {
     const View v = view_to_store(now);
     int64_t cost = 0;
@@ -102,7 +105,8 @@ Status Bucket::take_up_to(double most, int64_t now, uint64_t seen, double *taken
     return Status::success;
 }
 
-Status Bucket::reserve(double n, int64_t max_wait_ns, int64_t now, Reservation *reservation) {
+// Spends what n tokens cost, into debt if need be.
+Status Bucket::lay(double n, int64_t max_wait_ns, int64_t now, Laid *laid) {
     const View v = view_to_store(now);
     int64_t cost = 0;
     if (const Status s = cost_of(v.plan, n, &cost); s != Status::success) return s;
@@ -113,8 +117,26 @@ Status Bucket::reserve(double n, int64_t max_wait_ns, int64_t now, Reservation *
     const int64_t wait = rest >= 0 ? 0 : growing + (representable ? v.at_ns - now : 0);
     if (wait > max_wait_ns || !representable) return Status::timed_out;
     if (!store_rest(v, rest)) return Status::stale;
-    const uint64_t position = word_with_rest(v, rest) & ~kGenerationMask;
-    *reservation = {n, wait, now + wait, position | v.plan.epoch % kEpochs};
+    *laid = {cost, wait, word_with_rest(v, rest) >> kGenerationBits, v.plan.epoch};
+    return Status::success;
+}
+
+Status Bucket::reserve(double n, int64_t max_wait_ns, int64_t now, Reservation *reservation) {
+    Laid laid;
+    const Status s = lay(n, max_wait_ns, now, &laid);
+    if (s != Status::success) return s;
+    *reservation = {n, laid.wait_ns, now + laid.wait_ns, laid.position << kGenerationBits | laid.epoch % kEpochs};
+    return Status::success;
+}
+
+Status Bucket::claim(double n, int64_t max_wait_ns, int64_t now, Claim *claim) {
+    Laid laid;
+    const Status s = lay(n, max_wait_ns, now, &laid);
+    if (s != Status::success) return s;
+    claim->n = n;
+    claim->deadline_ns = max_wait_ns > INT64_MAX - now ? INT64_MAX : now + max_wait_ns;
+    const Status outcome = laid.wait_ns == 0 ? Status::success : Status::waiting;
+    claim->now = {outcome, laid.position, laid.cost, now + laid.wait_ns};
     return Status::success;
 }
 
@@ -122,18 +144,22 @@ Status Bucket::charge(double n, int64_t now, int64_t *repaid_after_ns) {
     if (!is_amount(n)) return Status::invalid_argument;
     const View v = view_to_store(now);
     if (v.plan.closed) return Status::closed;
-    const uint64_t cost = to_units(v.plan.limit, n, TBU_UP);
-    const uint64_t most = static_cast<uint64_t>(v.available + static_cast<int64_t>(kMaxDebtUnits));
-    if (cost > most) return Status::out_of_range;
-    const int64_t rest = v.available - static_cast<int64_t>(cost);
-    if (!store_rest(v, rest)) return Status::stale;
-    *repaid_after_ns = time_to_grow(v, rest, 0);
+    const uint64_t units = to_units(v.plan.limit, n, TBU_UP);
+    if (const Status s = charge_units(v, units); s != Status::success) return s;
+    *repaid_after_ns = time_to_grow(v, v.available - static_cast<int64_t>(units), 0);
     return Status::success;
 }
 
-Status Bucket::refund(double n, int64_t now) {
+Status Bucket::charge_units(const View &v, uint64_t units) {
+    const uint64_t most = static_cast<uint64_t>(v.available + static_cast<int64_t>(kMaxDebtUnits));
+    if (units > most) return Status::out_of_range;
+    return store_rest(v, v.available - static_cast<int64_t>(units)) ? Status::success : Status::stale;
+}
+
+Status Bucket::refund(double n, int64_t now, uint64_t seen) {
     if (!is_amount(n)) return Status::invalid_argument;
     const View v = view_to_store(now);
+    if (v.word != seen) return Status::stale;
     if (v.plan.closed) return Status::closed;
     const uint64_t units = to_units(v.plan.limit, n, TBU_DOWN);
     const uint64_t room = static_cast<uint64_t>(v.capacity() - v.available);

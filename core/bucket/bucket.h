@@ -6,12 +6,16 @@
 // Every operation is: observe the word and its plan, compute what would be left, compare-and-swap. A refusal stores
 // nothing. An operation that lost a race with an outdated time answers Status::stale and has changed nothing.
 // Reservations are positions: the spent units right after the reservation, due when as many have accrued.
+//
+// The functions that are given claims are called under the lock that guards those; after success each claim's standing
+// is the new one, those that have left still in the list.
 #ifndef TOKENBUCKET_CORE_BUCKET_BUCKET_H
 #define TOKENBUCKET_CORE_BUCKET_BUCKET_H
 
 #include <atomic>
 #include <cstdint>
 
+#include "core/bucket/claims.h"
 #include "core/bucket/epochs.h"
 #include "core/bucket/limit.h"
 #include "core/bucket/plan.h"
@@ -35,27 +39,40 @@ struct Reservation {
 
 class Bucket {
   public:
-    Bucket(const Limit &limit, int64_t initial_units, int64_t now);
+    Bucket(const Limit &limit, int64_t initial_units, int64_t now, bool watched = false);
 
+    // Not for a watched bucket: that one's takes are counted or told by the caller of take_watched.
     Status try_take(double n, int64_t now);
     // try_take in parts, for who wants the shortest way: first attempt_plain, then as it says.
     enum class Attempt { granted, denied, lost, not_plain };
-    Attempt attempt_plain(uint64_t seen, double n, int64_t now);
+    Attempt attempt_plain(uint64_t seen, double n, int64_t now) {
+        return attempt<offsetof(Plan, whole_bits)>(seen, n, now);
+    }
     Status take_again(double n, int64_t now);    // if lost
     Status take_general(double n, int64_t now);  // if not_plain
 
+    Status take_watched(double n, int64_t now);
     Status take(double n, int64_t now, Decision *decision);
     // Grants less than `most` only if the state is `seen`, which was read before the clock.
     Status take_up_to(double most, int64_t now, uint64_t seen, double *taken);
     Status reserve(double n, int64_t max_wait_ns, int64_t now, Reservation *reservation);
     Status charge(double n, int64_t now, int64_t *repaid_after_ns);
-    Status refund(double n, int64_t now);
+    // Takes n tokens for a claim, which is due at once or is to be added to those that wait.
+    Status claim(double n, int64_t max_wait_ns, int64_t now, Claim *claim);
+    // The state is `seen`, or stale: at that state nobody waited.
+    Status refund(double n, int64_t now, uint64_t seen);
+    // Without a lock; denied: it is not the youngest, or not of this epoch.
+    Status cancel_youngest(const Reservation &reservation, int64_t now, double *given_back);
 
-    Status cancel(const Reservation &reservation, int64_t now);
-    Status reset(double tokens, int64_t now);  // tokens may be kFull
-    Status set_rate(double tokens_per_second, int64_t now);
-    Status set_capacity(double capacity, int64_t now);
-    void close(int64_t now);
+    // *given_back: tokens that somebody had held and that came back.
+    Status refund(double n, int64_t now, Claims *claims, double *given_back);
+    Status cancel(const Reservation &reservation, int64_t now, Claims *claims, double *given_back);
+    Status settle(const Reservation &reservation, double actual, int64_t now, Claims *claims, double *given_back);
+    Status reset(double tokens, int64_t now, Claims *claims, double *given_back);  // tokens may be kFull
+    Status set_rate(double tokens_per_second, int64_t now, Claims *claims, double *given_back);
+    Status set_capacity(double capacity, int64_t now, Claims *claims, double *given_back);
+    Status withdraw(Claim *claim, Status why, int64_t now, Claims *claims, double *given_back);
+    Status close(int64_t now, Claims *claims, double *given_back);
 
     double available(int64_t now) const;
     Status time_until(double n, int64_t now, int64_t *ns) const;
@@ -68,17 +85,34 @@ class Bucket {
     static constexpr double kFull = -1.0;
 
   private:
+    template <std::size_t WholeBits>
+    Attempt attempt(uint64_t seen, double n, int64_t now);
+
+    struct Laid {
+        int64_t cost;
+        int64_t wait_ns;
+        uint64_t position;
+        uint64_t epoch;
+    };
+
     View view(int64_t now) const;
     View view_to_store(int64_t now);
     bool store_rest(const View &view, int64_t rest);
+    Status lay(double n, int64_t max_wait_ns, int64_t now, Laid *laid);
+    Status charge_units(const View &view, uint64_t units);
 
     void move_base(int64_t now);
-    bool publish(const View &view, Plan next, int64_t available);
-    Status change_spec(const LimitSpec &spec, const View &view, bool *done);
-    Status cancel_older(const Reservation &reservation, int64_t now);
+    bool publish(const View &view, const Plan &next, int64_t available, uint64_t fence);
+    template <class Edit>
+    Status change(int64_t now, Claims *claims, double *given_back, Edit edit);
+    Draft draft(int64_t now, Claims *claims) const;
+    bool commit(const Draft &draft);
+
+    Plan to_publish(Plan plan) const;
 
     alignas(kCacheLine) std::atomic<uint64_t> word_;
     Slot slots_[2];
+    const bool watched_;
 
     // Under the lock: changes of plan, and the cancelling of reservations that are not the youngest.
     platform::RareLock lock_;
@@ -87,14 +121,15 @@ class Bucket {
 };
 
 // All that a whole number of tokens needs at a rate of whole units per nanosecond. Everything else is not_plain: bad
-// and fractional amounts, more than the capacity, a closed bucket (the first test fails them all by comparing bit
-// patterns, zero, NaN and negative ones included), a rate with a fraction, a base to be moved.
+// and fractional amounts, more than the capacity, a closed or watched bucket (the first test fails them all by
+// comparing bit patterns, zero, NaN and negative ones included), a rate with a fraction, a base to be moved.
 //
 // The plan's positions carry the generation in their low bits as the word does: it cancels out of every difference and
 // is in place in what is stored. With the plan of another generation the result is wrong, but the word has changed.
-inline Bucket::Attempt Bucket::attempt_plain(uint64_t seen, double n, int64_t now) {
+template <std::size_t WholeBits>
+inline Bucket::Attempt Bucket::attempt(uint64_t seen, double n, int64_t now) {
     const Slot &slot = slots_[seen & 1];
-    if (std::bit_cast<uint64_t>(n) - 1 >= slot.at<offsetof(Plan, whole_bits)>()) [[unlikely]]
+    if (std::bit_cast<uint64_t>(n) - 1 >= slot.at<WholeBits>()) [[unlikely]]
         return Attempt::not_plain;
     const int64_t tokens = static_cast<int64_t>(n);
     if (static_cast<double>(tokens) != n) [[unlikely]]

@@ -16,7 +16,8 @@ Plan make_plan(const Limit &limit, int64_t base_ns, tbu_position base) {
     plan.whole8 = limit.rate.whole << kGenerationBits;
     plan.base8 = base.units << kGenerationBits;
     plan.capacity8 = static_cast<int64_t>(limit.capacity_units << kGenerationBits);
-    plan.whole_bits = std::bit_cast<uint64_t>(static_cast<double>(static_cast<int64_t>(limit.spec.capacity)));
+    plan.watched_bits = std::bit_cast<uint64_t>(static_cast<double>(static_cast<int64_t>(limit.spec.capacity)));
+    plan.whole_bits = plan.watched_bits;
     plan.scale8 = limit.scale << kGenerationBits;
     plan.base = base;
     plan.limit = limit;
@@ -31,6 +32,11 @@ View observe(uint64_t word, const Plan &plan, int64_t now) {
     const uint64_t room = static_cast<uint64_t>(view.capacity() - held);
     view.available = view.gain >= room ? view.capacity() : held + static_cast<int64_t>(view.gain);
     return view;
+}
+
+bool is_passed(const View &view, uint64_t position) {
+    const int64_t from_base = position_difference(position, view.plan.base.units);
+    return from_base < 0 || static_cast<uint64_t>(from_base) < view.gain;
 }
 
 uint64_t word_with_rest(const View &view, int64_t rest) {
@@ -51,7 +57,6 @@ Plan rebased(const View &view) {
     next.epoch = plan.epoch;
     next.epoch_began_ns = plan.epoch_began_ns;
     next.closed = plan.closed;
-    next.whole_bits = plan.whole_bits;
     return next;
 }
 

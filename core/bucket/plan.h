@@ -32,10 +32,12 @@ struct Plan {
     uint64_t whole8;
     uint64_t base8;  // with the generation in its low bits
     int64_t capacity8;
-    uint64_t whole_bits;  // bit pattern of the double floor(capacity): of amounts above 0 none has more; 0: closed
+    uint64_t whole_bits;  // bit pattern of the double floor(capacity): of amounts above 0 none has more; 0: closed or
+                          // watched
     uint64_t scale8;
     uint64_t closed;
 
+    uint64_t watched_bits;  // as whole_bits; 0 only if closed
     tbu_position base;
     Limit limit;
     uint64_t epoch;  // of positions, see Epochs
@@ -66,7 +68,7 @@ class alignas(kCacheLine) Slot {
 
   private:
     using Words = std::array<uint64_t, sizeof(Plan) / sizeof(uint64_t)>;
-    static_assert(offsetof(Plan, base) == kCacheLine);
+    static_assert(offsetof(Plan, watched_bits) == kCacheLine);
 
     std::array<std::atomic<uint64_t>, sizeof(Plan) / sizeof(uint64_t)> words_;
 };
@@ -87,6 +89,9 @@ struct View {
 };
 
 View observe(uint64_t word, const Plan &plan, int64_t now);
+
+// Has more accrued than the position? Judged from the base, since what accrued after it may be many turns.
+bool is_passed(const View &view, uint64_t position);
 
 // The word that leaves `rest` units available in the view's generation, or in the next.
 uint64_t word_with_rest(const View &view, int64_t rest);

@@ -1,5 +1,6 @@
-// The core's results. capi/src asserts that the numbers are those of tb_status; `stale` never leaves the library:
-// another thread changed the bucket meanwhile, the caller reads the clock again and repeats the call.
+// The core's results. capi/src asserts that the numbers are those of tb_status; the last two never leave the
+// library. stale: another thread changed the bucket meanwhile, the caller reads the clock again and repeats the call.
+// waiting: not decided yet.
 #ifndef TOKENBUCKET_CORE_BUCKET_STATUS_H
 #define TOKENBUCKET_CORE_BUCKET_STATUS_H
 
@@ -14,10 +15,12 @@ enum class Status : int32_t {
     exceeds_capacity = 3,
     closed = 4,
     interrupted = 5,
+    queue_full = 6,
     invalid_argument = -1,
     out_of_range = -2,
     unsupported = -4,
     stale = -1000,
+    waiting = -1001,
 };
 
 }  // namespace tb

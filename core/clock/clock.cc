@@ -1,7 +1,5 @@
 #include "core/clock/clock.h"
 
-#include "core/platform/platform.h"
-
 namespace tb {
 
 int64_t Clock::now() {
@@ -17,7 +15,7 @@ int64_t Clock::hold(int64_t now_ns) {
 
 void Clock::set(int64_t now_ns) {
     hold(now_ns);
-    wake();
+    ring_who_is_due();
 }
 
 Status Clock::advance(int64_t duration_ns) {
@@ -25,13 +23,72 @@ Status Clock::advance(int64_t duration_ns) {
     do {
         if (duration_ns > INT64_MAX - latest) return Status::out_of_range;
     } while (!latest_ns_.compare_exchange_weak(latest, latest + duration_ns, std::memory_order_acq_rel));
-    wake();
+    ring_who_is_due();
     return Status::success;
 }
 
-void Clock::wake() {
-    moves_.fetch_add(1, std::memory_order_acq_rel);
-    platform::wake_all(&moves_);
+void Clock::arm(Alarm *alarm) {
+    const platform::RareLockGuard guard(&lock_);
+    forget_other_processes();
+    const bool due = alarm->due_ns.load(std::memory_order_relaxed) <= latest_ns_.load(std::memory_order_acquire);
+    if (due) {
+        unlist(alarm);
+    } else {
+        list(alarm);
+    }
+}
+
+void Clock::disarm(Alarm *alarm) {
+    const platform::RareLockGuard guard(&lock_);
+    unlist(alarm);
+}
+
+int64_t Clock::waiters(int64_t *next_due_ns) {
+    const platform::RareLockGuard guard(&lock_);
+    forget_other_processes();
+    int64_t count = 0;
+    *next_due_ns = INT64_MAX;
+    for (const Alarm *a = first_; a != nullptr; a = a->after) {
+        const int64_t due = a->due_ns.load(std::memory_order_relaxed);
+        if (due < *next_due_ns) *next_due_ns = due;
+        ++count;
+    }
+    return count;
+}
+
+// A time that another thread moves the clock to meanwhile is looked after by that thread.
+void Clock::ring_who_is_due() {
+    const platform::RareLockGuard guard(&lock_);
+    forget_other_processes();
+    const int64_t now = latest_ns_.load(std::memory_order_acquire);
+    for (Alarm *a = first_, *after = nullptr; a != nullptr; a = after) {
+        after = a->after;
+        if (a->due_ns.load(std::memory_order_relaxed) > now) continue;
+        unlist(a);
+        a->ring();
+    }
+}
+
+// After a fork the list is the parent's, whose threads are not here.
+void Clock::forget_other_processes() {
+    if (process_ != lock_.holder()) first_ = nullptr;
+    process_ = lock_.holder();
+}
+
+void Clock::list(Alarm *alarm) {
+    if (alarm->listed) return;
+    alarm->listed = true;
+    alarm->before = nullptr;
+    alarm->after = first_;
+    if (first_ != nullptr) first_->before = alarm;
+    first_ = alarm;
+}
+
+void Clock::unlist(Alarm *alarm) {
+    if (!alarm->listed) return;
+    alarm->listed = false;
+    (alarm->before == nullptr ? first_ : alarm->before->after) = alarm->after;
+    if (alarm->after != nullptr) alarm->after->before = alarm->before;
 }
 
 }  // namespace tb

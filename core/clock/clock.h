@@ -1,5 +1,8 @@
 // Clocks that replace the system clock: manual and callback. Counted by reference: the creator holds one, every bucket
 // another. A time never runs back: an earlier one is held at the latest.
+//
+// A manual clock keeps a list of the alarms that are not due yet, of all its buckets, and rings each when it is moved
+// to its due time. The list's lock is a leaf: taken under the lock of any wait room, and nothing is locked under it.
 #ifndef TOKENBUCKET_CORE_CLOCK_CLOCK_H
 #define TOKENBUCKET_CORE_CLOCK_CLOCK_H
 
@@ -7,6 +10,8 @@
 #include <cstdint>
 
 #include "core/bucket/status.h"
+#include "core/clock/alarm.h"
+#include "core/platform/platform.h"
 
 namespace tb {
 
@@ -24,9 +29,11 @@ class Clock {
     void set(int64_t now_ns);
     Status advance(int64_t duration_ns);
 
-    // Bumped at every move of a manual clock, and by wake(): who waits for a time sleeps on this word.
-    std::atomic<uint32_t> *moves() { return &moves_; }
-    void wake();
+    // For manual clocks: the alarm is to ring at alarm->due_ns, anew after that has changed; or no more.
+    void arm(Alarm *alarm);
+    void disarm(Alarm *alarm);
+    // How many alarms are not due yet, and when the next one is: INT64_MAX if none.
+    int64_t waiters(int64_t *next_due_ns);
 
     void retain() { holders_.fetch_add(1, std::memory_order_relaxed); }
     // Was this the last holder?
@@ -34,12 +41,19 @@ class Clock {
 
   private:
     int64_t hold(int64_t now_ns);
+    void ring_who_is_due();
+    void forget_other_processes();
+    void list(Alarm *alarm);
+    void unlist(Alarm *alarm);
 
     Function function_ = nullptr;
     void *user_ = nullptr;
     std::atomic<int64_t> latest_ns_{0};
-    std::atomic<uint32_t> moves_{0};
     std::atomic<uint32_t> holders_{1};
+
+    platform::RareLock lock_;
+    uint32_t process_ = 0;
+    Alarm *first_ = nullptr;
 };
 
 }  // namespace tb

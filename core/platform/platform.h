@@ -14,6 +14,23 @@ int64_t monotonic_ns();
 // all cores and in all power states.
 bool counter_is_trusted();
 
+uint32_t process_id();
+
+// The processor that the thread runs on, or ran on a moment ago; 0 if that is not known.
+unsigned processor();
+
+// Lets this thread's timers fire as exactly as the kernel can, for as long as it lives.
+class ExactTimers {
+  public:
+    ExactTimers();
+    ~ExactTimers();
+    ExactTimers(const ExactTimers &) = delete;
+    ExactTimers &operator=(const ExactTimers &) = delete;
+
+  private:
+    int64_t slack_before_ns_;
+};
+
 enum class Woken { by_wake_or_timeout, by_signal };
 
 // Sleeps while word == expected, at the latest until deadline_ns on the monotonic clock; may return early. Returns
@@ -29,6 +46,8 @@ class RareLock {
   public:
     bool try_lock();
     void unlock();
+    // While it is held: the process of its holder.
+    uint32_t holder() const { return owner_.load(std::memory_order_relaxed); }
 
   private:
     std::atomic<uint32_t> owner_{0};

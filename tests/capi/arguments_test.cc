@@ -260,6 +260,24 @@ TEST_F(Creation, InitialTokensAreZeroToCapacityOrFull) {
     }
 }
 
+TEST_F(Creation, OptionsAreChecked) {
+    tb_config config = config_of(10, 1, nullptr);
+    for (const int64_t bad : {int64_t{-1}, INT64_MIN}) {
+        config.max_waiters = bad;
+        EXPECT_EQ(create(config), TB_E_INVALID_ARGUMENT);
+    }
+    config.max_waiters = INT64_MAX;
+    config.flags = TB_PRECISE_WAIT | TB_STATISTICS;
+    EXPECT_EQ(create(config), TB_SUCCESS);
+    for (const uint32_t unknown : {4u, 0x80000000u}) {
+        config.flags = unknown | TB_STATISTICS;
+        EXPECT_EQ(create(config), TB_E_UNSUPPORTED);
+    }
+    config.flags = 0;
+    config.reserved = 1;
+    EXPECT_EQ(create(config), TB_E_UNSUPPORTED);
+}
+
 // A config as a program of another version of the library would pass it.
 class StructSize : public Creation {
   protected:
@@ -325,6 +343,23 @@ TEST_F(StructSize, InitFillsWhatItKnowsAndZeroesTheRest) {
     EXPECT_EQ(bytes.tail[16], 0xee);
 }
 
+TEST_F(StructSize, GetLimitSaysAllThatWasAskedFor) {
+    int user = 0;
+    tb_config config = config_of(10, 1, nullptr);
+    config.max_waiters = 7;
+    config.flags = TB_PRECISE_WAIT | TB_STATISTICS;
+    config.on_event = [](void *, const tb_event *) {};
+    config.event_user = &user;
+    const BucketHandle b = bucket_of(config);
+    tb_config read = config_of(1, 1, nullptr);
+    ASSERT_EQ(tb_get_limit(b.get(), &read), TB_SUCCESS);
+    EXPECT_EQ(read.max_waiters, 7);
+    EXPECT_EQ(read.flags, config.flags);
+    EXPECT_EQ(read.reserved, 0u);
+    EXPECT_EQ(read.on_event, config.on_event);
+    EXPECT_EQ(read.event_user, &user);
+}
+
 TEST_F(StructSize, GetLimitWritesNoFurther) {
     const BucketHandle b = bucket_of(config_of(10, 5, nullptr));
     std::memset(static_cast<void *>(&bytes), 0xee, sizeof bytes);
@@ -346,6 +381,7 @@ TEST(ArgumentsOfClocks, AreChecked) {
     EXPECT_EQ(tb_callback_clock_create(zero, nullptr, nullptr), TB_E_INVALID_ARGUMENT);
     EXPECT_EQ(none, nullptr);
     EXPECT_EQ(tb_manual_clock_set(nullptr, 1), TB_E_INVALID_ARGUMENT);
+    EXPECT_EQ(tb_manual_clock_waiters(nullptr, nullptr, nullptr), TB_E_INVALID_ARGUMENT);
     EXPECT_EQ(tb_manual_clock_advance(nullptr, 1), TB_E_INVALID_ARGUMENT);
     tb_clock_destroy(nullptr);
 
@@ -362,6 +398,10 @@ TEST(ArgumentsOfClocks, AreChecked) {
     const ClockHandle callback(none);
     EXPECT_EQ(tb_manual_clock_set(callback.get(), 1), TB_E_INVALID_ARGUMENT);
     EXPECT_EQ(tb_manual_clock_advance(callback.get(), 1), TB_E_INVALID_ARGUMENT);
+    int64_t count = untouched<int64_t>();
+    EXPECT_EQ(tb_manual_clock_waiters(callback.get(), &count, nullptr), TB_E_INVALID_ARGUMENT);
+    EXPECT_TRUE(is_untouched(count));
+    EXPECT_EQ(tb_manual_clock_waiters(manual.get(), nullptr, nullptr), TB_SUCCESS);
 }
 
 }  // namespace

@@ -2,120 +2,219 @@
 #include <gtest/gtest.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
-#include <atomic>
+#include <algorithm>
 #include <ctime>
-#include <thread>
-#include <vector>
 
-#include "tests/support/api.h"
+#include "tests/support/waiter.h"
 
 namespace {
 
 using namespace tb_test;
 
-int64_t monotonic_ns() {
-    timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * kSecond + t.tv_nsec;
-}
-
-// A thread that waits for n tokens. Its reservation shows in the bucket before it sleeps.
-class Waiter {
-  public:
-    Waiter(tb_bucket *bucket, double n) : bucket_(bucket) {
-        const double before = available(bucket);
-        thread_ = std::thread([this, n] {
-            status_ = tb_wait(bucket_, n);
-            returned_ = true;
-        });
-        while (available(bucket) == before) std::this_thread::yield();
-    }
-    ~Waiter() {
-        if (thread_.joinable()) thread_.join();
-    }
-    tb_status join() {
-        thread_.join();
-        return status_;
-    }
-    bool returned() const { return returned_; }
-    pthread_t id() { return thread_.native_handle(); }
-
-  private:
-    tb_bucket *bucket_;
-    std::thread thread_;
-    std::atomic<tb_status> status_{TB_E_SYSTEM};
-    std::atomic<bool> returned_{false};
-};
-
-class Wait : public ManualBucket {
-  protected:
-    // An empty bucket that gains one token a second.
-    void SetUp() override {
-        start(10, 1);
-        ASSERT_EQ(allow(10), TB_SUCCESS);
-    }
-};
-
-TEST_F(Wait, TakesAtOnceWhatIsThere) {
+TEST_F(Waits, TakeAtOnceWhatIsThere) {
     advance(3 * kSecond);
     EXPECT_EQ(tb_wait(bucket.get(), 2), TB_SUCCESS);
     EXPECT_EQ(tb_wait_for(bucket.get(), 1, 0), TB_SUCCESS);
     EXPECT_EQ(left(), 0);
 }
 
-TEST_F(Wait, EndsWhenTheTokensAreThereAndInOrder) {
-    Waiter first(bucket.get(), 2);
-    Waiter second(bucket.get(), 1);
+TEST_F(Waits, AreRefusedAtOnceWhatTheyCannotHave) {
+    EXPECT_EQ(tb_wait(bucket.get(), 10.5), TB_EXCEEDS_CAPACITY);
+    EXPECT_EQ(tb_wait_for(bucket.get(), 1, 0), TB_TIMED_OUT);
+    EXPECT_EQ(tb_wait_for(bucket.get(), 2, 2 * kSecond - 1), TB_TIMED_OUT);
+    EXPECT_EQ(left(), 0);
+    EXPECT_EQ(tb_close(bucket.get()), TB_SUCCESS);
+    EXPECT_EQ(tb_wait(bucket.get(), 1), TB_CLOSED);
+}
+
+TEST_F(Waits, EndWhenTheTokensAreThereAndInOrder) {
+    const auto first = wait(2);
+    const auto second = wait(1, 3 * kSecond);
     EXPECT_EQ(left(), -3);
     EXPECT_EQ(allow(1), TB_DENIED);
-    advance(2 * kSecond);
-    EXPECT_EQ(first.join(), TB_SUCCESS);
-    EXPECT_FALSE(second.returned());
+    EXPECT_EQ(due(), 2 * kSecond);
+    advance(2 * kSecond - 1);
+    EXPECT_EQ(parked(), 2);
+    advance(1);
+    EXPECT_EQ(first->join(), TB_SUCCESS);
+    EXPECT_FALSE(second->returned());
+    EXPECT_EQ(due(), 3 * kSecond);
     advance(kSecond);
-    EXPECT_EQ(second.join(), TB_SUCCESS);
+    EXPECT_EQ(second->join(), TB_SUCCESS);
+    EXPECT_EQ(due(), TB_FOREVER);
     EXPECT_EQ(left(), 0);
 }
 
-TEST_F(Wait, CloseEndsItAndGivesItsTokensBack) {
-    Waiter waiter(bucket.get(), 5);
+TEST_F(Waits, ForTheWholeCapacityAreNotStarvedBySmallTakers) {
+    const auto whole = wait(10);
+    for (int second = 1; second <= 10; ++second) {
+        EXPECT_EQ(allow(1), TB_DENIED);
+        EXPECT_EQ(tb_wait_for(bucket.get(), 1, (11 - second) * kSecond), TB_TIMED_OUT);
+        EXPECT_FALSE(whole->returned());
+        advance(kSecond);
+    }
+    EXPECT_EQ(whole->join(), TB_SUCCESS);
+    EXPECT_EQ(left(), 0);
+}
+
+TEST_F(Waits, OfSeveralBucketsShareAClock) {
+    const BucketHandle other = bucket_of(config_of(10, 2, clock.get()));
+    ASSERT_EQ(tb_allow(other.get(), 10), TB_SUCCESS);
+    const auto slow = wait(1);
+    Waiter fast(clock.get(), other.get(), 1);
+    EXPECT_EQ(parked(), 2);
+    EXPECT_EQ(due(), kSecond / 2);
+    advance(kSecond / 2);
+    EXPECT_EQ(fast.join(), TB_SUCCESS);
+    EXPECT_EQ(parked(), 1);
+    EXPECT_FALSE(slow->returned());
+    ASSERT_EQ(tb_manual_clock_set(clock.get(), kSecond), TB_SUCCESS);
+    EXPECT_EQ(slow->join(), TB_SUCCESS);
+}
+
+TEST_F(Waits, CloseEndsThemAndTheirTokensComeBack) {
+    const auto first = wait(5);
+    const auto second = wait(2);
     EXPECT_EQ(tb_close(bucket.get()), TB_SUCCESS);
-    EXPECT_EQ(waiter.join(), TB_CLOSED);
+    EXPECT_EQ(first->join(), TB_CLOSED);
+    EXPECT_EQ(second->join(), TB_CLOSED);
+    EXPECT_EQ(left(), 0);
+    EXPECT_EQ(parked(), 0);
+}
+
+TEST_F(Waits, ThatAreDueWhenTheBucketClosesAreGranted) {
+    const auto due_now = wait(5);
+    const auto later = wait(2);
+    advance(5 * kSecond);
+    EXPECT_EQ(tb_close(bucket.get()), TB_SUCCESS);
+    EXPECT_EQ(due_now->join(), TB_SUCCESS);
+    EXPECT_EQ(later->join(), TB_CLOSED);
     EXPECT_EQ(left(), 0);
 }
 
-TEST_F(Wait, DestroyLetsEveryoneOutFirst) {
+TEST_F(Waits, DestroyLetsEveryoneOutFirst) {
     constexpr int kWaiters = 20;
     std::vector<std::unique_ptr<Waiter>> waiters;
-    for (int i = 0; i < kWaiters; ++i) waiters.push_back(std::make_unique<Waiter>(bucket.get(), 1));
+    for (int i = 0; i < kWaiters; ++i) waiters.push_back(wait(1));
     bucket.reset();
     for (const auto &waiter : waiters) EXPECT_EQ(waiter->join(), TB_CLOSED);
 }
 
-TEST_F(Wait, ASignalHandlerEndsItAndItsTokensComeBack) {
-    struct sigaction action {};
-    struct sigaction before {};
-    action.sa_handler = [](int) {};
-    action.sa_flags = SA_RESTART;
-    ASSERT_EQ(sigaction(SIGUSR1, &action, &before), 0);
-    Waiter waiter(bucket.get(), 5);
-    // A signal before the sleep has begun ends nothing, so it is sent until one hits.
-    while (!waiter.returned()) {
-        pthread_kill(waiter.id(), SIGUSR1);
-        std::this_thread::yield();
-    }
-    EXPECT_EQ(waiter.join(), TB_INTERRUPTED);
+TEST_F(Waits, ASignalHandlerEndsOneAndThoseBehindMoveUp) {
+    const QuietHandler handler(SIGUSR1);
+    const auto first = wait(5);
+    const auto second = wait(2);
+    EXPECT_EQ(first->interrupt(SIGUSR1), TB_INTERRUPTED);
+    EXPECT_EQ(left(), -2);
+    EXPECT_EQ(due(), 2 * kSecond);
+    advance(2 * kSecond);
+    EXPECT_EQ(second->join(), TB_SUCCESS);
     EXPECT_EQ(left(), 0);
-    sigaction(SIGUSR1, &before, nullptr);
 }
 
-TEST_F(Wait, IsNoCancellationPoint) {
-    Waiter waiter(bucket.get(), 5);
-    ASSERT_EQ(pthread_cancel(waiter.id()), 0);
+TEST_F(Waits, AreNoCancellationPoints) {
+    const auto waiter = wait(5);
+    ASSERT_EQ(pthread_cancel(waiter->id()), 0);
     advance(5 * kSecond);
-    EXPECT_EQ(waiter.join(), TB_SUCCESS);
-    EXPECT_TRUE(waiter.returned());
+    EXPECT_EQ(waiter->join(), TB_SUCCESS);
+    EXPECT_TRUE(waiter->returned());
     EXPECT_EQ(left(), 0);
+}
+
+TEST_F(Waits, BelongToTheParentAfterAFork) {
+    const auto waiter = wait(2);
+    const pid_t child = fork();
+    if (child == 0) {
+        alarm(20);
+        EXPECT_EQ(parked(), 0);
+        EXPECT_EQ(left(), -2);
+        EXPECT_EQ(tb_refund(bucket.get(), 1), TB_SUCCESS);
+        EXPECT_EQ(tb_set_rate(bucket.get(), 2), TB_SUCCESS);
+        EXPECT_EQ(tb_wait_for(bucket.get(), 1, kSecond - 1), TB_TIMED_OUT);
+        advance(kSecond);
+        EXPECT_EQ(tb_wait(bucket.get(), 1), TB_SUCCESS);
+#if !defined(__SANITIZE_THREAD__)  // it knows no threads in a forked child
+        const auto own = wait(1);
+        EXPECT_EQ(parked(), 1);
+        bucket.reset();
+        EXPECT_EQ(own->join(), TB_CLOSED);
+#endif
+        _exit(HasFailure() ? 1 : 0);
+    }
+    int status = 0;
+    EXPECT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    EXPECT_EQ(parked(), 1);
+    advance(2 * kSecond);
+    EXPECT_EQ(waiter->join(), TB_SUCCESS);
+    EXPECT_EQ(left(), 0);
+}
+
+// A handler that forks leaves the child with a copy of a waiting thread, which belongs to no queue.
+TEST_F(Waits, AHandlerThatForksEndsTheWaitOnBothSides) {
+    static std::atomic<bool> forked;
+    static std::atomic<pid_t> child;
+    forked = false;
+    child = -1;
+    struct sigaction action {};
+    struct sigaction before {};
+    action.sa_handler = [](int) {
+        if (!forked.exchange(true)) child = fork();
+    };
+    ASSERT_EQ(sigaction(SIGUSR2, &action, &before), 0);
+    const pid_t parent = getpid();
+    tb_status status = TB_E_SYSTEM;
+    std::atomic<bool> returned{false};
+    std::thread thread([&] {
+        status = tb_wait(bucket.get(), 3);
+        if (getpid() != parent) _exit(status == TB_INTERRUPTED && allow(1) == TB_DENIED && left() == -3 ? 0 : 1);
+        returned = true;
+    });
+    while (parked() == 0) std::this_thread::yield();
+    while (!returned) {
+        pthread_kill(thread.native_handle(), SIGUSR2);
+        std::this_thread::yield();
+    }
+    thread.join();
+    EXPECT_EQ(status, TB_INTERRUPTED);
+    EXPECT_EQ(left(), 0);
+    int code = 0;
+    ASSERT_EQ(waitpid(child, &code, 0), child);
+    EXPECT_TRUE(WIFEXITED(code) && WEXITSTATUS(code) == 0);
+    sigaction(SIGUSR2, &before, nullptr);
+}
+
+TEST_F(Waits, AreBoundedInNumber) {
+    tb_config config = config_of(10, 1, clock.get());
+    config.max_waiters = 2;
+    bucket = bucket_of(config);
+    ASSERT_EQ(allow(10), TB_SUCCESS);
+    const QuietHandler handler(SIGUSR1);
+    const auto first = wait(3);
+    const auto second = wait(1);
+    EXPECT_EQ(tb_wait(bucket.get(), 1), TB_QUEUE_FULL);
+    EXPECT_EQ(tb_wait_for(bucket.get(), 1, 0), TB_TIMED_OUT) << "a poll needs no place";
+    EXPECT_EQ(left(), -4) << "nothing was taken";
+    EXPECT_EQ(first->interrupt(SIGUSR1), TB_INTERRUPTED);
+    const auto third = wait(1);
+    EXPECT_EQ(tb_wait(bucket.get(), 1), TB_QUEUE_FULL);
+    advance(kSecond);
+    const auto fourth = wait(1);
+    EXPECT_EQ(second->join(), TB_SUCCESS);
+    advance(2 * kSecond);
+    EXPECT_EQ(third->join(), TB_SUCCESS);
+    EXPECT_EQ(fourth->join(), TB_SUCCESS);
+    EXPECT_EQ(left(), 0);
+}
+
+int64_t monotonic_ns() {
+    timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * kSecond + t.tv_nsec;
 }
 
 // The few tests that sleep for real: 20 ms each.
@@ -145,6 +244,61 @@ TEST_F(RealWait, OnACallbackClock) {
     const ClockHandle clock(raw);
     const BucketHandle b = bucket_of(config_of(10, 50, clock.get()));
     expect_one_wait(b.get());
+}
+
+// One that spins asks the clock over and over, one that sleeps asks it a few times. A thread that is not run in time
+// finds nothing left to spin, so one of several must.
+TEST_F(RealWait, SpinsItsLastStretchIfThatIsAskedFor) {
+    static std::atomic<int> asked;
+    constexpr int kFew = 20;
+    tb_clock *raw = nullptr;
+    const tb_clock_fn read = [](void *) {
+        ++asked;
+        return monotonic_ns();
+    };
+    ASSERT_EQ(tb_callback_clock_create(read, nullptr, &raw), TB_SUCCESS);
+    const ClockHandle clock(raw);
+    for (const uint32_t flags : {uint32_t{0}, TB_PRECISE_WAIT}) {
+        tb_config config = config_of(1, 1000, clock.get());
+        config.flags = flags;
+        const BucketHandle b = bucket_of(config);
+        int most = 0;
+        for (int i = 0; i < 50 && most <= kFew; ++i) {
+            asked = 0;
+            ASSERT_EQ(tb_wait(b.get(), 1), TB_SUCCESS);
+            most = std::max<int>(most, asked);
+        }
+        EXPECT_EQ(most > kFew, flags == TB_PRECISE_WAIT) << most;
+    }
+}
+
+TEST_F(RealWait, LeavesTheTimerSlackAsItWas) {
+    const int before = prctl(PR_GET_TIMERSLACK);
+    ASSERT_EQ(prctl(PR_SET_TIMERSLACK, 123456), 0);
+    const BucketHandle b = bucket_of(config_of(10, 50, nullptr));
+    expect_one_wait(b.get());
+    EXPECT_EQ(prctl(PR_GET_TIMERSLACK), 123456);
+    prctl(PR_SET_TIMERSLACK, before);
+}
+
+// Where a clock asks in the middle of a wait, the slack of the thread that waits can be seen.
+TEST_F(RealWait, NarrowsTheTimerSlackMeanwhile) {
+    static std::atomic<int> narrowest;
+    narrowest = 1 << 30;
+    tb_clock *raw = nullptr;
+    const tb_clock_fn read = [](void *) {
+        const int slack = prctl(PR_GET_TIMERSLACK);
+        if (slack < narrowest) narrowest = slack;
+        return monotonic_ns();
+    };
+    ASSERT_EQ(tb_callback_clock_create(read, nullptr, &raw), TB_SUCCESS);
+    const ClockHandle clock(raw);
+    const BucketHandle b = bucket_of(config_of(10, 50, clock.get()));
+    const int before = prctl(PR_GET_TIMERSLACK);
+    ASSERT_EQ(prctl(PR_SET_TIMERSLACK, 123456), 0);
+    expect_one_wait(b.get());
+    prctl(PR_SET_TIMERSLACK, before);
+    EXPECT_EQ(narrowest, 1);
 }
 
 }  // namespace

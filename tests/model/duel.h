@@ -13,9 +13,9 @@
 #include <string>
 #include <vector>
 
-#include "core/bucket/bucket.h"
 #include "tests/model/real_bucket.h"
 #include "tests/model/unit_bucket.h"
+#include "tests/support/lone_bucket.h"
 
 namespace model {
 
@@ -300,7 +300,7 @@ class Duel {
     double rate_;
     UnitBucket units_;
     RealBucket real_;
-    tb::Bucket bucket_;
+    tb_test::LoneBucket bucket_;
     std::vector<Amount> amounts_;
     std::vector<Held> held_;
     int64_t last_wait_ = 0;

@@ -7,13 +7,13 @@
 #include <random>
 #include <vector>
 
-#include "core/bucket/bucket.h"
 #include "tests/model/integer.h"
+#include "tests/support/lone_bucket.h"
 
 namespace {
 
 using model::Integer;
-using tb::Bucket;
+using Bucket = tb_test::LoneBucket;
 using tb::Limit;
 using tb::Reservation;
 using tb::Status;

@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -33,10 +34,6 @@ class ErrnoKept {
     int errno_;
 };
 
-uint32_t process_id() {
-    return static_cast<uint32_t>(getpid());
-}
-
 // The kernel's own signal set is 64 bits; sigset_t has room for more, so the system call is made directly.
 uint64_t swap_blocked_signals(uint64_t blocked) {
     uint64_t before = 0;
@@ -45,6 +42,28 @@ uint64_t swap_blocked_signals(uint64_t blocked) {
 }
 
 }  // namespace
+
+uint32_t process_id() {
+    return static_cast<uint32_t>(getpid());
+}
+
+unsigned processor() {
+    const ErrnoKept kept;
+    const int cpu = sched_getcpu();
+    return cpu < 0 ? 0 : static_cast<unsigned>(cpu);
+}
+
+// Under a real-time policy there is no slack, and the kernel answers 0.
+ExactTimers::ExactTimers() {
+    const ErrnoKept kept;
+    slack_before_ns_ = syscall(SYS_prctl, PR_GET_TIMERSLACK, 0, 0, 0, 0);
+    if (slack_before_ns_ > 1) syscall(SYS_prctl, PR_SET_TIMERSLACK, 1, 0, 0, 0);
+}
+
+ExactTimers::~ExactTimers() {
+    const ErrnoKept kept;
+    if (slack_before_ns_ > 1) syscall(SYS_prctl, PR_SET_TIMERSLACK, slack_before_ns_, 0, 0, 0);
+}
 
 int64_t monotonic_ns() {
     timespec t;

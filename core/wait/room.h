@@ -1,0 +1,119 @@
+// The threads that wait on one bucket.
+//
+// A waiter is a claim on the bucket and an alarm to sleep on, both in the frame of its own thread. It sleeps once, to
+// its due time, looks at the clock and leaves; it is woken earlier only when a change has moved its due time or ended
+// its wait. All that makes or moves claims happens under the room's lock, in which order goes: room, then bucket; room,
+// then manual clock. Who releases a waiter touches it last with Alarm::finish; a waiter that leaves by itself takes
+// the lock. Takes and reservations go on beside all this without it.
+#ifndef TOKENBUCKET_CORE_WAIT_ROOM_H
+#define TOKENBUCKET_CORE_WAIT_ROOM_H
+
+#include <atomic>
+#include <cstdint>
+
+#include "core/bucket/bucket.h"
+#include "core/bucket/claims.h"
+#include "core/clock/alarm.h"
+#include "core/platform/platform.h"
+#include "core/wait/present.h"
+#include "core/wait/statistics.h"
+
+namespace tb {
+
+struct RoomOptions {
+    int64_t max_waiters;     // 0: no limit
+    bool precise;            // spin the last stretch
+    Statistics *statistics;  // may be null
+};
+
+class WaitRoom {
+  public:
+    // A thread's stay, from when it must sleep until it no longer touches the room or what belongs to it.
+    class Visit {
+      public:
+        Visit() = default;
+        ~Visit() {
+            if (room_ != nullptr) room_->depart(process_);
+        }
+        Visit(const Visit &) = delete;
+        Visit &operator=(const Visit &) = delete;
+
+        bool took_place() const { return room_ != nullptr; }
+        int64_t since_ns() const { return since_ns_; }
+
+      private:
+        friend class WaitRoom;
+        WaitRoom *room_ = nullptr;
+        uint32_t process_ = 0;
+        int64_t since_ns_ = 0;
+    };
+
+    WaitRoom(Bucket *bucket, TimeSource *time, const RoomOptions &options)
+        : bucket_(bucket), time_(time), options_(options) {}
+
+    // Takes n tokens from the bucket, sleeping until they are there, at most max_wait_ns.
+    Status wait(double n, int64_t max_wait_ns, Visit *visit);
+
+    int64_t waiting();
+
+    // As the bucket's, with everyone who waits planned anew. `seen`: the state before the clock was read.
+    Status refund(double n, int64_t now, uint64_t seen);
+    Status cancel(const Reservation &reservation, int64_t now);
+    Status settle(const Reservation &reservation, double actual, int64_t now);
+    Status reset(double tokens, int64_t now);
+    Status set_rate(double tokens_per_second, int64_t now);
+    Status set_capacity(double capacity, int64_t now);
+    void close(int64_t now);
+
+    // Returns when nobody is inside.
+    void wait_until_empty();
+
+  private:
+    struct Waiter : Claim {
+        Alarm alarm;
+        uint32_t process;
+    };
+
+    // Holds the lock. In the child of a fork nobody waits: the waiters belong to the parent.
+    class Guard {
+      public:
+        explicit Guard(WaitRoom *room) : lock_(&room->lock_) { room->forget_other_processes(); }
+
+      private:
+        platform::RareLockGuard lock_;
+    };
+
+    template <class Operation>
+    Status change(Operation operation);
+    Status enter(double n, int64_t max_wait_ns, int64_t now, Waiter *waiter, Visit *visit);
+    void depart(uint32_t process);
+    Status sleep_until_over(Waiter *waiter);
+    bool sleep_towards(Waiter *waiter, int64_t due_ns, int64_t now, uint32_t rung);
+    Status leave(Waiter *waiter, bool signalled);
+    void count_given_back(double tokens);
+
+    // Under the lock.
+    void forget_other_processes();
+    void arm(Waiter *waiter);
+    void release(Waiter *waiter, Status outcome);
+    void release_who_is_due(int64_t now);
+    bool is_full(int64_t now);
+    void announce_change();
+
+    Bucket *const bucket_;
+    TimeSource *const time_;
+    const RoomOptions options_;
+
+    platform::RareLock lock_;
+    uint32_t process_ = 0;
+    Claims claims_;
+    // Claims that the word may already show: raised before, lowered after. Whoever reads 0 after the word knows that
+    // nobody waited at that word.
+    std::atomic<uint32_t> parked_{0};
+    // Threads that may still touch this object.
+    std::atomic<uint32_t> inside_{0};
+};
+
+}  // namespace tb
+
+#endif

@@ -1,0 +1,206 @@
+// Whatever changes while threads wait: each of them is planned anew, at once and in order.
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include "tests/support/waiter.h"
+
+namespace {
+
+using namespace tb_test;
+
+class Replan : public Waits {};
+
+TEST_F(Replan, AHigherRateBringsEveryoneForward) {
+    const auto first = wait(4);
+    const auto second = wait(2);
+    ASSERT_EQ(tb_set_rate(bucket.get(), 2), TB_SUCCESS);
+    EXPECT_EQ(due(), 2 * kSecond);
+    advance(2 * kSecond);
+    EXPECT_EQ(first->join(), TB_SUCCESS);
+    EXPECT_FALSE(second->returned());
+    advance(kSecond);
+    EXPECT_EQ(second->join(), TB_SUCCESS);
+    EXPECT_EQ(left(), 0);
+}
+
+TEST_F(Replan, ALowerRateTimesOutWhoCannotWaitSoLongAndTheRestMovesUp) {
+    const auto patient = wait(1);
+    const auto hasty = wait(5, 6 * kSecond);
+    const auto small = wait(1, 7 * kSecond);
+    ASSERT_EQ(tb_set_rate(bucket.get(), 0.5), TB_SUCCESS);
+    EXPECT_EQ(hasty->join(), TB_TIMED_OUT);
+    EXPECT_EQ(left(), -2) << "its tokens are back";
+    EXPECT_EQ(due(), 2 * kSecond);
+    advance(2 * kSecond);
+    EXPECT_EQ(patient->join(), TB_SUCCESS);
+    EXPECT_FALSE(small->returned());
+    advance(2 * kSecond);
+    EXPECT_EQ(small->join(), TB_SUCCESS) << "due at 4 s, in time because the hasty one has left";
+    EXPECT_EQ(left(), 0);
+}
+
+TEST_F(Replan, ARateOfNearlyNothingParksForLongAndCanBeRaisedAgain) {
+    ASSERT_EQ(tb_charge(bucket.get(), 100, nullptr), TB_SUCCESS);
+    const auto waiter = wait(10);
+    ASSERT_EQ(tb_set_rate(bucket.get(), 1e-9), TB_SUCCESS);
+    EXPECT_EQ(parked(), 1);
+    EXPECT_EQ(due(), TB_FOREVER);
+    ASSERT_EQ(tb_set_rate(bucket.get(), 10), TB_SUCCESS);
+    EXPECT_EQ(due(), 11 * kSecond);
+    advance(11 * kSecond);
+    EXPECT_EQ(waiter->join(), TB_SUCCESS);
+}
+
+TEST_F(Replan, ASmallerCapacityEndsWhatNoLongerFitsAndTheRestMovesUp) {
+    const auto small = wait(2);
+    const auto large = wait(6);
+    const auto behind = wait(1);
+    ASSERT_EQ(tb_set_capacity(bucket.get(), 5), TB_SUCCESS);
+    EXPECT_EQ(large->join(), TB_EXCEEDS_CAPACITY);
+    EXPECT_EQ(left(), -3);
+    advance(2 * kSecond);
+    EXPECT_EQ(small->join(), TB_SUCCESS);
+    EXPECT_EQ(due(), 3 * kSecond);
+    advance(kSecond);
+    EXPECT_EQ(behind->join(), TB_SUCCESS);
+}
+
+TEST_F(Replan, ACapacityInOtherUnitsKeepsOrderAndTimes) {
+    const auto first = wait(0.3);
+    const auto second = wait(2);
+    ASSERT_EQ(tb_set_capacity(bucket.get(), 1e12), TB_SUCCESS);
+    EXPECT_EQ(due(), 3 * kSecond / 10);
+    advance(3 * kSecond / 10);
+    EXPECT_EQ(first->join(), TB_SUCCESS);
+    EXPECT_EQ(due(), 23 * kSecond / 10);
+    ASSERT_EQ(tb_set_capacity(bucket.get(), 10), TB_SUCCESS);
+    EXPECT_EQ(due(), 23 * kSecond / 10);
+    advance(2 * kSecond);
+    EXPECT_EQ(second->join(), TB_SUCCESS);
+    EXPECT_EQ(left(), 0);
+}
+
+// What counts in coarser units is rounded up: later, never earlier.
+TEST_F(Replan, CoarserUnitsNeverGrantEarly) {
+    const auto waiter = wait(0.000000001);
+    const tb_reservation behind = reserve(0.000000001);
+    ASSERT_EQ(tb_set_capacity(bucket.get(), 1e12), TB_SUCCESS);
+    EXPECT_GE(due(), 1);
+    EXPECT_LE(due(), 10000) << "one unit of 10^-5 token";
+    advance(10000);
+    EXPECT_EQ(waiter->join(), TB_SUCCESS);
+    EXPECT_EQ(behind.ready_at_ns, 2);
+}
+
+TEST_F(Replan, ARefundGrantsWhomItCoversAndBringsTheRestForward) {
+    const auto first = wait(2);
+    const auto second = wait(3);
+    ASSERT_EQ(tb_refund(bucket.get(), 2.5), TB_SUCCESS);
+    EXPECT_EQ(first->join(), TB_SUCCESS);
+    EXPECT_EQ(left(), -2.5);
+    EXPECT_EQ(due(), 5 * kSecond / 2);
+    ASSERT_EQ(tb_refund(bucket.get(), 100), TB_SUCCESS);
+    EXPECT_EQ(second->join(), TB_SUCCESS);
+    EXPECT_EQ(left(), 10) << "at most up to the capacity";
+}
+
+TEST_F(Replan, AResetForgivesDebtAndServesThoseWhoWaitFirst) {
+    ASSERT_EQ(tb_charge(bucket.get(), 50, nullptr), TB_SUCCESS);
+    const auto first = wait(2);
+    const auto second = wait(4);
+    const tb_reservation outside = reserve(3);
+    EXPECT_EQ(outside.ready_at_ns, 59 * kSecond);
+    ASSERT_EQ(tb_reset(bucket.get(), 3), TB_SUCCESS);
+    EXPECT_EQ(first->join(), TB_SUCCESS);
+    EXPECT_EQ(left(), -3);
+    EXPECT_EQ(due(), 3 * kSecond);
+    ASSERT_EQ(tb_reset(bucket.get(), TB_INITIALLY_FULL), TB_SUCCESS);
+    EXPECT_EQ(second->join(), TB_SUCCESS);
+    EXPECT_EQ(left(), 6);
+}
+
+TEST_F(Replan, AResetToLessTimesOutWhoCannotWaitSoLong) {
+    const auto waiter = wait(2, 2 * kSecond);
+    const auto patient = wait(2);
+    advance(kSecond);
+    ASSERT_EQ(tb_reset(bucket.get(), 0), TB_SUCCESS);
+    EXPECT_EQ(waiter->join(), TB_TIMED_OUT);
+    EXPECT_EQ(due(), 3 * kSecond);
+    advance(2 * kSecond);
+    EXPECT_EQ(patient->join(), TB_SUCCESS);
+    EXPECT_EQ(left(), 0);
+}
+
+TEST_F(Replan, AChargeMakesLaterOnesWaitAndNobodyEarlier) {
+    const auto before = wait(2);
+    ASSERT_EQ(tb_charge(bucket.get(), 5, nullptr), TB_SUCCESS);
+    const auto behind = wait(1);
+    EXPECT_EQ(due(), 2 * kSecond);
+    advance(2 * kSecond);
+    EXPECT_EQ(before->join(), TB_SUCCESS);
+    EXPECT_EQ(due(), 8 * kSecond);
+    advance(6 * kSecond);
+    EXPECT_EQ(behind->join(), TB_SUCCESS);
+}
+
+TEST_F(Replan, ACancelledReservationLetsThoseBehindMoveUp) {
+    tb_reservation r = reserve(6);
+    const auto first = wait(2);
+    const auto second = wait(1);
+    EXPECT_EQ(due(), 8 * kSecond);
+    ASSERT_EQ(tb_cancel(bucket.get(), &r), TB_SUCCESS);
+    EXPECT_EQ(r.tokens, 0);
+    EXPECT_EQ(due(), 2 * kSecond);
+    EXPECT_EQ(left(), -3);
+    advance(3 * kSecond);
+    EXPECT_EQ(first->join(), TB_SUCCESS);
+    EXPECT_EQ(second->join(), TB_SUCCESS);
+    EXPECT_EQ(left(), 0);
+}
+
+// A reservation in somebody's hands behind a waiter keeps its time, and so does the waiter.
+TEST_F(Replan, AReservationBehindFixesAWaiter) {
+    const QuietHandler handler(SIGUSR1);
+    const auto leaver = wait(4);
+    const auto fixed = wait(1);
+    const tb_reservation behind = reserve(2);
+    const auto loose = wait(1);
+    EXPECT_EQ(leaver->interrupt(SIGUSR1), TB_INTERRUPTED);
+    EXPECT_EQ(due(), 5 * kSecond) << "the fixed one keeps its place";
+    EXPECT_EQ(left(), -6) << "two of the four are back: more would let the next one overtake it";
+    advance(5 * kSecond);
+    EXPECT_EQ(fixed->join(), TB_SUCCESS);
+    EXPECT_EQ(behind.ready_at_ns, 7 * kSecond);
+    EXPECT_EQ(due(), 6 * kSecond) << "behind the reservation, on what came back";
+    advance(kSecond);
+    EXPECT_EQ(loose->join(), TB_SUCCESS);
+}
+
+TEST_F(Replan, ARefundMovesAFixedWaiterToo) {
+    const auto fixed = wait(4);
+    const tb_reservation behind = reserve(2);
+    ASSERT_EQ(tb_refund(bucket.get(), 3), TB_SUCCESS);
+    EXPECT_EQ(due(), kSecond);
+    EXPECT_EQ(behind.ready_at_ns, 6 * kSecond);
+    EXPECT_EQ(left(), -3);
+    advance(kSecond);
+    EXPECT_EQ(fixed->join(), TB_SUCCESS);
+}
+
+TEST_F(Replan, ALowerRateAndASmallerCapacityReachFixedWaitersToo) {
+    const auto large = wait(6);
+    const auto hasty = wait(1, 8 * kSecond);
+    const auto patient = wait(1);
+    const tb_reservation behind = reserve(1);
+    ASSERT_EQ(tb_set_capacity(bucket.get(), 5), TB_SUCCESS);
+    EXPECT_EQ(large->join(), TB_EXCEEDS_CAPACITY);
+    ASSERT_EQ(tb_set_rate(bucket.get(), 0.5), TB_SUCCESS);
+    EXPECT_EQ(hasty->join(), TB_TIMED_OUT);
+    EXPECT_EQ(parked(), 1);
+    EXPECT_EQ(due(), 14 * kSecond) << "one of the six tokens came back, so it stood on top again and moved up";
+    EXPECT_EQ(behind.ready_at_ns, 9 * kSecond);
+    advance(14 * kSecond);
+    EXPECT_EQ(patient->join(), TB_SUCCESS);
+}
+
+}  // namespace

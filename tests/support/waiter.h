@@ -1,0 +1,104 @@
+// A thread that waits on a bucket with a manual clock, and the knowledge that it does.
+#ifndef TOKENBUCKET_TESTS_SUPPORT_WAITER_H
+#define TOKENBUCKET_TESTS_SUPPORT_WAITER_H
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <atomic>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "tests/support/api.h"
+
+namespace tb_test {
+
+inline int64_t waiting(tb_clock *clock) {
+    int64_t count = -1;
+    EXPECT_EQ(tb_manual_clock_waiters(clock, &count, nullptr), TB_SUCCESS);
+    return count;
+}
+
+inline int64_t next_due(tb_clock *clock) {
+    int64_t ns = -1;
+    EXPECT_EQ(tb_manual_clock_waiters(clock, nullptr, &ns), TB_SUCCESS);
+    return ns;
+}
+
+class Waiter {
+  public:
+    // Returns when the thread has its place in the order. It must have to wait.
+    Waiter(tb_clock *clock, tb_bucket *bucket, double n, int64_t timeout_ns = TB_FOREVER) {
+        const int64_t before = waiting(clock);
+        thread_ = std::thread([this, bucket, n, timeout_ns] {
+            status_ = tb_wait_for(bucket, n, timeout_ns);
+            returned_ = true;
+        });
+        while (waiting(clock) == before && !returned_) std::this_thread::yield();
+        EXPECT_FALSE(returned_) << "it did not wait";
+    }
+    ~Waiter() {
+        if (thread_.joinable()) thread_.join();
+    }
+    tb_status join() {
+        thread_.join();
+        return status_;
+    }
+    // Sends a signal until one hits the sleep: one that comes before it has begun ends nothing.
+    tb_status interrupt(int signal) {
+        while (!returned_) {
+            pthread_kill(id(), signal);
+            std::this_thread::yield();
+        }
+        return join();
+    }
+    bool returned() const { return returned_; }
+    pthread_t id() { return thread_.native_handle(); }
+
+  private:
+    std::atomic<tb_status> status_{TB_E_SYSTEM};
+    std::atomic<bool> returned_{false};
+    std::thread thread_;
+};
+
+// A handler that does nothing but run, installed with SA_RESTART.
+class QuietHandler {
+  public:
+    explicit QuietHandler(int signal) : signal_(signal) {
+        struct sigaction action {};
+        action.sa_handler = [](int) {};
+        action.sa_flags = SA_RESTART;
+        EXPECT_EQ(sigaction(signal_, &action, &before_), 0);
+    }
+    ~QuietHandler() { sigaction(signal_, &before_, nullptr); }
+    QuietHandler(const QuietHandler &) = delete;
+    QuietHandler &operator=(const QuietHandler &) = delete;
+
+  private:
+    const int signal_;
+    struct sigaction before_ {};
+};
+
+// An empty bucket of 10 tokens that gains one a second, on a manual clock at 0.
+class Waits : public ManualBucket {
+  protected:
+    void SetUp() override {
+        start(10, 1);
+        ASSERT_EQ(allow(10), TB_SUCCESS);
+    }
+    std::unique_ptr<Waiter> wait(double n, int64_t timeout_ns = TB_FOREVER) {
+        return std::make_unique<Waiter>(clock.get(), bucket.get(), n, timeout_ns);
+    }
+    tb_reservation reserve(double n) {
+        tb_reservation r{};
+        EXPECT_EQ(tb_reserve(bucket.get(), n, TB_FOREVER, &r), TB_SUCCESS);
+        return r;
+    }
+    int64_t parked() { return waiting(clock.get()); }
+    int64_t due() { return next_due(clock.get()); }
+};
+
+}  // namespace tb_test
+
+#endif

@@ -1,0 +1,208 @@
+// Claims among takes, reservations and cancels, at random: no window ever holds more than capacity + rate * window, the
+// order of arrival is the order of grants, and nobody overtakes.
+//
+// Every trace runs on the real bucket at a rate of `per_ns` whole tokens per nanosecond; steps are 1 / per_ns
+// nanoseconds, as in the test of cancels.
+#include "core/bucket/claims.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <iostream>
+#include <list>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "core/bucket/bucket.h"
+#include "tests/model/true_bucket.h"
+
+namespace {
+
+using tb::Bucket;
+using tb::Claim;
+using tb::Limit;
+using tb::Status;
+
+struct Shape {
+    int64_t capacity;
+    int64_t per_ns;
+    Limit limit;
+};
+
+Shape shape(int64_t capacity, int64_t per_ns) {
+    Shape s{capacity, per_ns, {}};
+    const double per_second = static_cast<double>(per_ns) * 1e9;
+    EXPECT_EQ(tb::make_limit({static_cast<double>(capacity), per_second, 1000000000}, &s.limit), Status::success);
+    return s;
+}
+
+class Trace {
+  public:
+    explicit Trace(const Shape &shape)
+        : shape_(shape), bucket_(shape.limit, static_cast<int64_t>(shape.limit.capacity_units), 0) {}
+
+    void one_of(uint64_t draw) {
+        const int64_t n = 1 + static_cast<int64_t>((draw >> 8) % static_cast<uint64_t>(shape_.capacity));
+        const std::size_t pick = static_cast<std::size_t>(draw >> 32);
+        switch (draw % 10) {
+            case 0:
+                return take(n);
+            case 1:
+            case 2:
+                return reserve(n);
+            case 3:
+            case 4:
+            case 5:
+                return claim(n);
+            case 6:
+                if (!reserved_.empty()) cancel(pick % reserved_.size());
+                return;
+            case 7:
+            case 8:
+                if (!claims_.empty()) withdraw(pick % claims_.size());
+                return;
+            default:
+                now_ += 1 + static_cast<int64_t>(pick % 3);
+                text_ += "advance to " + std::to_string(now_) + "; ";
+                release_who_is_due();
+        }
+    }
+
+    bool sound() const {
+        EXPECT_TRUE(grants_.payable(shape_.capacity)) << text_;
+        EXPECT_EQ(fault_, "") << text_;
+        return grants_.payable(shape_.capacity) && fault_.empty();
+    }
+
+  private:
+    struct Reserved {
+        tb::Reservation reservation;
+        int64_t step;
+    };
+
+    int64_t available() const { return static_cast<int64_t>(bucket_.available(now_)); }
+
+    void take(int64_t n) {
+        if (bucket_.try_take(static_cast<double>(n), now_) != Status::success) return;
+        text_ += "take " + std::to_string(n) + "; ";
+        if (!claims_.empty()) fault_ += "a take overtook; ";
+        grants_.add(now_ * shape_.per_ns, n);
+    }
+
+    void reserve(int64_t n) {
+        Reserved r{};
+        if (available() < -3 * shape_.capacity) return;
+        if (bucket_.reserve(static_cast<double>(n), INT64_MAX, now_, &r.reservation) != Status::success) return;
+        text_ += "reserve " + std::to_string(n) + "; ";
+        r.step = now_ * shape_.per_ns + std::max<int64_t>(0, -available());
+        if (!claims_.empty() && r.step < step_of(claims_.back())) fault_ += "a reservation overtook; ";
+        grants_.add(r.step, n);
+        reserved_.push_back(r);
+    }
+
+    void cancel(std::size_t i) {
+        Reserved &r = reserved_[i];
+        if (r.reservation.tokens == 0 || now_ > r.reservation.ready_at_ns) return;
+        text_ += "cancel #" + std::to_string(i) + "; ";
+        double given_back = 0;
+        bucket_.cancel(r.reservation, now_, &queue_, &given_back);
+        if (given_back < 0 || given_back > r.reservation.tokens) fault_ += "gave back a wrong amount; ";
+        grants_.remove(r.step, static_cast<int64_t>(r.reservation.tokens));
+        r.reservation.tokens = 0;
+        after_a_change();
+    }
+
+    void claim(int64_t n) {
+        if (available() < -3 * shape_.capacity) return;
+        Claim c{};
+        if (bucket_.claim(static_cast<double>(n), INT64_MAX, now_, &c) != Status::success) return;
+        text_ += "claim " + std::to_string(n) + "; ";
+        if (c.now.outcome == Status::success) {
+            if (!claims_.empty()) fault_ += "a claim overtook; ";
+            grants_.add(now_ * shape_.per_ns, n);
+            return;
+        }
+        claims_.push_back(c);
+        queue_.add(&claims_.back());
+        check_order();
+    }
+
+    void withdraw(std::size_t i) {
+        Claim *const c = &*std::next(claims_.begin(), static_cast<std::ptrdiff_t>(i));
+        text_ += "withdraw #" + std::to_string(i) + "; ";
+        const bool on_top = i + 1 == claims_.size() && position(*c) == now_ * shape_.per_ns - available();
+        double given_back = 0;
+        bucket_.withdraw(c, Status::interrupted, now_, &queue_, &given_back);
+        if (given_back < 0 || given_back > c->n || (on_top && given_back != c->n)) fault_ += "gave back wrong; ";
+        after_a_change();
+    }
+
+    int64_t position(const Claim &c) const {
+        return tb::position_difference(c.now.position, 0) / static_cast<int64_t>(shape_.limit.scale);
+    }
+    int64_t step_of(const Claim &c) const { return position(c); }
+
+    void release_who_is_due() {
+        while (!claims_.empty() && claims_.front().now.due_ns <= now_)
+            leave(claims_.begin(), position(claims_.front()));
+    }
+
+    void after_a_change() {
+        for (auto c = claims_.begin(); c != claims_.end();) {
+            const auto gone = c++;
+            if (gone->now.outcome == Status::waiting) continue;
+            leave(gone, now_ * shape_.per_ns);
+        }
+        check_order();
+    }
+
+    void leave(std::list<Claim>::iterator c, int64_t step) {
+        queue_.remove(&*c);
+        const bool granted = c->now.outcome != Status::interrupted;
+        if (granted && c != claims_.begin()) fault_ += "granted out of order; ";
+        if (granted) grants_.add(step, static_cast<int64_t>(c->n));
+        claims_.erase(c);
+    }
+
+    void check_order() {
+        int64_t last = now_ * shape_.per_ns;
+        for (const Claim &c : claims_) {
+            if (position(c) <= last) fault_ += "positions do not rise; ";
+            if (c.now.due_ns != (position(c) + shape_.per_ns - 1) / shape_.per_ns) fault_ += "a wrong due time; ";
+            last = position(c);
+        }
+        if (last > now_ * shape_.per_ns && last > now_ * shape_.per_ns - available()) fault_ += "beyond the word; ";
+    }
+
+    const Shape &shape_;
+    Bucket bucket_;
+    tb::Claims queue_;
+    std::list<Claim> claims_;
+    std::vector<Reserved> reserved_;
+    int64_t now_ = 0;
+    model::Grants grants_;
+    std::string text_;
+    std::string fault_;
+};
+
+TEST(Claims, RandomTracesArePayableAndInOrder) {
+    constexpr uint64_t kSeed = 20250312;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    constexpr int kTraces = 10000;
+#else
+    constexpr int kTraces = 300000;
+#endif
+    std::vector<Shape> shapes;
+    for (int64_t capacity = 1; capacity <= 6; ++capacity)
+        for (const int64_t per_ns : {1, 2, 3}) shapes.push_back(shape(capacity, per_ns));
+    std::mt19937_64 random(kSeed);
+    for (int i = 0; i < kTraces; ++i) {
+        Trace trace(shapes[random() % shapes.size()]);
+        for (uint64_t left = 8 + random() % 24; left > 0; --left) trace.one_of(random());
+        ASSERT_TRUE(trace.sound()) << "trace " << i;
+    }
+    std::cout << "traces " << kTraces << ", seed " << kSeed << "\n";
+}
+
+}  // namespace
