@@ -19,7 +19,8 @@
  *     accepts NULL.
  *  2. Every function that can fail returns a tb_status: 0 is success or granted, a positive value is an ordinary
  *     outcome (denied, timed out), a negative value a failure. There is no other error channel: no errno, no log.
- *  3. A failure changes nothing. Outputs come last, are named out_*, and are written only on success.
+ *  3. A failure changes nothing. Outputs come last, are named out_*, and are written only on success (by tb_take also
+ *     for two ordinary answers).
  *  4. A NULL handle or a NULL required pointer is TB_E_INVALID_ARGUMENT, never a crash.
  *  5. Tokens are doubles. An amount must be greater than 0 and finite, else TB_E_INVALID_ARGUMENT; it may be
  *     fractional. The bucket counts in whole units of 10^-k token (tb_config.unit), so decimal amounts such as 0.1
@@ -28,14 +29,15 @@
  *     expressed. Reported waits are exact: after that time the tokens are there, one nanosecond earlier they are not.
  *  7. All functions may be called from any number of threads at once, on the same handle; only a destroy function
  *     must be the last call on its handle.
- *  8. The functions under "Taking", and tb_time_until, are async-signal-safe: they take no lock that a signal handler
- *     could meet, allocate nothing and leave errno alone; what on_event does is its own affair. Only tb_wait, tb_wait_for
- *     and tb_destroy block.
+ *  8. The functions under "Taking" and tb_time_until are async-signal-safe: they take no lock that a signal handler
+ *     could meet, allocate nothing and leave errno alone; what on_event does is its own affair. Only tb_wait,
+ *     tb_wait_for and tb_destroy block.
  *  9. After fork the child owns an independent copy of every bucket. Nobody waits in it: waiters belong to the parent,
  *     and what they had reserved stays taken in the copy.
  * 10. No initialisation call, no global state, no thread, no environment variable.
- * 11. Structs grow only at their end. struct_size comes first: a shorter struct of an older program is accepted, a
- *     longer one of a newer program if all that this library does not know is zero, else TB_E_UNSUPPORTED.
+ * 11. Structs that begin with struct_size grow at their end: a shorter one of an older program is accepted, a longer
+ *     one of a newer program if all that this library does not know is zero, else TB_E_UNSUPPORTED. The others are
+ *     fixed.
  */
 #ifndef TOKENBUCKET_H
 #define TOKENBUCKET_H
@@ -74,7 +76,8 @@ TB_API int32_t tb_has_feature(const char *name);
 
 typedef int32_t tb_status;
 
-/* Name, number, message. The numbers are fixed for ever and equal on all systems; a later library may add more. */
+/* Name, number, message. The numbers are fixed for ever and equal on all systems; a later library may add more.
+ * TB_TABLE_FULL is not returned yet. */
 #define TB_STATUS_LIST(X)                                                                    \
     X(TB_SUCCESS, 0, "success: done, or the tokens are granted")                             \
     X(TB_DENIED, 1, "denied: not enough tokens now")                                         \
@@ -120,9 +123,10 @@ typedef struct tb_event {
  * anything on the same bucket but tb_destroy. */
 typedef void (*tb_event_fn)(void *user, const tb_event *event);
 
-/* tb_config.flags */
-#define TB_PRECISE_WAIT UINT32_C(1) /* waits spin their last 60 microseconds: exact to about one, for processor time */
-#define TB_STATISTICS UINT32_C(2)   /* tb_get_stats counts */
+/* tb_config.flags. Precise: waits spin their last 60 microseconds, exact to about one, at the price of processor time.
+ * Statistics: tb_get_stats counts. */
+#define TB_PRECISE_WAIT UINT32_C(1)
+#define TB_STATISTICS UINT32_C(2)
 
 /* What a bucket is made of. Ranges: capacity 1e-6 .. 1e15 tokens, rate 1e-9 .. 1e10 tokens per second; else
  * TB_E_OUT_OF_RANGE, never a silent clamp. The rate is the exact fraction rate_tokens / rate_period_ns, such as
@@ -148,7 +152,8 @@ typedef struct tb_config {
 /* Fills *config with the defaults; capacity and rate_tokens are left 0 and must be set. Pass sizeof(tb_config). */
 TB_API tb_status tb_config_init(tb_config *config, size_t struct_size);
 
-/* Creates a full bucket that holds up to `capacity` tokens and gains `tokens_per_second`.
+/* Creates a full bucket that holds up to `capacity` tokens and gains `tokens_per_second`; 60 a minute is 60.0 / 60, or
+ * a tb_config with 60 per 60000000000 ns.
  * TB_E_INVALID_ARGUMENT: NaN or infinite. TB_E_OUT_OF_RANGE: outside the ranges of tb_config.
  * TB_E_OUT_OF_MEMORY. */
 TB_API tb_status tb_create(double capacity, double tokens_per_second, tb_bucket **out_bucket);
@@ -175,7 +180,8 @@ TB_API void tb_destroy(tb_bucket *bucket);
 TB_API tb_status tb_allow(tb_bucket *bucket, double n);
 TB_API tb_status tb_try_consume(tb_bucket *bucket, double n);
 
-/* What a limiter's answer tells its client, as for HTTP's RateLimit and Retry-After headers. */
+/* What a limiter's answer tells its client, as for HTTP's RateLimit and Retry-After headers (which want whole numbers:
+ * round tokens down and seconds up, and look for TB_FOREVER first). */
 typedef struct tb_decision {
     tb_status status;
     int32_t reserved;       /* 0 */
@@ -230,17 +236,19 @@ typedef struct tb_reservation {
     uint64_t ticket;     /* the place in the order; opaque */
 } tb_reservation;
 
-/* Takes n tokens now, into debt if need be, and says when they may be used. Does not block. With max_wait_ns the
- * reservation is refused at once, nothing taken, if it would have to wait longer (TB_FOREVER: no limit).
- * TB_SUCCESS. TB_TIMED_OUT: not within max_wait_ns, or not within any time that can be expressed.
- * TB_EXCEEDS_CAPACITY. TB_CLOSED. TB_E_INVALID_ARGUMENT: a negative max_wait_ns. TB_E_OUT_OF_RANGE as tb_wait. */
+/* Takes n tokens now, into debt if need be, and says when they may be used; nothing more need be called then. Does not
+ * block. With max_wait_ns the reservation is refused at once, nothing taken, if it would have to wait longer
+ * (TB_FOREVER: no limit). TB_SUCCESS. TB_TIMED_OUT: not within max_wait_ns, or not within any time that can be
+ * expressed. TB_EXCEEDS_CAPACITY. TB_CLOSED. TB_E_INVALID_ARGUMENT: a negative max_wait_ns. TB_E_OUT_OF_RANGE as
+ * tb_wait. */
 TB_API tb_status tb_reserve(tb_bucket *bucket, double n, int64_t max_wait_ns, tb_reservation *out_reservation);
 
 /* Gives a reservation back and clears it: all its tokens if it is the youngest or only waits stand behind it, which
  * move up; otherwise as many as cannot let any window hold more than capacity + rate * window (later reservations keep
- * their times), nor anybody overtake a wait. Nothing once ready_at_ns has passed or, after a rise of the rate or a
- * refund, its tokens have come in earlier; nothing after tb_reset, nothing the second time. TB_SUCCESS in all these
- * cases. */
+ * their times), nor anybody overtake a wait. Of several, cancel the youngest first: what an earlier one gives back can
+ * be the very place of a later one, which then returns nothing. Nothing once ready_at_ns has passed or, after a rise
+ * of the rate or a refund, its tokens have come in earlier; nothing after tb_reset, nothing the second time.
+ * TB_SUCCESS in all these cases. TB_E_INVALID_ARGUMENT: not a reservation. */
 TB_API tb_status tb_cancel(tb_bucket *bucket, tb_reservation *reservation);
 
 /* Ends a reservation whose work turned out to cost `actual` tokens, 0 or more, and clears it. Less than reserved: the
@@ -284,13 +292,13 @@ TB_API tb_status tb_get_limit(tb_bucket *bucket, tb_config *out_config);
 /* What a bucket created with TB_STATISTICS has decided so far; tokens_taken less tokens_given_back is what was used.
  * The price: where tb_allow takes 10 ns it takes 24 with TB_STATISTICS, 20 with on_event, and 10 with neither. */
 typedef struct tb_stats {
-    size_t struct_size;       /* set by the caller: sizeof(tb_stats) */
-    int64_t granted;          /* takes, waits and reservations that got their tokens */
-    int64_t denied;           /* takes: TB_DENIED */
-    int64_t timed_out;        /* waits and reservations: TB_TIMED_OUT, at once or later */
-    int64_t cancelled;        /* reservations cancelled, and waits that a signal, a close or a capacity ended */
-    int64_t waits;            /* waits that slept and are over */
-    int64_t total_wait_ns;    /* of all those, by the bucket's clock */
+    size_t struct_size;    /* set by the caller: sizeof(tb_stats) */
+    int64_t granted;       /* takes, waits and reservations that got their tokens */
+    int64_t denied;        /* takes: TB_DENIED */
+    int64_t timed_out;     /* waits and reservations: TB_TIMED_OUT, at once or later */
+    int64_t cancelled;     /* reservations cancelled, and waits that a signal, a close or a capacity ended */
+    int64_t waits;         /* waits that slept and are over */
+    int64_t total_wait_ns; /* of all those, by the bucket's clock */
     int64_t longest_wait_ns;
     int64_t waiting;          /* waits that sleep now and are not due */
     double tokens_taken;      /* by all that was granted, and by waits that ended otherwise */

@@ -20,7 +20,7 @@
 /* The offsets below are those of 64-bit systems. */
 static_assert(sizeof(void *) == 8 && sizeof(size_t) == 8 && sizeof(double) == 8, "a 64-bit system");
 
-STRUCT(tb_config, 56, 8);
+STRUCT(tb_config, 88, 8);
 FIELD(tb_config, struct_size, 0, 8);
 FIELD(tb_config, capacity, 8, 8);
 FIELD(tb_config, rate_tokens, 16, 8);
@@ -28,6 +28,11 @@ FIELD(tb_config, rate_period_ns, 24, 8);
 FIELD(tb_config, initial_tokens, 32, 8);
 FIELD(tb_config, clock, 40, 8);
 FIELD(tb_config, unit, 48, 8);
+FIELD(tb_config, max_waiters, 56, 8);
+FIELD(tb_config, flags, 64, 4);
+FIELD(tb_config, reserved, 68, 4);
+FIELD(tb_config, on_event, 72, 8);
+FIELD(tb_config, event_user, 80, 8);
 
 STRUCT(tb_decision, 32, 8);
 FIELD(tb_decision, status, 0, 4);
@@ -41,6 +46,29 @@ FIELD(tb_reservation, tokens, 0, 8);
 FIELD(tb_reservation, wait_ns, 8, 8);
 FIELD(tb_reservation, ready_at_ns, 16, 8);
 FIELD(tb_reservation, ticket, 24, 8);
+
+STRUCT(tb_event, 32, 8);
+FIELD(tb_event, struct_size, 0, 8);
+FIELD(tb_event, status, 8, 4);
+FIELD(tb_event, reserved, 12, 4);
+FIELD(tb_event, n, 16, 8);
+FIELD(tb_event, waited_ns, 24, 8);
+
+STRUCT(tb_stats, 88, 8);
+FIELD(tb_stats, struct_size, 0, 8);
+FIELD(tb_stats, granted, 8, 8);
+FIELD(tb_stats, denied, 16, 8);
+FIELD(tb_stats, timed_out, 24, 8);
+FIELD(tb_stats, cancelled, 32, 8);
+FIELD(tb_stats, waits, 40, 8);
+FIELD(tb_stats, total_wait_ns, 48, 8);
+FIELD(tb_stats, longest_wait_ns, 56, 8);
+FIELD(tb_stats, waiting, 64, 8);
+FIELD(tb_stats, tokens_taken, 72, 8);
+FIELD(tb_stats, tokens_given_back, 80, 8);
+
+NUMBER(TB_PRECISE_WAIT, 1);
+NUMBER(TB_STATISTICS, 2);
 
 NUMBER(TB_SUCCESS, 0);
 NUMBER(TB_DENIED, 1);
