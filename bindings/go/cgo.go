@@ -104,14 +104,24 @@ func (b *bucket) reserve(n float64, max time.Duration) (promise, Status) {
 	}, Status(r.status)
 }
 
-func (b *bucket) cancel(p promise) {
-	C.tbgo_cancel(b.number(), C.tb_reservation{
+func (p promise) reservation() C.tb_reservation {
+	return C.tb_reservation{
 		tokens:      C.double(p.tokens),
 		wait_ns:     C.int64_t(p.wait),
 		ready_at_ns: C.int64_t(p.readyAt),
 		ticket:      C.uint64_t(p.ticket),
-	})
+	}
+}
+
+func (b *bucket) cancel(p promise) {
+	C.tbgo_cancel(b.number(), p.reservation())
 	runtime.KeepAlive(b)
+}
+
+func (b *bucket) settle(p promise, actual float64) Status {
+	s := C.tbgo_settle(b.number(), p.reservation(), C.double(actual))
+	runtime.KeepAlive(b)
+	return Status(s)
 }
 
 func (b *bucket) charge(n float64) (time.Duration, Status) {

@@ -25,6 +25,7 @@ func (*bucket) take(float64) (Decision, Status)                  { return Decisi
 func (*bucket) takeUpTo(float64) (float64, Status)               { return 0, ErrUnsupported }
 func (*bucket) reserve(float64, time.Duration) (promise, Status) { return promise{}, ErrUnsupported }
 func (*bucket) cancel(promise)                                   {}
+func (*bucket) settle(promise, float64) Status                   { return ErrUnsupported }
 func (*bucket) charge(float64) (time.Duration, Status)           { return 0, ErrUnsupported }
 func (*bucket) refund(float64) Status                            { return ErrUnsupported }
 func (*bucket) reset(float64) Status                             { return ErrUnsupported }

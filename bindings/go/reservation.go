@@ -16,11 +16,11 @@ type promise struct {
 
 // Reservation holds tokens that may be used after a delay. It must not be copied.
 type Reservation struct {
-	limiter   *Limiter
-	status    Status
-	promise   promise
-	due       time.Time // on the system clock; zero: at once, or on a manual clock
-	cancelled atomic.Bool
+	limiter *Limiter
+	status  Status
+	promise promise
+	due     time.Time   // on the system clock; zero: at once, or on a manual clock
+	ended   atomic.Bool // cancelled or settled
 }
 
 // Reserve is ReserveN(1).
@@ -72,9 +72,27 @@ func (r *Reservation) Delay() time.Duration {
 // Cancel gives the tokens back: all of them if this is the youngest reservation, otherwise as many as cannot let any
 // window hold more than the limit allows. Nothing is given back once they are due, nor the second time.
 func (r *Reservation) Cancel() {
-	if r.OK() && !r.cancelled.Swap(true) {
+	if r.OK() && !r.ended.Swap(true) {
 		r.limiter.bucket.cancel(r.promise)
 	}
+}
+
+// Settle ends a reservation whose work turned out to cost actual tokens, 0 or more: the rest of what was reserved comes
+// back, or what is missing is charged. After an error it can still be settled or cancelled. ErrInvalidArgument: a
+// negative or infinite amount, or the reservation was settled or cancelled already; ErrOutOfRange; ErrClosed; Err if it
+// is not OK.
+func (r *Reservation) Settle(actual float64) error {
+	if !r.OK() {
+		return r.Err()
+	}
+	if r.ended.Swap(true) {
+		return ErrInvalidArgument
+	}
+	status := r.limiter.bucket.settle(r.promise, actual)
+	if status != Success {
+		r.ended.Store(false)
+	}
+	return status.err()
 }
 
 // sleep returns nil once the tokens are due, else what came first: the context's error or ErrClosed.

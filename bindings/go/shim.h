@@ -80,6 +80,10 @@ static inline tb_status tbgo_cancel(tbgo_bucket b, tb_reservation reservation) {
     return tb_cancel((tb_bucket *)b, &reservation);
 }
 
+static inline tb_status tbgo_settle(tbgo_bucket b, tb_reservation reservation, double actual) {
+    return tb_settle((tb_bucket *)b, &reservation, actual);
+}
+
 static inline tbgo_int64_result tbgo_charge(tbgo_bucket b, double n) {
     tbgo_int64_result r = {0};
     r.status = tb_charge((tb_bucket *)b, n, &r.value);

@@ -5,6 +5,7 @@ package tokenbucket
 import (
 	"bytes"
 	"context"
+	"math"
 	"os"
 	"runtime"
 	"strconv"
@@ -87,6 +88,29 @@ func TestReservationIsCancelledOnce(t *testing.T) {
 	l.ReserveN(3)
 	first.Cancel()
 	expectTokens(t, l, -3)
+}
+
+func TestReservationIsSettledOnce(t *testing.T) {
+	l := newLimiter(t, 10, 1, WithClock(newManualClock(t)))
+	cheap := l.ReserveN(4)
+	expectError(t, "a negative cost", cheap.Settle(-1), ErrInvalidArgument)
+	expectTokens(t, l, 6)
+	expectError(t, "Settle", cheap.Settle(1.5), nil)
+	expectTokens(t, l, 8.5)
+	expectError(t, "the second time", cheap.Settle(1.5), ErrInvalidArgument)
+	cheap.Cancel()
+	expectTokens(t, l, 8.5)
+
+	expectError(t, "Settle for more", l.ReserveN(2).Settle(3.5), nil)
+	expectTokens(t, l, 5)
+
+	cancelled := l.ReserveN(2)
+	expectError(t, "a NaN", cancelled.Settle(math.NaN()), ErrInvalidArgument)
+	cancelled.Cancel()
+	expectTokens(t, l, 5)
+	expectError(t, "after Cancel", cancelled.Settle(1), ErrInvalidArgument)
+	expectError(t, "not OK", l.ReserveN(11).Settle(1), ErrExceedsCapacity)
+	expectTokens(t, l, 5)
 }
 
 func TestReserveWithin(t *testing.T) {

@@ -4,6 +4,7 @@ using System.Globalization;
 using System.IO;
 using System.Linq;
 using System.Reflection;
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Text.RegularExpressions;
 using Xunit;
@@ -73,7 +74,7 @@ public class AbiTests
     public void Every_function_of_the_header_is_declared_in_its_order()
     {
         string[] functions = [.. Regex.Matches(Header, @"^TB_API [^(]*?(tb_\w+)\(", RegexOptions.Multiline).Select(m => m.Groups[1].Value)];
-        Assert.Equal(32, functions.Length);
+        Assert.Equal(35, functions.Length);
         string[] declared = [.. typeof(NativeMethods).GetMethods(BindingFlags.Static | BindingFlags.NonPublic)
             .Select(m => m.Name).Where(name => name.StartsWith("tb_", StringComparison.Ordinal))];
         Assert.Equal(functions, declared);
@@ -87,15 +88,19 @@ public class AbiTests
             PInvokes().Where(p => p.Method.IsDefined(typeof(SuppressGCTransitionAttribute))).Select(p => p.Name).Order());
 
     [Theory]
-    [InlineData(typeof(tb_config), 56)]
+    [InlineData(typeof(tb_event), 32)]
+    [InlineData(typeof(tb_config), 88)]
     [InlineData(typeof(tb_decision), 32)]
     [InlineData(typeof(tb_reservation), 32)]
-    public void Structs_have_the_fields_of_the_header(Type type, int size)
+    [InlineData(typeof(tb_stats), 88)]
+    public unsafe void Structs_have_the_fields_of_the_header(Type type, int size)
     {
         var types = new Dictionary<string, Type>
         {
             ["double"] = typeof(double), ["int64_t"] = typeof(long), ["int32_t"] = typeof(int), ["size_t"] = typeof(nuint),
-            ["tb_status"] = typeof(int), ["uint64_t"] = typeof(ulong), ["tb_clock *"] = typeof(nint),
+            ["tb_status"] = typeof(int), ["uint64_t"] = typeof(ulong), ["uint32_t"] = typeof(uint),
+            ["tb_clock *"] = typeof(nint), ["void *"] = typeof(void*),
+            ["tb_event_fn"] = typeof(delegate* unmanaged[Cdecl]<void*, tb_event*, void>),
         };
         string body = Regex.Match(Header, $@"struct {type.Name} \{{(.*?)\n\}}", RegexOptions.Singleline).Groups[1].Value;
         var expected = Regex.Matches(body, @"^ +(\w+(?: \*)?) ?(\w+);", RegexOptions.Multiline)
@@ -105,7 +110,7 @@ public class AbiTests
         Assert.Equal(size, Marshal.SizeOf(type));
     }
 
-    // The last field is read where the library wrote it.
+    // The unit is read where the library wrote it.
     [Fact]
     public void The_limit_comes_back_whole()
     {
@@ -131,5 +136,55 @@ public class AbiTests
             Assert.Equal(NativeMethods.TB_SUCCESS, NativeMethods.tb_wait(bucket, 1));
             Assert.Equal(NativeMethods.TB_TIMED_OUT, NativeMethods.tb_wait_for(bucket, 2, 0));
         }
+    }
+
+    [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
+    private static unsafe void Keep(void* user, tb_event* told) => *(tb_event*)user = *told;
+
+    [Fact]
+    public unsafe void Events_statistics_and_the_config_are_where_the_library_has_them()
+    {
+        Assert.Equal(NativeMethods.TB_SUCCESS, NativeMethods.tb_manual_clock_create(0, out ClockHandle clock));
+        using ClockHandle ownedClock = clock;
+        tb_event last = default;
+        tb_config config;
+        Assert.Equal(NativeMethods.TB_SUCCESS, NativeMethods.tb_config_init(&config, (nuint)sizeof(tb_config)));
+        config.capacity = 10;
+        config.rate_tokens = 1;
+        config.clock = clock.DangerousGetHandle();
+        config.max_waiters = 17;
+        config.flags = NativeMethods.TB_STATISTICS | NativeMethods.TB_PRECISE_WAIT;
+        config.on_event = &Keep;
+        config.event_user = &last;
+        Assert.Equal(NativeMethods.TB_SUCCESS, NativeMethods.tb_create_with(&config, out BucketHandle bucket));
+        using BucketHandle ownedBucket = bucket;
+
+        tb_config limit = new() { struct_size = (nuint)sizeof(tb_config) };
+        Assert.Equal(NativeMethods.TB_SUCCESS, NativeMethods.tb_get_limit(bucket, ref limit));
+        Assert.Equal((17, config.flags), (limit.max_waiters, limit.flags));
+
+        Assert.Equal(NativeMethods.TB_SUCCESS, NativeMethods.tb_allow(bucket, 8));
+        Assert.Equal(default, last);
+        Assert.Equal(NativeMethods.TB_DENIED, NativeMethods.tb_allow(bucket, 2.5));
+        tb_event denied = new() { struct_size = (nuint)sizeof(tb_event), status = NativeMethods.TB_DENIED, n = 2.5 };
+        Assert.Equal(denied, last);
+
+        Assert.Equal(NativeMethods.TB_TIMED_OUT, NativeMethods.tb_reserve(bucket, 9, 1_000_000_000, out _));
+        Assert.Equal(NativeMethods.TB_TIMED_OUT, last.status);
+        Assert.Equal(NativeMethods.TB_SUCCESS, NativeMethods.tb_reserve(bucket, 2, 0, out tb_reservation reservation));
+        Assert.Equal(NativeMethods.TB_SUCCESS, NativeMethods.tb_settle(bucket, ref reservation, 0.5));
+        Assert.Equal(0, reservation.tokens);
+        Assert.Equal(NativeMethods.TB_E_INVALID_ARGUMENT, NativeMethods.tb_settle(bucket, ref reservation, 0.5));
+
+        tb_stats stats = new() { struct_size = (nuint)sizeof(tb_stats) };
+        Assert.Equal(NativeMethods.TB_SUCCESS, NativeMethods.tb_get_stats(bucket, ref stats));
+        tb_stats counted = new()
+        {
+            struct_size = (nuint)sizeof(tb_stats), granted = 2, denied = 1, timed_out = 1, tokens_taken = 10, tokens_given_back = 1.5,
+        };
+        Assert.Equal(counted, stats);
+
+        Assert.Equal(NativeMethods.TB_SUCCESS, NativeMethods.tb_manual_clock_waiters(clock, out long count, out long nextDue));
+        Assert.Equal((0, NativeMethods.TB_FOREVER), (count, nextDue));
     }
 }

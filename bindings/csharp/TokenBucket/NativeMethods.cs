@@ -1,5 +1,5 @@
 // The C header's declarations, in its order and under its names. Blittable types only: size_t is nuint, a pointer to a
-// clock inside a struct is nint, handles are SafeHandles.
+// clock inside a struct is nint, handles are SafeHandles, callbacks are function pointers.
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
@@ -9,7 +9,17 @@ using System.Runtime.InteropServices;
 namespace TokenBucket;
 
 [StructLayout(LayoutKind.Sequential)]
-internal struct tb_config
+internal struct tb_event
+{
+    public nuint struct_size;
+    public int status;
+    public int reserved;
+    public double n;
+    public long waited_ns;
+}
+
+[StructLayout(LayoutKind.Sequential)]
+internal unsafe struct tb_config
 {
     public nuint struct_size;
     public double capacity;
@@ -18,6 +28,11 @@ internal struct tb_config
     public double initial_tokens;
     public nint clock;
     public double unit;
+    public long max_waiters;
+    public uint flags;
+    public uint reserved;
+    public delegate* unmanaged[Cdecl]<void*, tb_event*, void> on_event;
+    public void* event_user;
 }
 
 [StructLayout(LayoutKind.Sequential)]
@@ -37,6 +52,22 @@ internal struct tb_reservation
     public long wait_ns;
     public long ready_at_ns;
     public ulong ticket;
+}
+
+[StructLayout(LayoutKind.Sequential)]
+internal struct tb_stats
+{
+    public nuint struct_size;
+    public long granted;
+    public long denied;
+    public long timed_out;
+    public long cancelled;
+    public long waits;
+    public long total_wait_ns;
+    public long longest_wait_ns;
+    public long waiting;
+    public double tokens_taken;
+    public double tokens_given_back;
 }
 
 // SuppressGCTransition lets a call run without first telling the garbage collector, which then cannot stop the thread
@@ -65,6 +96,8 @@ internal static unsafe partial class NativeMethods
     internal const int TB_VERSION_PATCH = 0;
     internal const long TB_FOREVER = long.MaxValue;
     internal const double TB_INITIALLY_FULL = -1.0;
+    internal const uint TB_PRECISE_WAIT = 1;
+    internal const uint TB_STATISTICS = 2;
 
     private const string Library = NativeLoader.Name;
 
@@ -89,6 +122,7 @@ internal static unsafe partial class NativeMethods
     [LibraryImport(Library)] internal static partial int tb_wait_for(BucketHandle bucket, double n, long timeout_ns);
     [LibraryImport(Library)] internal static partial int tb_reserve(BucketHandle bucket, double n, long max_wait_ns, out tb_reservation out_reservation);
     [LibraryImport(Library)] internal static partial int tb_cancel(BucketHandle bucket, ref tb_reservation reservation);
+    [LibraryImport(Library)] internal static partial int tb_settle(BucketHandle bucket, ref tb_reservation reservation, double actual);
     [LibraryImport(Library)] internal static partial int tb_charge(BucketHandle bucket, double n, out long out_repaid_after_ns);
     [LibraryImport(Library)] internal static partial int tb_refund(BucketHandle bucket, double n);
     [LibraryImport(Library)] internal static partial int tb_reset(BucketHandle bucket, double tokens);
@@ -97,9 +131,11 @@ internal static unsafe partial class NativeMethods
     [LibraryImport(Library), SuppressGCTransition] internal static partial int tb_available(BucketHandle bucket, out double out_tokens);
     [LibraryImport(Library), SuppressGCTransition] internal static partial int tb_time_until(BucketHandle bucket, double n, out long out_ns);
     [LibraryImport(Library)] internal static partial int tb_get_limit(BucketHandle bucket, ref tb_config out_config);
+    [LibraryImport(Library)] internal static partial int tb_get_stats(BucketHandle bucket, ref tb_stats out_stats);
     [LibraryImport(Library)] internal static partial int tb_manual_clock_create(long start_ns, out ClockHandle out_clock);
     [LibraryImport(Library)] internal static partial int tb_manual_clock_set(ClockHandle clock, long now_ns);
     [LibraryImport(Library)] internal static partial int tb_manual_clock_advance(ClockHandle clock, long duration_ns);
+    [LibraryImport(Library)] internal static partial int tb_manual_clock_waiters(ClockHandle clock, out long out_count, out long out_next_due_ns);
     [LibraryImport(Library)] internal static partial int tb_callback_clock_create(delegate* unmanaged[Cdecl]<void*, long> now, void* user, out ClockHandle out_clock);
     [LibraryImport(Library)] internal static partial void tb_clock_destroy(nint clock);
 }

@@ -66,8 +66,19 @@ BROKEN_RUST = {
         "fn(user: *mut c_void) -> i32>",
         ["tb_clock_fn differs"],
     ),
+    "callback's parameter": (
+        "event: *const tb_event)",
+        "event: *mut tb_event)",
+        ["tb_event_fn differs", "const tb_event *event", "event: *mut tb_event"],
+    ),
+    "callback with a result": (
+        "event: *const tb_event)",
+        "event: *const tb_event) -> i32",
+        ["tb_event_fn differs"],
+    ),
+    "callback of a field": ("on_event: tb_event_fn,", "on_event: tb_clock_fn,", ["tb_config differs"]),
     "alias type": ("pub type tb_status = i32;", "pub type tb_status = i64;", ["tb_status differs"]),
-    "field dropped": ("pub reserved: i32,", "", ["tb_decision differs", "int32_t reserved"]),
+    "field dropped": ("pub reserved: i32, pub remaining", "pub remaining", ["tb_decision differs", "int32_t reserved"]),
     "field type": ("pub ticket: u64,", "pub ticket: i64,", ["tb_reservation differs", "ticket: i64"]),
     "fields swapped": (
         "pub wait_ns: i64, pub ready_at_ns: i64,",
@@ -97,6 +108,8 @@ BROKEN_RUST = {
         ["TB_INITIALLY_FULL differs"],
     ),
     "constant type": ("TB_FOREVER: i64 = i64::MAX;", "TB_FOREVER: f64 = 1.0;", ["TB_FOREVER differs"]),
+    "flag": ("TB_STATISTICS: u32 = 2;", "TB_STATISTICS: u32 = 4;", ["TB_STATISTICS differs"]),
+    "flag type": ("TB_PRECISE_WAIT: u32", "TB_PRECISE_WAIT: i32", ["TB_PRECISE_WAIT differs"]),
     "version": ("TB_VERSION_MAJOR: i32 = 1;", "TB_VERSION_MAJOR: i32 = 2;", ["TB_VERSION_MAJOR differs"]),
 }
 
@@ -134,8 +147,19 @@ BROKEN_CSHARP = {
         "partial int tb_count(); [LibraryImport(Library)] internal static partial int tb_abi_version",
         ["tb_count is not in"],
     ),
-    "field dropped": ("public int reserved;", "", ["tb_decision differs"]),
-    "field type": ("public nuint struct_size;", "public int struct_size;", ["tb_config differs"]),
+    "field dropped": ("public int reserved; public double remaining", "public double remaining", ["tb_decision differs"]),
+    "field type": (
+        "public nuint struct_size; public double capacity;",
+        "public int struct_size; public double capacity;",
+        ["tb_config differs"],
+    ),
+    "callback of a field": (
+        "delegate* unmanaged[Cdecl]<void*, tb_event*, void>",
+        "delegate* unmanaged[Cdecl]<void*, tb_stats*, void>",
+        ["tb_config differs", "tb_event_fn on_event", "tb_stats*"],
+    ),
+    "flag": ("TB_STATISTICS = 2;", "TB_STATISTICS = 4;", ["TB_STATISTICS differs"]),
+    "flag type": ("const uint TB_PRECISE_WAIT", "const int TB_PRECISE_WAIT", ["TB_PRECISE_WAIT differs"]),
     "status number": ("TB_TIMED_OUT = 2;", "TB_TIMED_OUT = 3;", ["TB_TIMED_OUT differs"]),
     "constant type": ("const long TB_FOREVER = long.MaxValue", "const double TB_FOREVER = 1.0", ["TB_FOREVER differs"]),
 }
@@ -147,6 +171,12 @@ BROKEN_HEADER = {
         ["tb_new is not declared"],
     ),
     "field added": ("double unit;", "double unit; int64_t more;", ["tb_config differs", "int64_t more"]),
+    "field hidden by a comment": ("by the bucket */", "by the bucket", ["tb_config differs"]),
+    "callback's parameter": (
+        "(void *user, const tb_event *event)",
+        "(void *user, tb_event *event)",
+        ["tb_event_fn differs"],
+    ),
     "status added": ("X(TB_DENIED, 1,", 'X(TB_NEW, 8, "new") X(TB_DENIED, 1,', ["TB_NEW is not declared"]),
     "status changed": ("X(TB_DENIED, 1,", "X(TB_DENIED, 9,", ["TB_DENIED differs"]),
     "constant added": (
@@ -154,6 +184,13 @@ BROKEN_HEADER = {
         "#define TB_FOREVER INT64_MAX\n#define TB_NEW 1",
         ["TB_NEW is not declared"],
     ),
+    "flag added": (
+        "#define TB_STATISTICS UINT32_C(2)",
+        "#define TB_NEW UINT32_C(4)\n#define TB_STATISTICS UINT32_C(2)",
+        ["TB_NEW is not declared"],
+    ),
+    "flag changed": ("TB_STATISTICS UINT32_C(2)", "TB_STATISTICS UINT32_C(4)", ["TB_STATISTICS differs"]),
+    "flag signed": ("TB_STATISTICS UINT32_C(2)", "TB_STATISTICS 2", ["TB_STATISTICS differs"]),
 }
 
 UNREADABLE_RUST = {
@@ -174,8 +211,8 @@ UNREADABLE_CSHARP = {
         "[DllImport(Library)] internal static extern int tb_abi_version",
     ),
     "layout not C's": (
-        "[StructLayout(LayoutKind.Sequential)] internal struct tb_config",
-        "[StructLayout(LayoutKind.Auto)] internal struct tb_config",
+        "[StructLayout(LayoutKind.Sequential)] internal unsafe struct tb_config",
+        "[StructLayout(LayoutKind.Auto)] internal unsafe struct tb_config",
     ),
     "constant by an expression": ("TB_VERSION_MAJOR = 1;", "TB_VERSION_MAJOR = 1 + 0;"),
 }
@@ -183,6 +220,7 @@ UNREADABLE_CSHARP = {
 UNREADABLE_HEADER = {
     "unknown statement": ("typedef int32_t tb_status;", "typedef int32_t tb_status; extern int tb_variable;"),
     "unknown constant": ("#define TB_FOREVER INT64_MAX", "#define TB_FOREVER LONG_MAX"),
+    "flag of another width": ("TB_STATISTICS UINT32_C(2)", "TB_STATISTICS UINT64_C(2)"),
     "unknown status entry": ("X(TB_DENIED, 1,", "X(TB_DENIED, 1 + 0,"),
 }
 

@@ -4,14 +4,24 @@ import re
 
 from table import Binding, Unreadable, number, put
 
-SCALARS = {"int32_t": "int", "tb_status": "int", "int64_t": "long", "uint64_t": "ulong", "size_t": "nuint"}
+SCALARS = {
+    "int32_t": "int",
+    "tb_status": "int",
+    "int64_t": "long",
+    "uint32_t": "uint",
+    "uint64_t": "ulong",
+    "size_t": "nuint",
+}
 # A SafeHandle keeps what it passes alive; only its own release, and a struct, hold the bare address.
 HANDLES = {"tb_bucket": "BucketHandle", "tb_clock": "ClockHandle"}
-CALLBACKS = {"tb_clock_fn": "delegate* unmanaged[Cdecl]<void*, long>"}
+CALLBACKS = {
+    "tb_clock_fn": "delegate* unmanaged[Cdecl]<void*, long>",
+    "tb_event_fn": "delegate* unmanaged[Cdecl]<void*, tb_event*, void>",
+}
 FUNCTION = r"internal static partial ([\w*]+) (\w+)\((.*?)\);"
 CONSTANT = r"const (\w+) (TB_\w+) = ([^;]+);"
 STRUCT = r"((?:\[[^\]]*\] )*)(?:internal |public |unsafe )*struct (tb_\w+) \{([^}]*)\}"
-FIELD = r"public (\w+\*?) (\w+)"
+FIELD = r"public (\w+\*?|delegate\*[^>]*>) (\w+)"
 
 
 def read(text):

@@ -44,6 +44,8 @@ def read_statuses(table, entries):
 
 
 def constant(text):
+    if unsigned := re.fullmatch(r"UINT32_C\((\d+)\)", text):
+        return int(unsigned[1]), "uint32_t"
     value = number(text.strip("()"), "INT64_MAX")
     if isinstance(value, float):
         return value, "double"

@@ -7,6 +7,7 @@ from table import Binding, Unreadable, number, put
 CTYPES = {
     "i32": "int32_t",
     "i64": "int64_t",
+    "u32": "uint32_t",
     "u64": "uint64_t",
     "f64": "double",
     "usize": "size_t",

@@ -62,6 +62,9 @@ pub const TB_E_SYSTEM: tb_status = -5;
 pub const TB_FOREVER: i64 = i64::MAX;
 pub const TB_INITIALLY_FULL: f64 = -1.0;
 
+pub const TB_PRECISE_WAIT: u32 = 1;
+pub const TB_STATISTICS: u32 = 2;
+
 /// Opaque; never made or moved by Rust code, and by itself neither `Send` nor `Sync`.
 #[repr(C)]
 pub struct tb_bucket {
@@ -78,6 +81,19 @@ pub struct tb_clock {
 
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
+pub struct tb_event {
+    pub struct_size: usize,
+    pub status: tb_status,
+    pub reserved: i32,
+    pub n: f64,
+    pub waited_ns: i64,
+}
+
+/// It must not unwind.
+pub type tb_event_fn = Option<unsafe extern "C" fn(user: *mut c_void, event: *const tb_event)>;
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
 pub struct tb_config {
     pub struct_size: usize,
     pub capacity: f64,
@@ -86,6 +102,11 @@ pub struct tb_config {
     pub initial_tokens: f64,
     pub clock: *mut tb_clock,
     pub unit: f64,
+    pub max_waiters: i64,
+    pub flags: u32,
+    pub reserved: u32,
+    pub on_event: tb_event_fn,
+    pub event_user: *mut c_void,
 }
 
 #[repr(C)]
@@ -105,6 +126,22 @@ pub struct tb_reservation {
     pub wait_ns: i64,
     pub ready_at_ns: i64,
     pub ticket: u64,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct tb_stats {
+    pub struct_size: usize,
+    pub granted: i64,
+    pub denied: i64,
+    pub timed_out: i64,
+    pub cancelled: i64,
+    pub waits: i64,
+    pub total_wait_ns: i64,
+    pub longest_wait_ns: i64,
+    pub waiting: i64,
+    pub tokens_taken: f64,
+    pub tokens_given_back: f64,
 }
 
 pub type tb_clock_fn = Option<unsafe extern "C" fn(user: *mut c_void) -> i64>;
@@ -141,6 +178,7 @@ extern "C" {
         out_reservation: *mut tb_reservation,
     ) -> tb_status;
     pub fn tb_cancel(bucket: *mut tb_bucket, reservation: *mut tb_reservation) -> tb_status;
+    pub fn tb_settle(bucket: *mut tb_bucket, reservation: *mut tb_reservation, actual: f64) -> tb_status;
 
     pub fn tb_charge(bucket: *mut tb_bucket, n: f64, out_repaid_after_ns: *mut i64) -> tb_status;
     pub fn tb_refund(bucket: *mut tb_bucket, n: f64) -> tb_status;
@@ -151,10 +189,12 @@ extern "C" {
     pub fn tb_available(bucket: *mut tb_bucket, out_tokens: *mut f64) -> tb_status;
     pub fn tb_time_until(bucket: *mut tb_bucket, n: f64, out_ns: *mut i64) -> tb_status;
     pub fn tb_get_limit(bucket: *mut tb_bucket, out_config: *mut tb_config) -> tb_status;
+    pub fn tb_get_stats(bucket: *mut tb_bucket, out_stats: *mut tb_stats) -> tb_status;
 
     pub fn tb_manual_clock_create(start_ns: i64, out_clock: *mut *mut tb_clock) -> tb_status;
     pub fn tb_manual_clock_set(clock: *mut tb_clock, now_ns: i64) -> tb_status;
     pub fn tb_manual_clock_advance(clock: *mut tb_clock, duration_ns: i64) -> tb_status;
+    pub fn tb_manual_clock_waiters(clock: *mut tb_clock, out_count: *mut i64, out_next_due_ns: *mut i64) -> tb_status;
     pub fn tb_callback_clock_create(now: tb_clock_fn, user: *mut c_void, out_clock: *mut *mut tb_clock) -> tb_status;
     pub fn tb_clock_destroy(clock: *mut tb_clock);
 }

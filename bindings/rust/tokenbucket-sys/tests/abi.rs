@@ -36,7 +36,14 @@ fn defaults() -> tb_config {
 #[test]
 #[cfg(target_pointer_width = "64")]
 fn layouts_are_the_frozen_ones() {
-    assert_eq!((size_of::<tb_config>(), align_of::<tb_config>()), (56, 8));
+    assert_eq!((size_of::<tb_event>(), align_of::<tb_event>()), (32, 8));
+    assert_eq!(offset!(tb_event, struct_size), 0);
+    assert_eq!(offset!(tb_event, status), 8);
+    assert_eq!(offset!(tb_event, reserved), 12);
+    assert_eq!(offset!(tb_event, n), 16);
+    assert_eq!(offset!(tb_event, waited_ns), 24);
+
+    assert_eq!((size_of::<tb_config>(), align_of::<tb_config>()), (88, 8));
     assert_eq!(offset!(tb_config, struct_size), 0);
     assert_eq!(offset!(tb_config, capacity), 8);
     assert_eq!(offset!(tb_config, rate_tokens), 16);
@@ -44,6 +51,11 @@ fn layouts_are_the_frozen_ones() {
     assert_eq!(offset!(tb_config, initial_tokens), 32);
     assert_eq!(offset!(tb_config, clock), 40);
     assert_eq!(offset!(tb_config, unit), 48);
+    assert_eq!(offset!(tb_config, max_waiters), 56);
+    assert_eq!(offset!(tb_config, flags), 64);
+    assert_eq!(offset!(tb_config, reserved), 68);
+    assert_eq!(offset!(tb_config, on_event), 72);
+    assert_eq!(offset!(tb_config, event_user), 80);
 
     assert_eq!((size_of::<tb_decision>(), align_of::<tb_decision>()), (32, 8));
     assert_eq!(offset!(tb_decision, status), 0);
@@ -58,8 +70,22 @@ fn layouts_are_the_frozen_ones() {
     assert_eq!(offset!(tb_reservation, ready_at_ns), 16);
     assert_eq!(offset!(tb_reservation, ticket), 24);
 
+    assert_eq!((size_of::<tb_stats>(), align_of::<tb_stats>()), (88, 8));
+    assert_eq!(offset!(tb_stats, struct_size), 0);
+    assert_eq!(offset!(tb_stats, granted), 8);
+    assert_eq!(offset!(tb_stats, denied), 16);
+    assert_eq!(offset!(tb_stats, timed_out), 24);
+    assert_eq!(offset!(tb_stats, cancelled), 32);
+    assert_eq!(offset!(tb_stats, waits), 40);
+    assert_eq!(offset!(tb_stats, total_wait_ns), 48);
+    assert_eq!(offset!(tb_stats, longest_wait_ns), 56);
+    assert_eq!(offset!(tb_stats, waiting), 64);
+    assert_eq!(offset!(tb_stats, tokens_taken), 72);
+    assert_eq!(offset!(tb_stats, tokens_given_back), 80);
+
     assert_eq!((size_of::<tb_bucket>(), size_of::<tb_clock>()), (0, 0));
     assert_eq!(size_of::<tb_clock_fn>(), size_of::<*const c_void>());
+    assert_eq!(size_of::<tb_event_fn>(), size_of::<*const c_void>());
 }
 
 #[test]
@@ -101,6 +127,8 @@ fn config_fields_are_where_the_library_reads_and_writes_them() {
     let mut config = defaults();
     assert_eq!((config.struct_size, config.rate_period_ns), (size_of::<tb_config>(), SECOND));
     assert_eq!((config.initial_tokens, config.clock), (TB_INITIALLY_FULL, null_mut()));
+    assert_eq!((config.max_waiters, config.flags, config.reserved), (0, 0, 0));
+    assert!(config.on_event.is_none() && config.event_user.is_null());
     unsafe {
         assert_eq!(tb_manual_clock_create(7, &mut clock), TB_SUCCESS);
         config.capacity = 40.0;
@@ -108,6 +136,8 @@ fn config_fields_are_where_the_library_reads_and_writes_them() {
         config.rate_period_ns = 5 * SECOND;
         config.initial_tokens = 11.5;
         config.clock = clock;
+        config.max_waiters = 17;
+        config.flags = TB_PRECISE_WAIT;
         assert_eq!(tb_create_with(&config, &mut bucket), TB_SUCCESS);
 
         let mut tokens = 0.0;
@@ -118,6 +148,7 @@ fn config_fields_are_where_the_library_reads_and_writes_them() {
         assert_eq!(tb_get_limit(bucket, &mut limit), TB_SUCCESS);
         assert_eq!((limit.capacity, limit.rate_tokens, limit.rate_period_ns), (40.0, 3.0, 5 * SECOND));
         assert_eq!(limit.clock, clock);
+        assert_eq!((limit.max_waiters, limit.flags), (17, TB_PRECISE_WAIT));
         assert!(limit.unit > 0.0 && limit.unit <= 1e-6);
 
         tb_clock_destroy(clock);
@@ -183,6 +214,57 @@ fn callback_clock_is_called_with_its_user_pointer() {
         assert_eq!(tb_allow(bucket, 1.0), TB_DENIED);
         *user.cast::<i64>() = SECOND;
         assert_eq!(tb_allow(bucket, 1.0), TB_SUCCESS);
+        tb_destroy(bucket);
+        tb_clock_destroy(clock);
+    }
+}
+
+#[test]
+fn events_and_statistics_are_where_the_library_writes_them() {
+    unsafe extern "C" fn keep(user: *mut c_void, event: *const tb_event) {
+        *user.cast::<Option<tb_event>>() = Some(*event);
+    }
+    let mut last: Option<tb_event> = None;
+    let mut clock = null_mut();
+    let mut bucket = null_mut();
+    let mut config = defaults();
+    config.capacity = 10.0;
+    config.rate_tokens = 1.0;
+    config.flags = TB_STATISTICS;
+    config.on_event = Some(keep);
+    unsafe {
+        let user: *mut Option<tb_event> = &mut last;
+        config.event_user = user.cast();
+        assert_eq!(tb_manual_clock_create(0, &mut clock), TB_SUCCESS);
+        config.clock = clock;
+        assert_eq!(tb_create_with(&config, &mut bucket), TB_SUCCESS);
+
+        assert_eq!(tb_allow(bucket, 8.0), TB_SUCCESS);
+        assert!((*user).is_none());
+        assert_eq!(tb_allow(bucket, 2.5), TB_DENIED);
+        let event = (*user).unwrap();
+        assert_eq!((event.struct_size, event.status), (size_of::<tb_event>(), TB_DENIED));
+        assert_eq!((event.reserved, event.n, event.waited_ns), (0, 2.5, 0));
+
+        let mut reservation = MaybeUninit::<tb_reservation>::uninit();
+        assert_eq!(tb_reserve(bucket, 9.0, SECOND, reservation.as_mut_ptr()), TB_TIMED_OUT);
+        assert_eq!((*user).unwrap().status, TB_TIMED_OUT);
+        assert_eq!(tb_reserve(bucket, 2.0, 0, reservation.as_mut_ptr()), TB_SUCCESS);
+        let mut reservation = reservation.assume_init();
+        assert_eq!(tb_settle(bucket, &mut reservation, 0.5), TB_SUCCESS);
+        assert_eq!(reservation.tokens, 0.0);
+        assert_eq!(tb_settle(bucket, &mut reservation, 0.5), TB_E_INVALID_ARGUMENT);
+
+        let mut stats = MaybeUninit::<tb_stats>::zeroed().assume_init();
+        stats.struct_size = size_of::<tb_stats>();
+        assert_eq!(tb_get_stats(bucket, &mut stats), TB_SUCCESS);
+        assert_eq!((stats.granted, stats.denied, stats.timed_out, stats.cancelled), (2, 1, 1, 0));
+        assert_eq!((stats.waits, stats.total_wait_ns, stats.longest_wait_ns, stats.waiting), (0, 0, 0, 0));
+        assert_eq!((stats.tokens_taken, stats.tokens_given_back), (10.0, 1.5));
+
+        let (mut count, mut next_due) = (-1, -1);
+        assert_eq!(tb_manual_clock_waiters(clock, &mut count, &mut next_due), TB_SUCCESS);
+        assert_eq!((count, next_due), (0, TB_FOREVER));
         tb_destroy(bucket);
         tb_clock_destroy(clock);
     }

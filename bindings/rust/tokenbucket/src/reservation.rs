@@ -3,10 +3,12 @@ use std::time::Duration;
 
 use tokenbucket_sys as sys;
 
-use crate::Bucket;
+use crate::error::check;
+use crate::{Bucket, Error};
 
-/// Tokens promised for a later time. Dropped without [`commit`](Reservation::commit), it gives back what it can: all
-/// of its tokens if no later reservation stands on it, and nothing after the time at which they might be used.
+/// Tokens promised for a later time. Dropped without [`commit`](Reservation::commit) or
+/// [`settle`](Reservation::settle), it gives back what it can: all of its tokens if no later reservation stands on it,
+/// and nothing after the time at which they might be used.
 #[must_use = "a dropped reservation gives its tokens back"]
 #[derive(Debug)]
 pub struct Reservation<'bucket> {
@@ -37,6 +39,17 @@ impl<'bucket> Reservation<'bucket> {
     /// Keeps the tokens for good. They may be used once [`wait_time`](Reservation::wait_time) has passed.
     pub fn commit(self) {
         mem::forget(self);
+    }
+
+    /// Ends the reservation of work that turned out to cost `actual` tokens, 0 or more: the rest of what was reserved
+    /// comes back, or what is missing is charged. After an error it is as if the reservation was dropped.
+    ///
+    /// # Errors
+    /// `InvalidArgument`: a negative or infinite amount. `OutOfRange`: the debt would be more than a bucket can count.
+    /// `Closed`.
+    pub fn settle(mut self, actual: f64) -> Result<(), Error> {
+        // The library clears a settled reservation, so that nothing is left to drop. SAFETY: as in drop.
+        check(unsafe { sys::tb_settle(self.bucket.as_raw(), &mut self.raw, actual) })
     }
 }
 

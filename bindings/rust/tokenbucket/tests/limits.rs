@@ -107,6 +107,23 @@ fn reservation_keeps_its_tokens_once_committed_or_past_due() {
 }
 
 #[test]
+fn settled_reservation_costs_what_the_work_did() {
+    let clock = clock();
+    let bucket = bucket(10.0, 2.0, &clock);
+    assert_eq!(bucket.reserve(4.0, None).unwrap().settle(1.5), Ok(()));
+    assert_eq!(bucket.available(), Ok(8.5));
+    assert_eq!(bucket.reserve(2.0, None).unwrap().settle(3.5), Ok(()));
+    assert_eq!(bucket.available(), Ok(5.0));
+
+    assert_eq!(bucket.reserve(7.0, None).unwrap().settle(-1.0), Err(Error::InvalidArgument));
+    assert_eq!(bucket.available(), Ok(5.0));
+    let late = bucket.reserve(7.0, None).unwrap();
+    assert_eq!(bucket.close(), Ok(()));
+    assert_eq!(late.settle(1.0), Err(Error::Closed));
+    assert_eq!(bucket.available(), Ok(5.0));
+}
+
+#[test]
 fn reservation_beyond_its_limit_takes_nothing() {
     let clock = clock();
     let bucket = bucket(10.0, 2.0, &clock);
