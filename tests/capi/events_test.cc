@@ -200,6 +200,15 @@ TEST_F(Stats, CountReservationsAndWhatComesBack) {
     EXPECT_EQ(left(), -2.5);
 }
 
+TEST_F(Stats, CountOnlyWhatReallyCameBack) {
+    advance(10 * kSecond);
+    tb_reservation r = reserve(8);
+    advance(5 * kSecond);
+    EXPECT_EQ(tb_settle(bucket.get(), &r, 0), TB_SUCCESS);
+    EXPECT_EQ(left(), 10);
+    EXPECT_EQ(stats().tokens_given_back, 3) << "the other five found the bucket full";
+}
+
 TEST_F(Stats, AreForBucketsThatCount) {
     tb_stats s{};
     EXPECT_EQ(tb_get_stats(bucket.get(), &s), TB_E_INVALID_ARGUMENT) << "no size";

@@ -187,6 +187,15 @@ TEST_F(Replan, ARefundMovesAFixedWaiterToo) {
     EXPECT_EQ(fixed->join(), TB_SUCCESS);
 }
 
+TEST_F(Replan, ALowerRateTimesOutAFixedWaiterToo) {
+    const auto hasty = wait(2, 3 * kSecond);
+    const tb_reservation behind = reserve(1);
+    ASSERT_EQ(tb_set_rate(bucket.get(), 0.5), TB_SUCCESS);
+    EXPECT_EQ(hasty->join(), TB_TIMED_OUT);
+    EXPECT_EQ(left(), -1);
+    EXPECT_EQ(behind.ready_at_ns, 3 * kSecond);
+}
+
 TEST_F(Replan, ALowerRateAndASmallerCapacityReachFixedWaitersToo) {
     const auto large = wait(6);
     const auto hasty = wait(1, 8 * kSecond);

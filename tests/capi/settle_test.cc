@@ -24,6 +24,15 @@ TEST_F(Settle, LessThanReservedComesBackAfterwards) {
     EXPECT_EQ(left(), 8);
 }
 
+TEST_F(Settle, LessThanReservedComesBackWhateverWasTakenSince) {
+    advance(10 * kSecond);
+    tb_reservation r = reserve(8);
+    EXPECT_EQ(allow(1), TB_SUCCESS);
+    advance(kSecond);
+    EXPECT_EQ(settle(&r, 3), TB_SUCCESS);
+    EXPECT_EQ(left(), 7);
+}
+
 TEST_F(Settle, DecimalDifferencesAreExact) {
     advance(kSecond);
     tb_reservation r = reserve(0.3);

@@ -1,12 +1,14 @@
 // Waits, and what may happen to a thread inside one.
 #include <gtest/gtest.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <ctime>
 
 #include "tests/support/waiter.h"
@@ -211,6 +213,60 @@ TEST_F(Waits, AreBoundedInNumber) {
     EXPECT_EQ(left(), 0);
 }
 
+// Keeps a thread inside a signal handler, and so from leaving its wait.
+std::atomic<bool> held;
+std::atomic<bool> let_go;
+
+class Hold {
+  public:
+    explicit Hold(Waiter *waiter) {
+        held = let_go = false;
+        struct sigaction action {};
+        action.sa_handler = [](int) {
+            held = true;
+            while (!let_go) sched_yield();
+        };
+        EXPECT_EQ(sigaction(SIGUSR2, &action, &before_), 0);
+        pthread_kill(waiter->id(), SIGUSR2);
+        while (!held) std::this_thread::yield();
+    }
+    ~Hold() {
+        let_go = true;
+        sigaction(SIGUSR2, &before_, nullptr);
+    }
+    Hold(const Hold &) = delete;
+    Hold &operator=(const Hold &) = delete;
+
+  private:
+    struct sigaction before_ {};
+};
+
+TEST_F(Waits, ThatAreDueAreAsGoodAsGoneHoweverLateTheirThreadLeaves) {
+    tb_config config = config_of(10, 1, clock.get());
+    config.max_waiters = 1;
+    bucket = bucket_of(config);
+    ASSERT_EQ(allow(10), TB_SUCCESS);
+    const auto late = wait(1);
+    std::unique_ptr<Waiter> next;
+    {
+        const Hold hold(late.get());
+        advance(kSecond);
+        next = wait(1);
+        EXPECT_EQ(left(), -1);
+    }
+    EXPECT_EQ(late->join(), TB_SUCCESS);
+    {
+        const Hold hold(next.get());
+        advance(12 * kSecond);
+        EXPECT_EQ(left(), 10);
+        EXPECT_EQ(tb_set_rate(bucket.get(), 2), TB_SUCCESS);
+        EXPECT_EQ(left(), 10) << "it was served long ago";
+        EXPECT_EQ(tb_close(bucket.get()), TB_SUCCESS);
+        EXPECT_EQ(left(), 10);
+    }
+    EXPECT_EQ(next->join(), TB_SUCCESS);
+}
+
 int64_t monotonic_ns() {
     timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -244,6 +300,32 @@ TEST_F(RealWait, OnACallbackClock) {
     const ClockHandle clock(raw);
     const BucketHandle b = bucket_of(config_of(10, 50, clock.get()));
     expect_one_wait(b.get());
+}
+
+// A sleep of eleven days is cut short when the rate brings its end near, and by the end of the bucket.
+TEST_F(RealWait, IsWokenWhenItsPlanChanges) {
+    tb_config config = config_of(10, 1e-6, nullptr);
+    config.initial_tokens = 0;
+    config.flags = TB_STATISTICS;
+    BucketHandle b = bucket_of(config);
+    tb_stats stats{};
+    stats.struct_size = sizeof stats;
+    const auto until_waiting = [&](int64_t count) {
+        while (stats.waiting != count) ASSERT_EQ(tb_get_stats(b.get(), &stats), TB_SUCCESS);
+    };
+    std::atomic<tb_status> first{TB_E_SYSTEM};
+    std::atomic<tb_status> second{TB_E_SYSTEM};
+    std::thread sooner([&] { first = tb_wait(b.get(), 1); });
+    until_waiting(1);
+    std::thread never([&] { second = tb_wait(b.get(), 10); });
+    until_waiting(2);
+    ASSERT_EQ(tb_set_rate(b.get(), 100), TB_SUCCESS);
+    sooner.join();
+    EXPECT_EQ(first, TB_SUCCESS);
+    ASSERT_EQ(tb_set_rate(b.get(), 1e-6), TB_SUCCESS);
+    b.reset();
+    never.join();
+    EXPECT_EQ(second, TB_CLOSED);
 }
 
 // One that spins asks the clock over and over, one that sleeps asks it a few times. A thread that is not run in time

@@ -5,7 +5,8 @@
 #include <pthread.h>
 #include <signal.h>
 
-#include <atomic>
+#include <chrono>
+#include <future>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -29,36 +30,40 @@ inline int64_t next_due(tb_clock *clock) {
 class Waiter {
   public:
     // Returns when the thread has its place in the order. It must have to wait.
-    Waiter(tb_clock *clock, tb_bucket *bucket, double n, int64_t timeout_ns = TB_FOREVER) {
+    Waiter(tb_clock *clock, tb_bucket *bucket, double n, int64_t timeout_ns = TB_FOREVER) : bucket_(bucket) {
         const int64_t before = waiting(clock);
-        thread_ = std::thread([this, bucket, n, timeout_ns] {
-            status_ = tb_wait_for(bucket, n, timeout_ns);
-            returned_ = true;
-        });
-        while (waiting(clock) == before && !returned_) std::this_thread::yield();
-        EXPECT_FALSE(returned_) << "it did not wait";
+        thread_ = std::thread([this, n, timeout_ns] { status_.set_value(tb_wait_for(bucket_, n, timeout_ns)); });
+        while (waiting(clock) == before && !returned()) std::this_thread::yield();
+        EXPECT_FALSE(returned()) << "it did not wait";
     }
     ~Waiter() {
-        if (thread_.joinable()) thread_.join();
+        if (!thread_.joinable()) return;
+        if (!returned()) tb_close(bucket_);
+        thread_.join();
     }
     tb_status join() {
+        if (result_.wait_for(std::chrono::seconds(30)) != std::future_status::ready) {
+            ADD_FAILURE() << "it waits for ever";
+            tb_close(bucket_);
+        }
         thread_.join();
-        return status_;
+        return result_.get();
     }
     // Sends a signal until one hits the sleep: one that comes before it has begun ends nothing.
     tb_status interrupt(int signal) {
-        while (!returned_) {
+        while (!returned()) {
             pthread_kill(id(), signal);
             std::this_thread::yield();
         }
         return join();
     }
-    bool returned() const { return returned_; }
+    bool returned() const { return result_.wait_for(std::chrono::seconds(0)) == std::future_status::ready; }
     pthread_t id() { return thread_.native_handle(); }
 
   private:
-    std::atomic<tb_status> status_{TB_E_SYSTEM};
-    std::atomic<bool> returned_{false};
+    tb_bucket *const bucket_;
+    std::promise<tb_status> status_;
+    std::shared_future<tb_status> result_ = status_.get_future().share();
     std::thread thread_;
 };
 
