@@ -142,7 +142,7 @@ int64_t WaitRoom::waiting() {
     return static_cast<int64_t>(claims_.size());
 }
 
-void WaitRoom::count_given_back(double tokens) {
+void WaitRoom::count_given_back(double tokens) const {
     if (options_.statistics != nullptr) options_.statistics->count_given_back(tokens);
 }
 

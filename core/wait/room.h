@@ -90,7 +90,7 @@ class WaitRoom {
     Status sleep_until_over(Waiter *waiter);
     bool sleep_towards(Waiter *waiter, int64_t due_ns, int64_t now, uint32_t rung);
     Status leave(Waiter *waiter, bool signalled);
-    void count_given_back(double tokens);
+    void count_given_back(double tokens) const;
 
     // Under the lock.
     void forget_other_processes();
