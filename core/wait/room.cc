@@ -80,7 +80,7 @@ Status WaitRoom::leave(Waiter *w, bool signalled) {
     const Guard guard(this);
     if (w->process != process_) return Status::interrupted;
     if (w->now.outcome == Status::waiting && now >= w->now.due_ns) {
-        release(w, Status::success);
+        remove(w, Status::success);
     } else if (w->now.outcome == Status::waiting && signalled) {
         double given_back = 0;
         bucket_->withdraw(w, Status::interrupted, now, &claims_, &given_back);
@@ -166,11 +166,16 @@ void WaitRoom::arm(Waiter *w) {
     if (Clock *const clock = time_->manual_clock()) clock->arm(&w->alarm);
 }
 
-void WaitRoom::release(Waiter *w, Status outcome) {
+void WaitRoom::remove(Waiter *w, Status outcome) {
     claims_.remove(w);
     parked_.fetch_sub(1, std::memory_order_acq_rel);
     w->now.outcome = outcome;
     if (Clock *const clock = time_->manual_clock()) clock->disarm(&w->alarm);
+}
+
+// Wakes the waiter too, which its own thread does not need.
+void WaitRoom::release(Waiter *w, Status outcome) {
+    remove(w, outcome);
     w->alarm.finish();
 }
 

@@ -95,6 +95,7 @@ class WaitRoom {
     // Under the lock.
     void forget_other_processes();
     void arm(Waiter *waiter);
+    void remove(Waiter *waiter, Status outcome);
     void release(Waiter *waiter, Status outcome);
     void release_who_is_due(int64_t now);
     bool is_full(int64_t now);
