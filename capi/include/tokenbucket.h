@@ -199,11 +199,12 @@ TB_API tb_status tb_take_up_to(tb_bucket *bucket, double most, double *out_taken
 /* ---- Waiting: blocks the calling thread -------------------------------------------------------------------------- */
 
 /* Those who wait are served in the order in which they came, at the exact time at which their tokens are there, with
- * one sleep and no polling. Nothing is lost by a wait that ends otherwise. What may happen meanwhile:
+ * one sleep and no polling. A wait that ends otherwise gives its tokens back. What may happen meanwhile:
  *
  *   a call of tb_allow, or a later wait  never overtakes, however small
  *   a signal handler runs                TB_INTERRUPTED; the tokens come back, those behind move up at once
- *   tb_cancel of an earlier reservation  as many as come back let those behind move up
+ *   tb_cancel or tb_settle of an      as many tokens as come back let those behind move up
+ *   earlier reservation
  *   tb_refund                            everyone moves up by that much
  *   tb_reset                             debt is forgiven; those who wait are served first, in order, then the others
  *   tb_set_rate, tb_set_capacity         new due times in the same order. Who would now pass its timeout gets
@@ -212,7 +213,7 @@ TB_API tb_status tb_take_up_to(tb_bucket *bucket, double most, double *out_taken
  *   tb_close, tb_destroy                 TB_CLOSED, the tokens come back; who is due by then is granted
  *
  * One exception: a reservation or charge made while a wait goes on does not move. Where one stands behind a wait that
- * ends early, tokens come back as by tb_cancel, and waits between the two keep their times. */
+ * ends early, as many tokens come back as by tb_cancel, and waits between the two keep their times. */
 
 /* Takes n tokens, sleeping until they are there. Not a POSIX cancellation point. The thread's timer slack is narrowed
  * while it sleeps.
