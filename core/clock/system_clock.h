@@ -40,14 +40,14 @@ class SystemClock {
     }
 
   private:
-    static constexpr int64_t kNone = INT64_MAX;
+    static constexpr int64_t kUnknown = INT64_MAX / 8;
 
     struct Versioned {
         ClockAnchor anchor;
         uint64_t version;
     };
 
-    static ClockSample sample();
+    ClockSample sample();
     Versioned read_anchor() const;
     bool is_in_force(uint64_t version) const { return started_.load(std::memory_order_acquire) == version; }
     int64_t now_beyond_anchor();
@@ -67,8 +67,8 @@ class SystemClock {
     // Under the lock.
     const bool use_counter_;
     platform::RareLock lock_;
-    int64_t narrowest_ns_ = kNone / 8;  // of the samples so far
-    ClockSample origin_{0, 0, kNone};   // where the next slope is measured from; too wide until there is one
+    int64_t narrowest_ns_ = kUnknown;      // of the samples so far
+    ClockSample origin_{0, 0, INT64_MAX};  // where the next slope is measured from; too wide until there is one
 };
 
 }  // namespace tb
