@@ -16,6 +16,13 @@ bool is_reservation(const Reservation &r) {
     return is_amount(r.tokens) && r.wait_ns >= 0 && r.ready_at_ns >= 0;
 }
 
+// More units than any bucket has room for, debt repaid included, are as good as just so many.
+int64_t bounded(uint64_t units) {
+    constexpr uint64_t kMoreThanRoom = uint64_t{1} << 60;
+    static_assert(kMoreThanRoom > kMaxCapacityUnits + kMaxDebtUnits);
+    return static_cast<int64_t>(units < kMoreThanRoom ? units : kMoreThanRoom);
+}
+
 // What a reservation of n tokens cost: rounded up, but never more than the bucket holds.
 uint64_t paid_for(const Limit &limit, double n) {
     const uint64_t up = to_units(limit, n, TBU_UP);
@@ -28,8 +35,7 @@ int64_t units_beyond(const Plan &plan, const Reservation &r, double kept) {
     const bool current = plan.epoch % kEpochs == r.ticket % kEpochs;
     const uint64_t all = current ? paid_for(plan.limit, r.tokens) : to_units(plan.limit, r.tokens, TBU_DOWN);
     const uint64_t kept_units = kept == 0 ? 0 : to_units(plan.limit, kept, TBU_UP);
-    if (all <= kept_units) return 0;
-    return static_cast<int64_t>(all - kept_units < kMaxCapacityUnits ? all - kept_units : kMaxCapacityUnits);
+    return all > kept_units ? bounded(all - kept_units) : 0;
 }
 
 void put_in(Draft *draft, int64_t units) {
@@ -172,12 +178,10 @@ Status Bucket::reset(double tokens, int64_t now, Claims *claims, double *given_b
 }
 
 Status Bucket::refund(double n, int64_t now, Claims *claims, double *given_back) {
-    constexpr uint64_t kMost = uint64_t{1} << 60;
     if (!is_amount(n)) return Status::invalid_argument;
     return change(now, claims, given_back, [=](Draft *d) {
         if (d->plan.closed) return Status::closed;
-        const uint64_t units = to_units(d->plan.limit, n, TBU_DOWN);
-        put_in(d, static_cast<int64_t>(units < kMost ? units : kMost));
+        put_in(d, bounded(to_units(d->plan.limit, n, TBU_DOWN)));
         return Status::success;
     });
 }
