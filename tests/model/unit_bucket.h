@@ -98,8 +98,10 @@ class UnitBucket {
         const Integer up = limit_.units.round_up(ticket.tokens);
         const Integer units = same_units && up <= capacity_ ? up : limit_.units.round_down(ticket.tokens);
         const Integer back = std::min(units, capacity_ - available());
+        const Integer given = youngest ? back : std::min(back, capacity_ - later);
+        if (given.is_zero()) return;
         if (!youngest) fence_ = spent_;
-        leave(available() + (youngest ? back : std::min(back, capacity_ - later)));
+        leave(available() + given);
     }
 
   private:
