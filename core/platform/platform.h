@@ -19,16 +19,20 @@ uint32_t process_id();
 // The processor that the thread runs on, or ran on a moment ago; 0 if that is not known.
 unsigned processor();
 
-// Lets this thread's timers fire as exactly as the kernel can, for as long as it lives.
+// Lets this thread's timers fire as exactly as the kernel can, from begin() until end() or the end of its life. Both
+// may be called again and again.
 class ExactTimers {
   public:
-    ExactTimers();
-    ~ExactTimers();
+    ExactTimers() = default;
+    ~ExactTimers() { end(); }
     ExactTimers(const ExactTimers &) = delete;
     ExactTimers &operator=(const ExactTimers &) = delete;
 
+    void begin();
+    void end();
+
   private:
-    int64_t slack_before_ns_;
+    int64_t slack_before_ns_ = 0;  // 0: as it was
 };
 
 enum class Woken { by_wake_or_timeout, by_signal };

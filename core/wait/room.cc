@@ -12,8 +12,6 @@ Status WaitRoom::wait(double n, int64_t max_wait_ns, Visit *visit) {
     const Status entered =
         at_present(*bucket_, time_, [&](int64_t now, uint64_t) { return enter(n, max_wait_ns, now, &w, visit); });
     if (entered != Status::waiting) return entered;
-    if (time_->manual_clock() != nullptr) return sleep_until_over(&w);
-    const platform::ExactTimers exact;
     return sleep_until_over(&w);
 }
 
@@ -64,9 +62,11 @@ bool WaitRoom::sleep_towards(Waiter *w, int64_t due_ns, int64_t now, uint32_t ru
     if (time_->manual_clock() == nullptr) {
         const int64_t spin = options_.precise ? kSpin : 0;
         if (due_ns - now <= spin) {
+            w->exact.end();  // while there is time
             platform::pause();
             return true;
         }
+        w->exact.begin();
         const int64_t monotonic = time_->clock() == nullptr ? now : platform::monotonic_ns();
         const int64_t left = due_ns - now - spin;
         if (left < INT64_MAX - monotonic) deadline = monotonic + left;

@@ -72,6 +72,7 @@ class WaitRoom {
     struct Waiter : Claim {
         Alarm alarm;
         uint32_t process;
+        platform::ExactTimers exact;
     };
 
     // Holds the lock. In the child of a fork nobody waits: the waiters belong to the parent.

@@ -357,9 +357,13 @@ TEST_F(RealWait, SpinsItsLastStretchIfThatIsAskedFor) {
 TEST_F(RealWait, LeavesTheTimerSlackAsItWas) {
     const int before = prctl(PR_GET_TIMERSLACK);
     ASSERT_EQ(prctl(PR_SET_TIMERSLACK, 123456), 0);
-    const BucketHandle b = bucket_of(config_of(10, 50, nullptr));
-    expect_one_wait(b.get());
-    EXPECT_EQ(prctl(PR_GET_TIMERSLACK), 123456);
+    for (const uint32_t flags : {uint32_t{0}, TB_PRECISE_WAIT}) {
+        tb_config config = config_of(10, 50, nullptr);
+        config.flags = flags;
+        const BucketHandle b = bucket_of(config);
+        expect_one_wait(b.get());
+        EXPECT_EQ(prctl(PR_GET_TIMERSLACK), 123456) << flags;
+    }
     prctl(PR_SET_TIMERSLACK, before);
 }
 
@@ -381,6 +385,36 @@ TEST_F(RealWait, NarrowsTheTimerSlackMeanwhile) {
     expect_one_wait(b.get());
     prctl(PR_SET_TIMERSLACK, before);
     EXPECT_EQ(narrowest, 1);
+}
+
+// One that spins has it back before its tokens are there. A thread that is not run in time finds nothing left to spin,
+// so one of several must.
+TEST_F(RealWait, SpinsWithTheTimerSlackAsItWas) {
+    static std::atomic<int> narrow, wide;
+    constexpr int kFew = 20;
+    tb_clock *raw = nullptr;
+    const tb_clock_fn read = [](void *) {
+        ++(prctl(PR_GET_TIMERSLACK) == 1 ? narrow : wide);
+        return monotonic_ns();
+    };
+    ASSERT_EQ(tb_callback_clock_create(read, nullptr, &raw), TB_SUCCESS);
+    const ClockHandle clock(raw);
+    tb_config config = config_of(1, 1000, clock.get());
+    config.flags = TB_PRECISE_WAIT;
+    const BucketHandle b = bucket_of(config);
+    const int before = prctl(PR_GET_TIMERSLACK);
+    ASSERT_EQ(prctl(PR_SET_TIMERSLACK, 123456), 0);
+    bool slept = false, spun = false;
+    for (int i = 0; i < 50 && !(slept && spun); ++i) {
+        narrow = wide = 0;
+        EXPECT_EQ(tb_wait(b.get(), 1), TB_SUCCESS);
+        EXPECT_LE(narrow, kFew);
+        slept = slept || narrow > 0;
+        spun = spun || wide > kFew;
+    }
+    prctl(PR_SET_TIMERSLACK, before);
+    EXPECT_TRUE(slept);
+    EXPECT_TRUE(spun);
 }
 
 }  // namespace

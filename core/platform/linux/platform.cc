@@ -54,15 +54,20 @@ unsigned processor() {
 }
 
 // Under a real-time policy there is no slack, and the kernel answers 0.
-ExactTimers::ExactTimers() {
+void ExactTimers::begin() {
+    if (slack_before_ns_ != 0) return;
     const ErrnoKept kept;
-    slack_before_ns_ = syscall(SYS_prctl, PR_GET_TIMERSLACK, 0, 0, 0, 0);
-    if (slack_before_ns_ > 1) syscall(SYS_prctl, PR_SET_TIMERSLACK, 1, 0, 0, 0);
+    const long slack = syscall(SYS_prctl, PR_GET_TIMERSLACK, 0, 0, 0, 0);
+    if (slack <= 1) return;
+    slack_before_ns_ = slack;
+    syscall(SYS_prctl, PR_SET_TIMERSLACK, 1, 0, 0, 0);
 }
 
-ExactTimers::~ExactTimers() {
+void ExactTimers::end() {
+    if (slack_before_ns_ == 0) return;
     const ErrnoKept kept;
-    if (slack_before_ns_ > 1) syscall(SYS_prctl, PR_SET_TIMERSLACK, slack_before_ns_, 0, 0, 0);
+    syscall(SYS_prctl, PR_SET_TIMERSLACK, slack_before_ns_, 0, 0, 0);
+    slack_before_ns_ = 0;
 }
 
 int64_t monotonic_ns() {
