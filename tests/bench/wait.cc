@@ -17,7 +17,7 @@
 namespace bench {
 namespace {
 
-constexpr int kWaitRounds = 5;
+constexpr int kWaitRounds = 7;
 
 enum Design { kPolling, kBareSleep, kWait, kPreciseWait };
 
