@@ -66,7 +66,7 @@ uint64_t Claims::loosen(const View &view) {
     bool on_top = true;
     for (Claim *c = last_; c != nullptr; c = c->before) {
         c->next = c->now;
-        if (c->now.due_ns <= view.at_ns) c->next.outcome = Status::success;
+        if (c->is_due(view.at_ns)) c->next.outcome = Status::success;
         on_top = on_top && c->next.outcome == Status::waiting && position_difference(c->now.position, top) == 0;
         c->loose = on_top;
         if (on_top) top -= static_cast<uint64_t>(c->now.held);

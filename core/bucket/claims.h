@@ -35,6 +35,9 @@ struct Claim {
     bool loose;
     Claim *before;
     Claim *after;
+
+    // Whoever is due at TBU_NEVER is not due even then.
+    bool is_due(int64_t at_ns) const { return now.due_ns <= at_ns && now.due_ns != TBU_NEVER; }
 };
 
 // A change under way: what the bucket is, and what it is to be.

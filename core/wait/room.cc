@@ -79,11 +79,13 @@ Status WaitRoom::leave(Waiter *w, bool signalled) {
     const int64_t now = time_->now();
     const Guard guard(this);
     if (w->process != process_) return Status::interrupted;
-    if (w->now.outcome == Status::waiting && now >= w->now.due_ns) {
+    const bool time_ends = now == TBU_NEVER;
+    if (w->now.outcome == Status::waiting && w->is_due(now)) {
         remove(w, Status::success);
-    } else if (w->now.outcome == Status::waiting && signalled) {
+    } else if (w->now.outcome == Status::waiting && (signalled || time_ends)) {
+        const Status why = signalled ? Status::interrupted : Status::timed_out;
         double given_back = 0;
-        bucket_->withdraw(w, Status::interrupted, now, &claims_, &given_back);
+        bucket_->withdraw(w, why, now, &claims_, &given_back);
         count_given_back(given_back);
         announce_change();
     }
@@ -181,7 +183,7 @@ void WaitRoom::release(Waiter *w, Status outcome) {
 
 // Their tokens are there; they only have not left yet.
 void WaitRoom::release_who_is_due(int64_t now) {
-    for (Claim *c = claims_.first(); c != nullptr && c->now.due_ns <= now; c = claims_.first())
+    for (Claim *c = claims_.first(); c != nullptr && c->is_due(now); c = claims_.first())
         release(static_cast<Waiter *>(c), Status::success);
 }
 

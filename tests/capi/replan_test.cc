@@ -51,6 +51,18 @@ TEST_F(Replan, ARateOfNearlyNothingParksForLongAndCanBeRaisedAgain) {
     EXPECT_EQ(waiter->join(), TB_SUCCESS);
 }
 
+TEST_F(Replan, WhoIsDueAtNoTimeIsNotServedWhenTimeEnds) {
+    ASSERT_EQ(tb_charge(bucket.get(), 100, nullptr), TB_SUCCESS);
+    const auto first = wait(5);
+    const auto second = wait(2);
+    ASSERT_EQ(tb_set_rate(bucket.get(), 1e-9), TB_SUCCESS);
+    ASSERT_EQ(due(), TB_FOREVER);
+    ASSERT_EQ(tb_manual_clock_set(clock.get(), INT64_MAX), TB_SUCCESS);
+    EXPECT_EQ(first->join(), TB_TIMED_OUT);
+    EXPECT_EQ(second->join(), TB_TIMED_OUT);
+    EXPECT_GT(left(), -100) << "their tokens are back";
+}
+
 TEST_F(Replan, ASmallerCapacityEndsWhatNoLongerFitsAndTheRestMovesUp) {
     const auto small = wait(2);
     const auto large = wait(6);
