@@ -113,7 +113,7 @@ Status Bucket::lay(double n, int64_t max_wait_ns, int64_t now, Laid *laid) {
     const int64_t rest = v.available - cost;
     if (rest < -static_cast<int64_t>(kMaxDebtUnits)) return Status::out_of_range;
     const int64_t growing = time_to_grow(v, rest, 0);
-    const bool representable = growing < TBU_NEVER - v.at_ns;
+    const bool representable = rest >= 0 || growing < TBU_NEVER - v.at_ns;
     const int64_t wait = rest >= 0 ? 0 : growing + (representable ? v.at_ns - now : 0);
     if (wait > max_wait_ns || !representable) return Status::timed_out;
     if (!store_rest(v, rest)) return Status::stale;

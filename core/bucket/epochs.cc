@@ -25,7 +25,7 @@ void Epochs::begin(const Plan &previous, const Passage &passage, Plan *next) {
     // Should 8 epochs pass within one nanosecond, times cannot tell their tickets apart: those of that instant are
     // void.
     const bool ambiguous = next->epoch >= kEpochs && began_ns_[(next->epoch + 1) % kEpochs] >= next->base_ns;
-    if (ambiguous) ++next->epoch_began_ns;
+    if (ambiguous && next->base_ns < INT64_MAX) ++next->epoch_began_ns;
     began_ns_[next->epoch % kEpochs] = next->epoch_began_ns;
 }
 

@@ -32,6 +32,16 @@ TEST(ManualClock, NeverRunsBack) {
     EXPECT_EQ(tb_allow(b.get(), 1), TB_SUCCESS) << "the advance counts from 10 s, not from 0";
 }
 
+TEST(ManualClock, AtItsLastInstantWhatIsThereIsGranted) {
+    const ClockHandle clock = manual_clock(INT64_MAX);
+    const BucketHandle b = bucket_of(config_of(2, 1, clock.get()));
+    tb_reservation r{};
+    EXPECT_EQ(tb_wait(b.get(), 1), TB_SUCCESS);
+    EXPECT_EQ(tb_reserve(b.get(), 1, 0, &r), TB_SUCCESS);
+    EXPECT_EQ(tb_reserve(b.get(), 1, TB_FOREVER, &r), TB_TIMED_OUT);
+    EXPECT_EQ(tb_wait(b.get(), 1), TB_TIMED_OUT);
+}
+
 TEST(ManualClock, ServesManyBucketsAndOutlivesItsCreator) {
     ClockHandle clock = manual_clock();
     const BucketHandle a = bucket_of(config_of(1, 1, clock.get()));

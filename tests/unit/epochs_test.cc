@@ -125,6 +125,14 @@ TEST(Epochs, AfterAResetNothingComesBack) {
     }
 }
 
+TEST(Epochs, ManyWithinTheLastInstantOfTime) {
+    Bucket bucket = empty_bucket(10, 1);
+    const Reservation r = reserved(&bucket, 5, kSecond);
+    for (int resets = 0; resets < 20; ++resets) ASSERT_EQ(bucket.reset(10, INT64_MAX), Status::success);
+    EXPECT_EQ(given_back(&bucket, r, INT64_MAX), 0);
+    EXPECT_EQ(given_back(&bucket, reserved(&bucket, 5, INT64_MAX), INT64_MAX), 5);
+}
+
 // Far behind, in units too small to say how far: void, not taken for a place at the present.
 TEST(Epochs, AFullBucketsPastCannotBeCountedInSmallerUnits) {
     Bucket bucket(made(1e15, 1e10), static_cast<int64_t>(made(1e15, 1e10).capacity_units), 0);
