@@ -252,10 +252,10 @@ TB_API tb_status tb_reserve(tb_bucket *bucket, double n, int64_t max_wait_ns, tb
  * TB_SUCCESS in all these cases. TB_E_INVALID_ARGUMENT: not a reservation. */
 TB_API tb_status tb_cancel(tb_bucket *bucket, tb_reservation *reservation);
 
-/* Ends a reservation whose work turned out to cost `actual` tokens, 0 or more, and clears it. Less than reserved: the
- * rest comes back, as by tb_refund if the reservation was due, as by tb_cancel before. More: the rest is charged as by
- * tb_charge. TB_E_INVALID_ARGUMENT: a negative or infinite amount, or the reservation was settled or cancelled already.
- * TB_E_OUT_OF_RANGE as tb_charge. TB_CLOSED. */
+/* Ends a reservation whose work turned out to cost `actual` tokens, 0 or more, and clears it: what is kept counts as
+ * used by now. Less than reserved: the rest comes back, as by tb_refund if the reservation was due, as by tb_cancel
+ * before. More: the rest is charged as by tb_charge. TB_E_INVALID_ARGUMENT: a negative or infinite amount, or the
+ * reservation was settled or cancelled already. TB_E_OUT_OF_RANGE as tb_charge. TB_CLOSED. */
 TB_API tb_status tb_settle(tb_bucket *bucket, tb_reservation *reservation, double actual);
 
 /* ---- Adjusting --------------------------------------------------------------------------------------------------- */
