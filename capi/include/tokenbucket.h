@@ -203,7 +203,7 @@ TB_API tb_status tb_take_up_to(tb_bucket *bucket, double most, double *out_taken
  *
  *   a call of tb_allow, or a later wait  never overtakes, however small
  *   a signal handler runs as it sleeps   TB_INTERRUPTED; the tokens come back, those behind move up at once
- *   tb_cancel or tb_settle of an      as many tokens as come back let those behind move up
+ *   tb_cancel or tb_settle of an         as many tokens as come back let those behind move up
  *   earlier reservation
  *   tb_refund                            everyone moves up by that much
  *   tb_reset                             debt is forgiven; those who wait are served first, in order, then the others
