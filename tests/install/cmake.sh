@@ -3,7 +3,8 @@
 set -euo pipefail
 source "$TB_SOURCE/tests/support/shell.sh"
 source "$TB_SOURCE/tests/install/stage.sh"
-require cmake readelf
+require cmake ninja readelf
+export CMAKE_GENERATOR=Ninja
 folder=$(fresh_folder install_cmake)
 stage "$folder"
 # The package must not remember where it was installed.
