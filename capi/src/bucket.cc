@@ -1,6 +1,4 @@
 // Life, taking, reserving, adjusting and looking: check, unwrap, call the core, translate.
-#include <cstring>
-
 #include "capi/src/config.h"
 #include "capi/src/handles.h"
 #include "capi/src/watch.h"

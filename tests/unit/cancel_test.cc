@@ -11,13 +11,15 @@
 #include <string>
 #include <vector>
 
+#include "tests/model/shape.h"
 #include "tests/model/true_bucket.h"
 #include "tests/support/lone_bucket.h"
 
 namespace {
 
 using Bucket = tb_test::LoneBucket;
-using tb::Limit;
+using model::Shape;
+using model::shape;
 using tb::Status;
 
 struct Op {
@@ -29,19 +31,6 @@ std::string text(const std::vector<Op> &ops) {
     static const char *const kNames[] = {"take ", "reserve ", "cancel #", "advance "};
     std::string s;
     for (const Op &op : ops) s += kNames[op.kind] + std::to_string(op.amount) + "; ";
-    return s;
-}
-
-struct Shape {
-    int64_t capacity;
-    int64_t per_ns;
-    Limit limit;
-};
-
-Shape shape(int64_t capacity, int64_t per_ns) {
-    Shape s{capacity, per_ns, {}};
-    const double per_second = static_cast<double>(per_ns) * 1e9;
-    EXPECT_EQ(tb::make_limit({static_cast<double>(capacity), per_second, 1000000000}, &s.limit), Status::success);
     return s;
 }
 

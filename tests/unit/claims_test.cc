@@ -17,27 +17,16 @@
 #include <vector>
 
 #include "core/bucket/bucket.h"
+#include "tests/model/shape.h"
 #include "tests/model/true_bucket.h"
 
 namespace {
 
+using model::Shape;
+using model::shape;
 using tb::Bucket;
 using tb::Claim;
-using tb::Limit;
 using tb::Status;
-
-struct Shape {
-    int64_t capacity;
-    int64_t per_ns;
-    Limit limit;
-};
-
-Shape shape(int64_t capacity, int64_t per_ns) {
-    Shape s{capacity, per_ns, {}};
-    const double per_second = static_cast<double>(per_ns) * 1e9;
-    EXPECT_EQ(tb::make_limit({static_cast<double>(capacity), per_second, 1000000000}, &s.limit), Status::success);
-    return s;
-}
 
 class Trace {
   public:
