@@ -32,8 +32,8 @@
  *  8. The functions under "Taking" and tb_time_until are async-signal-safe: they take no lock that a signal handler
  *     could meet, allocate nothing and leave errno alone; what on_event does is its own affair. Only tb_wait,
  *     tb_wait_for and tb_destroy block.
- *  9. After fork the child owns an independent copy of every bucket. Nobody waits in it: waiters belong to the parent,
- *     and what they had reserved stays taken in the copy.
+ *  9. After fork the child owns an independent copy of every bucket. Nothing is pending in it: those who wait and
+ *     reservations belong to the parent, and what they hold stays taken in the copy.
  * 10. No initialisation call, no global state, no thread, no environment variable.
  * 11. Structs that begin with struct_size grow at their end: a shorter one of an older program is accepted, a longer
  *     one of a newer program if all that this library does not know is zero, else TB_E_UNSUPPORTED. The others are
@@ -203,17 +203,14 @@ TB_API tb_status tb_take_up_to(tb_bucket *bucket, double most, double *out_taken
  *
  *   a call of tb_allow, or a later wait  never overtakes, however small
  *   a signal handler runs as it sleeps   TB_INTERRUPTED; the tokens come back, those behind move up at once
- *   tb_cancel or tb_settle of an         as many tokens as come back let those behind move up
+ *   tb_cancel or tb_settle of an         its tokens come back, those behind move up
  *   earlier reservation
  *   tb_refund                            everyone moves up by that much
  *   tb_reset                             debt is forgiven; those who wait are served first, in order, then the others
  *   tb_set_rate, tb_set_capacity         new due times in the same order. Who would now pass its timeout gets
  *                                        TB_TIMED_OUT, who no longer fits TB_EXCEEDS_CAPACITY; those behind move up
  *   tb_charge, tb_reserve                later waits wait longer, earlier ones do not
- *   tb_close, tb_destroy                 TB_CLOSED, the tokens come back; who is due by then is granted
- *
- * One exception: a reservation or charge made while a wait goes on does not move. Where one stands behind a wait that
- * ends early, as many tokens come back as by tb_cancel, and waits between the two keep their times. */
+ *   tb_close, tb_destroy                 TB_CLOSED, the tokens come back; who is due by then is granted */
 
 /* Takes n tokens, sleeping until they are there. Not a POSIX cancellation point. The thread's timer slack is narrowed
  * while it sleeps.
@@ -228,8 +225,8 @@ TB_API tb_status tb_wait_for(tb_bucket *bucket, double n, int64_t timeout_ns);
 
 /* ---- Reserving: waiting in your own way -------------------------------------------------------------------------- */
 
-/* Tokens promised for a later time; a plain value that the caller owns. A copy is the same reservation: of all its
- * copies one may be cancelled, once. */
+/* Tokens promised for a later time; a plain value that the caller owns. A copy is the same reservation: the first of
+ * its copies that is cancelled gives the tokens back. */
 typedef struct tb_reservation {
     double tokens;       /* 0 once cancelled or settled */
     int64_t wait_ns;     /* from the call until the tokens may be used; 0: at once */
@@ -241,15 +238,15 @@ typedef struct tb_reservation {
  * block. With max_wait_ns the reservation is refused at once, nothing taken, if it would have to wait longer
  * (TB_FOREVER: no limit). TB_SUCCESS. TB_TIMED_OUT: not within max_wait_ns, or not within any time that can be
  * expressed. TB_EXCEEDS_CAPACITY. TB_CLOSED. TB_E_INVALID_ARGUMENT: a negative max_wait_ns. TB_E_OUT_OF_RANGE as
- * tb_wait. */
+ * tb_wait. TB_E_OUT_OF_MEMORY: some 2^24 reservations are pending, or there is no memory for one more. */
 TB_API tb_status tb_reserve(tb_bucket *bucket, double n, int64_t max_wait_ns, tb_reservation *out_reservation);
 
-/* Gives a reservation back and clears it: all its tokens if it is the youngest or only waits stand behind it, which
- * move up; otherwise as many as cannot let any window hold more than capacity + rate * window (later reservations keep
- * their times), nor anybody overtake a wait. Of several, cancel the youngest first: what an earlier one gives back can
- * be the very place of a later one, which then returns nothing. Nothing once ready_at_ns has passed or, after a rise
- * of the rate or a refund, its tokens have come in earlier; nothing after tb_reset, nothing the second time.
- * TB_SUCCESS in all these cases. TB_E_INVALID_ARGUMENT: not a reservation. */
+/* Gives a reservation back and clears it: the bucket is as if it had never been, and those who wait move up. Later
+ * reservations keep their times; what must stay for them, so that no window holds more than capacity + rate * window,
+ * comes back when they are cancelled too, in any order, or are past. Nothing once ready_at_ns has passed or, after a
+ * rise of the rate or a refund, its tokens have come in earlier; nothing after tb_reset, nothing the second time; of
+ * one that need not wait, with tokens to spare, only if it came last and at this very instant. TB_SUCCESS in all these
+ * cases. TB_E_INVALID_ARGUMENT: not a reservation. Takes longer the more reservations stand behind it. */
 TB_API tb_status tb_cancel(tb_bucket *bucket, tb_reservation *reservation);
 
 /* Ends a reservation whose work turned out to cost `actual` tokens, 0 or more, and clears it: what is kept counts as

@@ -74,8 +74,7 @@ tb_status tb_create_with(const tb_config *config, tb_bucket **out_bucket) {
 
 tb_status tb_close(tb_bucket *b) {
     if (is_null(b)) return TB_E_INVALID_ARGUMENT;
-    b->room.close(b->time.now());
-    return TB_SUCCESS;
+    return at_present(b, [=](int64_t now, uint64_t seen) { return b->room.close({now, seen}); });
 }
 
 void tb_destroy(tb_bucket *b) {
@@ -135,8 +134,7 @@ tb_status tb_wait_for(tb_bucket *b, double n, int64_t timeout_ns) {
 tb_status tb_reserve(tb_bucket *b, double n, int64_t max_wait_ns, tb_reservation *out_reservation) {
     if (is_null(b) || out_reservation == nullptr || max_wait_ns < 0) return TB_E_INVALID_ARGUMENT;
     tb::Reservation r;
-    const tb_status s =
-        at_present(b, [&](int64_t now, uint64_t) { return b->bucket.reserve(n, max_wait_ns, now, &r); });
+    const tb_status s = at_present(b, [&](int64_t now, uint64_t) { return b->room.reserve(n, max_wait_ns, now, &r); });
     if (s == TB_SUCCESS) *out_reservation = {r.tokens, r.wait_ns, r.ready_at_ns, r.ticket};
     tb::capi::note(b, s, n);
     return s;
@@ -146,7 +144,7 @@ tb_status tb_cancel(tb_bucket *b, tb_reservation *reservation) {
     if (is_null(b) || reservation == nullptr) return TB_E_INVALID_ARGUMENT;
     const tb::Reservation r = to_core(*reservation);
     if (r.tokens == 0) return TB_SUCCESS;
-    const tb_status s = at_present(b, [&](int64_t now, uint64_t) { return b->room.cancel(r, now); });
+    const tb_status s = at_present(b, [&](int64_t now, uint64_t seen) { return b->room.cancel(r, {now, seen}); });
     if (s != TB_SUCCESS) return s;
     reservation->tokens = 0;
     tb::capi::note_cancel(b);
@@ -156,7 +154,9 @@ tb_status tb_cancel(tb_bucket *b, tb_reservation *reservation) {
 tb_status tb_settle(tb_bucket *b, tb_reservation *reservation, double actual) {
     if (is_null(b) || reservation == nullptr) return TB_E_INVALID_ARGUMENT;
     const tb::Reservation r = to_core(*reservation);
-    const tb_status s = at_present(b, [&](int64_t now, uint64_t) { return b->room.settle(r, actual, now); });
+    const tb_status s = at_present(b, [&](int64_t now, uint64_t seen) {
+        return b->room.settle(r, actual, {now, seen});
+    });
     if (s == TB_SUCCESS) reservation->tokens = 0;
     return s;
 }
@@ -171,22 +171,22 @@ tb_status tb_charge(tb_bucket *b, double n, int64_t *out_repaid_after_ns) {
 
 tb_status tb_refund(tb_bucket *b, double n) {
     if (is_null(b)) return TB_E_INVALID_ARGUMENT;
-    return at_present(b, [=](int64_t now, uint64_t seen) { return b->room.refund(n, now, seen); });
+    return at_present(b, [=](int64_t now, uint64_t seen) { return b->room.refund(n, {now, seen}); });
 }
 
 tb_status tb_reset(tb_bucket *b, double tokens) {
     if (is_null(b)) return TB_E_INVALID_ARGUMENT;
-    return at_present(b, [=](int64_t now, uint64_t) { return b->room.reset(tokens, now); });
+    return at_present(b, [=](int64_t now, uint64_t seen) { return b->room.reset(tokens, {now, seen}); });
 }
 
 tb_status tb_set_rate(tb_bucket *b, double tokens_per_second) {
     if (is_null(b)) return TB_E_INVALID_ARGUMENT;
-    return at_present(b, [=](int64_t now, uint64_t) { return b->room.set_rate(tokens_per_second, now); });
+    return at_present(b, [=](int64_t now, uint64_t seen) { return b->room.set_rate(tokens_per_second, {now, seen}); });
 }
 
 tb_status tb_set_capacity(tb_bucket *b, double capacity) {
     if (is_null(b)) return TB_E_INVALID_ARGUMENT;
-    return at_present(b, [=](int64_t now, uint64_t) { return b->room.set_capacity(capacity, now); });
+    return at_present(b, [=](int64_t now, uint64_t seen) { return b->room.set_capacity(capacity, {now, seen}); });
 }
 
 tb_status tb_available(tb_bucket *b, double *out_tokens) {

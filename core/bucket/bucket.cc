@@ -13,8 +13,7 @@ Decision describe(const View &view, Status status, int64_t rest, int64_t cost) {
 
 }  // namespace
 
-Bucket::Bucket(const Limit &limit, int64_t initial_units, int64_t now, bool watched)
-    : watched_(watched), fence_(UINT64_MAX) {
+Bucket::Bucket(const Limit &limit, int64_t initial_units, int64_t now, bool watched) : watched_(watched) {
     const Plan plan = to_publish(make_plan(limit, now, {0, {0, 0}}));
     slots_[0].store(plan);
     slots_[1].store(plan);
@@ -106,8 +105,7 @@ Status Bucket::take_up_to(double most, int64_t now, uint64_t seen, double *taken
 }
 
 // Spends what n tokens cost, into debt if need be.
-Status Bucket::lay(double n, int64_t max_wait_ns, int64_t now, Laid *laid) {
-    const View v = view_to_store(now);
+Status Bucket::lay(const View &v, double n, int64_t max_wait_ns, int64_t now, Standing *laid) {
     int64_t cost = 0;
     if (const Status s = cost_of(v.plan, n, &cost); s != Status::success) return s;
     const int64_t rest = v.available - cost;
@@ -117,26 +115,49 @@ Status Bucket::lay(double n, int64_t max_wait_ns, int64_t now, Laid *laid) {
     const int64_t wait = rest >= 0 ? 0 : growing + (representable ? v.at_ns - now : 0);
     if (wait > max_wait_ns || !representable) return Status::timed_out;
     if (!store_rest(v, rest)) return Status::stale;
-    *laid = {cost, wait, word_with_rest(v, rest) >> kGenerationBits, v.plan.epoch};
+    const Status outcome = rest >= 0 ? Status::success : Status::waiting;
+    *laid = {outcome, word_with_rest(v, rest) >> kGenerationBits, cost, now + wait, 0, 0};
     return Status::success;
 }
 
-Status Bucket::reserve(double n, int64_t max_wait_ns, int64_t now, Reservation *reservation) {
-    Laid laid;
-    const Status s = lay(n, max_wait_ns, now, &laid);
-    if (s != Status::success) return s;
-    *reservation = {n, laid.wait_ns, now + laid.wait_ns, laid.position << kGenerationBits | laid.epoch % kEpochs};
+Status Bucket::reserve_at_once(double n, int64_t now, Reservation *reservation) {
+    const View v = view_to_store(now);
+    int64_t cost = 0;
+    if (const Status s = cost_of(v.plan, n, &cost); s != Status::success) return s;
+    const int64_t rest = v.available - cost;
+    if (rest < -static_cast<int64_t>(kMaxDebtUnits)) return Status::out_of_range;
+    if (rest <= 0) return rest < 0 ? Status::timed_out : Status::waiting;
+    if (!store_rest(v, rest)) return Status::stale;
+    const uint64_t position = word_with_rest(v, rest) >> kGenerationBits;
+    *reservation = {n, 0, now, Ticket::of_position(position, v.plan.epoch).value()};
     return Status::success;
 }
 
-Status Bucket::claim(double n, int64_t max_wait_ns, int64_t now, Claim *claim) {
-    Laid laid;
-    const Status s = lay(n, max_wait_ns, now, &laid);
-    if (s != Status::success) return s;
+// Also what leaves nothing behind has an entry: more than its position has not accrued yet.
+Status Bucket::reserve(double n, int64_t max_wait_ns, int64_t now, Pending *pending, Reservation *reservation) {
+    const View v = view_to_store(now);
+    pending->catch_up(v);
+    Reserved *const reserved = pending->reserved().acquire();
+    if (reserved == nullptr) return Status::out_of_memory;
+    Standing laid{};
+    const Status s = lay(v, n, max_wait_ns, now, &laid);
+    if (s != Status::success) {
+        pending->reserved().release(reserved);
+        return s;
+    }
+    laid.outcome = Status::waiting;
+    pending->add(reserved, laid);
+    *reservation = {n, laid.due_ns - now, laid.due_ns, Ticket::of_entry(reserved->id, v.plan.epoch).value()};
+    return Status::success;
+}
+
+Status Bucket::claim(double n, int64_t max_wait_ns, int64_t now, Pending *pending, Claim *claim) {
+    const View v = view_to_store(now);
+    pending->catch_up(v);
+    if (const Status s = lay(v, n, max_wait_ns, now, &claim->now); s != Status::success) return s;
     claim->n = n;
     claim->deadline_ns = max_wait_ns > INT64_MAX - now ? INT64_MAX : now + max_wait_ns;
-    const Status outcome = laid.wait_ns == 0 ? Status::success : Status::waiting;
-    claim->now = {outcome, laid.position, laid.cost, now + laid.wait_ns};
+    if (claim->now.outcome == Status::waiting) pending->add(claim);
     return Status::success;
 }
 

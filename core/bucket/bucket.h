@@ -5,19 +5,18 @@
 //
 // Every operation is: observe the word and its plan, compute what would be left, compare-and-swap. A refusal stores
 // nothing. An operation that lost a race with an outdated time answers Status::stale and has changed nothing.
-// Reservations are positions: the spent units right after the reservation, due when as many have accrued.
 //
-// The functions that are given claims are called under the lock that guards those; after success each claim's standing
-// is the new one, those that have left still in the list.
+// The functions that are given what is pending are called under the lock that guards it. They too answer stale where
+// others have spent something since the state was `seen`: their time may be later than this one's.
 #ifndef TOKENBUCKET_CORE_BUCKET_BUCKET_H
 #define TOKENBUCKET_CORE_BUCKET_BUCKET_H
 
 #include <atomic>
 #include <cstdint>
 
-#include "core/bucket/claims.h"
 #include "core/bucket/epochs.h"
 #include "core/bucket/limit.h"
+#include "core/bucket/pending.h"
 #include "core/bucket/plan.h"
 #include "core/platform/platform.h"
 
@@ -34,7 +33,39 @@ struct Reservation {
     double tokens;
     int64_t wait_ns;
     int64_t ready_at_ns;
-    uint64_t ticket;  // position * 8 + epoch % 8
+    uint64_t ticket;
+};
+
+// What a ticket says, above the epoch modulo 8: the id of an entry in what is pending; or, of a reservation that was
+// due at once and has no entry, the lower bits of the position that it took.
+class Ticket {
+  public:
+    static Ticket of_entry(uint64_t id, uint64_t epoch) {
+        return Ticket(kEntry | (id << kGenerationBits) | (epoch % kEpochs));
+    }
+    static Ticket of_position(uint64_t position, uint64_t epoch) {
+        return Ticket((position << kGenerationBits & ~kEntry) | (epoch % kEpochs));
+    }
+    explicit Ticket(uint64_t value) : value_(value) {}
+
+    uint64_t value() const { return value_; }
+    bool has_entry() const { return (value_ & kEntry) != 0; }
+    uint64_t id() const { return (value_ & ~kEntry) >> kGenerationBits; }
+    bool is_at(uint64_t position) const {
+        return ((position << kGenerationBits ^ value_) & ~kEntry & ~kGenerationMask) == 0;
+    }
+
+  private:
+    static constexpr uint64_t kEntry = uint64_t{1} << 63;
+    static_assert(ReservedPool::kIdBits + kGenerationBits == 63 && kEpochs == kGenerationMask + 1);
+
+    uint64_t value_;
+};
+
+// A time, and the state before it was read.
+struct Moment {
+    int64_t now;
+    uint64_t seen;
 };
 
 class Bucket {
@@ -55,24 +86,28 @@ class Bucket {
     Status take(double n, int64_t now, Decision *decision);
     // Grants less than `most` only if the state is `seen`, which was read before the clock.
     Status take_up_to(double most, int64_t now, uint64_t seen, double *taken);
-    Status reserve(double n, int64_t max_wait_ns, int64_t now, Reservation *reservation);
+    // timed_out: not so much is there. waiting: just so much is, which needs an entry.
+    Status reserve_at_once(double n, int64_t now, Reservation *reservation);
     Status charge(double n, int64_t now, int64_t *repaid_after_ns);
-    // Takes n tokens for a claim, which is due at once or is to be added to those that wait.
-    Status claim(double n, int64_t max_wait_ns, int64_t now, Claim *claim);
-    // The state is `seen`, or stale: at that state nobody waited.
+    // The state is `seen`, or stale: at that state nothing was pending.
     Status refund(double n, int64_t now, uint64_t seen);
-    // Without a lock; denied: it is not the youngest, or not of this epoch.
-    Status cancel_youngest(const Reservation &reservation, int64_t now, double *given_back);
+    // Of a reservation without an entry. Gives back only what was granted last and at this very instant.
+    Status cancel_at_once(const Reservation &reservation, int64_t now, double *given_back);
+
+    Status reserve(double n, int64_t max_wait_ns, int64_t now, Pending *pending, Reservation *reservation);
+    // success: taken, or, if the claim's outcome is waiting, entered.
+    Status claim(double n, int64_t max_wait_ns, int64_t now, Pending *pending, Claim *claim);
+    void catch_up(int64_t now, Pending *pending) { pending->catch_up(view_to_store(now)); }
 
     // *given_back: tokens that somebody had held and that came back.
-    Status refund(double n, int64_t now, Claims *claims, double *given_back);
-    Status cancel(const Reservation &reservation, int64_t now, Claims *claims, double *given_back);
-    Status settle(const Reservation &reservation, double actual, int64_t now, Claims *claims, double *given_back);
-    Status reset(double tokens, int64_t now, Claims *claims, double *given_back);  // tokens may be kFull
-    Status set_rate(double tokens_per_second, int64_t now, Claims *claims, double *given_back);
-    Status set_capacity(double capacity, int64_t now, Claims *claims, double *given_back);
-    Status withdraw(Claim *claim, Status why, int64_t now, Claims *claims, double *given_back);
-    Status close(int64_t now, Claims *claims, double *given_back);
+    Status refund(double n, Moment moment, Pending *pending, double *given_back);
+    Status cancel(const Reservation &reservation, Moment moment, Pending *pending, double *given_back);
+    Status settle(const Reservation &reservation, double actual, Moment moment, Pending *pending, double *given_back);
+    Status reset(double tokens, Moment moment, Pending *pending, double *given_back);  // tokens may be kFull
+    Status set_rate(double tokens_per_second, Moment moment, Pending *pending, double *given_back);
+    Status set_capacity(double capacity, Moment moment, Pending *pending, double *given_back);
+    Status withdraw(Claim *claim, Status why, Moment moment, Pending *pending, double *given_back);
+    Status close(Moment moment, Pending *pending, double *given_back);
 
     double available(int64_t now) const;
     Status time_until(double n, int64_t now, int64_t *ns) const;
@@ -88,24 +123,17 @@ class Bucket {
     template <std::size_t WholeBits>
     Attempt attempt(uint64_t seen, double n, int64_t now);
 
-    struct Laid {
-        int64_t cost;
-        int64_t wait_ns;
-        uint64_t position;
-        uint64_t epoch;
-    };
-
     View view(int64_t now) const;
     View view_to_store(int64_t now);
     bool store_rest(const View &view, int64_t rest);
-    Status lay(double n, int64_t max_wait_ns, int64_t now, Laid *laid);
+    Status lay(const View &view, double n, int64_t max_wait_ns, int64_t now, Standing *laid);
     Status charge_units(const View &view, uint64_t units);
 
     void move_base(int64_t now);
-    bool publish(const View &view, const Plan &next, int64_t available, uint64_t fence);
+    bool publish(const View &view, const Plan &next, int64_t available);
     template <class Edit>
-    Status change(int64_t now, Claims *claims, double *given_back, Edit edit);
-    Draft draft(int64_t now, Claims *claims) const;
+    Status change(Moment moment, Pending *pending, double *given_back, Edit edit);
+    Draft draft(const View &view, const Pending &pending) const;
     bool commit(const Draft &draft);
 
     Plan to_publish(Plan plan) const;
@@ -114,9 +142,8 @@ class Bucket {
     Slot slots_[2];
     const bool watched_;
 
-    // Under the lock: changes of plan, and the cancelling of reservations that are not the youngest.
+    // Under the lock: changes of plan.
     platform::RareLock lock_;
-    uint64_t fence_;  // spent units at the last such cancel; another must wait until more have accrued
     Epochs epochs_;
 };
 

@@ -1,4 +1,4 @@
-// Changes of a bucket's plan and of the claims on it, and the cancelling of reservations.
+// Changes of a bucket's plan and of what is pending on it, and the cancelling of reservations.
 #include "core/bucket/bucket.h"
 
 namespace tb {
@@ -38,21 +38,13 @@ int64_t units_beyond(const Plan &plan, const Reservation &r, double kept) {
     return all > kept_units ? bounded(all - kept_units) : 0;
 }
 
-void put_in(Draft *draft, int64_t units) {
-    draft->rest += units;
-    draft->refund = units;
-}
-
 // Counts the bucket in the units of `limit` from now on.
 void begin_units(const Plan &moved, Draft *draft) {
-    const uint64_t from_scale = moved.limit.scale;
-    const uint64_t to_scale = draft->plan.limit.scale;
-    const bool fenced = !is_passed(draft->view, draft->fence);
-    const int64_t ahead = rescale(position_difference(draft->fence, moved.base.units), from_scale, to_scale);
-    draft->passage = {moved.base.units, draft->plan.base.units, from_scale, to_scale};
-    draft->epochs.begin(draft->view.plan, draft->passage, &draft->plan);
-    draft->fence = draft->plan.base.units - 1;
-    if (fenced) draft->fence += static_cast<uint64_t>(least(ahead, static_cast<int64_t>(kMaxDebtUnits))) + 2;
+    const Limit &limit = draft->plan.limit;
+    draft->passage = {moved.base.units, draft->plan.base.units, moved.limit.scale, limit.scale};
+    draft->epochs.begin(draft->view.plan, false, &draft->plan);
+    const int64_t there = rescale(position_difference(moved.base.units, draft->start), moved.limit.scale, limit.scale);
+    draft->start = draft->plan.base.units - static_cast<uint64_t>(least(there, static_cast<int64_t>(kMaxDebtUnits)));
 }
 
 Status edit_spec(const LimitSpec &spec, Draft *draft) {
@@ -66,197 +58,185 @@ Status edit_spec(const LimitSpec &spec, Draft *draft) {
     draft->plan = make_plan(limit, moved.base_ns, same ? moved.base : tbu_position{moved.base.units, {0, 0}});
     draft->plan.epoch = moved.epoch;
     draft->plan.epoch_began_ns = moved.epoch_began_ns;
-    draft->renewed = true;
-    draft->rest = least(kept, static_cast<int64_t>(limit.capacity_units));
+    draft->renewed = draft->new_limit = true;
+    draft->had = draft->rest = least(kept, static_cast<int64_t>(limit.capacity_units));
     if (!same) begin_units(moved, draft);
     return Status::success;
 }
 
-// Gives back what `kept` tokens of the reservation at this position do not need, as far as that may be.
-void give_back(const Reservation &r, uint64_t position, double kept, const Claims &claims, Draft *draft) {
-    const uint64_t accrued = draft->view.accrued();
-    const uint64_t spent = accrued - static_cast<uint64_t>(draft->rest);
-    const bool youngest = position_difference(spent, position) == 0;
-    if (is_passed(draft->view, position) && (!youngest || r.wait_ns != 0)) return;
-    const int64_t most = draft->returnable(position, units_beyond(draft->plan, r, kept));
-    const int64_t back = least(most, claims.slack(*draft));
-    if (back == 0) return;
-    if (!youngest) draft->fence = spent;
-    draft->rest += back;
-    draft->given_back += back;
-}
-
 }  // namespace
 
-// Under the lock. The word may move on meanwhile (false: look again), the generation cannot. A fence that has been
-// passed moves along with the base, or it would seem ahead again after half a turn.
-bool Bucket::publish(const View &view, const Plan &next, int64_t available, uint64_t fence) {
+// Under the lock. The word may move on meanwhile (false: look again), the generation cannot.
+bool Bucket::publish(const View &view, const Plan &next, int64_t available) {
     const uint64_t generation = (view.word + 1) & kGenerationMask;
     Plan plan = to_publish(next);
     plan.base8 |= generation;
     slots_[generation & 1].store(plan);
     uint64_t word = view.word;
     const uint64_t spent = next.base.units - static_cast<uint64_t>(available);
-    if (!word_.compare_exchange_strong(word, (spent << kGenerationBits) | generation, std::memory_order_acq_rel,
-                                       std::memory_order_relaxed))
-        return false;
-    fence_ = is_passed(view, fence) ? next.base.units - 1 : fence;
-    return true;
+    return word_.compare_exchange_strong(word, (spent << kGenerationBits) | generation, std::memory_order_acq_rel,
+                                         std::memory_order_relaxed);
 }
 
 void Bucket::move_base(int64_t now) {
     const platform::RareLockGuard guard(&lock_);
     for (;;) {
         const View v = view(now);
-        if (!v.wants_rebase() || publish(v, rebased(v), v.available, fence_)) return;
+        if (!v.wants_rebase() || publish(v, rebased(v), v.available)) return;
     }
 }
 
-Draft Bucket::draft(int64_t now, Claims *claims) const {
-    View v = view(now);
-    const uint64_t bare = (claims->loosen(v) << kGenerationBits) | (v.word & kGenerationMask);
-    v.available = observe(bare, v.plan, now).available;
-    const bool rebase = v.wants_rebase();
-    return {v, rebase ? rebased(v) : v.plan, rebase, false, {}, v.available, 0, fence_, epochs_, 0};
+Draft Bucket::draft(const View &v, const Pending &pending) const {
+    Draft d{};
+    d.view = v;
+    d.plan = v.plan;
+    d.start = pending.start();
+    d.had = d.rest = v.available;
+    d.epochs = epochs_;
+    return d;
 }
 
 bool Bucket::commit(const Draft &d) {
-    const bool done = d.renewed ? publish(d.view, d.plan, d.rest, d.fence) : store_rest(d.view, d.rest);
-    if (!done) return false;
-    if (!d.renewed) fence_ = d.fence;
+    if (!(d.renewed ? publish(d.view, d.plan, d.rest) : store_rest(d.view, d.rest))) return false;
     epochs_ = d.epochs;
     return true;
 }
 
 template <class Edit>
-Status Bucket::change(int64_t now, Claims *claims, double *given_back, Edit edit) {
+Status Bucket::change(Moment moment, Pending *pending, double *given_back, Edit edit) {
     const platform::RareLockGuard guard(&lock_);
     for (;;) {
-        Draft d = draft(now, claims);
+        const View v = view(moment.now);
+        if (v.wants_rebase()) {
+            publish(v, rebased(v), v.available);
+            continue;
+        }
+        if (!pending->catch_up(v) && v.word != moment.seen) return Status::stale;
+        Draft d = draft(v, *pending);
         if (const Status s = edit(&d); s != Status::success) return s;
-        if (!claims->lay(&d)) return Status::out_of_range;
+        if (!pending->lay(&d)) return Status::out_of_range;
         if (!commit(d)) continue;
-        claims->settle();
-        *given_back = to_tokens(d.plan.limit, d.given_back);
+        pending->settle(d);
+        *given_back = d.rest > d.had ? to_tokens(d.plan.limit, d.rest - d.had) : 0;
         return Status::success;
     }
 }
 
-Status Bucket::set_rate(double tokens_per_second, int64_t now, Claims *claims, double *given_back) {
+Status Bucket::set_rate(double tokens_per_second, Moment moment, Pending *pending, double *given_back) {
     constexpr int64_t kSecond = 1000000000;
-    return change(now, claims, given_back, [=](Draft *d) {
+    return change(moment, pending, given_back, [=](Draft *d) {
         const LimitSpec spec{d->plan.limit.spec.capacity, tokens_per_second, kSecond};
         return edit_spec(spec, d);
     });
 }
 
-Status Bucket::set_capacity(double capacity, int64_t now, Claims *claims, double *given_back) {
-    return change(now, claims, given_back, [=](Draft *d) {
+Status Bucket::set_capacity(double capacity, Moment moment, Pending *pending, double *given_back) {
+    return change(moment, pending, given_back, [=](Draft *d) {
         LimitSpec spec = d->plan.limit.spec;
         spec.capacity = capacity;
         return edit_spec(spec, d);
     });
 }
 
-Status Bucket::reset(double tokens, int64_t now, Claims *claims, double *given_back) {
+Status Bucket::reset(double tokens, Moment moment, Pending *pending, double *given_back) {
     const bool full = tokens == kFull;
     const bool empty = tokens == 0;
     if (!full && !empty && !is_amount(tokens)) return Status::invalid_argument;
-    return change(now, claims, given_back, [=](Draft *d) {
+    const Status s = change(moment, pending, given_back, [=](Draft *d) {
         const Limit &limit = d->plan.limit;
         if (d->plan.closed) return Status::closed;
         if (!full && tokens > limit.spec.capacity) return Status::exceeds_capacity;
         const uint64_t units = empty ? 0 : full ? limit.capacity_units : to_units(limit, tokens, TBU_DOWN);
-        d->rest = least(static_cast<int64_t>(units), d->view.capacity());
         d->plan = make_plan(limit, d->view.at_ns, {d->view.accrued(), {0, 0}});
-        d->epochs.begin(d->view.plan, {}, &d->plan);
-        d->fence = d->plan.base.units - 1;
-        d->renewed = d->void_all = true;
-        claims->loosen_all();
+        d->epochs.begin(d->view.plan, true, &d->plan);
+        d->renewed = d->new_limit = d->void_all = true;
+        d->start = d->plan.base.units - static_cast<uint64_t>(least(bounded(units), d->view.capacity()));
+        d->rest = -static_cast<int64_t>(kMaxDebtUnits);
         return Status::success;
     });
+    *given_back = 0;
+    return s;
 }
 
-Status Bucket::refund(double n, int64_t now, Claims *claims, double *given_back) {
+Status Bucket::refund(double n, Moment moment, Pending *pending, double *given_back) {
     if (!is_amount(n)) return Status::invalid_argument;
-    return change(now, claims, given_back, [=](Draft *d) {
+    const Status s = change(moment, pending, given_back, [=](Draft *d) {
         if (d->plan.closed) return Status::closed;
-        put_in(d, bounded(to_units(d->plan.limit, n, TBU_DOWN)));
+        pending->put_in(d, bounded(to_units(d->plan.limit, n, TBU_DOWN)));
+        return Status::success;
+    });
+    *given_back = 0;
+    return s;
+}
+
+Status Bucket::withdraw(Claim *claim, Status why, Moment moment, Pending *pending, double *given_back) {
+    return change(moment, pending, given_back, [=](Draft *d) {
+        if (claim->now.outcome != Status::waiting) return Status::success;
+        d->leaver = claim;
+        d->why = why;
         return Status::success;
     });
 }
 
-Status Bucket::withdraw(Claim *claim, Status why, int64_t now, Claims *claims, double *given_back) {
-    return change(now, claims, given_back, [=](Draft *) {
-        if (claim->next.outcome == Status::waiting) claim->next.outcome = why;
-        return Status::success;
-    });
-}
-
-Status Bucket::close(int64_t now, Claims *claims, double *given_back) {
-    return change(now, claims, given_back, [=](Draft *d) {
+Status Bucket::close(Moment moment, Pending *pending, double *given_back) {
+    return change(moment, pending, given_back, [=](Draft *d) {
         d->plan = rebased(d->view);
         d->plan.closed = 1;
-        d->renewed = true;
-        for (Claim *c = claims->first(); c != nullptr; c = c->after)
-            if (c->next.outcome == Status::waiting) c->next.outcome = Status::closed;
+        d->renewed = d->new_limit = true;
         return Status::success;
     });
 }
 
-// The youngest reservation (nothing was taken since) is undone as if it had not been. Otherwise what lies after it on
-// the word keeps its place, so at most capacity - later may come back, and no second time before all that was spent
-// then has accrued and is past: otherwise chains of cancels could let a window hold more than capacity + rate * window.
-// For the same reason nothing comes back once more than the position has accrued: a give-back lets the word pass old
-// positions anew, so a position that is behind may by now be another's. Only what was granted and is cancelled at the
-// very same instant is certain to be there still.
-Status Bucket::cancel_youngest(const Reservation &r, int64_t now, double *given_back) {
+Status Bucket::cancel_at_once(const Reservation &r, int64_t now, double *given_back) {
     *given_back = 0;
     if (!is_reservation(r)) return Status::invalid_argument;
-    if (now > r.ready_at_ns) return Status::success;
-    const View v = view(now);
+    const View v = view_to_store(now);
+    const Ticket ticket(r.ticket);
     const bool current = v.plan.epoch % kEpochs == r.ticket % kEpochs && issued_ns(r) >= v.plan.epoch_began_ns;
-    if (!current || ((v.word ^ r.ticket) & ~kGenerationMask) != 0 || v.wants_rebase()) return Status::denied;
-    if (r.wait_ns != 0 && is_passed(v, r.ticket >> kGenerationBits)) return Status::success;
+    if (now > r.ready_at_ns || r.wait_ns != 0 || !current || !ticket.is_at(v.word >> kGenerationBits))
+        return Status::success;
     const int64_t back = least(units_beyond(v.plan, r, 0), v.capacity() - v.available);
     if (!store_rest(v, v.available + back)) return Status::stale;
     *given_back = to_tokens(v.plan.limit, back);
     return Status::success;
 }
 
-Status Bucket::cancel(const Reservation &r, int64_t now, Claims *claims, double *given_back) {
+Status Bucket::cancel(const Reservation &r, Moment moment, Pending *pending, double *given_back) {
     *given_back = 0;
     if (!is_reservation(r)) return Status::invalid_argument;
-    if (now > r.ready_at_ns) return Status::success;
-    return change(now, claims, given_back, [&](Draft *d) {
-        uint64_t position = 0;
-        if (d->epochs.translate(d->view.plan, r.ticket, issued_ns(r), &position)) give_back(r, position, 0, *claims, d);
+    if (moment.now > r.ready_at_ns) return Status::success;
+    return change(moment, pending, given_back, [=](Draft *d) {
+        d->leaver = pending->reserved().find(Ticket(r.ticket).id());
         return Status::success;
     });
 }
 
-// Before it is due a reservation gives back by the rule above. Afterwards its tokens were there and are put back.
-Status Bucket::settle(const Reservation &r, double actual, int64_t now, Claims *claims, double *given_back) {
+// Before it is due a reservation gives back as by cancel. Afterwards its tokens were there and are put in anew.
+Status Bucket::settle(const Reservation &r, double actual, Moment moment, Pending *pending, double *given_back) {
     *given_back = 0;
     if (!is_reservation(r) || (actual != 0 && !is_amount(actual))) return Status::invalid_argument;
-    const View v = view_to_store(now);
+    const View v = view_to_store(moment.now);
     if (v.plan.closed) return Status::closed;
     if (actual > r.tokens) {
         const uint64_t reserved = to_units(v.plan.limit, r.tokens, TBU_UP);
         return charge_units(v, to_units(v.plan.limit, actual, TBU_UP) - reserved);
     }
-    return change(now, claims, given_back, [&](Draft *d) {
-        uint64_t position = 0;
+    const uint64_t id = Ticket(r.ticket).id();
+    const Status s = change(moment, pending, given_back, [=, this](Draft *d) {
         if (d->plan.closed) return Status::closed;
-        if (!d->epochs.translate(d->view.plan, r.ticket, issued_ns(r), &position)) return Status::success;
-        if (r.wait_ns == 0 || now >= r.ready_at_ns) {
-            put_in(d, units_beyond(d->plan, r, actual));
-            d->given_back = d->refund;
-        } else {
-            give_back(r, position, actual, *claims, d);
+        if (!epochs_.is_valid(d->view.plan, r.ticket, issued_ns(r))) return Status::success;
+        if (r.wait_ns == 0 || moment.now >= r.ready_at_ns) {
+            pending->put_in(d, units_beyond(d->plan, r, actual));
+        } else if (Reserved *const reserved = pending->reserved().find(id)) {
+            const int64_t kept = actual == 0 ? 0 : bounded(to_units(d->plan.limit, actual, TBU_UP));
+            d->leaver = reserved;
+            d->keeps = least(kept, reserved->now.held);
         }
         return Status::success;
     });
+    Reserved *const settled = s == Status::success ? pending->reserved().find(id) : nullptr;
+    if (settled != nullptr) pending->reserved().disown(settled);
+    return s;
 }
 
 }  // namespace tb

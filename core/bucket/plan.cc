@@ -60,4 +60,14 @@ Plan rebased(const View &view) {
     return next;
 }
 
+int64_t rescale(int64_t units, uint64_t from_scale, uint64_t to_scale) {
+    const bool negative = units < 0;
+    const uint64_t magnitude = negative ? 0 - static_cast<uint64_t>(units) : static_cast<uint64_t>(units);
+    const tbu_quotient q = tbu_divide(tbu_mul(magnitude, to_scale), {0, from_scale});
+    const bool round_away = negative && (q.remainder.hi | q.remainder.lo) != 0;
+    const tbu_wide whole = tbu_add64(q.quotient, round_away ? 1 : 0);
+    if (whole.hi != 0 || whole.lo > static_cast<uint64_t>(INT64_MAX)) return negative ? INT64_MIN : INT64_MAX;
+    return negative ? -static_cast<int64_t>(whole.lo) : static_cast<int64_t>(whole.lo);
+}
+
 }  // namespace tb

@@ -102,6 +102,9 @@ int64_t time_to_grow(const View &view, int64_t rest, int64_t target);
 // The same limit with its base moved to the view's instant.
 Plan rebased(const View &view);
 
+// floor(units * to_scale / from_scale) towards minus infinity; INT64_MIN or INT64_MAX if it does not fit.
+int64_t rescale(int64_t units, uint64_t from_scale, uint64_t to_scale);
+
 // a - b as positions.
 inline int64_t position_difference(uint64_t a, uint64_t b) {
     return static_cast<int64_t>((a - b) << kGenerationBits) >> kGenerationBits;

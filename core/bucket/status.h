@@ -18,6 +18,7 @@ enum class Status : int32_t {
     queue_full = 6,
     invalid_argument = -1,
     out_of_range = -2,
+    out_of_memory = -3,
     unsupported = -4,
     stale = -1000,
     waiting = -1001,

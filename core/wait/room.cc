@@ -5,10 +5,11 @@
 namespace tb {
 
 Status WaitRoom::wait(double n, int64_t max_wait_ns, Visit *visit) {
-    Waiter w{};
     const Status at_once =
-        at_present(*bucket_, time_, [&](int64_t now, uint64_t) { return bucket_->claim(n, 0, now, &w); });
-    if (at_once != Status::timed_out || max_wait_ns == 0) return at_once;
+        at_present(*bucket_, time_, [&](int64_t now, uint64_t) { return bucket_->try_take(n, now); });
+    if (at_once != Status::denied) return at_once;
+    if (max_wait_ns == 0) return Status::timed_out;
+    Waiter w{};
     const Status entered =
         at_present(*bucket_, time_, [&](int64_t now, uint64_t) { return enter(n, max_wait_ns, now, &w, visit); });
     if (entered != Status::waiting) return entered;
@@ -18,20 +19,28 @@ Status WaitRoom::wait(double n, int64_t max_wait_ns, Visit *visit) {
 // success: the tokens were there by now. waiting: the waiter is in the room.
 Status WaitRoom::enter(double n, int64_t max_wait_ns, int64_t now, Waiter *w, Visit *visit) {
     const Guard guard(this);
-    if (is_full(now)) return Status::queue_full;
-    parked_.fetch_add(1, std::memory_order_acq_rel);
-    const Status s = bucket_->claim(n, max_wait_ns, now, w);
-    if (s != Status::success || w->now.outcome == Status::success) {
-        parked_.fetch_sub(1, std::memory_order_acq_rel);
-        return s;
-    }
-    claims_.add(w);
+    bucket_->catch_up(now, &pending_);
+    announce();
+    const std::size_t most = static_cast<std::size_t>(options_.max_waiters);
+    if (most != 0 && pending_.claims() >= most) return Status::queue_full;
+    promised_.store(pending_.size() + 1, std::memory_order_release);
+    const Status s = bucket_->claim(n, max_wait_ns, now, &pending_, w);
+    if (s != Status::success || w->now.outcome == Status::success) return s;
     inside_.fetch_add(1, std::memory_order_acq_rel);
     visit->room_ = this;
     visit->process_ = w->process = process_;
     visit->since_ns_ = now;
     arm(w);
     return Status::waiting;
+}
+
+Status WaitRoom::reserve(double n, int64_t max_wait_ns, int64_t now, Reservation *reservation) {
+    const Status at_once = bucket_->reserve_at_once(n, now, reservation);
+    const bool may_wait = at_once == Status::waiting || (at_once == Status::timed_out && max_wait_ns != 0);
+    if (!may_wait) return at_once;
+    const Guard guard(this);
+    promised_.store(pending_.size() + 1, std::memory_order_release);
+    return bucket_->reserve(n, max_wait_ns, now, &pending_, reservation);
 }
 
 // The last thing that touches this object: with nobody inside it may be freed at once. In a child that was forked by a
@@ -76,18 +85,24 @@ bool WaitRoom::sleep_towards(Waiter *w, int64_t due_ns, int64_t now, uint32_t ru
 
 // waiting: the due time was moved meanwhile.
 Status WaitRoom::leave(Waiter *w, bool signalled) {
-    const int64_t now = time_->now();
+    return at_present(*bucket_, time_, [=, this](int64_t now, uint64_t seen) {
+        return try_to_leave(w, signalled, {now, seen});
+    });
+}
+
+Status WaitRoom::try_to_leave(Waiter *w, bool signalled, Moment moment) {
     const Guard guard(this);
     if (w->process != process_) return Status::interrupted;
-    const bool time_ends = now == TBU_NEVER;
-    if (w->now.outcome == Status::waiting && w->is_due(now)) {
-        remove(w, Status::success);
-    } else if (w->now.outcome == Status::waiting && (signalled || time_ends)) {
-        const Status why = signalled ? Status::interrupted : Status::timed_out;
+    bucket_->catch_up(moment.now, &pending_);
+    if (w->now.outcome != Status::waiting) return w->now.outcome;
+    const bool time_ends = moment.now == TBU_NEVER;
+    if (w->is_due(moment.now)) {
+        pending_.grant(w);
+    } else if (signalled || time_ends) {
         double given_back = 0;
-        bucket_->withdraw(w, why, now, &claims_, &given_back);
+        const Status why = signalled ? Status::interrupted : Status::timed_out;
+        if (bucket_->withdraw(w, why, moment, &pending_, &given_back) == Status::stale) return Status::stale;
         count_given_back(given_back);
-        announce_change();
     }
     return w->now.outcome;
 }
@@ -98,50 +113,49 @@ Status WaitRoom::change(Operation operation) {
     const Guard guard(this);
     const Status s = operation(&given_back);
     count_given_back(given_back);
-    announce_change();
     return s;
 }
 
-Status WaitRoom::refund(double n, int64_t now, uint64_t seen) {
-    if (parked_.load(std::memory_order_acquire) == 0) return bucket_->refund(n, now, seen);
-    return change([=, this](double *back) { return bucket_->refund(n, now, &claims_, back); });
+Status WaitRoom::refund(double n, Moment moment) {
+    if (promised_.load(std::memory_order_acquire) == 0) return bucket_->refund(n, moment.now, moment.seen);
+    return change([=, this](double *back) { return bucket_->refund(n, moment, &pending_, back); });
 }
 
-Status WaitRoom::cancel(const Reservation &r, int64_t now) {
-    if (parked_.load(std::memory_order_acquire) == 0) {
-        double given_back = 0;
-        const Status s = bucket_->cancel_youngest(r, now, &given_back);
-        count_given_back(given_back);
-        if (s != Status::denied) return s;
-    }
-    return change([&](double *back) { return bucket_->cancel(r, now, &claims_, back); });
+Status WaitRoom::cancel(const Reservation &r, Moment moment) {
+    if (Ticket(r.ticket).has_entry())
+        return change([&](double *back) { return bucket_->cancel(r, moment, &pending_, back); });
+    double given_back = 0;
+    const Status s = bucket_->cancel_at_once(r, moment.now, &given_back);
+    count_given_back(given_back);
+    return s;
 }
 
-Status WaitRoom::settle(const Reservation &r, double actual, int64_t now) {
-    return change([&](double *back) { return bucket_->settle(r, actual, now, &claims_, back); });
+Status WaitRoom::settle(const Reservation &r, double actual, Moment moment) {
+    return change([&](double *back) { return bucket_->settle(r, actual, moment, &pending_, back); });
 }
 
-Status WaitRoom::reset(double tokens, int64_t now) {
-    return change([=, this](double *back) { return bucket_->reset(tokens, now, &claims_, back); });
+Status WaitRoom::reset(double tokens, Moment moment) {
+    return change([=, this](double *back) { return bucket_->reset(tokens, moment, &pending_, back); });
 }
 
-Status WaitRoom::set_rate(double tokens_per_second, int64_t now) {
-    return change([=, this](double *back) { return bucket_->set_rate(tokens_per_second, now, &claims_, back); });
+Status WaitRoom::set_rate(double tokens_per_second, Moment moment) {
+    return change([=, this](double *back) { return bucket_->set_rate(tokens_per_second, moment, &pending_, back); });
 }
 
-Status WaitRoom::set_capacity(double capacity, int64_t now) {
-    return change([=, this](double *back) { return bucket_->set_capacity(capacity, now, &claims_, back); });
+Status WaitRoom::set_capacity(double capacity, Moment moment) {
+    return change([=, this](double *back) { return bucket_->set_capacity(capacity, moment, &pending_, back); });
 }
 
-void WaitRoom::close(int64_t now) {
-    change([=, this](double *back) { return bucket_->close(now, &claims_, back); });
+Status WaitRoom::close(Moment moment) {
+    return change([=, this](double *back) { return bucket_->close(moment, &pending_, back); });
 }
 
 int64_t WaitRoom::waiting() {
     const int64_t now = time_->now();
     const Guard guard(this);
-    release_who_is_due(now);
-    return static_cast<int64_t>(claims_.size());
+    bucket_->catch_up(now, &pending_);
+    announce();
+    return static_cast<int64_t>(pending_.claims());
 }
 
 void WaitRoom::count_given_back(double tokens) const {
@@ -158,8 +172,8 @@ void WaitRoom::forget_other_processes() {
     const uint32_t here = lock_.holder();
     if (process_ == here) return;
     process_ = here;
-    claims_.clear();
-    parked_.store(0, std::memory_order_release);
+    pending_.forget_all();
+    promised_.store(0, std::memory_order_release);
     inside_.store(0, std::memory_order_release);
 }
 
@@ -168,42 +182,22 @@ void WaitRoom::arm(Waiter *w) {
     if (Clock *const clock = time_->manual_clock()) clock->arm(&w->alarm);
 }
 
-void WaitRoom::remove(Waiter *w, Status outcome) {
-    claims_.remove(w);
-    parked_.fetch_sub(1, std::memory_order_acq_rel);
-    w->now.outcome = outcome;
+// The last touch of a waiter: its thread may be gone at once.
+void WaitRoom::release(Waiter *w) {
     if (Clock *const clock = time_->manual_clock()) clock->disarm(&w->alarm);
-}
-
-// Wakes the waiter too, which its own thread does not need.
-void WaitRoom::release(Waiter *w, Status outcome) {
-    remove(w, outcome);
     w->alarm.finish();
 }
 
-// Their tokens are there; they only have not left yet.
-void WaitRoom::release_who_is_due(int64_t now) {
-    for (Claim *c = claims_.first(); c != nullptr && c->is_due(now); c = claims_.first())
-        release(static_cast<Waiter *>(c), Status::success);
-}
-
-bool WaitRoom::is_full(int64_t now) {
-    if (options_.max_waiters == 0) return false;
-    release_who_is_due(now);
-    return claims_.size() >= static_cast<uint64_t>(options_.max_waiters);
-}
-
 // Wakes those whose wait is over or whose time has moved, and nobody else.
-void WaitRoom::announce_change() {
-    for (Claim *c = claims_.first(), *after = nullptr; c != nullptr; c = after) {
-        after = c->after;
-        Waiter *const w = static_cast<Waiter *>(c);
-        if (w->now.outcome != Status::waiting) {
-            release(w, w->now.outcome);
-        } else if (w->now.due_ns != w->alarm.due_ns.load(std::memory_order_relaxed)) {
-            arm(w);
-            w->alarm.ring();
-        }
+void WaitRoom::announce() {
+    while (Claim *const c = pending_.take_out()) release(static_cast<Waiter *>(c));
+    promised_.store(pending_.size(), std::memory_order_release);
+    if (pending_.claims() == 0) return;
+    for (Entry *e = pending_.first(); e != nullptr; e = e->after) {
+        Waiter *const w = e->is_claim ? static_cast<Waiter *>(static_cast<Claim *>(e)) : nullptr;
+        if (w == nullptr || w->now.due_ns == w->alarm.due_ns.load(std::memory_order_relaxed)) continue;
+        arm(w);
+        w->alarm.ring();
     }
 }
 

@@ -1,10 +1,10 @@
-// The threads that wait on one bucket.
+// The threads that wait on one bucket, and the reservations that are pending on it.
 //
 // A waiter is a claim on the bucket and an alarm to sleep on, both in the frame of its own thread. It sleeps once, to
 // its due time, looks at the clock and leaves; it is woken earlier only when a change has moved its due time or ended
-// its wait. All that makes or moves claims happens under the room's lock, in which order goes: room, then bucket; room,
-// then manual clock. Who releases a waiter touches it last with Alarm::finish; a waiter that leaves by itself takes
-// the lock. Takes and reservations go on beside all this without it.
+// its wait. All that makes or moves what is pending happens under the room's lock, in which order goes: room, then
+// bucket; room, then manual clock. Who releases a waiter touches it last with Alarm::finish; a waiter that leaves by
+// itself takes the lock. Takes, and reservations that are due at once, go on beside all this without it.
 #ifndef TOKENBUCKET_CORE_WAIT_ROOM_H
 #define TOKENBUCKET_CORE_WAIT_ROOM_H
 
@@ -12,7 +12,7 @@
 #include <cstdint>
 
 #include "core/bucket/bucket.h"
-#include "core/bucket/claims.h"
+#include "core/bucket/pending.h"
 #include "core/clock/alarm.h"
 #include "core/platform/platform.h"
 #include "core/wait/present.h"
@@ -56,14 +56,15 @@ class WaitRoom {
 
     int64_t waiting();
 
-    // As the bucket's, with everyone who waits planned anew. `seen`: the state before the clock was read.
-    Status refund(double n, int64_t now, uint64_t seen);
-    Status cancel(const Reservation &reservation, int64_t now);
-    Status settle(const Reservation &reservation, double actual, int64_t now);
-    Status reset(double tokens, int64_t now);
-    Status set_rate(double tokens_per_second, int64_t now);
-    Status set_capacity(double capacity, int64_t now);
-    void close(int64_t now);
+    Status reserve(double n, int64_t max_wait_ns, int64_t now, Reservation *reservation);
+    // As the bucket's, with everyone who waits planned anew.
+    Status refund(double n, Moment moment);
+    Status cancel(const Reservation &reservation, Moment moment);
+    Status settle(const Reservation &reservation, double actual, Moment moment);
+    Status reset(double tokens, Moment moment);
+    Status set_rate(double tokens_per_second, Moment moment);
+    Status set_capacity(double capacity, Moment moment);
+    Status close(Moment moment);
 
     // Returns when nobody is inside.
     void wait_until_empty();
@@ -75,13 +76,18 @@ class WaitRoom {
         platform::ExactTimers exact;
     };
 
-    // Holds the lock. In the child of a fork nobody waits: the waiters belong to the parent.
+    // Holds the lock. In the child of a fork nothing is pending: waiters and reservations belong to the parent.
     class Guard {
       public:
-        explicit Guard(WaitRoom *room) : lock_(&room->lock_) { room->forget_other_processes(); }
+        explicit Guard(WaitRoom *room) : lock_(&room->lock_), room_(room) { room_->forget_other_processes(); }
+        // What a change let go leaves.
+        ~Guard() { room_->announce(); }
+        Guard(const Guard &) = delete;
+        Guard &operator=(const Guard &) = delete;
 
       private:
         platform::RareLockGuard lock_;
+        WaitRoom *const room_;
     };
 
     template <class Operation>
@@ -91,16 +97,14 @@ class WaitRoom {
     Status sleep_until_over(Waiter *waiter);
     bool sleep_towards(Waiter *waiter, int64_t due_ns, int64_t now, uint32_t rung);
     Status leave(Waiter *waiter, bool signalled);
+    Status try_to_leave(Waiter *waiter, bool signalled, Moment moment);
     void count_given_back(double tokens) const;
 
     // Under the lock.
     void forget_other_processes();
+    void announce();
     void arm(Waiter *waiter);
-    void remove(Waiter *waiter, Status outcome);
-    void release(Waiter *waiter, Status outcome);
-    void release_who_is_due(int64_t now);
-    bool is_full(int64_t now);
-    void announce_change();
+    void release(Waiter *waiter);
 
     Bucket *const bucket_;
     TimeSource *const time_;
@@ -108,10 +112,10 @@ class WaitRoom {
 
     platform::RareLock lock_;
     uint32_t process_ = 0;
-    Claims claims_;
-    // Claims that the word may already show: raised before, lowered after. Whoever reads 0 after the word knows that
-    // nobody waited at that word.
-    std::atomic<uint32_t> parked_{0};
+    Pending pending_;
+    // What the word may already show of what is pending: raised before, lowered after. Whoever reads 0 after the word
+    // knows that nothing was pending at that word.
+    std::atomic<std::size_t> promised_{0};
     // Threads that may still touch this object.
     std::atomic<uint32_t> inside_{0};
 };

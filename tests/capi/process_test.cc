@@ -101,16 +101,46 @@ TEST(Process, AForkedChildHasItsOwnBucket) {
     EXPECT_EQ(available(b.get()), 6);
 }
 
-// Fork at any moment of another thread's change of limit: the lock it holds is free in the child.
+TEST(Process, InAChildNothingIsPending) {
+    const ClockHandle clock = manual_clock();
+    const BucketHandle b = bucket_of(config_of(10, 5, clock.get()));
+    static tb_reservation reserved;
+    ASSERT_EQ(tb_allow(b.get(), 10), TB_SUCCESS);
+    ASSERT_EQ(tb_reserve(b.get(), 6, TB_FOREVER, &reserved), TB_SUCCESS);
+    const auto body = [](tb_bucket *bucket) {
+        EXPECT_EQ(tb_cancel(bucket, &reserved), TB_SUCCESS);
+        EXPECT_EQ(available(bucket), -6);
+        tb_reservation own{};
+        EXPECT_EQ(tb_reserve(bucket, 1, TB_FOREVER, &own), TB_SUCCESS);
+        EXPECT_EQ(tb_cancel(bucket, &own), TB_SUCCESS);
+        EXPECT_EQ(available(bucket), -6);
+    };
+    EXPECT_EQ(exit_code_of_child(body, b.get()), 0);
+    ASSERT_EQ(tb_cancel(b.get(), &reserved), TB_SUCCESS);
+    EXPECT_EQ(available(b.get()), 0);
+}
+
+// Fork at any moment of another thread's change of limit, or of what is pending: the lock it holds is free in the
+// child.
 TEST(Process, AChildIsNotStoppedByALockOfItsParent) {
     const BucketHandle b = bucket_of(config_of(10, 5, nullptr));
     std::atomic<bool> stop{false};
     std::thread changer([&] {
-        for (int i = 0; !stop; ++i) tb_set_capacity(b.get(), i % 2 == 0 ? 10 : 1e12);
+        for (int i = 0; !stop; ++i) {
+            tb_reservation r{};
+            tb_set_capacity(b.get(), i % 2 == 0 ? 10 : 1e12);
+            tb_reserve(b.get(), 9, TB_FOREVER, &r);
+            if (i % 3 != 0) tb_cancel(b.get(), &r);
+        }
     });
     const auto body = [](tb_bucket *bucket) {
         if (tb_set_rate(bucket, 7) != TB_SUCCESS || tb_set_capacity(bucket, 5) != TB_SUCCESS) _exit(2);
         if (tb_allow(bucket, 1) < TB_SUCCESS) _exit(3);
+        for (int i = 0; i < 200; ++i) {
+            tb_reservation r{};
+            if (tb_reserve(bucket, 1, TB_FOREVER, &r) != TB_SUCCESS) _exit(4);
+            if (i % 2 == 0 && tb_cancel(bucket, &r) != TB_SUCCESS) _exit(5);
+        }
     };
     for (int i = 0; i < 200; ++i) ASSERT_EQ(exit_code_of_child(body, b.get()), 0);
     stop = true;

@@ -170,25 +170,26 @@ TEST_F(Replan, ACancelledReservationLetsThoseBehindMoveUp) {
     EXPECT_EQ(left(), 0);
 }
 
-// A reservation in somebody's hands behind a waiter keeps its time, and so does the waiter.
-TEST_F(Replan, AReservationBehindFixesAWaiter) {
+// A reservation in somebody's hands behind a waiter keeps its time; those who wait move up before it and behind it.
+TEST_F(Replan, AReservationBehindHoldsNobodyBack) {
     const QuietHandler handler(SIGUSR1);
     const auto leaver = wait(4);
-    const auto fixed = wait(1);
+    const auto before = wait(1);
     const tb_reservation behind = reserve(2);
-    const auto loose = wait(1);
+    const auto after = wait(1);
     EXPECT_EQ(leaver->interrupt(SIGUSR1), TB_INTERRUPTED);
-    EXPECT_EQ(due(), 5 * kSecond) << "the fixed one keeps its place";
-    EXPECT_EQ(left(), -6) << "two of the four are back: more would let the next one overtake it";
-    advance(5 * kSecond);
-    EXPECT_EQ(fixed->join(), TB_SUCCESS);
-    EXPECT_EQ(behind.ready_at_ns, 7 * kSecond);
-    EXPECT_EQ(due(), 6 * kSecond) << "behind the reservation, on what came back";
+    EXPECT_EQ(due(), kSecond);
+    EXPECT_EQ(left(), -4);
     advance(kSecond);
-    EXPECT_EQ(loose->join(), TB_SUCCESS);
+    EXPECT_EQ(before->join(), TB_SUCCESS);
+    EXPECT_EQ(behind.ready_at_ns, 7 * kSecond);
+    EXPECT_EQ(due(), 4 * kSecond) << "after 4 + 1 - 4 + 2 + 1 tokens";
+    advance(3 * kSecond);
+    EXPECT_EQ(after->join(), TB_SUCCESS);
+    EXPECT_EQ(left(), 0);
 }
 
-TEST_F(Replan, ARefundMovesAFixedWaiterToo) {
+TEST_F(Replan, ARefundMovesWhoStandsBeforeAReservation) {
     const auto fixed = wait(4);
     const tb_reservation behind = reserve(2);
     ASSERT_EQ(tb_refund(bucket.get(), 3), TB_SUCCESS);
@@ -199,7 +200,7 @@ TEST_F(Replan, ARefundMovesAFixedWaiterToo) {
     EXPECT_EQ(fixed->join(), TB_SUCCESS);
 }
 
-TEST_F(Replan, ALowerRateTimesOutAFixedWaiterToo) {
+TEST_F(Replan, ALowerRateTimesOutWhoStandsBeforeAReservation) {
     const auto hasty = wait(2, 3 * kSecond);
     const tb_reservation behind = reserve(1);
     ASSERT_EQ(tb_set_rate(bucket.get(), 0.5), TB_SUCCESS);
@@ -208,19 +209,21 @@ TEST_F(Replan, ALowerRateTimesOutAFixedWaiterToo) {
     EXPECT_EQ(behind.ready_at_ns, 3 * kSecond);
 }
 
-TEST_F(Replan, ALowerRateAndASmallerCapacityReachFixedWaitersToo) {
+TEST_F(Replan, ASmallerCapacityAndALowerRateReachWhoStandsBeforeAReservation) {
     const auto large = wait(6);
     const auto hasty = wait(1, 8 * kSecond);
     const auto patient = wait(1);
     const tb_reservation behind = reserve(1);
     ASSERT_EQ(tb_set_capacity(bucket.get(), 5), TB_SUCCESS);
     EXPECT_EQ(large->join(), TB_EXCEEDS_CAPACITY);
-    ASSERT_EQ(tb_set_rate(bucket.get(), 0.5), TB_SUCCESS);
+    EXPECT_EQ(due(), kSecond);
+    EXPECT_EQ(left(), -5) << "what is 5 before the reservation's place overflows";
+    ASSERT_EQ(tb_set_rate(bucket.get(), 0.1), TB_SUCCESS);
     EXPECT_EQ(hasty->join(), TB_TIMED_OUT);
     EXPECT_EQ(parked(), 1);
-    EXPECT_EQ(due(), 14 * kSecond) << "one of the six tokens came back, so it stood on top again and moved up";
+    EXPECT_EQ(due(), 10 * kSecond);
     EXPECT_EQ(behind.ready_at_ns, 9 * kSecond);
-    advance(14 * kSecond);
+    advance(10 * kSecond);
     EXPECT_EQ(patient->join(), TB_SUCCESS);
 }
 

@@ -11,7 +11,9 @@ namespace model {
 class Grants {
   public:
     void add(int64_t step, int64_t tokens) { tokens_at_[step] += tokens; }
-    void remove(int64_t step, int64_t tokens) { tokens_at_[step] -= tokens; }
+    void remove(int64_t step, int64_t tokens) {
+        if ((tokens_at_[step] -= tokens) == 0) tokens_at_.erase(step);
+    }
 
     // Could a bucket that was full at first have paid for them all, each when it was due? Equivalently: does every
     // window hold at most capacity + rate * window?
@@ -25,6 +27,20 @@ class Grants {
         }
         return true;
     }
+
+    // What that bucket holds after them all; the last must not lie ahead.
+    int64_t level(int64_t capacity, int64_t now) const {
+        int64_t level = capacity;
+        int64_t last = 0;
+        for (const auto &[step, tokens] : tokens_at_) {
+            level = std::min(capacity, level + step - last) - tokens;
+            last = step;
+        }
+        return std::min(capacity, level + now - last);
+    }
+
+    // Is anything granted for later?
+    bool lies_ahead(int64_t now) const { return !tokens_at_.empty() && tokens_at_.rbegin()->first > now; }
 
   private:
     std::map<int64_t, int64_t> tokens_at_;

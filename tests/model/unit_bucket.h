@@ -4,7 +4,6 @@
 #define TOKENBUCKET_TESTS_MODEL_UNIT_BUCKET_H
 
 #include <algorithm>
-#include <optional>
 #include <vector>
 
 #include "tests/model/units.h"
@@ -12,11 +11,11 @@
 namespace model {
 
 struct Ticket {
-    Integer position;
-    double tokens;
-    int64_t wait_ns;
-    int64_t ready_at_ns;
+    std::size_t id;    // of what is pending; 0: was due at once, with tokens to spare
+    Integer position;  // if so, and in which epoch
     std::size_t epoch;
+    double tokens;
+    int64_t ready_at_ns;
 };
 
 class UnitBucket {
@@ -49,78 +48,173 @@ class UnitBucket {
     void leave(const Integer &rest) { spent_ = accrued_ - rest; }
 
     Ticket reserve(double n, const Integer &units, int64_t wait_ns) {
+        const bool spare = available() > units;
+        if (!spare) catch_up();
         leave(available() - units);
-        return {spent_, n, wait_ns, now_ + wait_ns, passages_.size()};
+        if (spare) return {0, spent_, began_.size(), n, now_};
+        promises_.push_back({++last_id_, spent_, units, 0, spent_, now_});
+        end_ = spent_;
+        return {last_id_, spent_, began_.size(), n, now_ + wait_ns};
     }
 
-    void refund(const Integer &units) { leave(std::min(capacity_, available() + units)); }
+    // Behind the last that is pending.
+    void refund(const Integer &units) {
+        catch_up();
+        const Integer fitting = std::min(units, capacity_ - available());
+        leave(available() + fitting);
+        close_at(end_);
+    }
 
     void reset(const Integer &held) {
+        catch_up();
         rest_ = 0;
-        passages_.push_back({now_, 0, 0, 0});
-        fence_.reset();
+        begin_epoch();
+        promises_.clear();
         leave(std::min(held, capacity_));
     }
 
     // False: the debt cannot be counted in the new units; nothing has changed.
     bool change(double capacity, const Rational &per_ns) {
-        const Limit next{capacity, per_ns, changed_units(limit_.units, capacity, per_ns)};
-        const Integer from = limit_.units.scale();
-        const Integer to = next.units.scale();
-        const Integer kept = floor_of(available() * to, from);
-        if (kept < -Integer::power(2, 59)) return false;
-        if (from != to) {
-            rest_ = 0;
-            passages_.push_back({now_, accrued_, from, to});
-            if (fence_ && *fence_ >= accrued_) fence_ = translated(*fence_, passages_.back()) + Integer(1);
-        }
-        adopt(next);
-        leave(std::min(kept, capacity_));
+        catch_up();
+        UnitBucket changed = *this;
+        if (!changed.become(capacity, per_ns)) return false;
+        *this = changed;
         return true;
     }
 
-    // Gives back all if nothing was taken since; else what cannot let a window overflow, and not again until all that
-    // is spent now has accrued and is past. Nothing once the position is past, but for what was granted this instant.
+    // What is pending leaves the chain as if it had never been in it. What was due at once comes back only if it was
+    // granted last, and at this instant.
     void cancel(const Ticket &ticket) {
-        constexpr std::size_t kKept = 7;
-        if (now_ > ticket.ready_at_ns || passages_.size() - ticket.epoch > kKept || is_crowded(ticket)) return;
-        Integer position = ticket.position;
-        for (std::size_t i = ticket.epoch; i < passages_.size(); ++i) {
-            if (passages_[i].from.is_zero()) return;
-            position = translated(position, passages_[i]);
+        if (now_ > ticket.ready_at_ns) return;
+        if (ticket.id == 0) {
+            const bool current = ticket.epoch == began_.size() && ticket.ready_at_ns >= began_.back();
+            if (current && ticket.position == spent_) leave(available() + cost(ticket.tokens));
+            return;
         }
-        const Integer later = spent_ - position;
-        const bool youngest = later.is_zero();
-        if (later < Integer(0) || later >= capacity_) return;
-        if (position < accrued_ && !(youngest && ticket.wait_ns == 0)) return;
-        if (!youngest && fence_ && *fence_ >= accrued_) return;
-        const bool same_units = ticket.epoch == passages_.size();
-        const Integer up = limit_.units.round_up(ticket.tokens);
-        const Integer units = same_units && up <= capacity_ ? up : limit_.units.round_down(ticket.tokens);
-        const Integer back = std::min(units, capacity_ - available());
-        const Integer given = youngest ? back : std::min(back, capacity_ - later);
-        if (given.is_zero()) return;
-        if (!youngest) fence_ = spent_;
-        leave(available() + given);
+        catch_up();
+        const auto of_it = [&](const Promise &p) { return p.id == ticket.id; };
+        const auto found = std::find_if(promises_.begin(), promises_.end(), of_it);
+        if (found == promises_.end()) return;
+        const std::size_t at = static_cast<std::size_t>(found - promises_.begin());
+        const Integer others = found->others;
+        const Integer before = at == 0 ? base_ : promises_[at - 1].spent;
+        const Integer full = accrued_ - capacity_;
+        const Integer after = countable((others > Integer(0) ? std::max(before, full) : before) + others);
+        promises_.erase(found);
+        if (at == 0) {
+            base_ = after;
+        } else {
+            promises_[at - 1].others = promises_[at - 1].others + others;
+            promises_[at - 1].spent = after;
+        }
+        lay(at);
     }
 
   private:
-    struct Passage {
-        int64_t now;
-        Integer at;
-        Integer from;  // units of a token; 0: a reset
-        Integer to;
+    // Of a reservation: see core/bucket/pending.h.
+    struct Promise {
+        std::size_t id;
+        Integer position;
+        Integer held;
+        Integer others;
+        Integer spent;
+        int64_t planned;  // when its due time was last worked out
     };
 
-    // Issued in the very nanosecond in which its epoch, and 7 before it, began?
-    bool is_crowded(const Ticket &ticket) const {
-        if (ticket.epoch <= 7) return false;
-        const int64_t issued = ticket.ready_at_ns - ticket.wait_ns;
-        return issued == passages_[ticket.epoch - 1].now && issued == passages_[ticket.epoch - 8].now;
+    Integer accrued_before() const { return accrued_ + floor_of(rest_ - p_, q_); }
+
+    // Should 8 epochs pass within one nanosecond, tickets of that instant cannot be told apart, and are void.
+    void begin_epoch() {
+        const std::size_t epoch = began_.size();
+        const bool crowded = epoch >= 8 && began_[epoch - 7] >= now_;
+        began_.push_back(crowded ? now_ + 1 : now_);
     }
 
-    static Integer translated(const Integer &position, const Passage &passage) {
-        return passage.at + floor_of((position - passage.at) * passage.to, passage.from);
+    bool is_over(const Promise &p) const {
+        return p.position < accrued_ || (now_ > p.planned && p.position <= accrued_before());
+    }
+
+    bool become(double capacity, const Rational &per_ns) {
+        const Limit next{capacity, per_ns, changed_units(limit_.units, capacity, per_ns)};
+        const Integer from = limit_.units.scale();
+        const Integer to = next.units.scale();
+        const auto moved = [&](const Integer &units) { return ceiling_of(units * to, from); };
+        const Integer kept = floor_of(available() * to, from);
+        const Integer most = Integer::power(2, 59);
+        if (kept < -most) return false;
+        base_ = from == to ? base_ : accrued_ - std::min(floor_of((accrued_ - base_) * to, from), most);
+        if (from != to) {
+            rest_ = 0;
+            begin_epoch();
+        }
+        for (Promise &p : promises_) {
+            p.position = accrued_ + moved(p.position - accrued_);
+            p.held = moved(p.held);
+            p.others = std::max(-most, moved(p.others));
+            p.planned = now_;
+            if (from != to && std::max({p.position - accrued_, p.held, p.others}) >= most) return false;
+        }
+        adopt(next);
+        leave(std::min(kept, capacity_));
+        for (std::size_t i = 0; i < promises_.size(); ++i) {
+            lay_one(i);
+        }
+        if (!promises_.empty()) sink();
+        return true;
+    }
+
+    void catch_up() {
+        const Integer spent = accrued_ - available();
+        if (!promises_.empty()) {
+            promises_.back().others = promises_.back().others + spent - end_;
+            promises_.back().spent = promises_.back().spent + spent - end_;
+        }
+        end_ = spent;
+        while (!promises_.empty() && is_over(promises_.front())) {
+            base_ = promises_.front().spent;
+            promises_.erase(promises_.begin());
+        }
+        if (promises_.empty()) base_ = spent;
+    }
+
+    void lay_one(std::size_t i) {
+        Promise &p = promises_[i];
+        const Integer before = i == 0 ? base_ : promises_[i - 1].spent;
+        p.spent = countable(std::max(before, p.position - std::max(capacity_, p.held)) + p.held);
+        if (p.others > Integer(0)) p.spent = std::max(p.spent, accrued_ - capacity_);
+        p.spent = countable(p.spent + p.others);
+    }
+
+    Integer countable(const Integer &position) const {
+        const Integer most = Integer::power(2, 59);
+        return std::clamp(position, accrued_ - most, accrued_ + most);
+    }
+
+    // From there on, until the chain is as it was.
+    void lay(std::size_t i) {
+        for (bool changed = true; changed && i < promises_.size(); ++i) {
+            const Integer before = promises_[i].spent;
+            lay_one(i);
+            promises_[i].spent = std::min(promises_[i].spent, before);
+            changed = promises_[i].spent != before;
+        }
+        sink();
+    }
+
+    // The word never rises to the chain's end.
+    void sink() {
+        const Integer end = promises_.empty() ? base_ : promises_.back().spent;
+        leave(std::min(capacity_, std::max(available(), accrued_ - end)));
+        close_at(end);
+    }
+
+    // What then lies between the chain's end and the word is put behind the last.
+    void close_at(Integer end) {
+        if (!promises_.empty()) {
+            promises_.back().others = promises_.back().others + spent_ - end;
+            promises_.back().spent = spent_;
+        }
+        end_ = spent_;
     }
 
     // The fraction of a unit that has accrued is kept, over a common denominator.
@@ -142,8 +236,11 @@ class UnitBucket {
     Integer accrued_;
     Integer rest_;  // the fraction of a unit beyond accrued_, times q_
     Integer spent_;
-    std::optional<Integer> fence_;
-    std::vector<Passage> passages_;
+    std::vector<Promise> promises_;
+    Integer base_;
+    Integer end_;
+    std::size_t last_id_ = 0;
+    std::vector<int64_t> began_{0};
 };
 
 }  // namespace model
