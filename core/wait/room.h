@@ -65,7 +65,7 @@ class WaitRoom {
     Status set_capacity(double capacity, int64_t now);
     void close(int64_t now);
 
-    // Returns when nobody is inside.
+    // Returns when nobody is inside: for the owner, once, at the end.
     void wait_until_empty();
 
   private:
@@ -112,8 +112,9 @@ class WaitRoom {
     // Claims that the word may already show: raised before, lowered after. Whoever reads 0 after the word knows that
     // nobody waited at that word.
     std::atomic<uint32_t> parked_{0};
-    // Threads that may still touch this object.
-    std::atomic<uint32_t> inside_{0};
+    // Threads that may still touch this object, and its owner, until it waits for the others to leave.
+    std::atomic<uint32_t> inside_{1};
+    platform::Sleeper *emptied_ = nullptr;  // what the owner then sleeps on
 };
 
 }  // namespace tb

@@ -1,0 +1,40 @@
+// What the objects of core/platform/platform.h hold on any POSIX system, and what POSIX leaves out.
+//
+// Needed: POSIX.1-2001 with threads, CLOCK_MONOTONIC and pthread_condattr_setclock, and a getpid that may be called in
+// a signal handler. That is FreeBSD, NetBSD, OpenBSD and illumos, and Linux itself, where the tests run it; on no other
+// system are they run. Not macOS: its condition variables cannot use the monotonic clock.
+#ifndef TOKENBUCKET_CORE_PLATFORM_POSIX_STATE_H
+#define TOKENBUCKET_CORE_PLATFORM_POSIX_STATE_H
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <cstdint>
+
+namespace tb::platform {
+
+inline constexpr bool kMayTrustCounter = false;
+inline constexpr bool kSignalsEndSleep = false;
+inline constexpr bool kNarrowsTimerSlack = false;
+// As on Linux, and with the slack that a system's timers may have: Linux' own have 50 microseconds.
+inline constexpr int64_t kLatestWakeNs = 200000;
+
+struct TimerState {};
+
+// The word changes under the mutex.
+struct SleeperState {
+    SleeperState();
+    ~SleeperState();
+    SleeperState(const SleeperState &) = delete;
+    SleeperState &operator=(const SleeperState &) = delete;
+
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    bool made;  // false: the system had no memory for these two
+};
+
+using SignalSet = sigset_t;
+
+}  // namespace tb::platform
+
+#endif
