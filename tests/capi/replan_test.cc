@@ -172,6 +172,7 @@ TEST_F(Replan, ACancelledReservationLetsThoseBehindMoveUp) {
 
 // A reservation in somebody's hands behind a waiter keeps its time, and so does the waiter.
 TEST_F(Replan, AReservationBehindFixesAWaiter) {
+    TB_TEST_NEEDS_FEATURE("interruptible_wait");
     const QuietHandler handler(SIGUSR1);
     const auto leaver = wait(4);
     const auto fixed = wait(1);
