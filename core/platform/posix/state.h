@@ -1,8 +1,8 @@
 // What the objects of core/platform/platform.h hold on any POSIX system, and what POSIX leaves out.
 //
 // Needed: POSIX.1-2001 with threads, CLOCK_MONOTONIC and pthread_condattr_setclock, and a getpid that may be called in
-// a signal handler. That is FreeBSD, NetBSD, OpenBSD and illumos, and Linux itself, where the tests run it; on no other
-// system are they run. Not macOS: its condition variables cannot use the monotonic clock.
+// a signal handler. Written for FreeBSD, NetBSD, OpenBSD and illumos, but tested on Linux alone. Not for macOS, whose
+// condition variables cannot use the monotonic clock.
 #ifndef TOKENBUCKET_CORE_PLATFORM_POSIX_STATE_H
 #define TOKENBUCKET_CORE_PLATFORM_POSIX_STATE_H
 
@@ -16,7 +16,8 @@ namespace tb::platform {
 inline constexpr bool kMayTrustCounter = false;
 inline constexpr bool kSignalsEndSleep = false;
 inline constexpr bool kNarrowsTimerSlack = false;
-// As on Linux, and with the slack that a system's timers may have: Linux' own have 50 microseconds.
+// How late after its deadline a thread mostly wakes at the latest: with the slack that timers have, by default 50
+// microseconds on Linux.
 inline constexpr int64_t kLatestWakeNs = 200000;
 
 struct TimerState {};
