@@ -4,8 +4,11 @@
 #include "capi/include/tokenbucket.h"
 #include "core/bucket/status.h"
 #include "core/platform/counter.h"
+#include "core/platform/platform.h"
 
 namespace {
+
+using namespace tb::platform;
 
 #define TB_TEXT_OF(x) #x
 #define TB_TEXT(x) TB_TEXT_OF(x)
@@ -27,6 +30,16 @@ static_assert(same(TB_E_INVALID_ARGUMENT, tb::Status::invalid_argument));
 static_assert(same(TB_E_OUT_OF_RANGE, tb::Status::out_of_range));
 static_assert(same(TB_E_UNSUPPORTED, tb::Status::unsupported));
 
+struct Feature {
+    const char *name;
+    bool here;
+};
+constexpr Feature kFeatures[] = {
+    {"counter_clock", kHasCounter &&kMayTrustCounter},
+    {"interruptible_wait", kSignalsEndSleep},
+    {"timer_slack", kNarrowsTimerSlack},
+};
+
 }  // namespace
 
 extern "C" {
@@ -45,7 +58,9 @@ int32_t tb_abi_version(void) {
 
 int32_t tb_has_feature(const char *name) {
     if (name == nullptr) return 0;
-    return tb::platform::kHasCounter && std::strcmp(name, "counter_clock") == 0;
+    for (const Feature &f : kFeatures)
+        if (std::strcmp(name, f.name) == 0) return f.here;
+    return 0;
 }
 
 const char *tb_status_name(tb_status status) {

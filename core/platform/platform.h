@@ -1,9 +1,22 @@
-// What the core needs from the operating system. Each system has its folder beside this file, and implements this.
+// What the core needs from the operating system: the one interface, which each system's folder beside this file
+// implements. In a folder, state.h says what the objects declared here hold, platform.cc what they do; common.cc is
+// what all systems share. The build defines TOKENBUCKET_PLATFORM_POSIX for the second of these:
+//
+//   linux  futexes, the thread's timer slack, the kernel's own choice of a time counter
+//   posix  what POSIX has anywhere: mutexes, condition variables on CLOCK_MONOTONIC, signal masks
+//
+// Where the two promise different things, that is said below and in the constants of state.h.
 #ifndef TOKENBUCKET_CORE_PLATFORM_PLATFORM_H
 #define TOKENBUCKET_CORE_PLATFORM_PLATFORM_H
 
 #include <atomic>
 #include <cstdint>
+
+#ifdef TOKENBUCKET_PLATFORM_POSIX
+#include "core/platform/posix/state.h"
+#else
+#include "core/platform/linux/state.h"
+#endif
 
 namespace tb::platform {
 
@@ -11,16 +24,17 @@ namespace tb::platform {
 int64_t monotonic_ns();
 
 // Does the kernel itself keep time by the counter that read_counter (counter.h) reads? Then it ticks evenly, equally on
-// all cores and in all power states.
+// all cores and in all power states. posix: nobody can tell, so no.
 bool counter_is_trusted();
 
 uint32_t process_id();
 
-// The processor that the thread runs on, or ran on a moment ago; 0 if that is not known.
-unsigned processor();
+// A number that mostly differs between threads that run at the same time. linux: the processor, now or a moment ago;
+// posix: one for each thread.
+unsigned spread();
 
 // Lets this thread's timers fire as exactly as the kernel can, from begin() until end() or the end of its life. Both
-// may be called again and again.
+// may be called again and again. posix: does nothing.
 class ExactTimers {
   public:
     ExactTimers() = default;
@@ -32,17 +46,39 @@ class ExactTimers {
     void end();
 
   private:
-    int64_t slack_before_ns_ = 0;  // 0: as it was
+    [[no_unique_address]] TimerState state_;
 };
 
 enum class Woken { by_wake_or_timeout, by_signal };
 
-// Sleeps while word == expected, at the latest until deadline_ns on the monotonic clock; may return early. Returns
-// by_signal after any signal handler, with or without SA_RESTART.
-Woken sleep_while(std::atomic<uint32_t> *word, uint32_t expected, int64_t deadline_ns);
+// What one thread sleeps on: a word of its own, which others add to. That thread makes and destroys it.
+//
+// linux: takes nothing but memory, so it may be made anywhere. posix: making it may allocate, where the system's
+// mutexes do. Where that fails the thread sleeps all the same, in naps of a millisecond. A fork in a signal handler
+// that interrupts the sleep leaves the child's copy of the thread asleep, at the worst for ever.
+class Sleeper {
+  public:
+    Sleeper() = default;
+    Sleeper(const Sleeper &) = delete;
+    Sleeper &operator=(const Sleeper &) = delete;
 
-// Wakes all who sleep on the word. The word may be gone by now: its memory is not touched.
-void wake_all(std::atomic<uint32_t> *word);
+    uint32_t word() const { return word_.load(std::memory_order_acquire); }
+
+    // For its own thread: sleeps while the word is as expected, at the latest until deadline_ns on the monotonic clock;
+    // may return early. Not a cancellation point.
+    // linux: returns by_signal after any signal handler, with or without SA_RESTART. posix: never does, the handler
+    // runs and the sleep goes on; one that runs just before or after the sleep holds up who wakes the thread until it
+    // returns.
+    Woken sleep_while(uint32_t expected, int64_t deadline_ns);
+
+    // For others: adds to the word and wakes the thread. The thread may destroy the sleeper as soon as it sees the new
+    // word, so this may be the last that the caller does with it.
+    void add_and_wake(uint32_t amount);
+
+  private:
+    std::atomic<uint32_t> word_{0};
+    [[no_unique_address]] SleeperState state_;
+};
 
 // A lock for rare, short work. Signals are blocked while it is held, so that no handler on the holder's own thread can
 // wait for it; a lock that another process held when it forked is free in the child.
@@ -66,7 +102,7 @@ class RareLockGuard {
 
   private:
     RareLock *lock_;
-    uint64_t blocked_before_;
+    SignalSet blocked_before_;
 };
 
 // One round of waiting for another thread that is about to finish: a few pauses, later rounds give up the processor.

@@ -43,17 +43,18 @@ Status WaitRoom::reserve(double n, int64_t max_wait_ns, int64_t now, Reservation
     return bucket_->reserve(n, max_wait_ns, now, &pending_, reservation);
 }
 
-// The last thing that touches this object: with nobody inside it may be freed at once. In a child that was forked by a
-// signal handler during the wait the thread was never counted.
+// The last thing that touches this object: with nobody inside it may be freed at once. Whoever takes the count to 0
+// finds the owner asleep, who stays until it is woken. In a child that was forked by a signal handler during the wait
+// the thread was never counted.
 void WaitRoom::depart(uint32_t process) {
     if (process != platform::process_id()) return;
-    if (inside_.fetch_sub(1, std::memory_order_acq_rel) == 1) platform::wake_all(&inside_);
+    if (inside_.fetch_sub(1, std::memory_order_acq_rel) == 1) emptied_->add_and_wake(1);
 }
 
 // The word is read before all else, so a sleep that began too late to hear it ring ends at once.
 Status WaitRoom::sleep_until_over(Waiter *w) {
     for (;;) {
-        const uint32_t rung = w->alarm.word.load(std::memory_order_acquire);
+        const uint32_t rung = w->alarm.sleeper.word();
         if ((rung & Alarm::kOver) != 0) return w->now.outcome;
         const int64_t due = w->alarm.due_ns.load(std::memory_order_acquire);
         const int64_t now = time_->now();
@@ -66,10 +67,9 @@ Status WaitRoom::sleep_until_over(Waiter *w) {
 
 // False if a signal handler ended the sleep.
 bool WaitRoom::sleep_towards(Waiter *w, int64_t due_ns, int64_t now, uint32_t rung) {
-    constexpr int64_t kSpin = 60000;
     int64_t deadline = INT64_MAX;
     if (time_->manual_clock() == nullptr) {
-        const int64_t spin = options_.precise ? kSpin : 0;
+        const int64_t spin = options_.precise ? platform::kLatestWakeNs : 0;
         if (due_ns - now <= spin) {
             w->exact.end();  // while there is time
             platform::pause();
@@ -80,7 +80,7 @@ bool WaitRoom::sleep_towards(Waiter *w, int64_t due_ns, int64_t now, uint32_t ru
         const int64_t left = due_ns - now - spin;
         if (left < INT64_MAX - monotonic) deadline = monotonic + left;
     }
-    return platform::sleep_while(&w->alarm.word, rung, deadline) != platform::Woken::by_signal;
+    return w->alarm.sleeper.sleep_while(rung, deadline) != platform::Woken::by_signal;
 }
 
 // waiting: the due time was moved meanwhile.
@@ -164,8 +164,11 @@ void WaitRoom::count_given_back(double tokens) const {
 
 void WaitRoom::wait_until_empty() {
     { const Guard guard(this); }
-    for (uint32_t n = inside_.load(std::memory_order_acquire); n != 0; n = inside_.load(std::memory_order_acquire))
-        platform::sleep_while(&inside_, n, INT64_MAX);
+    if (inside_.load(std::memory_order_acquire) == 1) return;
+    platform::Sleeper emptied;
+    emptied_ = &emptied;
+    if (inside_.fetch_sub(1, std::memory_order_acq_rel) == 1) return;
+    while (emptied.word() == 0) emptied.sleep_while(0, INT64_MAX);
 }
 
 void WaitRoom::forget_other_processes() {
@@ -174,7 +177,7 @@ void WaitRoom::forget_other_processes() {
     process_ = here;
     pending_.forget_all();
     promised_.store(0, std::memory_order_release);
-    inside_.store(0, std::memory_order_release);
+    inside_.store(1, std::memory_order_release);
 }
 
 void WaitRoom::arm(Waiter *w) {

@@ -66,7 +66,7 @@ class WaitRoom {
     Status set_capacity(double capacity, Moment moment);
     Status close(Moment moment);
 
-    // Returns when nobody is inside.
+    // Returns when nobody is inside: for the owner, once, at the end.
     void wait_until_empty();
 
   private:
@@ -116,8 +116,9 @@ class WaitRoom {
     // What the word may already show of what is pending: raised before, lowered after. Whoever reads 0 after the word
     // knows that nothing was pending at that word.
     std::atomic<std::size_t> promised_{0};
-    // Threads that may still touch this object.
-    std::atomic<uint32_t> inside_{0};
+    // Threads that may still touch this object, and its owner, until it waits for the others to leave.
+    std::atomic<uint32_t> inside_{1};
+    platform::Sleeper *emptied_ = nullptr;  // what the owner then sleeps on
 };
 
 }  // namespace tb

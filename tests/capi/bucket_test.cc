@@ -383,11 +383,19 @@ TEST(Meta, FeaturesAreAskedByName) {
     EXPECT_EQ(tb_has_feature(nullptr), 0);
     EXPECT_EQ(tb_has_feature(""), 0);
     EXPECT_EQ(tb_has_feature("counter_clock_"), 0);
+    EXPECT_EQ(tb_has_feature("interruptible"), 0);
+#ifdef TOKENBUCKET_PLATFORM_POSIX
+    constexpr int32_t kOnLinux = 0;
+#else
+    constexpr int32_t kOnLinux = 1;
+#endif
 #if defined(__x86_64__) || defined(__aarch64__)
-    EXPECT_EQ(tb_has_feature("counter_clock"), 1);
+    EXPECT_EQ(tb_has_feature("counter_clock"), kOnLinux);
 #else
     EXPECT_EQ(tb_has_feature("counter_clock"), 0);
 #endif
+    EXPECT_EQ(tb_has_feature("interruptible_wait"), kOnLinux);
+    EXPECT_EQ(tb_has_feature("timer_slack"), kOnLinux);
 }
 
 }  // namespace

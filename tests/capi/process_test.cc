@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cerrno>
 #include <thread>
+#include <vector>
 
 #include "tests/support/api.h"
 
@@ -145,6 +146,25 @@ TEST(Process, AChildIsNotStoppedByALockOfItsParent) {
     for (int i = 0; i < 200; ++i) ASSERT_EQ(exit_code_of_child(body, b.get()), 0);
     stop = true;
     changer.join();
+}
+
+// Fork at any moment of other threads' coming, sleeping and going: the child waits and ends on its own. A real sleep of
+// a millisecond.
+TEST(Process, AChildWaitsWhateverItsParentsThreadsDo) {
+    const BucketHandle b = bucket_of(config_of(1, 1000, nullptr));
+    std::atomic<bool> stop{false};
+    std::vector<std::thread> waiters;
+    for (int i = 0; i < 3; ++i)
+        waiters.emplace_back([&] {
+            while (!stop) tb_wait(b.get(), 1);
+        });
+    const auto body = [](tb_bucket *bucket) {
+        if (tb_reset(bucket, 0) != TB_SUCCESS || tb_wait(bucket, 1) != TB_SUCCESS) _exit(2);
+        tb_destroy(bucket);
+    };
+    for (int i = 0; i < 100; ++i) ASSERT_EQ(exit_code_of_child(body, b.get()), 0);
+    stop = true;
+    for (std::thread &t : waiters) t.join();
 }
 
 }  // namespace

@@ -172,6 +172,7 @@ TEST_F(Replan, ACancelledReservationLetsThoseBehindMoveUp) {
 
 // A reservation in somebody's hands behind a waiter keeps its time; those who wait move up before it and behind it.
 TEST_F(Replan, AReservationBehindHoldsNobodyBack) {
+    TB_TEST_NEEDS_FEATURE("interruptible_wait");
     const QuietHandler handler(SIGUSR1);
     const auto leaver = wait(4);
     const auto before = wait(1);

@@ -107,6 +107,7 @@ TEST_F(Waits, DestroyLetsEveryoneOutFirst) {
 }
 
 TEST_F(Waits, ASignalHandlerEndsOneAndThoseBehindMoveUp) {
+    TB_TEST_NEEDS_FEATURE("interruptible_wait");
     const QuietHandler handler(SIGUSR1);
     const auto first = wait(5);
     const auto second = wait(2);
@@ -115,6 +116,23 @@ TEST_F(Waits, ASignalHandlerEndsOneAndThoseBehindMoveUp) {
     EXPECT_EQ(due(), 2 * kSecond);
     advance(2 * kSecond);
     EXPECT_EQ(second->join(), TB_SUCCESS);
+    EXPECT_EQ(left(), 0);
+}
+
+// Before the sleep and during it, whatever the feature says of the wait's end.
+TEST_F(Waits, LetSignalHandlersRun) {
+    const QuietHandler handler(SIGUSR1);
+    const auto waiter = wait(5);
+    if (signals_end_waits()) {
+        EXPECT_EQ(waiter->interrupt(SIGUSR1), TB_INTERRUPTED);
+        EXPECT_EQ(left(), 0);
+        return;
+    }
+    for (int i = 0; i < 50; ++i) handler.run_in(waiter->id());
+    EXPECT_EQ(parked(), 1);
+    EXPECT_EQ(due(), 5 * kSecond);
+    advance(5 * kSecond);
+    EXPECT_EQ(waiter->join(), TB_SUCCESS);
     EXPECT_EQ(left(), 0);
 }
 
@@ -158,6 +176,7 @@ TEST_F(Waits, BelongToTheParentAfterAFork) {
 
 // A handler that forks leaves the child with a copy of a waiting thread, which belongs to no queue.
 TEST_F(Waits, AHandlerThatForksEndsTheWaitOnBothSides) {
+    TB_TEST_NEEDS_FEATURE("interruptible_wait");
     static std::atomic<bool> forked;
     static std::atomic<pid_t> child;
     forked = false;
@@ -201,7 +220,7 @@ TEST_F(Waits, AreBoundedInNumber) {
     EXPECT_EQ(tb_wait(bucket.get(), 1), TB_QUEUE_FULL);
     EXPECT_EQ(tb_wait_for(bucket.get(), 1, 0), TB_TIMED_OUT) << "a poll needs no place";
     EXPECT_EQ(left(), -4) << "nothing was taken";
-    EXPECT_EQ(first->interrupt(SIGUSR1), TB_INTERRUPTED);
+    drop_largest(first.get(), 3);
     const auto third = wait(1);
     EXPECT_EQ(tb_wait(bucket.get(), 1), TB_QUEUE_FULL);
     advance(kSecond);
@@ -242,6 +261,7 @@ class Hold {
 };
 
 TEST_F(Waits, ThatAreDueAreAsGoodAsGoneHoweverLateTheirThreadLeaves) {
+    TB_TEST_NEEDS_FEATURE("interruptible_wait");  // without it, who wakes a thread may have to wait for its handler
     tb_config config = config_of(10, 1, clock.get());
     config.max_waiters = 1;
     bucket = bucket_of(config);
@@ -369,6 +389,7 @@ TEST_F(RealWait, LeavesTheTimerSlackAsItWas) {
 
 // Where a clock asks in the middle of a wait, the slack of the thread that waits can be seen.
 TEST_F(RealWait, NarrowsTheTimerSlackMeanwhile) {
+    TB_TEST_NEEDS_FEATURE("timer_slack");
     static std::atomic<int> narrowest;
     narrowest = 1 << 30;
     tb_clock *raw = nullptr;
@@ -390,6 +411,7 @@ TEST_F(RealWait, NarrowsTheTimerSlackMeanwhile) {
 // One that spins has it back before its tokens are there. A thread that is not run in time finds nothing left to spin,
 // so one of several must.
 TEST_F(RealWait, SpinsWithTheTimerSlackAsItWas) {
+    TB_TEST_NEEDS_FEATURE("timer_slack");
     static std::atomic<int> narrow, wide;
     constexpr int kFew = 20;
     tb_clock *raw = nullptr;

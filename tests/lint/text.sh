@@ -14,7 +14,7 @@ mapfile -t all < <(files | while read -r file; do if [ -f "$file" ]; then echo "
 [ "${#all[@]}" -gt 0 ] || fail "no files found"
 
 folders='(capi|core|bindings|tests|examples|\.ci)/.*'
-lone_files='CMakeLists\.txt|meson\.build|LICENSE|(README|CHANGELOG|CONTRIBUTING|SECURITY)\.md|\.[^/]+'
+lone_files='CMakeLists\.txt|meson\.build|meson_options\.txt|LICENSE|(README|CHANGELOG|CONTRIBUTING|SECURITY)\.md|\.[^/]+'
 if printf '%s\n' "${all[@]}" | grep -vxE "$folders|$lone_files"; then fail "names that do not belong at the top"; fi
 
 # Sources and pages; recorded data may look as it likes.

@@ -12,12 +12,22 @@ cd "$TB_SOURCE"
 mapfile -t sources <core/sources.txt
 mapfile -t -O "${#sources[@]}" sources <capi/sources.txt
 
+# Each platform's sources as in a build for it; all others as in this one.
+with_arguments() {
+    case $1 in
+        core/platform/linux/*) echo "$1 --extra-arg=-UTOKENBUCKET_PLATFORM_POSIX" ;;
+        core/platform/posix/*) echo "$1 --extra-arg=-DTOKENBUCKET_PLATFORM_POSIX" ;;
+        *) echo "$1" ;;
+    esac
+}
+
 # Takes a while, so it is done again only for new input.
 seen=$TB_BUILD/lint_tidy.seen
 mapfile -t inputs < <(find core capi -name '*.cc' -o -name '*.h' | sort)
 input=$(cat .clang-tidy "$database" "${inputs[@]}" | sha256sum)
 if [ -f "$seen" ] && [ "$(cat "$seen")" = "$version $input" ]; then exit 0; fi
 
-printf '%s\n' "${sources[@]}" | xargs -P 2 -n 1 clang-tidy -p "$TB_BUILD" --quiet 2>"$TB_BUILD/lint_tidy.log" ||
+for source in "${sources[@]}"; do with_arguments "$source"; done |
+    xargs -P 2 -L 1 clang-tidy -p "$TB_BUILD" --quiet 2>"$TB_BUILD/lint_tidy.log" ||
     fail "clang-tidy: $(grep -v 'warnings generated' "$TB_BUILD/lint_tidy.log" || true)"
 echo "$version $input" >"$seen"

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include <atomic>
 #include <chrono>
 #include <future>
 #include <memory>
@@ -26,6 +27,13 @@ inline int64_t next_due(tb_clock *clock) {
     EXPECT_EQ(tb_manual_clock_waiters(clock, nullptr, &ns), TB_SUCCESS);
     return ns;
 }
+
+// What a build for other systems than Linux cannot do. Begins a test that needs it.
+inline bool signals_end_waits() {
+    return tb_has_feature("interruptible_wait") == 1;
+}
+#define TB_TEST_NEEDS_FEATURE(name) \
+    if (tb_has_feature(name) == 0) GTEST_SKIP() << "skipped: the library has no " name
 
 class Waiter {
   public:
@@ -49,7 +57,8 @@ class Waiter {
         thread_.join();
         return result_.get();
     }
-    // Sends a signal until one hits the sleep: one that comes before it has begun ends nothing.
+    // Sends a signal until one hits the sleep: one that comes before it has begun ends nothing. Where signals end
+    // waits.
     tb_status interrupt(int signal) {
         while (!returned()) {
             pthread_kill(id(), signal);
@@ -67,12 +76,13 @@ class Waiter {
     std::thread thread_;
 };
 
-// A handler that does nothing but run, installed with SA_RESTART.
+// A handler that does nothing but run, which it counts, installed with SA_RESTART.
 class QuietHandler {
   public:
     explicit QuietHandler(int signal) : signal_(signal) {
         struct sigaction action {};
-        action.sa_handler = [](int) {};
+        runs_ = 0;
+        action.sa_handler = [](int) { ++runs_; };
         action.sa_flags = SA_RESTART;
         EXPECT_EQ(sigaction(signal_, &action, &before_), 0);
     }
@@ -80,7 +90,18 @@ class QuietHandler {
     QuietHandler(const QuietHandler &) = delete;
     QuietHandler &operator=(const QuietHandler &) = delete;
 
+    // Has the thread run it, and returns after that. Sends more than one signal, since ThreadSanitizer keeps one that
+    // comes just before a sleep until after that.
+    void run_in(pthread_t thread) const {
+        const int before = runs_;
+        while (runs_ == before) {
+            EXPECT_EQ(pthread_kill(thread, signal_), 0);
+            std::this_thread::yield();
+        }
+    }
+
   private:
+    static inline std::atomic<int> runs_{0};
     const int signal_;
     struct sigaction before_ {};
 };
@@ -99,6 +120,17 @@ class Waits : public ManualBucket {
         tb_reservation r{};
         EXPECT_EQ(tb_reserve(bucket.get(), n, TB_FOREVER, &r), TB_SUCCESS);
         return r;
+    }
+    // Ends the one wait for `n` tokens, where all others want less: by a signal (a QuietHandler is there), or where
+    // those end none, by a capacity too small for it.
+    void drop_largest(Waiter *waiter, double n) {
+        if (signals_end_waits()) {
+            EXPECT_EQ(waiter->interrupt(SIGUSR1), TB_INTERRUPTED);
+            return;
+        }
+        EXPECT_EQ(tb_set_capacity(bucket.get(), n - 0.5), TB_SUCCESS);
+        EXPECT_EQ(waiter->join(), TB_EXCEEDS_CAPACITY);
+        EXPECT_EQ(tb_set_capacity(bucket.get(), 10), TB_SUCCESS);
     }
     int64_t parked() { return waiting(clock.get()); }
     int64_t due() { return next_due(clock.get()); }

@@ -1,0 +1,55 @@
+#include "core/platform/common.h"
+
+#include <sched.h>
+#include <unistd.h>
+
+#include "core/platform/counter.h"
+
+namespace tb::platform {
+
+uint32_t process_id() {
+    return static_cast<uint32_t>(getpid());
+}
+
+int64_t monotonic_ns() {
+    timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return static_cast<int64_t>(t.tv_sec) * kNanosecondsPerSecond + t.tv_nsec;
+}
+
+bool RareLock::try_lock() {
+    const uint32_t me = process_id();
+    uint32_t owner = owner_.load(std::memory_order_relaxed);
+    return owner != me && owner_.compare_exchange_strong(owner, me, std::memory_order_acquire);
+}
+
+void RareLock::unlock() {
+    owner_.store(0, std::memory_order_release);
+}
+
+RareLockGuard::RareLockGuard(RareLock *lock) : lock_(lock), blocked_before_(block_all_signals()) {
+    for (int round = 0; !lock_->try_lock(); ++round) back_off(round);
+}
+
+RareLockGuard::~RareLockGuard() {
+    lock_->unlock();
+    block_only(blocked_before_);
+}
+
+void back_off(int round) {
+    constexpr int kPauseRounds = 6;
+    constexpr int kYieldRounds = 16;
+    constexpr int64_t kNapNs = 50000;
+    if (round < kPauseRounds) {
+        for (int i = 0; i < 1 << round; ++i) pause();
+        return;
+    }
+    const ErrnoKept kept;
+    if (round < kYieldRounds) {
+        sched_yield();
+        return;
+    }
+    nap(kNapNs);
+}
+
+}  // namespace tb::platform

@@ -1,0 +1,39 @@
+// Between the parts of core/platform; nobody else includes this.
+#ifndef TOKENBUCKET_CORE_PLATFORM_COMMON_H
+#define TOKENBUCKET_CORE_PLATFORM_COMMON_H
+
+#include <errno.h>
+#include <time.h>
+
+#include <cstdint>
+
+#include "core/platform/platform.h"
+
+namespace tb::platform {
+
+inline constexpr int64_t kNanosecondsPerSecond = 1000000000;
+
+inline timespec to_timespec(int64_t ns) {
+    return {static_cast<time_t>(ns / kNanosecondsPerSecond), static_cast<long>(ns % kNanosecondsPerSecond)};
+}
+
+// errno belongs to the caller: a take may run in a signal handler.
+class ErrnoKept {
+  public:
+    ErrnoKept() : errno_(errno) {}
+    ~ErrnoKept() { errno = errno_; }
+    ErrnoKept(const ErrnoKept &) = delete;
+    ErrnoKept &operator=(const ErrnoKept &) = delete;
+
+  private:
+    int errno_;
+};
+
+// What each system has its own way to do.
+SignalSet block_all_signals();  // returns those that were blocked
+void block_only(const SignalSet &signals);
+void nap(int64_t duration_ns);  // not a cancellation point
+
+}  // namespace tb::platform
+
+#endif

@@ -1,0 +1,116 @@
+#include "core/platform/platform.h"
+
+#include "core/platform/common.h"
+
+namespace tb::platform {
+namespace {
+
+// POSIX does not say that pthread_setcancelstate may be called in a signal handler, but all it does is to set a field
+// of the thread.
+class NotCancelled {
+  public:
+    NotCancelled() { pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_); }
+    ~NotCancelled() { pthread_setcancelstate(before_, &before_); }
+    NotCancelled(const NotCancelled &) = delete;
+    NotCancelled &operator=(const NotCancelled &) = delete;
+
+  private:
+    int before_ = PTHREAD_CANCEL_ENABLE;
+};
+
+int64_t sooner(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+bool make_condition(pthread_cond_t *condition) {
+    pthread_condattr_t attributes;
+    if (pthread_condattr_init(&attributes) != 0) return false;
+    const bool made =
+        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0 && pthread_cond_init(condition, &attributes) == 0;
+    pthread_condattr_destroy(&attributes);
+    return made;
+}
+
+}  // namespace
+
+unsigned spread() {
+    constexpr uint64_t kGoldenRatio = 0x9e3779b97f4a7c15;
+    // An integer on some systems, a pointer on others, and then often a multiple of a large power of two.
+    const uint64_t thread = (uintptr_t)pthread_self();
+    return static_cast<unsigned>(thread * kGoldenRatio >> 48);
+}
+
+bool counter_is_trusted() {
+    return false;
+}
+
+void ExactTimers::begin() {}
+void ExactTimers::end() {}
+
+SleeperState::SleeperState() : made(false) {
+    if (pthread_mutex_init(&mutex, nullptr) != 0) return;
+    made = make_condition(&changed);
+    if (!made) pthread_mutex_destroy(&mutex);
+}
+
+// Whoever added last may still hold the mutex: the thread sees the word without it.
+SleeperState::~SleeperState() {
+    if (!made) return;
+    pthread_mutex_lock(&mutex);
+    pthread_mutex_unlock(&mutex);
+    pthread_cond_destroy(&changed);
+    pthread_mutex_destroy(&mutex);
+}
+
+// Signals cannot be blocked up to the moment of the sleep, as with sigsuspend, so a handler may run while the thread
+// holds the mutex. It can take tokens: nobody who holds a lock that a take may need waits for this mutex.
+Woken Sleeper::sleep_while(uint32_t expected, int64_t deadline_ns) {
+    // Systems differ in how far ahead a deadline may lie.
+    constexpr int64_t kLongest = 86400 * kNanosecondsPerSecond;
+    constexpr int64_t kNap = 1000000;
+    const ErrnoKept kept;
+    const NotCancelled not_cancelled;
+    const int64_t now = monotonic_ns();
+    const int64_t left = deadline_ns > now ? deadline_ns - now : 0;
+    if (!state_.made) {
+        if (word() == expected) nap(sooner(left, kNap));
+        return Woken::by_wake_or_timeout;
+    }
+    const timespec until = to_timespec(now + sooner(left, kLongest));
+    pthread_mutex_lock(&state_.mutex);
+    if (word() == expected) pthread_cond_timedwait(&state_.changed, &state_.mutex, &until);
+    pthread_mutex_unlock(&state_.mutex);
+    return Woken::by_wake_or_timeout;
+}
+
+void Sleeper::add_and_wake(uint32_t amount) {
+    const ErrnoKept kept;
+    if (!state_.made) {
+        word_.fetch_add(amount, std::memory_order_acq_rel);
+        return;
+    }
+    pthread_mutex_lock(&state_.mutex);
+    word_.fetch_add(amount, std::memory_order_acq_rel);
+    pthread_cond_signal(&state_.changed);
+    pthread_mutex_unlock(&state_.mutex);
+}
+
+SignalSet block_all_signals() {
+    SignalSet all;
+    SignalSet before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    return before;
+}
+
+void block_only(const SignalSet &signals) {
+    pthread_sigmask(SIG_SETMASK, &signals, nullptr);
+}
+
+void nap(int64_t duration_ns) {
+    const NotCancelled not_cancelled;
+    const timespec duration = to_timespec(duration_ns);
+    nanosleep(&duration, nullptr);
+}
+
+}  // namespace tb::platform

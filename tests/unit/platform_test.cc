@@ -1,0 +1,243 @@
+// What core/platform/platform.h promises of its sleeper and its lock, on whichever platform this is built for.
+#include "core/platform/platform.h"
+
+#include <dlfcn.h>
+#include <gtest/gtest.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <memory>
+#include <set>
+#include <thread>
+#include <vector>
+
+namespace {
+
+std::atomic<bool> out_of_memory;
+
+}  // namespace
+
+// In place of the C library's, which this finds: where it fails, a sleeper has nothing to sleep on.
+extern "C" int pthread_cond_init(pthread_cond_t *condition, const pthread_condattr_t *attributes) {
+    using Function = int (*)(pthread_cond_t *, const pthread_condattr_t *);
+    static const auto real = reinterpret_cast<Function>(dlsym(RTLD_NEXT, "pthread_cond_init"));
+    return out_of_memory ? ENOMEM : real(condition, attributes);
+}
+
+namespace {
+
+using namespace tb::platform;
+
+constexpr int64_t kMillisecond = 1000000;
+
+// Long enough never to be reached.
+int64_t far_away() {
+    return monotonic_ns() + 3600 * 1000 * kMillisecond;
+}
+
+void sleep_until_raised(Sleeper *sleeper) {
+    while (sleeper->word() == 0) sleeper->sleep_while(0, INT64_MAX);
+}
+
+class Sleepers : public testing::TestWithParam<bool> {
+  protected:
+    void SetUp() override { out_of_memory = GetParam(); }
+    void TearDown() override { out_of_memory = false; }
+};
+INSTANTIATE_TEST_SUITE_P(WithAndWithoutMemory, Sleepers, testing::Bool());
+
+TEST_P(Sleepers, SleepUntilTheDeadlineAndNotLonger) {
+    Sleeper sleeper;
+    const int64_t from = monotonic_ns();
+    const int64_t deadline = from + 20 * kMillisecond;
+    int sleeps = 0;
+    for (; monotonic_ns() < deadline; ++sleeps) sleeper.sleep_while(0, deadline);
+    EXPECT_GT(sleeps, 0);
+    EXPECT_LE(sleeps, GetParam() ? 100 : 10) << "it sleeps, and does not spin";
+}
+
+TEST_P(Sleepers, DoNotSleepAtAnotherWordNorPastADeadline) {
+    Sleeper sleeper;
+    sleeper.sleep_while(0, monotonic_ns() - 1);
+    sleeper.sleep_while(0, 0);
+    sleeper.add_and_wake(3);
+    EXPECT_EQ(sleeper.word(), 3u);
+    sleeper.sleep_while(0, far_away());
+    sleeper.sleep_while(2, INT64_MAX);
+}
+
+TEST_P(Sleepers, AreWokenByTheFirstWhoAdds) {
+    for (int i = 0; i < 200; ++i) {
+        Sleeper sleeper;
+        std::thread adder([&] { sleeper.add_and_wake(1); });
+        sleep_until_raised(&sleeper);
+        adder.join();
+    }
+}
+
+// The thread goes, and its memory with it, while whoever woke it is still on its way out.
+TEST_P(Sleepers, MayBeDestroyedAsSoonAsTheWordIsSeen) {
+    constexpr int kSleepers = 2000;
+    std::atomic<Sleeper *> asleep{nullptr};
+    std::thread adder([&] {
+        for (int i = 0; i < kSleepers; ++i) {
+            Sleeper *next = nullptr;
+            while ((next = asleep.exchange(nullptr)) == nullptr) std::this_thread::yield();
+            next->add_and_wake(1);
+        }
+    });
+    for (int i = 0; i < kSleepers; ++i) {
+        const auto sleeper = std::make_unique<Sleeper>();
+        asleep = sleeper.get();
+        if (i % 2 == 0) {
+            sleep_until_raised(sleeper.get());
+        } else {
+            while (sleeper->word() == 0) std::this_thread::yield();
+        }
+    }
+    adder.join();
+}
+
+TEST_P(Sleepers, LeaveErrnoAlone) {
+    errno = EDOM;
+    {
+        Sleeper sleeper;
+        sleeper.sleep_while(0, monotonic_ns() + kMillisecond);
+        sleeper.add_and_wake(1);
+        sleeper.sleep_while(0, INT64_MAX);
+        RareLock lock;
+        const RareLockGuard guard(&lock);
+        for (int round = 0; round < 20; ++round) back_off(round);
+    }
+    EXPECT_EQ(errno, EDOM);
+}
+
+// Neither the sleep nor the long rounds of backing off act on a request to cancel, and it stays in force.
+TEST_P(Sleepers, AreNoCancellationPoints) {
+    std::atomic<bool> asked_to_end{false};
+    std::atomic<bool> over{false};
+    std::thread thread([&] {
+        while (!asked_to_end) std::this_thread::yield();
+        Sleeper sleeper;
+        sleeper.sleep_while(0, monotonic_ns() + kMillisecond);
+        for (int round = 0; round < 20; ++round) back_off(round);
+        over = true;
+        pthread_testcancel();
+        over = false;
+    });
+    EXPECT_EQ(pthread_cancel(thread.native_handle()), 0);
+    asked_to_end = true;
+    thread.join();
+    EXPECT_TRUE(over);
+}
+
+std::atomic<int> handled;
+
+// Until a signal ends its sleep, or for ever where none does.
+TEST_P(Sleepers, SayWhetherASignalWokeThem) {
+    struct sigaction action {};
+    struct sigaction before {};
+    action.sa_handler = [](int) { ++handled; };
+    action.sa_flags = SA_RESTART;
+    ASSERT_EQ(sigaction(SIGUSR1, &action, &before), 0);
+    handled = 0;
+    Sleeper sleeper;
+    std::atomic<bool> signalled{false};
+    std::thread thread([&] {
+        while (!signalled && sleeper.word() == 0) signalled = sleeper.sleep_while(0, INT64_MAX) == Woken::by_signal;
+    });
+    while (kSignalsEndSleep ? !signalled : handled < 20) {
+        pthread_kill(thread.native_handle(), SIGUSR1);
+        std::this_thread::yield();
+    }
+    sleeper.add_and_wake(1);
+    thread.join();
+    EXPECT_EQ(signalled, kSignalsEndSleep);
+    EXPECT_GT(handled, 0);
+    sigaction(SIGUSR1, &before, nullptr);
+}
+
+TEST(Lock, IsHeldByOneAtATime) {
+    constexpr int kThreads = 4;
+    constexpr int kRounds = 5000;
+    RareLock lock;
+    int64_t count = 0;
+    std::vector<std::thread> threads;
+    for (int t = 0; t < kThreads; ++t)
+        threads.emplace_back([&] {
+            for (int i = 0; i < kRounds; ++i) {
+                const RareLockGuard guard(&lock);
+                ++count;
+            }
+        });
+    for (std::thread &t : threads) t.join();
+    EXPECT_EQ(count, kThreads * kRounds);
+}
+
+TEST(Lock, BlocksAllSignalsAndOnlyWhileItIsHeld) {
+    const auto blocked = [](int signal) {
+        sigset_t now;
+        pthread_sigmask(SIG_SETMASK, nullptr, &now);
+        return sigismember(&now, signal) == 1;
+    };
+    sigset_t hup;
+    sigset_t before;
+    sigemptyset(&hup);
+    sigaddset(&hup, SIGHUP);
+    ASSERT_EQ(pthread_sigmask(SIG_BLOCK, &hup, &before), 0);
+    {
+        RareLock lock;
+        const RareLockGuard guard(&lock);
+        EXPECT_EQ(lock.holder(), process_id());
+        for (const int signal : {SIGINT, SIGALRM, SIGUSR1, SIGRTMIN, SIGRTMAX}) EXPECT_TRUE(blocked(signal)) << signal;
+    }
+    EXPECT_TRUE(blocked(SIGHUP));
+    for (const int signal : {SIGINT, SIGALRM, SIGUSR1, SIGRTMIN, SIGRTMAX}) EXPECT_FALSE(blocked(signal)) << signal;
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+TEST(Lock, IsFreeInAChildWhoeverHeldIt) {
+    RareLock lock;
+    ASSERT_TRUE(lock.try_lock());
+    EXPECT_FALSE(lock.try_lock());
+    const pid_t child = fork();
+    if (child == 0) {
+        alarm(20);
+        { const RareLockGuard guard(&lock); }
+        _exit(lock.try_lock() && lock.holder() == static_cast<uint32_t>(getpid()) ? 0 : 1);
+    }
+    int status = 0;
+    EXPECT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    lock.unlock();
+}
+
+TEST(Spread, TellsThreadsApart) {
+    constexpr int kThreads = 8;
+    unsigned numbers[kThreads];
+    std::atomic<int> there{0};
+    std::vector<std::thread> threads;
+    for (unsigned &mine : numbers)
+        threads.emplace_back([&] {
+            mine = spread();
+            for (++there; there < kThreads;) std::this_thread::yield();
+        });
+    for (std::thread &t : threads) t.join();
+    std::set<unsigned> lanes;
+    for (const unsigned number : numbers) {
+#ifndef TOKENBUCKET_PLATFORM_POSIX
+        EXPECT_LT(number, sysconf(_SC_NPROCESSORS_CONF)) << "a processor, and all may have run on one";
+#endif
+        lanes.insert(number % 16);
+    }
+#ifdef TOKENBUCKET_PLATFORM_POSIX
+    EXPECT_GT(lanes.size(), 1u);
+    EXPECT_EQ(spread(), spread());
+#endif
+}
+
+}  // namespace
