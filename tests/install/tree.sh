@@ -23,9 +23,11 @@ lrwxrwxrwx LIB/$soname libtokenbucket.so.$version
 -rwxr-xr-x LIB/libtokenbucket.so.$version
 -rw-r--r-- LIB/pkgconfig/tokenbucket.pc
 -rw-r--r-- include/tokenbucket.h
+-rw-r--r-- include/tokenbucket.hpp
 -rw-r--r-- share/doc/tokenbucket/LICENSE"
 diff -u --label expected --label installed <(sort -k 2 <<<"$expected") <(listing) || fail "the installed files"
 cmp "$installed/include/tokenbucket.h" "$TB_SOURCE/capi/include/tokenbucket.h"
+cmp "$installed/include/tokenbucket.hpp" "$TB_SOURCE/bindings/cpp/include/tokenbucket.hpp"
 cmp "$installed/share/doc/tokenbucket/LICENSE" "$TB_SOURCE/LICENSE"
 if grep -rF "$TB_SOURCE" "$libdir/cmake"; then fail "a path of the build is in the CMake package"; fi
 
