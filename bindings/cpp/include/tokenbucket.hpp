@@ -77,6 +77,14 @@ class Error : public std::exception {
   private:
     Status status_;
 };
+
+namespace detail {
+
+inline void require(Status status) {
+    if (status != Status::success) throw Error(status);
+}
+
+}  // namespace detail
 #endif
 
 // A T, or the status that says why there is none; used as std::expected is. It is a type of its own so that programs
@@ -100,21 +108,16 @@ class [[nodiscard]] Result {
 
 #if defined(__cpp_exceptions)
     T &value() & {
-        check();
+        detail::require(status_);
         return *value_;
     }
     const T &value() const & {
-        check();
+        detail::require(status_);
         return *value_;
     }
     T &&value() && {
-        check();
+        detail::require(status_);
         return *std::move(value_);
-    }
-
-  private:
-    void check() const {
-        if (!has_value()) throw Error(status_);
     }
 #endif
 
@@ -135,7 +138,7 @@ class [[nodiscard]] Result<void> {
 
 #if defined(__cpp_exceptions)
     void value() const {
-        if (!has_value()) throw Error(status_);
+        detail::require(status_);
     }
 #endif
 
@@ -338,26 +341,13 @@ class Bucket {
         return detail::result(status, Bucket(bucket));
     }
 
-#if defined(__cpp_exceptions)
-    Bucket(double capacity, double tokens_per_second) : Bucket(create(capacity, tokens_per_second).value()) {}
-    explicit Bucket(const Config &config) : Bucket(create(config).value()) {}
-#endif
+    tb_bucket *get() const noexcept { return handle_.get(); }
 
-    tb_bucket *get() const noexcept {
-        return handle_.get();
-    }
-
-    void close() noexcept {
-        tb_close(get());
-    }
+    void close() noexcept { tb_close(get()); }
 
     // Taking: never blocks.
-    Result<void> allow(double n = 1) noexcept {
-        return detail::done(tb_allow(get(), n));
-    }
-    Result<void> try_consume(double n = 1) noexcept {
-        return detail::done(tb_try_consume(get(), n));
-    }
+    Result<void> allow(double n = 1) noexcept { return detail::done(tb_allow(get(), n)); }
+    Result<void> try_consume(double n = 1) noexcept { return detail::done(tb_try_consume(get(), n)); }
     Decision take(double n = 1) noexcept {
         tb_decision d{};
         const tb_status status = tb_take(get(), n, &d);
@@ -371,18 +361,14 @@ class Bucket {
     }
 
     // Waiting: blocks the thread. A timeout below zero is a poll, one beyond what can be expressed no limit.
-    Result<void> wait(double n = 1) noexcept {
-        return detail::done(tb_wait(get(), n));
-    }
+    Result<void> wait(double n = 1) noexcept { return detail::done(tb_wait(get(), n)); }
     template <class Rep, class Period>
     Result<void> wait_for(double n, std::chrono::duration<Rep, Period> timeout) noexcept {
         return detail::done(tb_wait_for(get(), n, detail::timeout_ns(timeout)));
     }
 
     // Reserving: waiting in your own way. max_wait as wait_for's timeout.
-    Result<Reservation> reserve(double n = 1) noexcept {
-        return reserve(n, kForever);
-    }
+    Result<Reservation> reserve(double n = 1) noexcept { return reserve(n, kForever); }
     template <class Rep, class Period>
     Result<Reservation> reserve(double n, std::chrono::duration<Rep, Period> max_wait) noexcept {
         tb_reservation r{};
@@ -396,18 +382,12 @@ class Bucket {
         const tb_status status = tb_charge(get(), n, &ns);
         return detail::result(status, std::chrono::nanoseconds(ns));
     }
-    Result<void> refund(double n) noexcept {
-        return detail::done(tb_refund(get(), n));
-    }
-    Result<void> reset(double tokens = kInitiallyFull) noexcept {
-        return detail::done(tb_reset(get(), tokens));
-    }
+    Result<void> refund(double n) noexcept { return detail::done(tb_refund(get(), n)); }
+    Result<void> reset(double tokens = kInitiallyFull) noexcept { return detail::done(tb_reset(get(), tokens)); }
     Result<void> set_rate(double tokens_per_second) noexcept {
         return detail::done(tb_set_rate(get(), tokens_per_second));
     }
-    Result<void> set_capacity(double capacity) noexcept {
-        return detail::done(tb_set_capacity(get(), capacity));
-    }
+    Result<void> set_capacity(double capacity) noexcept { return detail::done(tb_set_capacity(get(), capacity)); }
 
     // Looking: takes nothing.
     Result<double> available() const noexcept {
@@ -436,6 +416,11 @@ class Bucket {
                   std::chrono::nanoseconds(s.longest_wait_ns), s.waiting, s.tokens_taken, s.tokens_given_back});
     }
 
+#if defined(__cpp_exceptions)
+    Bucket(double capacity, double tokens_per_second) : Bucket(create(capacity, tokens_per_second).value()) {}
+    explicit Bucket(const Config &config) : Bucket(create(config).value()) {}
+#endif
+
   private:
     explicit Bucket(tb_bucket *handle) noexcept : handle_(handle) {}
 
@@ -459,13 +444,7 @@ class ManualClock {
         return detail::result(status, ManualClock(clock));
     }
 
-#if defined(__cpp_exceptions)
-    explicit ManualClock(std::chrono::nanoseconds start = {}) : ManualClock(create(start).value()) {}
-#endif
-
-    tb_clock *get() const noexcept {
-        return handle_.get();
-    }
+    tb_clock *get() const noexcept { return handle_.get(); }
 
     Result<void> set(std::chrono::nanoseconds now) noexcept {
         return detail::done(tb_manual_clock_set(get(), now.count()));
@@ -479,6 +458,10 @@ class ManualClock {
         const tb_status status = tb_manual_clock_waiters(get(), &count, &due_ns);
         return detail::result(status, ManualWaiters{count, std::chrono::nanoseconds(due_ns)});
     }
+
+#if defined(__cpp_exceptions)
+    explicit ManualClock(std::chrono::nanoseconds start = {}) : ManualClock(create(start).value()) {}
+#endif
 
   private:
     explicit ManualClock(tb_clock *handle) noexcept : handle_(handle) {}
