@@ -230,11 +230,33 @@ test_doubling() {
         kill -USR1 "$pid" 2>/dev/null || break
         sleep 0.01
     done
+    kill -KILL "$pid" 2>/dev/null || true
     status=0
     wait "$pid" || status=$?
     expect_status 0 "doublings"
     cmp -s in out || fail "doublings: the output differs"
     expect_stderr '^throttle: limit now ' "doublings"
+}
+
+# Larger chunks at a higher rate buy no larger burst, though a reader stalls and holds one back.
+test_doubling_keeps_burst() {
+    local pid reader limit
+    data 400000 >in
+    mkfifo slow
+    : >out
+    : >err
+    "$throttle" --progress -r 250k -b 40k --log log <in >slow 2>err &
+    pid=$!
+    { head -c 100000; sleep 0.3; cat; } <slow >out &
+    reader=$!
+    until_written out
+    for limit in '500.0 kB' '1.0 MB' '2.0 MB'; do
+        kill -USR1 "$pid"
+        until_said "^throttle: limit now $limit/s"
+    done
+    wait "$reader" "$pid" || fail "doublings with a slow reader: exit status $?"
+    cmp -s in out || fail "doublings with a slow reader: the output differs"
+    expect_no_excess 2000000 40000 log "doublings with a slow reader"
 }
 
 # What leaves after a SIGUSR2 keeps to the half. The windows looked at begin when that was in force.
@@ -326,6 +348,7 @@ test_failures
 test_reader_gone
 test_signals
 test_doubling
+test_doubling_keeps_burst
 test_halving
 test_doubling_beyond
 test_stats
