@@ -341,6 +341,7 @@ class Bucket {
         return detail::result(status, Bucket(bucket));
     }
 
+    // The handle, for C functions; still owned by this.
     tb_bucket *get() const noexcept { return handle_.get(); }
 
     void close() noexcept { tb_close(get()); }
@@ -444,6 +445,7 @@ class ManualClock {
         return detail::result(status, ManualClock(clock));
     }
 
+    // For Config::clock; still owned by this.
     tb_clock *get() const noexcept { return handle_.get(); }
 
     Result<void> set(std::chrono::nanoseconds now) noexcept {
@@ -485,6 +487,7 @@ class CallbackClock {
         return detail::result(status, CallbackClock(clock));
     }
 
+    // For Config::clock; still owned by this.
     tb_clock *get() const noexcept { return handle_.get(); }
 
   private:

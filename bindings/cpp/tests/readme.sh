@@ -18,7 +18,7 @@ fragment() { # FILE HEADER PARAMETER
 }
 
 compile() { # FILE COMMAND...
-    "${@:2}" "${flags[@]}" "$1" "${libraries[@]}" -o "$1.program" || fail "this does not compile: $1"
+    "${@:2}" "$1" "${libraries[@]}" -o "$1.program" || fail "this does not compile: $1"
     "$1.program" >"$1.out" || fail "$1 says $?"
 }
 
@@ -28,7 +28,7 @@ c_block() {
         fragment "$1" '#include <tokenbucket.h>' 'tb_bucket *bucket'
         wrapped=(-Wno-unused-variable)
     fi
-    compile "$1" "${cc[@]}" -std=c11 "${wrapped[@]}"
+    compile "$1" "${cc[@]}" -std=c11 "${flags[@]}" "${wrapped[@]}"
 }
 
 cpp_block() {
@@ -39,7 +39,7 @@ using namespace std::chrono_literals;'
         fragment "$1" "$header" '[[maybe_unused]] tokenbucket::Bucket &bucket'
         wrapped=(-Wno-unused-variable)
     fi
-    compile "$1" "${cxx[@]}" "-std=$standard" "${wrapped[@]}"
+    compile "$1" "${cxx[@]}" "-std=$standard" "${flags[@]}" "${wrapped[@]}"
 }
 
 blocks() { python3 -B "$TB_SOURCE/tests/support/code_blocks.py" "$@"; }
