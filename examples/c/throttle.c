@@ -3,6 +3,7 @@
  * throttle: copies standard input to standard output no faster than a limit, with a bounded burst.
  *
  * In any window of t seconds, at most burst + rate * t leaves, however long the source was idle or the reader stalled.
+ * Where signals change the rate, rate * t is what the rates in force add up to.
  * The data goes out in chunks; each is paid for by one tb_wait before it is written. A reader that stalls can hold one
  * paid chunk back while the bucket fills again, so the bucket holds the burst less one chunk.
  */
@@ -32,10 +33,12 @@ static const char help[] =
     "  -l, --lines        counts lines, and passes them on whole (up to 64 KiB)\n"
     "  -p, --progress     shows progress on standard error even where that is no terminal\n"
     "  -q, --quiet        shows no progress\n"
+    "      --stats        says at the end what was copied, in which time, and how long it waited\n"
     "      --log FILE     writes for each chunk: nanoseconds since the start, amount\n"
     "  -h, --help         shows this text\n"
     "\n"
     "k or K, M, G and T mean powers of 1000; Ki, Mi, Gi and Ti powers of 1024.\n"
+    "SIGUSR1 doubles the rate, SIGUSR2 halves it; the burst stays.\n"
     "Exit status: 0 all was copied; 1 reading, writing or limiting failed; 2 wrong usage.\n"
     "A signal, or a reader that has gone (SIGPIPE), ends throttle as that signal.\n";
 
@@ -45,6 +48,7 @@ struct options {
     bool lines;
     bool progress;
     bool quiet;
+    bool stats;
     const char *log_path;
 };
 
@@ -58,11 +62,14 @@ struct progress {
 
 struct throttle {
     tb_bucket *bucket;
-    bool lines;
+    double rate, burst;
     size_t chunk; /* the most bytes or lines paid for at once */
+    bool lines;
+    bool stats;
     FILE *log;
     struct progress progress;
     double total; /* bytes or lines written */
+    double bytes; /* written */
 
     char buffer[BUFFER_SIZE];
     size_t begin, end; /* what was read and not yet written */
@@ -76,26 +83,36 @@ struct chunk {
     size_t cost;
 };
 
-enum outcome { GO_ON, COPIED, STOPPED, FAILED };
+enum outcome { GO_ON, COPIED, STOPPED, FAILED, UNPAID };
 
 /* ---- Signals ----------------------------------------------------------------------------------------------------- */
 
 static volatile sig_atomic_t stop_signal;
+/* Doublings less halvings of the rate: asked for, which only the handler writes, and done, which only the rest does. */
+static volatile sig_atomic_t doublings_asked, doublings_done;
 
-/* A signal between a look at stop_signal and the blocking call after it would not end that call; the alarm does. */
-static void stop(int signal_number) {
-    if (signal_number != SIGALRM) stop_signal = signal_number;
-    alarm(1);
+/* A signal between a look at these flags and the blocking call after it would not end that call; the alarm does. */
+static void note_signal(int signal_number) {
+    if (signal_number == SIGUSR1) {
+        ++doublings_asked;
+    } else if (signal_number == SIGUSR2) {
+        --doublings_asked;
+    } else if (signal_number != SIGALRM) {
+        stop_signal = signal_number;
+    }
+    if (stop_signal != 0 || doublings_asked != doublings_done) alarm(1);
 }
 
-/* Without SA_RESTART, so that reads, writes and tb_wait end. A signal that was ignored (nohup) stays ignored. */
+/* Without SA_RESTART, so that reads, writes and tb_wait end. A signal that was ignored (nohup) stays ignored. No signal
+ * meets the handler of another. */
 static void catch_signals(void) {
-    static const int caught[] = {SIGINT, SIGTERM, SIGHUP, SIGALRM};
-    struct sigaction on_stop = {.sa_handler = stop};
+    static const int caught[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGALRM};
+    struct sigaction noted = {.sa_handler = note_signal};
+    sigfillset(&noted.sa_mask);
     for (size_t i = 0; i < sizeof caught / sizeof *caught; ++i) {
         struct sigaction before;
         sigaction(caught[i], NULL, &before);
-        if (before.sa_handler != SIG_IGN || caught[i] == SIGALRM) sigaction(caught[i], &on_stop, NULL);
+        if (before.sa_handler != SIG_IGN || caught[i] == SIGALRM) sigaction(caught[i], &noted, NULL);
     }
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     sigaction(SIGPIPE, &ignore, NULL); /* reported by write as EPIPE */
@@ -164,6 +181,72 @@ static void end_progress(const struct throttle *t) {
     fputs(t->progress.on_terminal ? "/s\033[K\n" : "/s\n", stderr);
 }
 
+/* ---- The limit --------------------------------------------------------------------------------------------------- */
+
+static void complain(const char *what, tb_status status) {
+    fprintf(stderr, "throttle: %s: %s: %s\n", what, tb_status_name(status), tb_status_message(status));
+}
+
+/* About 10 ms of the rate, at most half the burst. */
+static size_t chunk_for(double rate, double burst) {
+    double chunk = rate / 100;
+    if (chunk > burst / 2) chunk = burst / 2;
+    if (chunk > BUFFER_SIZE) chunk = BUFFER_SIZE;
+    return chunk < 1 ? 1 : (size_t)chunk;
+}
+
+/* To be called only between chunks: for one that is paid for and not written, burst is capacity plus chunk as they
+ * were. */
+static tb_status set_rate(struct throttle *t, double rate) {
+    const size_t chunk = chunk_for(rate, t->burst);
+    const tb_status status = tb_set_rate(t->bucket, rate);
+    if (status != TB_SUCCESS) return status;
+    t->rate = rate;
+    t->chunk = chunk;
+    return tb_set_capacity(t->bucket, t->burst - (double)chunk);
+}
+
+static void print_limit(const struct throttle *t) {
+    fputs(t->progress.on_terminal ? "\rlimit now " : "throttle: limit now ", stderr);
+    print_amount(t->rate, unit(t));
+    fputs(t->progress.on_terminal ? "/s\033[K\n" : "/s\n", stderr);
+}
+
+/* A doubling or halving beyond the limits of a bucket is refused, and the rate stays. */
+static void follow_signals(struct throttle *t) {
+    while (doublings_done != doublings_asked) {
+        const bool up = doublings_done < doublings_asked;
+        const tb_status status = set_rate(t, up ? t->rate * 2 : t->rate / 2);
+        doublings_done += up ? 1 : -1;
+        if (status != TB_SUCCESS) {
+            complain(up ? "doubling the rate" : "halving the rate", status);
+        } else if (t->progress.shown) {
+            print_limit(t);
+        }
+    }
+}
+
+static enum outcome pay(struct throttle *t, size_t cost) {
+    if (cost == 0) return GO_ON;
+    if (stop_signal != 0) return STOPPED;
+    const tb_status status = tb_wait(t->bucket, (double)cost);
+    if (status == TB_SUCCESS) return GO_ON;
+    if (status == TB_INTERRUPTED) return UNPAID;
+    complain("tb_wait", status);
+    return FAILED;
+}
+
+static void print_stats(const struct throttle *t) {
+    tb_stats stats = {.struct_size = sizeof stats};
+    const int64_t lasted_ns = now_ns() - t->progress.began_ns;
+    const tb_status status = tb_get_stats(t->bucket, &stats);
+    if (status != TB_SUCCESS) complain("tb_get_stats", status);
+    fprintf(stderr, "throttle: bytes=%.0f", t->bytes);
+    if (t->lines) fprintf(stderr, " lines=%.0f", t->total);
+    fprintf(stderr, " seconds=%.3f mean_rate=%.1f waited_seconds=%.3f waits=%lld\n", (double)lasted_ns / 1e9,
+            per_second(t->total, lasted_ns), (double)stats.total_wait_ns / 1e9, (long long)stats.waits);
+}
+
 /* ---- Copying ----------------------------------------------------------------------------------------------------- */
 
 static enum outcome failed(const char *what) {
@@ -230,18 +313,6 @@ static struct chunk next_bytes(const struct throttle *t) {
     return (struct chunk){length, length};
 }
 
-static enum outcome pay(struct throttle *t, size_t cost) {
-    if (cost == 0) return GO_ON;
-    for (;;) {
-        if (stop_signal != 0) return STOPPED;
-        const tb_status status = tb_wait(t->bucket, (double)cost);
-        if (status == TB_SUCCESS) return GO_ON;
-        if (status == TB_INTERRUPTED) continue;
-        fprintf(stderr, "throttle: tb_wait: %s: %s\n", tb_status_name(status), tb_status_message(status));
-        return FAILED;
-    }
-}
-
 static enum outcome put(struct throttle *t, size_t length) {
     const size_t end = t->begin + length;
     while (t->begin < end) {
@@ -249,6 +320,7 @@ static enum outcome put(struct throttle *t, size_t length) {
         const ssize_t n = write(STDOUT_FILENO, t->buffer + t->begin, end - t->begin);
         if (n >= 0) {
             t->begin += (size_t)n;
+            t->bytes += (double)n;
         } else if (!try_again()) {
             return stopped_or_failed("standard output");
         }
@@ -262,10 +334,12 @@ static void account(struct throttle *t, size_t cost) {
 }
 
 static enum outcome step(struct throttle *t) {
+    follow_signals(t);
     const struct chunk next = t->lines ? next_lines(t) : next_bytes(t);
     if (next.length == 0) return t->at_eof ? COPIED : fill(t);
     const bool ends_line = t->buffer[t->begin + next.length - 1] == '\n';
     const enum outcome paid = pay(t, next.cost);
+    if (paid == UNPAID) return GO_ON; /* again, by what signals have changed */
     if (paid != GO_ON) return paid;
     const enum outcome written = put(t, next.length);
     if (written != GO_ON) return written;
@@ -280,6 +354,7 @@ static enum outcome copy(struct throttle *t) {
     if (outcome == COPIED && close(STDOUT_FILENO) != 0) outcome = failed("standard output");
     if (t->log != NULL && fclose(t->log) != 0 && outcome == COPIED) outcome = failed("log");
     end_progress(t);
+    if (t->stats) print_stats(t);
     return outcome;
 }
 
@@ -312,11 +387,15 @@ static bool parse_amount(const char *text, double *out_amount) {
 
 /* The exit status, or -1 to go on. */
 static int parse_options(int argc, char **argv, struct options *o) {
-    static const struct option names[] = {
-        {"rate", required_argument, NULL, 'r'}, {"burst", required_argument, NULL, 'b'},
-        {"lines", no_argument, NULL, 'l'},      {"progress", no_argument, NULL, 'p'},
-        {"quiet", no_argument, NULL, 'q'},      {"log", required_argument, NULL, 'o'},
-        {"help", no_argument, NULL, 'h'},       {NULL, 0, NULL, 0}};
+    static const struct option names[] = {{"rate", required_argument, NULL, 'r'},
+                                          {"burst", required_argument, NULL, 'b'},
+                                          {"lines", no_argument, NULL, 'l'},
+                                          {"progress", no_argument, NULL, 'p'},
+                                          {"quiet", no_argument, NULL, 'q'},
+                                          {"log", required_argument, NULL, 'o'},
+                                          {"stats", no_argument, NULL, 's'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {NULL, 0, NULL, 0}};
     bool has_rate = false, has_burst = false;
     for (int option; (option = getopt_long(argc, argv, "r:b:lpqh", names, NULL)) != -1;) {
         switch (option) {
@@ -337,6 +416,9 @@ static int parse_options(int argc, char **argv, struct options *o) {
             case 'q':
                 o->quiet = true;
                 break;
+            case 's':
+                o->stats = true;
+                break;
             case 'o':
                 o->log_path = optarg;
                 break;
@@ -354,19 +436,19 @@ static int parse_options(int argc, char **argv, struct options *o) {
     return -1;
 }
 
-/* About 10 ms of the rate, at most half the burst. */
-static size_t chunk_for(double rate, double burst) {
-    double chunk = rate / 100;
-    if (chunk > burst / 2) chunk = burst / 2;
-    if (chunk > BUFFER_SIZE) chunk = BUFFER_SIZE;
-    return chunk < 1 ? 1 : (size_t)chunk;
-}
-
 /* The exit status, or -1 to go on. */
 static int set_up(struct throttle *t, const struct options *o) {
+    t->rate = o->rate;
+    t->burst = o->burst;
     t->lines = o->lines;
+    t->stats = o->stats;
     t->chunk = chunk_for(o->rate, o->burst);
-    const tb_status status = tb_create(o->burst - (double)t->chunk, o->rate, &t->bucket);
+    tb_config config;
+    tb_config_init(&config, sizeof config);
+    config.capacity = o->burst - (double)t->chunk;
+    config.rate_tokens = o->rate;
+    config.flags = o->stats ? TB_STATISTICS : 0;
+    const tb_status status = tb_create_with(&config, &t->bucket);
     if (status != TB_SUCCESS) {
         fprintf(stderr, "throttle: a limit of %g per second and bursts of %g: %s: %s\n", o->rate, o->burst,
                 tb_status_name(status), tb_status_message(status));

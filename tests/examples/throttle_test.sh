@@ -211,6 +211,120 @@ test_signals() {
     end_by TERM 143 "SIGTERM during a write"
 }
 
+until_said() { # PATTERN: or for ten seconds
+    local i
+    for ((i = 0; i < 1000; ++i)); do
+        if grep -qE -- "$1" err; then return; fi
+        sleep 0.01
+    done
+    fail "never said '$1' but: $(cat err)"
+}
+
+# Each SIGUSR1 doubles the rate, also for the chunk that is being waited for: here hours become moments.
+test_doubling() {
+    local pid i
+    printf 'data' >in
+    start in out -r 0.0001 -b 2
+    until_written out
+    for ((i = 0; i < 1000; ++i)); do
+        kill -USR1 "$pid" 2>/dev/null || break
+        sleep 0.01
+    done
+    kill -KILL "$pid" 2>/dev/null || true
+    status=0
+    wait "$pid" || status=$?
+    expect_status 0 "doublings"
+    cmp -s in out || fail "doublings: the output differs"
+    expect_stderr '^throttle: limit now ' "doublings"
+}
+
+# Larger chunks at a higher rate buy no larger burst, though a reader stalls and holds one back.
+test_doubling_keeps_burst() {
+    local pid reader limit
+    data 400000 >in
+    mkfifo slow
+    : >out
+    : >err
+    "$throttle" --progress -r 250k -b 40k --log log <in >slow 2>err &
+    pid=$!
+    { head -c 100000; sleep 0.3; cat; } <slow >out &
+    reader=$!
+    until_written out
+    for limit in '500.0 kB' '1.0 MB' '2.0 MB'; do
+        kill -USR1 "$pid"
+        until_said "^throttle: limit now $limit/s"
+    done
+    wait "$reader" "$pid" || fail "doublings with a slow reader: exit status $?"
+    cmp -s in out || fail "doublings with a slow reader: the output differs"
+    expect_no_excess 2000000 40000 log "doublings with a slow reader"
+}
+
+# What leaves after a SIGUSR2 keeps to the half. The windows looked at begin when that was in force.
+test_halving() {
+    local pid
+    : >out
+    : >err
+    yes | "$throttle" --progress -r 1M -b 20k --log log 2>err >out &
+    pid=$!
+    until_written out
+    kill -USR2 "$pid"
+    until_said '^throttle: limit now 500.0 kB/s'
+    sleep 0.3
+    end_by TERM 143 "SIGTERM after a halving"
+    awk 'NR == FNR { last = $1; next } $1 > last - 200000000' log log >end.log
+    [[ $(wc -l <end.log) -ge 2 ]] || fail "a halving: nothing was copied after it"
+    expect_no_excess 500000 20000 end.log "a halving"
+}
+
+# A rate that no bucket can have is refused, and copying goes on at the old one.
+test_doubling_beyond() {
+    local pid
+    mkfifo feed
+    exec 9<>feed
+    start feed out -r 10G
+    printf 'data' >&9
+    until_written out
+    kill -USR1 "$pid"
+    printf 'more' >&9
+    until_said '^throttle: doubling the rate: TB_E_OUT_OF_RANGE'
+    printf 'end' >&9
+    until_copied datamoreend
+    end_by TERM 143 "SIGTERM after a doubling too many"
+}
+
+until_copied() { # TEXT: or for ten seconds
+    local i
+    for ((i = 0; i < 1000; ++i)); do
+        if [[ $(cat out) == "$1" ]]; then return; fi
+        sleep 0.01
+    done
+    fail "copied $(cat out), not $1"
+}
+
+stat_of() { # NAME: from the last line said, as "name=3.14"
+    tail -n 1 err | grep -oE "\b$1=[0-9.]+" | cut -d = -f 2
+}
+
+expect_stats() { # CONDITION OF bytes lines seconds rate waited waits
+    awk -v bytes="$(stat_of bytes)" -v lines="$(stat_of lines)" -v seconds="$(stat_of seconds)" \
+        -v rate="$(stat_of mean_rate)" -v waited="$(stat_of waited_seconds)" -v waits="$(stat_of waits)" \
+        "BEGIN { exit !($1) }" || fail "--stats, $1: $(cat err)"
+}
+
+test_stats() {
+    data 300000 >in
+    run --stats --rate 1M --burst 100k
+    expect_status 0 "--stats"
+    cmp -s in out || fail "--stats: the output differs"
+    [[ $(wc -l <err) == 1 ]] || fail "--stats: said $(cat err)"
+    expect_stats 'bytes == 300000 && lines == "" && seconds >= 0.2 && waits >= 1'
+    expect_stats 'waited > 0 && waited <= seconds && rate > 299999 / (seconds + 0.001) && rate < 300001 / (seconds - 0.001)'
+
+    printf 'one\ntwo\nthree\n' >in
+    run --stats --lines --rate 1M
+    expect_stats 'bytes == 14 && lines == 3 && waits == 0 && waited == 0'
+}
+
 # Non-blocking descriptors, as another process that shares them may leave them behind.
 test_non_blocking() {
     data 300000 >in
@@ -233,5 +347,10 @@ test_refusals
 test_failures
 test_reader_gone
 test_signals
+test_doubling
+test_doubling_keeps_burst
+test_halving
+test_doubling_beyond
+test_stats
 test_non_blocking
 exit $((failures > 0))

@@ -21,11 +21,13 @@ project() {
     cmake --build "$build" --parallel 2 >>"$build.log" 2>&1 || fail "building with $*: $(tail -20 "$build.log")"
     runs "$build/shared" shared
     runs "$build/static" static
+    if [ -e "$build/cpp" ]; then runs "$build/cpp" shared; fi
     case "$*" in *LANGUAGE=C\ *) needs_no_cpp_runtime "$build/static" && needs_no_cpp_runtime "$build/shared" ;; esac
 }
 
 project "$folder/c" -DLANGUAGE=C -DCMAKE_PREFIX_PATH="$installed"
 project "$folder/c++" -DLANGUAGE=CXX -DCMAKE_PREFIX_PATH="$installed"
+[ -e "$folder/c++/cpp" ] || fail "no program in C++ was built with the installed library"
 
 # As on systems where /lib is a link to /usr/lib.
 ln -s "$libdir" "$folder/lib"
@@ -34,6 +36,7 @@ project "$folder/linked" -DLANGUAGE=C -Dtokenbucket_DIR="$folder/lib/cmake/token
 # Kept between runs: it compiles the library.
 sources=$TB_BUILD/install_cmake_sources
 project "$sources" -DLANGUAGE=C -DTOKENBUCKET_SOURCE="$TB_SOURCE"
+[ -e "$sources/cpp" ] || fail "no program in C++ was built with the sources"
 if [ -e "$sources/compile_commands.json" ]; then fail "the user's build folder holds a compile database"; fi
 if [ -e "$sources/CTestTestfile.cmake" ]; then fail "the user's project got tests"; fi
 

@@ -7,7 +7,7 @@ require meson ninja pkg-config readelf
 folder=$(fresh_folder install_meson)
 stage "$folder"
 mkdir -p "$folder/consumer/subprojects"
-cp "$TB_SOURCE/tests/install/main.c" "$folder/"
+cp "$TB_SOURCE/tests/install/main.c" "$TB_SOURCE/tests/install/main.cc" "$folder/"
 cp "$TB_SOURCE/tests/install/meson/meson.build" "$folder/consumer/"
 
 # project FOLDER OPTION...: builds the user's project and runs its programs.
@@ -16,9 +16,10 @@ project() {
     shift
     [ -f "$build/build.ninja" ] || meson setup "$build" "$folder/consumer" "$@" >"$build.log" ||
         fail "meson setup $*: $(tail -20 "$build.log")"
-    ninja -C "$build" -j 2 shared static >>"$build.log" || fail "building with $*: $(tail -20 "$build.log")"
+    ninja -C "$build" -j 2 shared static cpp >>"$build.log" || fail "building with $*: $(tail -20 "$build.log")"
     runs "$build/shared" shared
     runs "$build/static" static
+    runs "$build/cpp" shared
 }
 
 project "$folder/installed" --wrap-mode=nofallback

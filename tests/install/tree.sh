@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The installed files are these and no others, and a plain C compiler with pkg-config is enough to use them.
+# The installed files are these and no others, and a plain C or C++ compiler with pkg-config is enough to use them.
 set -euo pipefail
 source "$TB_SOURCE/tests/support/shell.sh"
 source "$TB_SOURCE/tests/install/stage.sh"
@@ -7,6 +7,7 @@ require pkg-config readelf
 folder=$(fresh_folder install_tree)
 stage "$folder"
 read -ra cc <<<"$CC"
+read -ra cxx <<<"$CXX"
 main=$TB_SOURCE/tests/install/main.c
 
 # The library folder's own name differs between systems: lib, lib64, lib/x86_64-linux-gnu.
@@ -23,23 +24,27 @@ lrwxrwxrwx LIB/$soname libtokenbucket.so.$version
 -rwxr-xr-x LIB/libtokenbucket.so.$version
 -rw-r--r-- LIB/pkgconfig/tokenbucket.pc
 -rw-r--r-- include/tokenbucket.h
+-rw-r--r-- include/tokenbucket.hpp
 -rw-r--r-- share/doc/tokenbucket/LICENSE"
 diff -u --label expected --label installed <(sort -k 2 <<<"$expected") <(listing) || fail "the installed files"
 cmp "$installed/include/tokenbucket.h" "$TB_SOURCE/capi/include/tokenbucket.h"
+cmp "$installed/include/tokenbucket.hpp" "$TB_SOURCE/bindings/cpp/include/tokenbucket.hpp"
 cmp "$installed/share/doc/tokenbucket/LICENSE" "$TB_SOURCE/LICENSE"
 if grep -rF "$TB_SOURCE" "$libdir/cmake"; then fail "a path of the build is in the CMake package"; fi
 
-# pkg-config quotes for the shell what it prints.
+# with_pkg_config PROGRAM FLAGS COMMAND...: pkg-config quotes for the shell what it prints.
 with_pkg_config() {
     local flags
     eval "flags=($2)"
-    "${cc[@]}" -o "$1" "$main" -Wall -Werror "${flags[@]}"
+    "${@:3}" -o "$1" -Wall -Werror "${flags[@]}"
 }
 
 [ "$(pkg-config --modversion tokenbucket)" = "$version" ] || fail "pkg-config --modversion"
-with_pkg_config "$folder/shared" "$(pkg-config --cflags --libs tokenbucket)"
+with_pkg_config "$folder/shared" "$(pkg-config --cflags --libs tokenbucket)" "${cc[@]}" "$main"
 runs "$folder/shared" shared
-with_pkg_config "$folder/static" "-Wl,-Bstatic $(pkg-config --static --cflags --libs tokenbucket) -Wl,-Bdynamic"
+with_pkg_config "$folder/cpp" "$(pkg-config --cflags --libs tokenbucket)" "${cxx[@]}" -std=c++17 "$TB_SOURCE/tests/install/main.cc"
+runs "$folder/cpp" shared
+with_pkg_config "$folder/static" "-Wl,-Bstatic $(pkg-config --static --cflags --libs tokenbucket) -Wl,-Bdynamic" "${cc[@]}" "$main"
 runs "$folder/static" static
 needs_no_cpp_runtime "$folder/static"
 "${cc[@]}" -o "$folder/archive" -I"$installed/include" "$main" "$libdir/libtokenbucket.a"

@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# tokenbucket.hpp compiles alone, without a warning, in every standard from C++17 with every compiler at hand, with and
+# without exceptions and run-time types; parts compiled differently make one program; whatever tokenbucket.h declares
+# can be reached; and no answer is dropped unseen.
+set -euo pipefail
+source "$TB_SOURCE/tests/support/shell.sh"
+folder=$(fresh_folder cpp_header)
+here=$TB_SOURCE/bindings/cpp/tests
+header=$TB_SOURCE/bindings/cpp/include/tokenbucket.hpp
+c_header=$TB_SOURCE/capi/include/tokenbucket.h
+flags=(-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wundef -Wold-style-cast -Wnon-virtual-dtor -Werror
+    -I"$TB_SOURCE/capi/include" -I"$TB_SOURCE/bindings/cpp/include")
+bare=(-fno-exceptions -fno-rtti)
+
+knows() { "$1" -x c++ "-std=$2" -fsyntax-only /dev/null 2>/dev/null; }
+
+# standards COMPILER: the newest is named as compilers of either age know it.
+standards() {
+    local standard
+    for standard in c++17 c++20 c++2b; do
+        if knows "$1" "$standard"; then echo "$standard"; fi
+    done
+}
+
+# Twice over, so that the guard is seen to work.
+compiles_alone() {
+    printf '#include <tokenbucket.hpp>\n#include <tokenbucket.hpp>\n' >"$folder/alone.cc"
+    "$1" "${@:2}" "${flags[@]}" -fsyntax-only "$folder/alone.cc" || fail "$*"
+    "$1" "${@:2}" "${bare[@]}" "${flags[@]}" -fsyntax-only "$folder/alone.cc" || fail "$* ${bare[*]}"
+}
+
+# linked NAME COMPILER OPTION...: a program of two halves; "half" and "main" hold what is special to each.
+linked() {
+    local name=$1 compiler=$2
+    "$compiler" "${@:3}" "${half[@]}" "${flags[@]}" -c "$here/odr_half.cc" -o "$folder/half.o"
+    "$compiler" "${@:3}" "${main[@]}" "${flags[@]}" -c "$here/odr_main.cc" -o "$folder/main.o"
+    "$compiler" "${@:3}" "$folder/half.o" "$folder/main.o" "$TB_SHARED" -Wl,-rpath,"$(dirname "$TB_SHARED")" \
+        -o "$folder/program"
+    "$folder/program" || fail "$name: the program's step $? goes wrong"
+}
+
+try() {
+    local compiler=$1 standard newest half main
+    if ! command -v "$compiler" >/dev/null; then
+        echo "not tried: $compiler, which is not installed"
+        return
+    fi
+    for standard in $(standards "$compiler"); do compiles_alone "$compiler" "-std=$standard"; done
+    newest=$(standards "$compiler" | tail -1)
+    half=(-std=c++17 "${bare[@]}")
+    main=("-std=$newest")
+    linked "$compiler -std=c++17 ${bare[*]} with -std=$newest" "$compiler"
+    # Only gcc compares the types of the parts when it links.
+    case $compiler in g++) linked "$compiler -flto" "$compiler" -O2 -flto -Wodr -Wlto-type-mismatch -Werror ;; esac
+    is_seen "$compiler"
+    tried=$((tried + 1))
+}
+
+# An answer that is dropped, and a handler that would be gone at once, do not compile.
+is_seen() {
+    local compiler=$1 line
+    while read -r line; do
+        printf '#include <tokenbucket.hpp>\nvoid f(tokenbucket::Bucket &b, tokenbucket::Config &c);\n' >"$folder/seen.cc"
+        printf 'void f([[maybe_unused]] tokenbucket::Bucket &b, [[maybe_unused]] tokenbucket::Config &c) { %s }\n' \
+            "$line" >>"$folder/seen.cc"
+        if "$compiler" -std=c++17 "${flags[@]}" -fsyntax-only "$folder/seen.cc" 2>/dev/null; then
+            fail "$compiler compiles: $line"
+        fi
+    done <<'END'
+b.allow();
+b.take();
+b.wait_for(1, std::chrono::seconds(1));
+b.reserve();
+tokenbucket::Bucket::create(1, 1);
+c.notify([](const tokenbucket::Event &) {});
+bool granted = b.allow(); (void)granted;
+tokenbucket::Bucket copy = b;
+END
+    printf '#include <tokenbucket.hpp>\nvoid f(tokenbucket::Bucket &b);\nvoid f(tokenbucket::Bucket &b) { %s }\n' \
+        'if (b.allow() && b.take()) (void)b.reserve();' >"$folder/seen.cc"
+    "$compiler" -std=c++17 "${flags[@]}" -fsyntax-only "$folder/seen.cc" || fail "$compiler refuses what is right"
+}
+
+# Every function, status and flag of the C header, and every field of its structs, is named in the C++ one.
+reaches_all() {
+    local names found name
+    found=$(grep -oE '\b(tb_[a-z_]+\(|TB_[A-Z_]+\b|[.>][a-z_]+\b|[a-z_]+\b)' "$header" | tr -d '.>(' | sort -u)
+    names=$(
+        sed -nE 's/^TB_API .*[ *](tb_[a-z_]+)\(.*/\1/p; s/^ +X\((TB_[A-Z_]+),.*/\1/p; s/^#define (TB_[A-Z]+_[A-Z]+) U?.*/\1/p' "$c_header" |
+            grep -vE '^TB_(VERSION|STATUS)_'
+        sed -nE '/^typedef struct .*\{/,/^\}/ s/^ +[a-z0-9_]+ \*?([a-z_]+);.*/\1/p' "$c_header" | grep -vxE 'reserved|ticket'
+    )
+    [ "$(wc -l <<<"$names")" -ge 80 ] || fail "only these were found in the C header: $names"
+    while read -r name; do
+        grep -qxF "$name" <<<"$found" || fail "$name cannot be reached"
+    done <<<"$names"
+}
+
+tried=0
+reaches_all
+for compiler in g++ clang++; do try $compiler; done
+[ $tried -gt 0 ] || skip "neither g++ nor clang++ is installed"

@@ -1,0 +1,11 @@
+// What the two halves of one program, in different standards and manners of compiling, hand to each other.
+#ifndef TOKENBUCKET_CPP_TESTS_ODR_H
+#define TOKENBUCKET_CPP_TESTS_ODR_H
+
+#include "tokenbucket.hpp"
+
+// A bucket of two tokens on the clock, one of them taken.
+tokenbucket::Result<tokenbucket::Bucket> half_full(const tokenbucket::ManualClock &clock) noexcept;
+tokenbucket::Result<tokenbucket::Reservation> promise_of(tokenbucket::Bucket &bucket) noexcept;
+
+#endif

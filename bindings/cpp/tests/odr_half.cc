@@ -1,0 +1,17 @@
+#include <utility>
+
+#include "odr.h"
+
+tokenbucket::Result<tokenbucket::Bucket> half_full(const tokenbucket::ManualClock &clock) noexcept {
+    tokenbucket::Config config;
+    config.capacity = 2;
+    config.rate_tokens = 1;
+    config.clock = clock.get();
+    auto bucket = tokenbucket::Bucket::create(config);
+    if (bucket && !bucket->allow()) bucket->close();
+    return bucket;
+}
+
+tokenbucket::Result<tokenbucket::Reservation> promise_of(tokenbucket::Bucket &bucket) noexcept {
+    return bucket.reserve(2, std::chrono::seconds(1));
+}

@@ -1,0 +1,18 @@
+// Its exit status names the line that went wrong.
+#include "odr.h"
+
+int main() {
+    auto clock = tokenbucket::ManualClock::create();
+    if (!clock) return 1;
+    auto bucket = half_full(*clock);
+    if (!bucket || !bucket->take() || bucket->take()) return 2;
+    if (!clock->advance(std::chrono::seconds(1))) return 3;
+    {
+        const auto promise = promise_of(*bucket);
+        if (!promise || promise->delay() != std::chrono::seconds(1)) return 4;
+        const auto left = bucket->available();
+        if (!left || *left >= 0) return 5;
+    }
+    if (!bucket->allow()) return 6;
+    return 0;
+}

@@ -1,0 +1,46 @@
+// Pairs of functions, once through the C++ class and once in C: they must compile to the same code. All are
+// noexcept, as the class is: for all the compiler knows a C function may throw, and then no call is a tail call.
+#include "tokenbucket.hpp"
+
+using std::chrono::nanoseconds;
+using tokenbucket::Bucket;
+
+extern "C" {
+
+bool cpp_allow(Bucket &b) noexcept {
+    return bool(b.allow(1));
+}
+bool c_allow(tb_bucket *const &b) noexcept {
+    return tb_allow(b, 1) == TB_SUCCESS;
+}
+
+tb_status cpp_allow_status(Bucket &b, double n) noexcept {
+    return static_cast<tb_status>(b.allow(n).status());
+}
+tb_status c_allow_status(tb_bucket *const &b, double n) noexcept {
+    return tb_allow(b, n);
+}
+
+bool cpp_wait_for(Bucket &b) noexcept {
+    return bool(b.wait_for(5, std::chrono::milliseconds(1500)));
+}
+bool c_wait_for(tb_bucket *const &b) noexcept {
+    return tb_wait_for(b, 5, 1500000000) == TB_SUCCESS;
+}
+
+std::int64_t cpp_retry(Bucket &b) noexcept {
+    return b.take(2).retry_after.count();
+}
+std::int64_t c_retry(tb_bucket *const &b) noexcept {
+    tb_decision d{};
+    tb_take(b, 2, &d);
+    return d.retry_after_ns;
+}
+
+void cpp_refund(Bucket &b) noexcept {
+    (void)b.refund(1);
+}
+void c_refund(tb_bucket *const &b) noexcept {
+    tb_refund(b, 1);
+}
+}
