@@ -7,6 +7,8 @@ require dpkg-buildpackage dh lintian cmake ninja pkg-config readelf
 missing=$(dpkg-checkbuilddeps "$TB_SOURCE/capi/packaging/debian/control" 2>&1) || skip "$missing"
 folder=$(fresh_folder install_deb)
 
+grep -qxF "capi/packaging/build_deb && sudo apt install ./build/deb/libtokenbucket1_*.deb ./build/deb/libtokenbucket-dev_*.deb" \
+    "$TB_SOURCE/README.md" || fail "the README does not say how"
 # With Debian's own compiler and flags, whatever this build uses.
 (
     unset CC CXX CFLAGS CXXFLAGS CPPFLAGS LDFLAGS
