@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# No code block of a text escapes the tests: each has a language that a test compiles, or one that is no program.
+# No code block of a text escapes the tests: each has a language that a test compiles, or one that is no program. Links
+# within the tree lead somewhere.
 set -euo pipefail
 source "$TB_SOURCE/tests/support/shell.sh"
 cd "$TB_SOURCE"
@@ -38,17 +39,44 @@ compiles() { # TEST TEXT LANGUAGE
     esac
 }
 
+# The targets of a text's links to files, as paths from the root; what looks like a link in code is none.
+links() {
+    local folder
+    folder=$(dirname "$1")
+    awk '/^ *(```|~~~)/ { inside = !inside; next } !inside { gsub(/`[^`]*`/, ""); print }' "$1" |
+        grep -oE '\]\([^)#]+' | cut -c 3- | grep -vE '^[a-z]+:' | sed "s|^|$folder/|" || true
+}
+
+mapfile -t texts < <(
+    find . \( -name '.?*' -o -name 'build*' -o -name target -o -name bin -o -name obj \) -prune -o -name '*.md' -print |
+        sed 's|^\./||' | sort
+)
 bad=0
 blocks=0
-while read -r text; do
+complain() {
+    echo "$*"
+    bad=1
+}
+
+check_block() { # TEXT LANGUAGE
+    local test
+    if grep -qxE "$no_program" <<<"$2"; then return; fi
+    test=$(awk -v text="$1" -v language="$2" '$1 == text && $2 == language { print $3 }' <<<"$compiled")
+    if [ -z "$test" ]; then
+        complain "$1: no test compiles its blocks of '$2'"
+    elif ! compiles "$test" "$1" "$2"; then
+        complain "$1: $test does not compile its blocks of '$2'"
+    fi
+}
+
+for text in "${texts[@]}"; do
     while read -r language; do
         blocks=$((blocks + 1))
-        if grep -qxE "$no_program" <<<"$language"; then continue; fi
-        test=$(awk -v text="$text" -v language="$language" '$1 == text && $2 == language { print $3 }' <<<"$compiled")
-        [ -n "$test" ] && compiles "$test" "$text" "$language" && continue
-        echo "$text: no test compiles its blocks of '$language'${test:+; $test does not}"
-        bad=1
+        check_block "$text" "$language"
     done < <(languages "$text")
-done < <(find . \( -name '.?*' -o -name 'build*' -o -name target -o -name bin -o -name obj \) -prune -o -name '*.md' -print | sed 's|^\./||' | sort)
+    while read -r link; do
+        [ -e "$link" ] || complain "$text has a link to $link, which is not there"
+    done < <(links "$text")
+done
 [ $blocks -gt 0 ] || fail "no code blocks found"
-[ $bad = 0 ] || fail "code blocks that are not tested"
+[ $bad = 0 ] || fail "code blocks that are not tested, or links that lead nowhere"
