@@ -18,10 +18,10 @@ uses_port() { # LINKAGE KIND
     libdir=$package/lib
     cmake -DPORT="$port" -DBUILD="$TB_BUILD" -DCURRENT_PACKAGES_DIR="$package" -DVCPKG_LIBRARY_LINKAGE="$1" \
         -P "$TB_SOURCE/tests/install/recipes/vcpkg.cmake" >"$package.log" 2>&1 || fail "the port: $(tail "$package.log")"
-    cmake -G Ninja -S "$TB_SOURCE/tests/install/cmake" -B "$package.build" -DLANGUAGE=C -DONE_LIBRARY=ON \
-        -DCMAKE_PREFIX_PATH="$package" >"$package.log" 2>&1 || fail "with the port: $(tail "$package.log")"
+    cmake -G Ninja -S "$TB_SOURCE/tests/install/recipes" -B "$package.build" -DCMAKE_PREFIX_PATH="$package" \
+        >"$package.log" 2>&1 || fail "with the port: $(tail "$package.log")"
     cmake --build "$package.build" >"$package.log" || fail "with the port: $(tail "$package.log")"
-    runs "$package.build/shared" "$2"
+    runs "$package.build/program" "$2"
     [ -f "$package/share/tokenbucket/LICENSE" ] || fail "the port installs no licence"
 }
 # Meson's builds cannot be installed by CMake.

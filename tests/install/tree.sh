@@ -7,7 +7,6 @@ require nm pkg-config readelf
 folder=$(fresh_folder install_tree)
 stage "$folder"
 read -ra cc <<<"$CC"
-read -ra cxx <<<"$CXX"
 main=$TB_SOURCE/tests/install/main.c
 
 # The library folder's own name differs between systems: lib, lib64, lib/x86_64-linux-gnu.
@@ -44,16 +43,13 @@ with_pkg_config() {
     local flags
     eval "flags=($2)"
     "${cc[@]}" -o "$1" "$main" -Wall -Werror "${flags[@]}"
-    "${cxx[@]}" -x c++ -o "$1-c++" "$main" -x none -Wall -Werror "${flags[@]}"
 }
 
 [ "$(pkg-config --modversion tokenbucket)" = "$version" ] || fail "pkg-config --modversion"
 with_pkg_config "$folder/shared" "$(pkg-config --cflags --libs tokenbucket)"
 runs "$folder/shared" shared
-runs "$folder/shared-c++" shared
 with_pkg_config "$folder/static" "-Wl,-Bstatic $(pkg-config --static --cflags --libs tokenbucket) -Wl,-Bdynamic"
 runs "$folder/static" static
-runs "$folder/static-c++" static
 needs_no_cpp_runtime "$folder/static"
 "${cc[@]}" -o "$folder/archive" -I"$installed/include" "$main" "$libdir/libtokenbucket.a"
 runs "$folder/archive" static
