@@ -23,7 +23,8 @@ lrwxrwxrwx LIB/$soname libtokenbucket.so.$version
 -rwxr-xr-x LIB/libtokenbucket.so.$version
 -rw-r--r-- LIB/pkgconfig/tokenbucket.pc
 -rw-r--r-- include/tokenbucket.h
--rw-r--r-- share/doc/tokenbucket/LICENSE
+-rw-r--r-- share/doc/tokenbucket/LICENSE"
+expected+="
 -rw-r--r-- share/man/man3/tokenbucket.3
 $(nm -D --defined-only "$TB_SHARED" | sed -nE 's|.* (tb_[a-z0-9_]+)@.*|-rw-r--r-- share/man/man3/\1.3|p')"
 diff -u --label expected --label installed <(sort -k 2 <<<"$expected") <(listing) || fail "the installed files"
