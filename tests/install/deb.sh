@@ -27,10 +27,10 @@ for package in libtokenbucket1 libtokenbucket-dev; do
     dpkg -x "$folder/$package"_*.deb "$folder/root"
 done
 has_field libtokenbucket-dev Depends "libtokenbucket1 (= $(cat "$TB_SOURCE/capi/VERSION"))"
-field libtokenbucket1 Depends | grep -qxE 'libc6 \([^,|]*\)' || fail "the library needs $(field libtokenbucket1 Depends)"
+field libtokenbucket1 Depends | grep -xE 'libc6 \([^,|]*\)' >/dev/null || fail "the library needs $(field libtokenbucket1 Depends)"
 control() { dpkg-deb --ctrl-tarfile "$folder/libtokenbucket1"_*.deb | tar -xO "./$1"; }
-control triggers | grep -qx 'activate-noawait ldconfig' || fail "the packages do not have ldconfig run"
-control symbols | grep -qx ' tb_wait_for@TOKENBUCKET_1.0 1.0.0' || fail "no version of a symbol"
+control triggers | grep -x 'activate-noawait ldconfig' >/dev/null || fail "the packages do not have ldconfig run"
+control symbols | grep -x ' tb_wait_for@TOKENBUCKET_1.0 1.0.0' >/dev/null || fail "no version of a symbol"
 
 installed=$folder/root/usr
 libdir=$(dirname "$(find "$installed/lib" -name libtokenbucket.a)")

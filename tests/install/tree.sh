@@ -35,7 +35,7 @@ if grep -rF "$TB_SOURCE" "$libdir/cmake"; then fail "a path of the build is in t
 
 # A minimal system's "man" only says that there are no manuals.
 if man --version 2>/dev/null | grep -q '^man '; then
-    man -M "$installed/share/man" -E ascii tb_wait_for | grep -q 'tb_status tb_reserve(tb_bucket \*bucket' ||
+    man -M "$installed/share/man" -E ascii tb_wait_for | grep 'tb_status tb_reserve(tb_bucket \*bucket' >/dev/null ||
         fail "man tb_wait_for does not show the manual page"
 fi
 
