@@ -11,12 +11,13 @@ trap 'rm -f "$log"' EXIT
 notes=()
 bad=0
 
-# The lines of the log as rows; nothing if there is none, or one that is broken.
+# The lines of the log as rows; nothing if there is none, or one that is broken: its ratio the other way round, too.
 rows() {
     awk -F ' *[|] *' '
         !/[|]/ { next }
+        $5 > 0 && ($6 * $5 > 2 * $3 || 2 * $6 * $5 < $3) { broken = 1 }
         NF != 6 || $3 !~ /^[0-9.]+$/ || $5 !~ /^([0-9.]+|-)$/ || $6 == "" { broken = 1 }
-        { lines = lines "| " $1 " | `" $2 "` | " $3 " | " $4 " | " $5 " | " $6 " |\n" }
+        { lines = lines "| " $1 " | " $2 " | " $3 " | " $4 " | " $5 " | " $6 " |\n" }
         END { if (broken || lines == "") exit 1; printf "%s", lines }' "$log"
 }
 
@@ -37,7 +38,7 @@ measure() { # LANGUAGE
 }
 
 echo
-echo "| language | call | ns | usual limiter | its ns | ratio |"
+echo "| language | call | ns | usual limiter | its ns | ours / its |"
 echo "|---|---|---|---|---|---|"
 for language in "${languages[@]}"; do measure "$language"; done
 if [ ${#notes[@]} -gt 0 ]; then printf '\n%s\n' "${notes[@]}"; fi
