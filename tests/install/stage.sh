@@ -3,11 +3,11 @@
 version=$(cat "$TB_SOURCE/capi/VERSION")
 soname=libtokenbucket.so.${version%%.*}
 
-# stage FOLDER: installs below it and sets `installed`, the folder that stands for the prefix. The name of the prefix
-# holds the characters that careless quoting trips over.
+# stage FOLDER [NAME]: installs below it and sets `installed`, the folder that stands for the prefix. The usual name of
+# the prefix holds the characters that careless quoting trips over.
 # shellcheck disable=SC2034 # for those who source this file
 stage() {
-    local odd=$1/od+d=pre@fi%x~1
+    local odd=$1/${2:-od+d=pre@fi%x~1}
     if [ -f "$TB_BUILD/CMakeCache.txt" ]; then
         cmake --install "$TB_BUILD" --prefix "$odd" >"$1/install.log" || fail "cmake --install"
         installed=$odd
@@ -23,16 +23,16 @@ stage() {
     unset PKG_CONFIG_PATH
 }
 
-# runs PROGRAM shared|static: does its work, with the library found where it was installed or built in.
+# runs PROGRAM shared|static [TEXT]: says what it should, with the library found where it was installed or built in.
 runs() {
-    local program=$1 kind=$2 needed said
+    local program=$1 kind=$2 expected=${3:-$version TB_SUCCESS TB_DENIED} needed said
     needed=$(readelf -dW "$program" | grep NEEDED)
     case $kind in
         shared) grep -q "\[$soname\]" <<<"$needed" || fail "$program does not use the shared library" ;;
         static) if grep -q tokenbucket <<<"$needed"; then fail "$program uses the shared library"; fi ;;
     esac
     said=$(LD_LIBRARY_PATH=$libdir "$program") || fail "$program says $?"
-    [ "$said" = "$version TB_SUCCESS TB_DENIED" ] || fail "$program says: $said"
+    [ "$said" = "$expected" ] || fail "$program says: $said"
 }
 
 needs_no_cpp_runtime() {

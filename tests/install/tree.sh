@@ -3,7 +3,7 @@
 set -euo pipefail
 source "$TB_SOURCE/tests/support/shell.sh"
 source "$TB_SOURCE/tests/install/stage.sh"
-require pkg-config readelf
+require nm pkg-config readelf
 folder=$(fresh_folder install_tree)
 stage "$folder"
 read -ra cc <<<"$CC"
@@ -26,11 +26,21 @@ lrwxrwxrwx LIB/$soname libtokenbucket.so.$version
 -rw-r--r-- include/tokenbucket.h
 -rw-r--r-- include/tokenbucket.hpp
 -rw-r--r-- share/doc/tokenbucket/LICENSE"
+expected+="
+-rw-r--r-- share/man/man3/tokenbucket.3
+$(nm -D --defined-only "$TB_SHARED" | sed -nE 's|.* (tb_[a-z0-9_]+)@.*|-rw-r--r-- share/man/man3/\1.3|p')"
 diff -u --label expected --label installed <(sort -k 2 <<<"$expected") <(listing) || fail "the installed files"
 cmp "$installed/include/tokenbucket.h" "$TB_SOURCE/capi/include/tokenbucket.h"
 cmp "$installed/include/tokenbucket.hpp" "$TB_SOURCE/bindings/cpp/include/tokenbucket.hpp"
 cmp "$installed/share/doc/tokenbucket/LICENSE" "$TB_SOURCE/LICENSE"
+cmp "$installed/share/man/man3/tokenbucket.3" "$TB_SOURCE/capi/man/tokenbucket.3"
 if grep -rF "$TB_SOURCE" "$libdir/cmake"; then fail "a path of the build is in the CMake package"; fi
+
+# A minimal system's "man" only says that there are no manuals.
+if man --version 2>/dev/null | grep -q '^man '; then
+    man -M "$installed/share/man" -E ascii tb_wait_for | grep 'tb_status tb_reserve(tb_bucket \*bucket' >/dev/null ||
+        fail "man tb_wait_for does not show the manual page"
+fi
 
 # with_pkg_config PROGRAM FLAGS COMMAND...: pkg-config quotes for the shell what it prints.
 with_pkg_config() {

@@ -36,6 +36,7 @@ same() {
 library() { echo "$folder/by-$1$prefix/lib/libtokenbucket.so"; }
 files() { (cd "$folder/by-$1$prefix" && find . -printf '%y %m %P %l\n' | sort -k 3); }
 texts() { (cd "$folder/by-$1$prefix" && cat include/* lib/pkgconfig/* lib/cmake/tokenbucket/* share/doc/*/*); }
+manual() { (cd "$folder/by-$1$prefix/share/man/man3" && cat ./*); }
 symbols() { nm -D --with-symbol-versions "$(library "$1")" | sed 's/^[0-9a-f]* *//; s/ open64@/ open@/'; }
 # What the loader is told, but for addresses and sizes.
 dynamic() { readelf -dW "$(library "$1")" | grep -E 'NEEDED|SONAME|FLAGS|RPATH|RUNPATH|TEXTREL'; }
@@ -65,6 +66,7 @@ build_with_meson >"$log" 2>&1 || fail "the Meson build: $(tail -20 "$log")"
 
 same "installed files" files
 same "installed texts" texts
+same "manual pages" manual
 same "symbols" symbols
 same "dynamic section" dynamic
 same "segments" segments

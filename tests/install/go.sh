@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# A Go program in a module of its own uses the package with the installed library, shared and static.
+set -euo pipefail
+source "$TB_SOURCE/tests/support/shell.sh"
+source "$TB_SOURCE/tests/install/stage.sh"
+require go pkg-config readelf
+# As bindings/go/test.sh: nothing is downloaded, and nothing written outside the build folder and Go's cache.
+export GO111MODULE=on GOENV=off GOFLAGS='-buildvcs=false' GOPROXY=off GOTOOLCHAIN=local GOWORK=off CGO_ENABLED=1
+if [ -z "${GOCACHE:-}${XDG_CACHE_HOME:-}${HOME:-}" ]; then export GOCACHE=$TB_BUILD/go-cache; fi
+folder=$(fresh_folder install_go)
+# Go's tools do not undo what pkg-config does to a %.
+stage "$folder" od+d=pre@fix~1
+# Go does not notice that pkg-config's answer has changed; a changed flag it does.
+sum=$(cksum <<<"$pkgconfig")
+export CGO_CFLAGS="-O2 -g -DTOKENBUCKET_PLACE_SUM=${sum%% *}"
+mkdir "$folder/consumer"
+cp "$TB_SOURCE/tests/install/go/main.go" "$folder/consumer"
+cd "$folder/consumer"
+go mod init consumer 2>"$folder/go.log"
+go mod edit -require=tokenbucket@v0.0.0 -replace="tokenbucket=$TB_SOURCE/bindings/go"
+
+program() {
+    go build -o "$folder/$1" . >"$folder/go.log" 2>&1 || fail "building for the $1 library: $(tail -20 "$folder/go.log")"
+    runs "$folder/$1" "$1" "true false"
+}
+program shared
+# The linker takes the static library where it finds no shared one.
+rm "$libdir"/libtokenbucket.so*
+program static

@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# No code block of a text escapes the tests: each has a language that a test compiles, or one that is no program. Links
+# within the tree lead somewhere.
+set -euo pipefail
+source "$TB_SOURCE/tests/support/shell.sh"
+cd "$TB_SOURCE"
+
+# Text, language, the test that compiles its blocks. Rust's documentation tests take what has no language for Rust.
+compiled="
+README.md c bindings/cpp/tests/readme.sh
+README.md cpp bindings/cpp/tests/readme.sh
+README.md go bindings/go/test.sh
+README.md rust bindings/rust/test.sh
+README.md csharp bindings/csharp/test.sh
+README.md python bindings/python/test.sh
+bindings/cpp/README.md cpp bindings/cpp/tests/readme.sh
+bindings/go/README.md go bindings/go/test.sh
+bindings/rust/README.md rust bindings/rust/test.sh
+bindings/rust/tokenbucket/README.md none bindings/rust/tokenbucket/src/lib.rs
+bindings/rust/tokenbucket/README.md rust bindings/rust/tokenbucket/src/lib.rs
+bindings/rust/tokenbucket-sys/README.md none bindings/rust/tokenbucket-sys/src/lib.rs
+bindings/rust/tokenbucket-sys/README.md rust bindings/rust/tokenbucket-sys/src/lib.rs
+bindings/csharp/README.md csharp bindings/csharp/test.sh
+bindings/python/README.md python bindings/python/test.sh
+"
+no_program='sh|text|toml|xml'
+
+# The language of each block, as code_blocks.py reads it: what follows the fence, to the end of the line.
+languages() {
+    awk '/^ *(```|~~~)/ { inside = !inside; if (inside) { sub(/^```/, ""); print $0 == "" ? "none" : $0 } }' "$1" | sort -u
+}
+
+# It takes the blocks out of that text and is run with the others.
+compiles() { # TEST TEXT LANGUAGE
+    case $1 in
+        *.rs) grep -qF '#![doc = include_str!("../README.md")]' "$1" ;;
+        *) grep -q "^script [a-z_]* $1$" tests/tests.txt && grep -q code_blocks.py "$1" && grep -qF "$(basename "$2")" "$1" &&
+            grep -qw "$3" "$1" ;;
+    esac
+}
+
+# The targets of a text's links to files, as paths from the root; what looks like a link in code is none.
+links() {
+    local folder
+    folder=$(dirname "$1")
+    awk '/^ *(```|~~~)/ { inside = !inside; next } !inside { gsub(/`[^`]*`/, ""); print }' "$1" |
+        grep -oE '\]\([^)#]+' | cut -c 3- | grep -vE '^[a-z]+:' | sed "s|^|$folder/|" || true
+}
+
+mapfile -t texts < <(
+    find . \( -name '.?*' -o -name 'build*' -o -name target -o -name bin -o -name obj \) -prune -o -name '*.md' -print |
+        sed 's|^\./||' | sort
+)
+bad=0
+blocks=0
+complain() {
+    echo "$*"
+    bad=1
+}
+
+check_block() { # TEXT LANGUAGE
+    local test
+    if grep -qxE "$no_program" <<<"$2"; then return; fi
+    test=$(awk -v text="$1" -v language="$2" '$1 == text && $2 == language { print $3 }' <<<"$compiled")
+    if [ -z "$test" ]; then
+        complain "$1: no test compiles its blocks of '$2'"
+    elif ! compiles "$test" "$1" "$2"; then
+        complain "$1: $test does not compile its blocks of '$2'"
+    fi
+}
+
+for text in "${texts[@]}"; do
+    while read -r language; do
+        blocks=$((blocks + 1))
+        check_block "$text" "$language"
+    done < <(languages "$text")
+    while read -r link; do
+        [ -e "$link" ] || complain "$text has a link to $link, which is not there"
+    done < <(links "$text")
+done
+[ $blocks -gt 0 ] || fail "no code blocks found"
+[ $bad = 0 ] || fail "code blocks that are not tested, or links that lead nowhere"
