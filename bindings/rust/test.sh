@@ -85,34 +85,33 @@ expect_in() {
     done
 }
 
-# The packages hold what they need, no more, and work outside this tree. Prints the folder they are unpacked in.
-unpack_packages() {
-    local work list
-    work=$(fresh_folder rust-packages)
-    list=$(cd "$folder" && cargo package --list --allow-dirty -p tokenbucket-sys)
+# The packages hold what they need and no more; unpacks them in a folder that is outside any source tree of the library.
+unpack_packages() { # WORK UNPACKED
+    local work=$1 unpacked=$2 list
+    list=$(cd "$folder" && cargo package --quiet --list --allow-dirty -p tokenbucket-sys)
     expect_in "$list" Cargo.toml LICENSE README.md build.rs src/lib.rs tests/abi.rs
-    list=$(cd "$folder" && cargo package --list --allow-dirty -p tokenbucket)
+    list=$(cd "$folder" && cargo package --quiet --list --allow-dirty -p tokenbucket)
     expect_in "$list" Cargo.toml LICENSE README.md src/lib.rs src/wait.rs tests/futures.rs
     if grep -q conformance <<<"$list"; then fail "the package has a test that needs this tree"; fi
     (cd "$folder" && CARGO_TARGET_DIR=$work cargo package --quiet --workspace --no-verify --allow-dirty) >"$work/log" 2>&1 ||
         fail "cargo package: $(cat "$work/log")"
-    # Not three folders below a source tree's root.
-    mkdir -p "$work/unpacked/here"
-    tar -C "$work/unpacked/here" -xf "$work"/package/tokenbucket-sys-*.crate
-    tar -C "$work/unpacked/here" -xf "$work"/package/tokenbucket-0*.crate
-    mv "$work"/unpacked/here/tokenbucket-sys-* "$work/unpacked/here/sys"
-    mv "$work"/unpacked/here/tokenbucket-0* "$work/unpacked/here/safe"
-    printf '[patch.crates-io]\ntokenbucket-sys = { path = "../sys" }\n[workspace]\n' >>"$work/unpacked/here/safe/Cargo.toml"
-    rm -f "$work/unpacked/here/safe/Cargo.lock"
-    printf '%s\n' "$work/unpacked/here/safe/Cargo.toml"
+    mkdir -p "$unpacked"
+    tar -C "$unpacked" -xf "$work"/package/tokenbucket-sys-*.crate
+    tar -C "$unpacked" -xf "$work"/package/tokenbucket-0*.crate
+    mv "$unpacked"/tokenbucket-sys-* "$unpacked/sys"
+    mv "$unpacked"/tokenbucket-0* "$unpacked/safe"
+    printf '[patch.crates-io]\ntokenbucket-sys = { path = "../sys" }\n[workspace]\n' >>"$unpacked/safe/Cargo.toml"
+    rm -f "$unpacked/safe/Cargo.lock"
 }
 
 check_packages() {
-    local manifest said
-    manifest=$(unpack_packages)
-    CARGO_TARGET_DIR=$TB_BUILD/rust-packages/target cargo test --quiet --no-run --lib --manifest-path "$manifest"
+    local work manifest said
+    work=$(fresh_folder rust-packages)
+    unpack_packages "$work" "$work/unpacked/here"
+    manifest=$work/unpacked/here/safe/Cargo.toml
+    CARGO_TARGET_DIR=$work/target cargo check --quiet --tests --manifest-path "$manifest"
     # Where there is no library, the build says what to do.
-    if said=$(CARGO_TARGET_DIR=$TB_BUILD/rust-packages/missing PKG_CONFIG_PATH='' PKG_CONFIG_LIBDIR=/nonexistent \
+    if said=$(CARGO_TARGET_DIR=$work/missing PKG_CONFIG_PATH='' PKG_CONFIG_LIBDIR=/nonexistent \
         cargo build --quiet --manifest-path "$manifest" 2>&1); then
         fail "the crates are built without a library"
     fi

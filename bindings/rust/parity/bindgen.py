@@ -18,7 +18,10 @@ def bindgen(program, header, shared, *options):
     command += ["--raw-line", f"use tokenbucket_sys::{{{', '.join(shared)}}};"]
     for name in shared:
         command += ["--blocklist-type", name]
-    return subprocess.run([*command, *options], check=True, stdout=subprocess.PIPE, text=True).stdout
+    run = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
+    if run.returncode != 0:
+        sys.exit(run.stderr)
+    return run.stdout
 
 
 def names(pattern, text):
@@ -27,7 +30,7 @@ def names(pattern, text):
 
 def structs(text):
     found = re.findall(r"pub struct (\w+) \{([^}]*)\}", text)
-    return {name: re.findall(r"pub (\w+):", fields) for name, fields in found if name not in OPAQUE}
+    return {name: re.findall(r"pub (\w+) ?:", fields) for name, fields in found if name not in OPAQUE}
 
 
 def layout(name, fields):
@@ -49,7 +52,7 @@ def check(functions, types):
         yield from layout(name, fields)
     yield "fn functions_are_the_same() {"
     for name in names(r"pub fn (tb_\w+)", functions):
-        yield f"    let _: [_; 2] = [functions::{name}, sys::{name}];"
+        yield f"    let _ = [functions::{name}, sys::{name}];"
     yield "}"
 
 
