@@ -67,6 +67,17 @@ fn wakes_at_its_time_and_not_before() {
 }
 
 #[test]
+fn stays_due_when_the_clock_is_set_back() {
+    let (clock, counter) = (clock(), Arc::default());
+    let bucket = empty(&clock);
+    let mut wait = bucket.wait_async(4.0);
+    assert_eq!(poll(&mut wait, &counter), Poll::Pending);
+    clock.set(4 * SECOND).unwrap();
+    clock.set(SECOND).unwrap();
+    assert_eq!(poll(&mut wait, &counter), Poll::Ready(Ok(())));
+}
+
+#[test]
 fn order_is_that_of_the_first_polls() {
     let clock = clock();
     let bucket = empty(&clock);

@@ -88,3 +88,23 @@ fn statistics_count_what_was_decided() {
     let uncounted = Config::new(10.0, 1.0, SECOND).build().unwrap();
     assert_eq!(uncounted.stats(), Err(Error::Unsupported));
 }
+
+/// This test runs itself once more, as the process that is to be aborted.
+#[cfg(unix)]
+#[test]
+fn panic_in_a_handler_aborts() {
+    use std::os::unix::process::ExitStatusExt;
+    const NAME: &str = "panic_in_a_handler_aborts";
+    if std::env::var_os(NAME).is_some() {
+        let bucket =
+            Config::new(1.0, 1.0, SECOND).initial_tokens(0.0).on_event(|_| panic!("on purpose")).build().unwrap();
+        let _ = bucket.allow(1.0);
+        return;
+    }
+    let this = std::env::current_exe().unwrap();
+    let child =
+        std::process::Command::new(this).args(["--exact", "--nocapture", NAME]).env(NAME, "1").output().unwrap();
+    const SIGABRT: i32 = 6;
+    assert_eq!(child.status.signal(), Some(SIGABRT), "{:?}", child);
+    assert!(String::from_utf8_lossy(&child.stderr).contains("on purpose"));
+}

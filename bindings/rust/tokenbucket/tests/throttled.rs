@@ -180,27 +180,31 @@ fn read_refused_by_a_full_queue_can_be_repeated() {
     assert_eq!(bucket.available(), Ok(0.0));
 }
 
-/// The waiting read no longer fits: its data is handed over in parts that do.
+/// The waiting read and write no longer fit: they go on with parts that do.
 #[test]
-fn capacity_may_fall_while_a_read_waits() {
+fn capacity_may_fall_while_a_read_or_write_waits() {
     let clock = clock();
     let bucket = &full(100.0, 1000.0, &clock);
     let mut source = Throttled::new(&b"0123456789"[..], bucket);
+    let mut sink = Throttled::new(Vec::new(), bucket);
     bucket.charge(100.0).unwrap();
     thread::scope(|scope| {
         let read = scope.spawn(|| {
             let mut data = Vec::new();
             source.read_to_end(&mut data).map(|_| data)
         });
-        until_waiting(&clock, 1);
+        let write = scope.spawn(|| sink.write_all(b"0123456789"));
+        until_waiting(&clock, 2);
         bucket.set_capacity(4.0).unwrap();
-        while !read.is_finished() {
-            if clock.waiters().unwrap().count == 1 {
-                clock.advance(MILLISECOND).unwrap();
+        while !read.is_finished() || !write.is_finished() {
+            if let Some(due) = clock.waiters().unwrap().next_due {
+                clock.set(due).unwrap();
             }
         }
         assert_eq!(read.join().unwrap().unwrap(), b"0123456789");
+        write.join().unwrap().unwrap();
     });
+    assert_eq!(sink.into_inner(), b"0123456789");
 }
 
 /// Two readers and a writer share one bandwidth. The clock moves only when all that are left wait, to the first time
