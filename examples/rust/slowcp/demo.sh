@@ -49,6 +49,10 @@ said=$("$slowcp" --rate 1G "$work/none" "$work/from" "${files[0]}" "$work/to" 2>
 status=0
 said=$("$slowcp" --rate 1G "${files[0]}" "${files[0]}" 2>&1) || status=$?
 [[ $status == 1 && $said == *"the same file"* ]] || fail "onto itself: exit status $status, $said"
+mkdir -p "$work/blocked/$(basename "${files[0]}")"
+status=0
+"$slowcp" --rate 1G "${files[0]}" "$work/blocked" 2>"$work/said" || status=$?
+[ "$status" = 1 ] || fail "onto a folder of its name: exit status $status"
 [ "$(sums "$work/from")" = "$(sums "$work/to")" ] || fail "a failure changed a file"
 [ -z "$(find "$work" -name '.*.slowcp')" ] || fail "a partial file stayed"
 
