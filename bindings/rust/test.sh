@@ -1,54 +1,154 @@
 #!/usr/bin/env bash
-# Tests of the crates and of the Rust example, against the library in TB_BUILD: linked as it is found by pkg-config,
-# then as named by TOKENBUCKET_LIB_DIR, statically.
+# Tests of the crates and of the Rust examples, against the library in TB_BUILD: linked as it is found by pkg-config, as
+# named by TOKENBUCKET_LIB_DIR, and in the source tree.
 set -euo pipefail
-
-if ! command -v cargo >/dev/null; then
-    echo "skipped: Rust (cargo) is not installed"
-    exit 77
-fi
+source "$TB_SOURCE/tests/support/shell.sh"
+require cargo python3
 
 export CARGO_NET_OFFLINE=true RUSTFLAGS=-Dwarnings RUSTDOCFLAGS=-Dwarnings
 export PKG_CONFIG_PATH=$TB_BUILD CARGO_TARGET_DIR=$TB_BUILD/rust
 unset TOKENBUCKET_LIB_DIR TOKENBUCKET_STATIC DOCS_RS PKG_CONFIG PKG_CONFIG_LIBDIR PKG_CONFIG_SYSROOT_DIR
-crates=$TB_SOURCE/bindings/rust/Cargo.toml
-example=$TB_SOURCE/examples/rust/Cargo.toml
-
-fail() {
-    echo "FAIL: $*" >&2
-    exit 1
-}
+folder=$TB_SOURCE/bindings/rust
+crates=$folder/Cargo.toml
+overload=$TB_SOURCE/examples/rust/Cargo.toml
+slowcp=$TB_SOURCE/examples/rust/slowcp/Cargo.toml
+bench=$folder/bench/Cargo.toml
 
 has() {
     cargo "$1" --version >/dev/null 2>&1
 }
 
-# check_overload program: the example grants the exact number, in one line.
+# check_overload PROGRAM: the example grants the exact number, in one line.
 check_overload() {
     local line
     line=$("$1") || fail "$1 exits with $?"
     [[ $line == "overload rust asked=50100 granted=10500 expected=10500" ]] || fail "$1 says: $line"
 }
 
-for manifest in "$crates" "$example"; do
-    if has fmt; then cargo fmt --quiet --all --check --manifest-path "$manifest"; fi
-    if has clippy; then cargo clippy --quiet --locked --all-targets --manifest-path "$manifest"; fi
-done
+check_style() {
+    local manifest
+    for manifest in "$crates" "$overload" "$slowcp" "$bench"; do
+        if has fmt; then cargo fmt --quiet --all --check --manifest-path "$manifest"; fi
+        if has clippy; then
+            cargo clippy --quiet --locked --all-targets --manifest-path "$manifest"
+        else
+            cargo check --quiet --locked --all-targets --manifest-path "$manifest"
+        fi
+    done
+}
 
+# check_tests MANIFEST: all pass, and there are some.
+check_tests() {
+    local log=$CARGO_TARGET_DIR/tests.log
+    if ! cargo test --quiet --locked --manifest-path "$1" >"$log" 2>&1; then
+        cat "$log"
+        fail "the tests of $1"
+    fi
+    grep -qE '^test result: ok\. [1-9]' "$log" || fail "no test of $1 ran"
+}
+
+# One program of each block of Rust in the pages; the crates' own pages are documentation tests.
+check_pages() {
+    local page programs program
+    for page in "$folder/README.md" "$TB_SOURCE/README.md"; do
+        programs=$(python3 -B "$TB_SOURCE/tests/support/code_blocks.py" "$page" rust "$(fresh_folder rust-pages)" rs)
+        for program in $programs; do
+            rustc --edition 2021 --crate-name page -Dwarnings -L "$CARGO_TARGET_DIR/debug/deps" \
+                --extern "tokenbucket=$CARGO_TARGET_DIR/debug/libtokenbucket.rlib" -L "native=$TB_BUILD" \
+                -o "${program%.rs}" "$program" || fail "a program in $page is not compiled"
+            "${program%.rs}" >/dev/null || fail "a program in $page fails"
+        done
+    done
+}
+
+# The declarations as bindgen reads them in the header: checked where bindgen is.
+check_bindgen() {
+    local work
+    if ! command -v bindgen >/dev/null; then
+        echo "skipped: the comparison with bindgen, which is not installed"
+        return
+    fi
+    work=$(fresh_folder rust-bindgen)
+    python3 -B "$folder/parity/bindgen.py" bindgen "$TB_SOURCE/capi/include/tokenbucket.h" \
+        "$folder/tokenbucket-sys/src/lib.rs" "$work"
+    rustc --edition 2021 --crate-type lib --emit metadata -o "$work/check.rmeta" \
+        --extern "tokenbucket_sys=$CARGO_TARGET_DIR/debug/libtokenbucket_sys.rlib" "$work/check.rs" ||
+        fail "tokenbucket-sys differs from the header"
+}
+
+# expect_in LIST NAME...: files of a package.
+expect_in() {
+    local list=$1 name
+    shift
+    for name in "$@"; do
+        grep -qx "$name" <<<"$list" || fail "the package has no $name but: $list"
+    done
+}
+
+# The packages hold what they need and no more; unpacks them in a folder that is outside any source tree of the library.
+unpack_packages() { # WORK UNPACKED
+    local work=$1 unpacked=$2 list
+    list=$(cd "$folder" && cargo package --quiet --list --allow-dirty -p tokenbucket-sys)
+    expect_in "$list" Cargo.toml LICENSE README.md build.rs src/lib.rs tests/abi.rs
+    list=$(cd "$folder" && cargo package --quiet --list --allow-dirty -p tokenbucket)
+    expect_in "$list" Cargo.toml LICENSE README.md src/lib.rs src/wait.rs tests/futures.rs
+    if grep -q conformance <<<"$list"; then fail "the package has a test that needs this tree"; fi
+    (cd "$folder" && CARGO_TARGET_DIR=$work cargo package --quiet --workspace --no-verify --allow-dirty) >"$work/log" 2>&1 ||
+        fail "cargo package: $(cat "$work/log")"
+    mkdir -p "$unpacked"
+    tar -C "$unpacked" -xf "$work"/package/tokenbucket-sys-*.crate
+    tar -C "$unpacked" -xf "$work"/package/tokenbucket-0*.crate
+    mv "$unpacked"/tokenbucket-sys-* "$unpacked/sys"
+    mv "$unpacked"/tokenbucket-0* "$unpacked/safe"
+    printf '[patch.crates-io]\ntokenbucket-sys = { path = "../sys" }\n[workspace]\n' >>"$unpacked/safe/Cargo.toml"
+    rm -f "$unpacked/safe/Cargo.lock"
+}
+
+check_packages() {
+    local work manifest said
+    work=$(fresh_folder rust-packages)
+    unpack_packages "$work" "$work/unpacked/here"
+    manifest=$work/unpacked/here/safe/Cargo.toml
+    CARGO_TARGET_DIR=$work/target cargo check --quiet --tests --manifest-path "$manifest"
+    # Where there is no library, the build says what to do.
+    if said=$(CARGO_TARGET_DIR=$work/missing PKG_CONFIG_PATH='' PKG_CONFIG_LIBDIR=/nonexistent \
+        cargo build --quiet --manifest-path "$manifest" 2>&1); then
+        fail "the crates are built without a library"
+    fi
+    [[ $said == *"The C library tokenbucket"*"was not found"*TOKENBUCKET_LIB_DIR*PKG_CONFIG_PATH*"cmake --build"* ]] ||
+        fail "no help in: $said"
+}
+
+# The overload example linked statically, by name and in a source tree: it then needs no folder named when it runs.
+check_static() {
+    local tree
+    CARGO_TARGET_DIR=$TB_BUILD/rust-static TOKENBUCKET_LIB_DIR=$TB_BUILD TOKENBUCKET_STATIC=1 \
+        cargo build --quiet --locked --manifest-path "$overload"
+    check_overload "$TB_BUILD/rust-static/debug/overload"
+
+    tree=$(fresh_folder rust-tree)
+    mkdir -p "$tree/bindings" "$tree/examples" "$tree/capi/include" "$tree/build"
+    cp -R "$folder" "$tree/bindings/rust"
+    cp -R "$TB_SOURCE/examples/rust" "$tree/examples/rust"
+    cp "$TB_SOURCE/capi/include/tokenbucket.h" "$tree/capi/include/"
+    cp "$TB_STATIC" "$tree/build/libtokenbucket.a"
+    CARGO_TARGET_DIR=$tree/target PKG_CONFIG_PATH='' PKG_CONFIG_LIBDIR=/nonexistent \
+        cargo build --quiet --locked --manifest-path "$tree/examples/rust/Cargo.toml"
+    check_overload "$tree/target/debug/overload"
+}
+
+check_style
 export LD_LIBRARY_PATH=$TB_BUILD${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
-cargo test --quiet --locked --manifest-path "$crates"
+check_tests "$crates"
+check_tests "$slowcp"
+cargo build --quiet --locked --manifest-path "$crates"
 cargo doc --quiet --locked --no-deps --manifest-path "$crates"
-cargo build --quiet --locked --manifest-path "$example"
+check_pages
+check_bindgen
+cargo build --quiet --locked --manifest-path "$overload"
 check_overload "$CARGO_TARGET_DIR/debug/overload"
 
+# From here on nothing says at run time where the shared library is.
 unset LD_LIBRARY_PATH
-CARGO_TARGET_DIR=$TB_BUILD/rust-static TOKENBUCKET_LIB_DIR=$TB_BUILD TOKENBUCKET_STATIC=1 \
-    cargo build --quiet --locked --manifest-path "$example"
-check_overload "$TB_BUILD/rust-static/debug/overload"
-
-# Where there is no library, the build says what to do.
-if said=$(CARGO_TARGET_DIR=$TB_BUILD/rust-missing PKG_CONFIG_PATH='' PKG_CONFIG_LIBDIR=/nonexistent \
-    cargo build --quiet --locked --manifest-path "$crates" 2>&1); then
-    fail "the crates are built without a library"
-fi
-[[ $said == *"The C library tokenbucket"*"was not found"*TOKENBUCKET_LIB_DIR*PKG_CONFIG_PATH* ]] || fail "no help in: $said"
+check_packages
+check_static

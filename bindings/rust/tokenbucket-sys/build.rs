@@ -1,4 +1,5 @@
-//! Finds the C library: TOKENBUCKET_LIB_DIR, else the pkg-config program.
+//! Finds the C library: TOKENBUCKET_LIB_DIR, else the pkg-config program, else the build folder of the source tree that
+//! these files lie in.
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{exit, Command};
@@ -9,6 +10,7 @@ struct Library {
     search: Option<PathBuf>,
     root: PathBuf,
     include: PathBuf,
+    is_static: bool,
 }
 
 fn main() {
@@ -31,37 +33,50 @@ fn main() {
     }
 }
 
-fn is_static() -> bool {
+fn wants_static() -> bool {
     env::var("TOKENBUCKET_STATIC").map_or(false, |value| !value.is_empty() && value != "0")
 }
 
 fn find() -> Result<Library, String> {
     match env::var_os("TOKENBUCKET_LIB_DIR") {
         Some(dir) => in_folder(Path::new(&dir)),
-        None => by_pkg_config(),
+        None => by_pkg_config().or_else(|why| in_tree().ok_or(why)),
     }
 }
 
 fn in_folder(dir: &Path) -> Result<Library, String> {
-    let names: &[&str] =
-        if is_static() { &["libtokenbucket.a"] } else { &["libtokenbucket.so", "libtokenbucket.dylib"] };
+    let is_static = wants_static();
+    let names: &[&str] = if is_static { &["libtokenbucket.a"] } else { &["libtokenbucket.so", "libtokenbucket.dylib"] };
     if !names.iter().any(|name| dir.join(name).exists()) {
         return Err(format!("TOKENBUCKET_LIB_DIR={} holds no {}", dir.display(), names.join(" or ")));
     }
     let root = dir.parent().unwrap_or(dir).to_path_buf();
-    Ok(Library { search: Some(dir.to_path_buf()), include: root.join("include"), root })
+    Ok(Library { search: Some(dir.to_path_buf()), include: root.join("include"), root, is_static })
+}
+
+/// The static library, since nothing would tell a program where to find the shared one when it runs.
+fn in_tree() -> Option<Library> {
+    let root = Path::new(&env::var_os("CARGO_MANIFEST_DIR")?).ancestors().nth(3)?.to_path_buf();
+    let (include, build) = (root.join("capi/include"), root.join("build"));
+    let is_there = include.join("tokenbucket.h").exists() && build.join("libtokenbucket.a").exists();
+    if !is_there || env::var_os("HOST") != env::var_os("TARGET") {
+        return None;
+    }
+    Some(Library { search: Some(build), root, include, is_static: true })
 }
 
 fn by_pkg_config() -> Result<Library, String> {
     refuse_foreign_target()?;
     pkg_config(&["--exists", "--print-errors", VERSIONS[0], VERSIONS[1]])?;
     // No -L for a folder that the linker searches anyway: it would put all of that folder before the user's own.
+    let is_static = wants_static();
     let is_elsewhere = !pkg_config(&["--libs-only-L", "tokenbucket"])?.is_empty();
     let libdir = PathBuf::from(pkg_config(&["--variable=libdir", "tokenbucket"])?);
     Ok(Library {
-        search: if is_elsewhere || is_static() { Some(libdir) } else { None },
+        search: if is_elsewhere || is_static { Some(libdir) } else { None },
         root: pkg_config(&["--variable=prefix", "tokenbucket"])?.into(),
         include: pkg_config(&["--variable=includedir", "tokenbucket"])?.into(),
+        is_static,
     })
 }
 
@@ -92,7 +107,8 @@ fn not_found(why: &str) -> String {
     format!(
         "The C library tokenbucket (1.0 or newer, below 2) was not found.\n\
          Install it; or set TOKENBUCKET_LIB_DIR to the folder that holds libtokenbucket; or set PKG_CONFIG_PATH to the \
-         folder that holds tokenbucket.pc.\n{}",
+         folder that holds tokenbucket.pc; or, in the library's source tree, build it in the folder build:\n\
+         cmake -S . -B build && cmake --build build\n{}",
         why
     )
 }
@@ -100,8 +116,11 @@ fn not_found(why: &str) -> String {
 fn link(library: &Library) {
     if let Some(dir) = &library.search {
         println!("cargo:rustc-link-search=native={}", dir.display());
+        if library.is_static {
+            println!("cargo:rerun-if-changed={}", dir.join("libtokenbucket.a").display());
+        }
     }
-    println!("cargo:rustc-link-lib={}=tokenbucket", if is_static() { "static" } else { "dylib" });
+    println!("cargo:rustc-link-lib={}=tokenbucket", if library.is_static { "static" } else { "dylib" });
     println!("cargo:root={}", library.root.display());
     println!("cargo:include={}", library.include.display());
 }

@@ -1,29 +1,40 @@
 use std::fmt;
 use std::mem::MaybeUninit;
+use std::os::raw::c_void;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::ptr::{null_mut, NonNull};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use tokenbucket_sys as sys;
 
+use crate::clock::Source;
 use crate::error::check;
-use crate::sleepers::Sleepers;
+use crate::event::{tell, Handler};
 use crate::time::{from_ns, limit_to_ns};
-use crate::{Config, Error, Reservation};
+use crate::{Config, Error, Reservation, Wait};
 
 /// A token bucket, for any number of threads at once.
 ///
 /// An amount of tokens must be above 0 and finite (else `InvalidArgument`) and may be fractional.
 pub struct Bucket {
     raw: NonNull<sys::tb_bucket>,
-    can_sleep: bool,
-    sleepers: Sleepers,
+    closed: AtomicBool,
+    source: Source,
+    /// What the C bucket calls; it is destroyed first.
+    _handler: Option<Box<Handler>>,
 }
 
 // SAFETY: "All functions may be called from any number of threads at once, on the same handle; only a destroy function
-// must be the last call on its handle." (tokenbucket.h, convention 7.) Drop has the bucket to itself.
+// must be the last call on its handle." (tokenbucket.h, convention 7.) Drop has the bucket to itself. What the C bucket
+// calls, the handler and a callback clock, is Send and Sync by its type.
 unsafe impl Send for Bucket {}
 // SAFETY: as for Send.
 unsafe impl Sync for Bucket {}
+
+// A panic leaves no bucket half changed: none happens inside C, since one in what C calls aborts.
+impl UnwindSafe for Bucket {}
+impl RefUnwindSafe for Bucket {}
 
 /// An answer with what a client is told about it, as by HTTP's `RateLimit` and `Retry-After` headers.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -50,13 +61,24 @@ impl Bucket {
         Config::new(capacity, tokens_per_second, Duration::from_secs(1)).build()
     }
 
-    /// # Safety
-    /// The clock that the config names, if any, must be alive.
-    pub(crate) unsafe fn from_config(config: &sys::tb_config) -> Result<Bucket, Error> {
+    /// The config's clock and handler are replaced by those given.
+    pub(crate) fn create(
+        mut config: sys::tb_config,
+        source: Source,
+        handler: Option<Handler>,
+    ) -> Result<Bucket, Error> {
+        let handler = handler.map(Box::new);
+        config.clock = source.as_raw();
+        if let Some(handler) = &handler {
+            let user: *const Handler = &**handler;
+            config.on_event = Some(tell);
+            config.event_user = user as *mut c_void;
+        }
         let mut bucket = null_mut();
-        check(sys::tb_create_with(config, &mut bucket))?;
+        // SAFETY: the clock is alive, and it and the handler live as long as the bucket, which keeps both.
+        check(unsafe { sys::tb_create_with(&config, &mut bucket) })?;
         let raw = NonNull::new(bucket).ok_or(Error::OutOfMemory)?;
-        Ok(Bucket { raw, can_sleep: config.clock.is_null(), sleepers: Sleepers::default() })
+        Ok(Bucket { raw, closed: AtomicBool::new(false), source, _handler: handler })
     }
 
     /// Takes `n` tokens if they are there now, all or nothing. Never blocks. `Ok(false)`: denied, nothing taken.
@@ -106,72 +128,98 @@ impl Bucket {
         }
     }
 
-    /// Takes `n` tokens, sleeping until they are there. The place in the order is that of the call: later calls, large
-    /// or small, cannot overtake.
+    /// Takes as many whole tokens as are there now, at most `most`; it may be 0. Never blocks.
     ///
     /// # Errors
-    /// `Closed`: also when the bucket is closed meanwhile; the tokens are given back. `ExceedsCapacity`. `OutOfRange`
-    /// as [`reserve`](Bucket::reserve). `ManualClock`: the bucket is on a manual clock and the tokens are not there
-    /// now; a test reserves instead.
+    /// `Closed`.
+    pub fn take_up_to(&self, most: f64) -> Result<f64, Error> {
+        let mut taken = 0.0;
+        // SAFETY: the handle lives as long as self, the output for the call.
+        check(unsafe { sys::tb_take_up_to(self.as_raw(), most, &mut taken) })?;
+        Ok(taken)
+    }
+
+    /// Takes `n` tokens, blocking the thread until they are there. Waits are served in the order in which they came;
+    /// later calls, large or small, do not overtake. A new rate or capacity plans those who wait anew.
+    ///
+    /// A signal handler that runs meanwhile does not end the wait, but moves it to the end of the queue. To end waits
+    /// from outside, close the bucket.
+    ///
+    /// # Errors
+    /// `Closed`: also when the bucket is closed meanwhile; the tokens are given back. `ExceedsCapacity`: also when the
+    /// capacity falls below `n` meanwhile. `QueueFull`: see [`Config::max_waiters`]. `TimedOut`: not within any time
+    /// that can be expressed. `OutOfRange`: the queue's debt would be more than a bucket can count.
     pub fn wait(&self, n: f64) -> Result<(), Error> {
-        self.sleep_for(self.reserve(n, None)?)
+        loop {
+            // SAFETY: the handle lives as long as self.
+            match check(unsafe { sys::tb_wait(self.as_raw(), n) }) {
+                Err(Error::Interrupted) => continue,
+                answer => return answer,
+            }
+        }
     }
 
     /// As [`wait`](Bucket::wait), but `TimedOut` at once, with nothing taken, if the tokens cannot be had within
-    /// `timeout`.
+    /// `timeout`; later, if a change of the limit or a signal handler moves the wait beyond it.
     ///
     /// # Errors
     /// `TimedOut`, and as `wait`.
     pub fn wait_timeout(&self, n: f64, timeout: Duration) -> Result<(), Error> {
-        self.sleep_for(self.reserve(n, Some(timeout))?)
-    }
-
-    fn sleep_for(&self, reservation: Reservation<'_>) -> Result<(), Error> {
-        let duration = reservation.wait_time();
-        if duration > Duration::ZERO {
-            if !self.can_sleep {
-                return Err(Error::ManualClock);
+        let started = Instant::now();
+        let mut left = timeout;
+        loop {
+            // SAFETY: the handle lives as long as self.
+            match check(unsafe { sys::tb_wait_for(self.as_raw(), n, limit_to_ns(Some(left))) }) {
+                Err(Error::Interrupted) => left = timeout.saturating_sub(started.elapsed()),
+                answer => return answer,
             }
-            self.sleepers.sleep(duration)?;
         }
-        reservation.commit();
-        Ok(())
     }
 
-    /// The tokens in the bucket now, fractions included; negative while in debt.
+    /// As [`wait`](Bucket::wait), as a future: it occupies no thread and needs no particular executor. The place in
+    /// the order is taken when it is first polled. Dropped before it is ready, it gives its tokens back.
     ///
-    /// # Errors
-    /// None that is known; a later library may add one.
-    pub fn available(&self) -> Result<f64, Error> {
-        let mut tokens = 0.0;
-        // SAFETY: the handle lives as long as self, the output for the call.
-        check(unsafe { sys::tb_available(self.as_raw(), &mut tokens) })?;
-        Ok(tokens)
+    /// What it ends with: as `wait`, but for `QueueFull`; and `System` if the thread that wakes futures cannot be
+    /// started. A change of the limit does not move it once it has begun.
+    pub fn wait_async(&self, n: f64) -> Wait<'_> {
+        Wait::new(self, n, None)
     }
 
-    /// The time until `n` tokens would be there if nobody took any; zero if they are. None: not within any time that
-    /// can be expressed.
-    ///
-    /// # Errors
-    /// `ExceedsCapacity`: never.
-    pub fn time_until(&self, n: f64) -> Result<Option<Duration>, Error> {
-        let mut ns = 0;
-        // SAFETY: the handle lives as long as self, the output for the call.
-        check(unsafe { sys::tb_time_until(self.as_raw(), n, &mut ns) })?;
-        Ok(from_ns(ns))
+    /// As [`wait_async`](Bucket::wait_async), but `TimedOut` at its first poll, with nothing taken, if the tokens
+    /// cannot be had within `timeout` from then.
+    pub fn wait_timeout_async(&self, n: f64, timeout: Duration) -> Wait<'_> {
+        Wait::new(self, n, Some(timeout))
     }
 
-    /// Closes the bucket for good: waiting threads leave with `Closed`, their tokens given back, and every later call
-    /// that takes tokens says `Closed`. Looking goes on working. Closing twice is no error.
+    /// Closes the bucket for good: threads and futures that wait end with `Closed`, their tokens given back, and every
+    /// later call that takes tokens or changes the bucket says `Closed`. Looking goes on working. Closing twice is no
+    /// error.
     ///
     /// # Errors
     /// None that is known; a later library may add one.
     pub fn close(&self) -> Result<(), Error> {
-        // First the bucket: whoever reserves before that is woken, whoever comes later is refused.
+        // First the C bucket: a future that reserves before that sees the flag or is woken, a later one is refused.
         // SAFETY: the handle lives as long as self.
         check(unsafe { sys::tb_close(self.as_raw()) })?;
-        self.sleepers.close();
+        self.closed.store(true, Ordering::SeqCst);
+        if let Some(board) = self.source.board_in_use() {
+            board.wake_owner(self.id());
+        }
         Ok(())
+    }
+
+    /// Whether the bucket was closed.
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
+    /// Tells the bucket's alarms from others'.
+    pub(crate) fn id(&self) -> usize {
+        self.raw.as_ptr() as usize
+    }
+
+    pub(crate) fn source(&self) -> &Source {
+        &self.source
     }
 
     pub(crate) fn as_raw(&self) -> *mut sys::tb_bucket {

@@ -1,12 +1,15 @@
+use std::fmt;
 use std::mem::{size_of, MaybeUninit};
-use std::ptr::null_mut;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokenbucket_sys as sys;
 
+use crate::clock::Source;
 use crate::error::check;
+use crate::event::Handler;
 use crate::time::exact_to_ns;
-use crate::{Bucket, Error, ManualClock};
+use crate::{Bucket, Clock, Error, Event};
 
 /// What a bucket is made of.
 ///
@@ -18,31 +21,68 @@ use crate::{Bucket, Error, ManualClock};
 /// assert!(!bucket.allow(1000.0)?);
 /// # Ok::<(), tokenbucket::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 #[must_use = "a Config does nothing until it is built"]
-pub struct Config<'clock> {
+pub struct Config {
     capacity: f64,
     tokens: f64,
     period: Duration,
     initial_tokens: Option<f64>,
-    clock: Option<&'clock ManualClock>,
+    source: Source,
+    max_waiters: u32,
+    flags: u32,
+    handler: Option<Handler>,
 }
 
-impl<'clock> Config<'clock> {
+impl Config {
     /// A bucket of up to `capacity` tokens that gains `tokens` in each `period`, as that exact fraction. It starts
     /// full, on the system's monotonic clock.
-    pub fn new(capacity: f64, tokens: f64, period: Duration) -> Config<'clock> {
-        Config { capacity, tokens, period, initial_tokens: None, clock: None }
+    pub fn new(capacity: f64, tokens: f64, period: Duration) -> Config {
+        Config {
+            capacity,
+            tokens,
+            period,
+            initial_tokens: None,
+            source: Source::System,
+            max_waiters: 0,
+            flags: 0,
+            handler: None,
+        }
     }
 
     /// The tokens to start with, 0 to the capacity, instead of a full bucket.
-    pub fn initial_tokens(self, tokens: f64) -> Config<'clock> {
+    pub fn initial_tokens(self, tokens: f64) -> Config {
         Config { initial_tokens: Some(tokens), ..self }
     }
 
-    /// The clock to use instead of the system's. The bucket keeps it alive.
-    pub fn clock(self, clock: &'clock ManualClock) -> Config<'clock> {
-        Config { clock: Some(clock), ..self }
+    /// The clock to use instead of the system's: a [`ManualClock`](crate::ManualClock) or a
+    /// [`CallbackClock`](crate::CallbackClock), which the bucket keeps alive.
+    pub fn clock(self, clock: impl Into<Clock>) -> Config {
+        Config { source: clock.into().0, ..self }
+    }
+
+    /// How many threads may wait at a time; the next is told `QueueFull`. 0, as without this: any number.
+    pub fn max_waiters(self, threads: u32) -> Config {
+        Config { max_waiters: threads, ..self }
+    }
+
+    /// Threads that wait spin their last 60 microseconds, exact to about one, at the price of processor time.
+    pub fn precise_wait(self) -> Config {
+        Config { flags: self.flags | sys::TB_PRECISE_WAIT, ..self }
+    }
+
+    /// The bucket counts what [`Bucket::stats`] tells. Each call then costs about twice as much.
+    pub fn statistics(self) -> Config {
+        Config { flags: self.flags | sys::TB_STATISTICS, ..self }
+    }
+
+    /// What is to be told of each denial by `allow` and `take`, of the end of each wait that slept in a thread, and of
+    /// each wait and reservation refused at once with `TimedOut` or `QueueFull`.
+    ///
+    /// It is called on the thread concerned, after the decision, with no lock held, and may use the same bucket. It
+    /// must not panic: that aborts the process.
+    pub fn on_event(self, handler: impl Fn(&Event) + Send + Sync + 'static) -> Config {
+        Config { handler: Some(Arc::new(handler)), ..self }
     }
 
     /// Creates the bucket.
@@ -61,13 +101,24 @@ impl<'clock> Config<'clock> {
         config.rate_tokens = self.tokens;
         config.rate_period_ns = exact_to_ns(self.period)?;
         config.initial_tokens = self.initial_tokens.unwrap_or(sys::TB_INITIALLY_FULL);
-        config.clock = self.clock.map_or(null_mut(), ManualClock::as_raw);
-        // SAFETY: the clock, if any, is borrowed until the bucket has taken its own hold of it.
-        unsafe { Bucket::from_config(&config) }
+        config.max_waiters = self.max_waiters.into();
+        config.flags = self.flags;
+        Bucket::create(config, self.source, self.handler)
     }
 }
 
-fn defaults() -> Result<sys::tb_config, Error> {
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("capacity", &self.capacity)
+            .field("tokens", &self.tokens)
+            .field("period", &self.period)
+            .field("initial_tokens", &self.initial_tokens)
+            .finish_non_exhaustive()
+    }
+}
+
+pub(crate) fn defaults() -> Result<sys::tb_config, Error> {
     let mut config = MaybeUninit::uninit();
     // SAFETY: tb_config_init fills as many bytes as it is told, and did so if it succeeds.
     unsafe {

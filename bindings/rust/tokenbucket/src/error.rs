@@ -1,5 +1,7 @@
 use std::ffi::CStr;
-use std::fmt;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::process::abort;
+use std::{fmt, io};
 
 use tokenbucket_sys as sys;
 
@@ -13,7 +15,7 @@ pub enum Error {
     ExceedsCapacity,
     /// The bucket was closed.
     Closed,
-    /// A signal handler ran during the wait.
+    /// A signal handler ran during the wait. Told by an [`Event`](crate::Event) alone: a wait then begins anew.
     Interrupted,
     /// Too many waiters.
     QueueFull,
@@ -29,8 +31,6 @@ pub enum Error {
     Unsupported,
     /// The operating system refused a needed service.
     System,
-    /// A wait would have to sleep on a manual clock, which a sleeping thread cannot follow. Nothing was taken.
-    ManualClock,
     /// A status that this crate does not know, from a newer library.
     Unknown(i32),
 }
@@ -48,7 +48,7 @@ impl Error {
             Error::InvalidArgument => sys::TB_E_INVALID_ARGUMENT,
             Error::OutOfRange => sys::TB_E_OUT_OF_RANGE,
             Error::OutOfMemory => sys::TB_E_OUT_OF_MEMORY,
-            Error::Unsupported | Error::ManualClock => sys::TB_E_UNSUPPORTED,
+            Error::Unsupported => sys::TB_E_UNSUPPORTED,
             Error::System => sys::TB_E_SYSTEM,
             Error::Unknown(status) => status,
         }
@@ -80,6 +80,11 @@ pub(crate) fn check(status: sys::tb_status) -> Result<(), Error> {
     }
 }
 
+/// Runs what C has called, into which no panic may unwind. The panic's message is out by then.
+pub(crate) fn abort_on_panic<T>(call: impl FnOnce() -> T) -> T {
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| abort())
+}
+
 fn message(status: sys::tb_status) -> &'static str {
     // SAFETY: tb_status_message returns static, terminated text for every number.
     let text = unsafe { CStr::from_ptr(sys::tb_status_message(status)) };
@@ -89,7 +94,6 @@ fn message(status: sys::tb_status) -> &'static str {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::ManualClock => f.write_str("manual clock: a wait would have to sleep, and cannot follow it"),
             Error::Unknown(status) => write!(f, "{} {}", message(*status), status),
             known => f.write_str(message(known.status())),
         }
@@ -97,6 +101,22 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// With the nearest kind; the error itself is inside.
+impl From<Error> for io::Error {
+    fn from(error: Error) -> io::Error {
+        let kind = match error {
+            Error::TimedOut => io::ErrorKind::TimedOut,
+            Error::Interrupted => io::ErrorKind::Interrupted,
+            Error::QueueFull => io::ErrorKind::WouldBlock,
+            Error::InvalidArgument | Error::OutOfRange | Error::ExceedsCapacity => io::ErrorKind::InvalidInput,
+            Error::OutOfMemory => io::ErrorKind::OutOfMemory,
+            Error::Unsupported => io::ErrorKind::Unsupported,
+            Error::Closed | Error::TableFull | Error::System | Error::Unknown(_) => io::ErrorKind::Other,
+        };
+        io::Error::new(kind, error)
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -116,6 +136,13 @@ mod tests {
         }
         assert_eq!(Error::Unknown(99).to_string(), "unknown status 99");
         assert_eq!(Error::Closed.to_string(), "closed: the bucket was closed");
+    }
+
+    #[test]
+    fn io_error_keeps_the_error_inside() {
+        let error = io::Error::from(Error::QueueFull);
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(error.get_ref().and_then(|inner| inner.downcast_ref()), Some(&Error::QueueFull));
     }
 
     #[test]

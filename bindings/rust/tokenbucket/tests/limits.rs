@@ -1,10 +1,10 @@
 //! Taking, reserving and looking, on a manual clock.
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::Barrier;
+use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
 
-use tokenbucket::{Bucket, Config, Error, ManualClock, Reservation};
+use tokenbucket::{Bucket, CallbackClock, Config, Error, ManualClock, Reservation, Throttled, Wait};
 
 const SECOND: Duration = Duration::from_secs(1);
 const NANOSECOND: Duration = Duration::from_nanos(1);
@@ -147,6 +147,9 @@ fn bad_amounts_are_refused_and_take_nothing() {
         assert_eq!(bucket.wait(n), Err(Error::InvalidArgument), "{}", n);
         assert_eq!(bucket.wait_timeout(n, SECOND), Err(Error::InvalidArgument), "{}", n);
         assert_eq!(bucket.time_until(n), Err(Error::InvalidArgument), "{}", n);
+        assert_eq!(bucket.take_up_to(n), Err(Error::InvalidArgument), "{}", n);
+        assert_eq!(bucket.charge(n), Err(Error::InvalidArgument), "{}", n);
+        assert_eq!(bucket.refund(n), Err(Error::InvalidArgument), "{}", n);
     }
     assert_eq!(bucket.allow(10.5), Err(Error::ExceedsCapacity));
     assert_eq!(bucket.reserve(10.5, None).unwrap_err(), Error::ExceedsCapacity);
@@ -157,7 +160,7 @@ fn bad_amounts_are_refused_and_take_nothing() {
 
 #[test]
 fn bad_configurations_are_refused() {
-    let error = |config: Config<'_>| config.build().unwrap_err();
+    let error = |config: Config| config.build().unwrap_err();
     for number in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         assert_eq!(error(Config::new(number, 1.0, SECOND)), Error::InvalidArgument);
         assert_eq!(error(Config::new(1.0, number, SECOND)), Error::InvalidArgument);
@@ -231,5 +234,111 @@ fn types_may_be_shared_by_threads() {
     shared::<Bucket>();
     shared::<ManualClock>();
     shared::<Reservation<'_>>();
-    shared::<Config<'_>>();
+    shared::<Config>();
+    shared::<CallbackClock>();
+    shared::<Wait<'_>>();
+    shared::<Throttled<Vec<u8>, Arc<Bucket>>>();
+}
+
+#[test]
+fn bucket_outlives_a_panic() {
+    let bucket = bucket(1.0, 1.0, &clock());
+    let caught = std::panic::catch_unwind(|| {
+        bucket.allow(1.0).unwrap();
+        std::panic::resume_unwind(Box::new(()));
+    });
+    assert!(caught.is_err());
+    assert_eq!(bucket.available(), Ok(0.0));
+}
+
+#[test]
+fn takes_whole_tokens_up_to_what_is_there() {
+    let bucket = bucket(10.0, 2.0, &clock());
+    assert_eq!(bucket.take_up_to(3.9), Ok(3.0));
+    assert_eq!(bucket.allow(0.5), Ok(true));
+    assert_eq!(bucket.take_up_to(100.0), Ok(6.0));
+    assert_eq!(bucket.take_up_to(1.0), Ok(0.0));
+    assert_eq!(bucket.available(), Ok(0.5));
+}
+
+#[test]
+fn charge_goes_into_debt_and_says_how_long() {
+    let clock = clock();
+    let bucket = bucket(10.0, 2.0, &clock);
+    assert_eq!(bucket.charge(4.0), Ok(Some(Duration::ZERO)));
+    assert_eq!(bucket.charge(15.0), Ok(Some(SECOND * 9 / 2)));
+    assert_eq!(bucket.available(), Ok(-9.0));
+    assert_eq!(bucket.charge(1e300), Err(Error::OutOfRange));
+    clock.set(SECOND * 9 / 2).unwrap();
+    assert_eq!(bucket.available(), Ok(0.0));
+
+    let slow = Config::new(1e9, 1e-9, SECOND).clock(&clock).build().unwrap();
+    assert_eq!(slow.charge(1.1e9), Ok(None));
+}
+
+#[test]
+fn refund_stops_at_the_capacity() {
+    let bucket = bucket(10.0, 2.0, &clock());
+    assert_eq!(bucket.allow(6.0), Ok(true));
+    assert_eq!(bucket.refund(2.0), Ok(()));
+    assert_eq!(bucket.available(), Ok(6.0));
+    assert_eq!(bucket.refund(50.0), Ok(()));
+    assert_eq!(bucket.available(), Ok(10.0));
+}
+
+#[test]
+fn reset_sets_the_tokens_and_forgives_debt() {
+    let bucket = bucket(10.0, 2.0, &clock());
+    assert_eq!(bucket.charge(50.0), Ok(Some(20 * SECOND)));
+    assert_eq!(bucket.reset(3.5), Ok(()));
+    assert_eq!(bucket.available(), Ok(3.5));
+    assert_eq!(bucket.reset(0.0), Ok(()));
+    assert_eq!(bucket.available(), Ok(0.0));
+    assert_eq!(bucket.fill(), Ok(()));
+    assert_eq!(bucket.available(), Ok(10.0));
+    assert_eq!(bucket.reset(10.5), Err(Error::ExceedsCapacity));
+    for tokens in [-1.0, -0.5, f64::NAN, f64::INFINITY] {
+        assert_eq!(bucket.reset(tokens), Err(Error::InvalidArgument), "{}", tokens);
+    }
+    assert_eq!(bucket.available(), Ok(10.0));
+}
+
+#[test]
+fn limit_changes_at_once_and_can_be_read() {
+    let clock = clock();
+    let bucket = Config::new(10.0, 700_000.0, 3600 * SECOND).initial_tokens(0.0).clock(&clock).build().unwrap();
+    let limit = bucket.limit().unwrap();
+    assert_eq!((limit.capacity, limit.tokens, limit.period), (10.0, 700_000.0, 3600 * SECOND));
+    assert_eq!(limit.per_second(), 700_000.0 / 3600.0);
+    assert!(limit.unit > 0.0 && limit.unit <= 1e-6);
+
+    bucket.set_rate(4.0).unwrap();
+    bucket.set_capacity(6.0).unwrap();
+    clock.advance(SECOND).unwrap();
+    assert_eq!(bucket.available(), Ok(4.0));
+    clock.advance(SECOND).unwrap();
+    assert_eq!(bucket.available(), Ok(6.0));
+    let limit = bucket.limit().unwrap();
+    assert_eq!((limit.capacity, limit.per_second()), (6.0, 4.0));
+
+    assert_eq!(bucket.set_rate(0.0), Err(Error::OutOfRange));
+    assert_eq!(bucket.set_rate(f64::NAN), Err(Error::InvalidArgument));
+    assert_eq!(bucket.set_capacity(2e15), Err(Error::OutOfRange));
+    assert_eq!(bucket.set_capacity(f64::INFINITY), Err(Error::InvalidArgument));
+    assert_eq!(bucket.limit(), Ok(limit));
+}
+
+#[test]
+fn callback_clock_is_asked_and_freed_with_its_last_bucket() {
+    let now = Arc::new(AtomicU64::new(5));
+    let asked = now.clone();
+    let clock = CallbackClock::new(move || Duration::from_secs(asked.load(Ordering::Relaxed))).unwrap();
+    let bucket = Config::new(10.0, 2.0, SECOND).clock(&clock).initial_tokens(0.0).build().unwrap();
+    drop(clock);
+    assert_eq!(bucket.available(), Ok(0.0));
+    now.store(7, Ordering::Relaxed);
+    assert_eq!(bucket.available(), Ok(4.0));
+    assert_eq!(Arc::strong_count(&now), 2);
+    drop(bucket);
+    assert_eq!(Arc::strong_count(&now), 1);
 }

@@ -1,0 +1,74 @@
+//! What changes a bucket without asking it for tokens.
+use std::time::Duration;
+
+use tokenbucket_sys as sys;
+
+use crate::error::check;
+use crate::time::from_ns;
+use crate::{Bucket, Error};
+
+impl Bucket {
+    /// Takes `n` tokens unconditionally, more than the capacity if need be, going into debt: for work whose cost is
+    /// known afterwards. Never blocks. Answers how long it takes until the debt is repaid, zero without debt; None: not
+    /// within any time that can be expressed.
+    ///
+    /// # Errors
+    /// `OutOfRange`: the debt would be more than a bucket can count. `Closed`.
+    pub fn charge(&self, n: f64) -> Result<Option<Duration>, Error> {
+        let mut ns = 0;
+        // SAFETY: the handle lives as long as self, the output for the call.
+        check(unsafe { sys::tb_charge(self.as_raw(), n, &mut ns) })?;
+        Ok(from_ns(ns))
+    }
+
+    /// Puts `n` tokens in, at most up to the capacity; the rest is dropped. Those who wait move up.
+    ///
+    /// # Errors
+    /// `Closed`.
+    pub fn refund(&self, n: f64) -> Result<(), Error> {
+        // SAFETY: the handle lives as long as self.
+        check(unsafe { sys::tb_refund(self.as_raw(), n) })
+    }
+
+    /// Sets the tokens in the bucket, 0 to the capacity, and forgives all debt.
+    ///
+    /// # Errors
+    /// `ExceedsCapacity`. `InvalidArgument`: negative, or not a number. `Closed`.
+    pub fn reset(&self, tokens: f64) -> Result<(), Error> {
+        // The library reads -1 as "full"; here that is `fill`.
+        if tokens < 0.0 {
+            return Err(Error::InvalidArgument);
+        }
+        // SAFETY: the handle lives as long as self.
+        check(unsafe { sys::tb_reset(self.as_raw(), tokens) })
+    }
+
+    /// Fills the bucket to its capacity and forgives all debt.
+    ///
+    /// # Errors
+    /// `Closed`.
+    pub fn fill(&self) -> Result<(), Error> {
+        // SAFETY: the handle lives as long as self.
+        check(unsafe { sys::tb_reset(self.as_raw(), sys::TB_INITIALLY_FULL) })
+    }
+
+    /// Changes the rate at once. Tokens and debts are kept, the latter are repaid at the new rate. Threads that wait
+    /// get new times in the same order; reservations, and so [`Wait`](crate::Wait)s that have begun, keep theirs.
+    ///
+    /// # Errors
+    /// `OutOfRange`: outside 1e-9 ..= 1e10. `InvalidArgument`: not a number, or infinite. `Closed`.
+    pub fn set_rate(&self, tokens_per_second: f64) -> Result<(), Error> {
+        // SAFETY: the handle lives as long as self.
+        check(unsafe { sys::tb_set_rate(self.as_raw(), tokens_per_second) })
+    }
+
+    /// Changes the capacity at once. Tokens above a smaller one are dropped; a thread that waits for more than that
+    /// leaves with `ExceedsCapacity`.
+    ///
+    /// # Errors
+    /// `OutOfRange`: outside 1e-6 ..= 1e15. `InvalidArgument`: not a number, or infinite. `Closed`.
+    pub fn set_capacity(&self, capacity: f64) -> Result<(), Error> {
+        // SAFETY: the handle lives as long as self.
+        check(unsafe { sys::tb_set_capacity(self.as_raw(), capacity) })
+    }
+}
