@@ -133,6 +133,13 @@ func (l *Limiter) WaitN(ctx context.Context, n float64) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	// What is there is taken at half the price of a reservation, and a take overtakes nobody who waits. Where it is
+	// counted it is not tried: a wait is no denied take.
+	if l.waits == nil {
+		if s := l.bucket.allow(n); s != ErrDenied {
+			return s.err()
+		}
+	}
 	var r Reservation
 	l.reserve(&r, n, timeLeft(ctx))
 	if r.status != Success {

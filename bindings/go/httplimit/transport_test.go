@@ -368,7 +368,18 @@ func TestErrorsOfTheBasePass(t *testing.T) {
 	expectError(t, "RoundTrip", err, want)
 }
 
-// The only test that sleeps: pauses of the real clock, ended by it and by a context.
+// A wait that MaxWait ends is no end of the request's own context. The limiter's clock stands still, so real time ends it.
+func TestMaxWaitEndsTheWait(t *testing.T) {
+	l := newLimiter(t, newClock(t), 1, 100)
+	transport := newUpstream(nil, fine).transport(l)
+	transport.MaxWait = 20 * time.Millisecond
+	expectSent(t, transport, http.StatusOK)
+	_, err := send(t, transport, background)
+	expectError(t, "second", err, tokenbucket.ErrTimedOut)
+	expect(t, "tokens", l.Tokens(), 0)
+}
+
+// Pauses of the real clock, ended by it and by a context.
 func TestRealPause(t *testing.T) {
 	u := newUpstream(nil, answerOf{http.StatusTooManyRequests, []string{"Retry-After", "3600"}}, fine)
 	transport := &Transport{Base: u, MaxPause: 20 * time.Millisecond}
