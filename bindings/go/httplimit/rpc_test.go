@@ -60,8 +60,8 @@ func TestVar(t *testing.T) {
 	l, err := tokenbucket.New(10, 2.5, tokenbucket.WithClock(clock), tokenbucket.WithStatistics())
 	expectError(t, "New", err, nil)
 	l.AllowN(4)
-	expvar.Publish("upstream", Var(l))
-	expect(t, "var", expvar.Get("upstream").String(), `{"Limit":2.5,"Burst":10,"Tokens":6,"Stats":{"Granted":1,`+
+	var v expvar.Var = Var(l)
+	expect(t, "var", v.String(), `{"Limit":2.5,"Burst":10,"Tokens":6,"Stats":{"Granted":1,`+
 		`"Denied":0,"TimedOut":0,"Cancelled":0,"Waits":0,"TotalWait":0,"LongestWait":0,"Waiting":0,"TokensTaken":4,`+
 		`"TokensGivenBack":0}}`)
 	expect(t, "without statistics", Var(newLimiter(t, clock, 10, 2.5)).String(), `{"Limit":2.5,"Burst":10,"Tokens":10}`)

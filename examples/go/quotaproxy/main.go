@@ -9,7 +9,6 @@ package main
 import (
 	"context"
 	"errors"
-	"expvar"
 	"flag"
 	"fmt"
 	"log"
@@ -103,12 +102,11 @@ func run(ctx context.Context, c *config, listening chan<- net.Addr) error {
 		return err
 	}
 	if c.metrics != "" {
-		p.publish()
 		listener, err := net.Listen("tcp", c.metrics)
 		if err != nil {
 			return err
 		}
-		metrics := &http.Server{Handler: expvar.Handler(), ReadHeaderTimeout: 10 * time.Second}
+		metrics := &http.Server{Handler: p.metrics(), ReadHeaderTimeout: 10 * time.Second}
 		go func() { _ = metrics.Serve(listener) }()
 		defer metrics.Close()
 	}

@@ -73,10 +73,11 @@ func expectGet(t *testing.T, address string, status int, retryAfter, body string
 }
 
 func TestLimitAndPath(t *testing.T) {
-	address, stop := start(t, &config{rate: 0.5, burst: 2, grace: time.Second, clock: newClock(t)},
+	c := &config{rate: 0.5, burst: 2, grace: time.Minute, clock: newClock(t)}
+	address, stop := start(t, c,
 		func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Host+r.URL.String()) })
 	for i := 0; i < 2; i++ {
-		expectGet(t, address+"/a?b=c", http.StatusOK, "", "/a?b=c")
+		expectGet(t, address+"/a?b=c", http.StatusOK, "", c.target.Host+"/a?b=c")
 	}
 	expectGet(t, address, http.StatusTooManyRequests, "2", "quota-exceeded")
 	if err := stop(); err != nil {
@@ -86,7 +87,7 @@ func TestLimitAndPath(t *testing.T) {
 
 func TestBusyTarget(t *testing.T) {
 	address, stop := start(t, &config{rate: 100, burst: 100, upstreamRate: 0.1, upstreamBurst: 1,
-		upstreamWait: 5 * time.Second, clock: newClock(t)}, func(http.ResponseWriter, *http.Request) {})
+		upstreamWait: 5 * time.Second, grace: time.Minute, clock: newClock(t)}, func(http.ResponseWriter, *http.Request) {})
 	expectGet(t, address, http.StatusOK, "", "")
 	expectGet(t, address, http.StatusServiceUnavailable, "1", "busy")
 	if err := stop(); err != nil {
@@ -97,7 +98,7 @@ func TestBusyTarget(t *testing.T) {
 func TestTargetThatIsNotThere(t *testing.T) {
 	gone := httptest.NewServer(nil)
 	gone.Close()
-	address, stop := start(t, &config{rate: 100, burst: 100, clock: newClock(t), target: parse(t, gone.URL)}, nil)
+	address, stop := start(t, &config{rate: 100, burst: 100, grace: time.Minute, clock: newClock(t), target: parse(t, gone.URL)}, nil)
 	expectGet(t, address, http.StatusBadGateway, "", "cannot be reached")
 	if err := stop(); err != nil {
 		t.Error(err)
@@ -131,6 +132,9 @@ func TestGracefulEnd(t *testing.T) {
 			if err := <-ended; !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("ended with %v", err)
 			}
+			if got := <-body; got != "cut off" {
+				t.Errorf("got %q, want to be cut off", got)
+			}
 			close(proceed)
 			continue
 		}
@@ -157,7 +161,7 @@ func TestMetrics(t *testing.T) {
 	metrics := free.Addr().String()
 	_ = free.Close()
 	address, stop := start(t, &config{rate: 1, burst: 1, upstreamRate: 5, upstreamBurst: 7, metrics: metrics,
-		clock: newClock(t)}, func(http.ResponseWriter, *http.Request) {})
+		grace: time.Minute, clock: newClock(t)}, func(http.ResponseWriter, *http.Request) {})
 	expectGet(t, address, http.StatusOK, "", "")
 	expectGet(t, "http://"+metrics+"/debug/vars", http.StatusOK, "", `"Granted":1`)
 	expectGet(t, "http://"+metrics+"/debug/vars", http.StatusOK, "", `"Burst":7`)

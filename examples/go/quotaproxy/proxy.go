@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"expvar"
+	"io"
 	"log"
 	"net/http"
 	"net/http/httputil"
@@ -73,10 +74,17 @@ func (p *proxy) reverse(c *config) http.Handler {
 	return reverse
 }
 
-// publish must be called once in a program.
-func (p *proxy) publish() {
-	expvar.Publish("quotaproxy.clients", p.clients.Var())
+// metrics shows the figures as JSON. They are not among the program's published ones, which show its command line too.
+func (p *proxy) metrics() http.Handler {
+	vars := new(expvar.Map).Init()
+	vars.Set("clients", p.clients.Var())
 	if p.upstream != nil {
-		expvar.Publish("quotaproxy.upstream", httplimit.Var(p.upstream))
+		vars.Set("upstream", httplimit.Var(p.upstream))
 	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/debug/vars", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json; charset=utf-8")
+		_, _ = io.WriteString(w, vars.String()) // the client may be gone
+	})
+	return mux
 }
