@@ -6,9 +6,8 @@ if ! command -v go > /dev/null; then
     exit 77
 fi
 
-# Nothing is downloaded, and nothing is written outside the build folder and Go's cache. -mod=mod: modules that are
-# replaced by folders need no go.sum.
-export GO111MODULE=on GOENV=off GOFLAGS='-mod=mod -buildvcs=false' GOPROXY=off GOSUMDB=off GOTOOLCHAIN=local GOWORK=off
+# Nothing is downloaded, and nothing is written outside the build folder and Go's cache.
+export GO111MODULE=on GOENV=off GOFLAGS='-mod=readonly -buildvcs=false' GOPROXY=off GOSUMDB=off GOTOOLCHAIN=local GOWORK=off
 if [[ -z ${GOCACHE:-} && -z ${XDG_CACHE_HOME:-} && -z ${HOME:-} ]]; then
     export GOCACHE=$TB_BUILD/go-cache
 fi

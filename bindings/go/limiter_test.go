@@ -61,8 +61,10 @@ func fewerWithForcedGC(n int) int {
 func TestAllow(t *testing.T) {
 	clock := newManualClock(t)
 	l := newLimiter(t, 2, 10, WithClock(clock))
-	if !l.Allow() || !l.Allow() || l.Allow() {
-		t.Error("a burst of 2 is not 2")
+	for i, want := range []bool{true, true, false} {
+		if got := l.Allow(); got != want {
+			t.Errorf("call %d of a burst of 2: %v", i, got)
+		}
 	}
 	advance(t, clock, 100*time.Millisecond-1)
 	if l.Allow() {

@@ -87,7 +87,7 @@ func (c *Clients) ask(key string, n float64) answer {
 func (c *Clients) askOwn(key string, n float64) answer {
 	if len(key) > longestKey {
 		sum := sha256.Sum256([]byte(key))
-		key = string(sum[:])
+		key = "\x00hash" + string(sum[:]) // no header and no address begins like that
 	}
 	if a, known := c.askKnown(key, n); known {
 		return a
