@@ -45,7 +45,7 @@ func newBucket(s *settings) (*bucket, error) {
 		timer = s.clock.handle
 	}
 	r := C.tbgo_create(C.double(s.capacity), C.double(s.tokens), C.int64_t(s.period), C.double(s.initial),
-		timer.number())
+		C.uint32_t(s.flags()), timer.number())
 	runtime.KeepAlive(timer)
 	if status := Status(r.status); status != Success {
 		return nil, status
@@ -53,6 +53,13 @@ func newBucket(s *settings) (*bucket, error) {
 	b := &bucket{C.tbgo_bucket(r.value)}
 	runtime.SetFinalizer(b, func(b *bucket) { C.tbgo_destroy(b.handle) })
 	return b, nil
+}
+
+func (s *settings) flags() uint32 {
+	if s.statistics {
+		return C.TB_STATISTICS
+	}
+	return 0
 }
 
 // number of a nil bucket is that of NULL, which the library refuses.
@@ -174,6 +181,19 @@ func (b *bucket) limit() settings {
 		tokens:   float64(c.rate_tokens),
 		period:   time.Duration(c.rate_period_ns),
 	}
+}
+
+func (b *bucket) stats() (Stats, Status) {
+	r := C.tbgo_get_stats(b.number())
+	runtime.KeepAlive(b)
+	return Stats{
+		Granted:         int64(r.value.granted),
+		Denied:          int64(r.value.denied),
+		TimedOut:        int64(r.value.timed_out),
+		Cancelled:       int64(r.value.cancelled),
+		TokensTaken:     float64(r.value.tokens_taken),
+		TokensGivenBack: float64(r.value.tokens_given_back),
+	}, Status(r.status)
 }
 
 // clock owns the creator's hold on a tb_clock; buckets have their own.

@@ -11,9 +11,14 @@ type ManualClock struct {
 	handle *clock
 
 	// The library's clock moves only under mu, so that now is always its time.
-	mu    sync.Mutex
-	now   time.Duration
-	moved chan struct{} // closed by the next move
+	mu       sync.Mutex
+	now      time.Duration
+	sleepers map[*sleeper]struct{} // those that are not due yet
+}
+
+type sleeper struct {
+	at  time.Duration
+	due chan struct{} // closed when the clock reaches at
 }
 
 // NewManualClock creates a clock that stands at start, which must not be negative.
@@ -22,13 +27,14 @@ func NewManualClock(start time.Duration) (*ManualClock, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &ManualClock{handle: handle, now: start, moved: make(chan struct{})}, nil
+	return &ManualClock{handle: handle, now: start, sleepers: map[*sleeper]struct{}{}}, nil
 }
 
 // Now returns the clock's time.
 func (c *ManualClock) Now() time.Duration {
-	now, _ := c.watch()
-	return now
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
 }
 
 // Advance moves the clock on by d and wakes whoever is due. ErrInvalidArgument: d is negative. ErrOutOfRange: past the
@@ -57,15 +63,46 @@ func (c *ManualClock) Set(now time.Duration) error {
 	return nil
 }
 
-func (c *ManualClock) arriveAt(now time.Duration) {
-	c.now = now
-	close(c.moved)
-	c.moved = make(chan struct{})
-}
-
-// watch returns the time and a channel that is closed when it is no longer the time.
-func (c *ManualClock) watch() (time.Duration, <-chan struct{}) {
+// Waiters returns how many waits on the clock, of all its limiters, are not due yet, and when the first of them is
+// (InfDuration: none). A wait is counted once its place in the order is fixed, so a test that started one in another
+// goroutine knows without sleeping when to move the clock.
+func (c *ManualClock) Waiters() (count int, nextDue time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.now, c.moved
+	nextDue = InfDuration
+	for s := range c.sleepers {
+		if s.at < nextDue {
+			nextDue = s.at
+		}
+	}
+	return len(c.sleepers), nextDue
+}
+
+func (c *ManualClock) arriveAt(now time.Duration) {
+	c.now = now
+	for s := range c.sleepers {
+		if s.at <= now {
+			close(s.due)
+			delete(c.sleepers, s)
+		}
+	}
+}
+
+// sleepUntil returns nil if it is that late already.
+func (c *ManualClock) sleepUntil(at time.Duration) *sleeper {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if at <= c.now {
+		return nil
+	}
+	s := &sleeper{at, make(chan struct{})}
+	c.sleepers[s] = struct{}{}
+	return s
+}
+
+// wakeUp ends a sleep, due or not.
+func (c *ManualClock) wakeUp(s *sleeper) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.sleepers, s)
 }

@@ -16,6 +16,7 @@ type replay struct {
 	clock        *ManualClock
 	limiter      *Limiter
 	name         string
+	seen         map[string]bool // the kinds of steps carried out, in all rows
 	reservations map[string]*Reservation
 }
 
@@ -24,18 +25,26 @@ func TestConformance(t *testing.T) {
 	if len(rows) < 18 {
 		t.Errorf("only %d rows", len(rows))
 	}
+	seen := map[string]bool{}
 	for _, row := range rows {
 		fields := strings.Split(row, "|")
 		if len(fields) != 3 {
 			t.Fatalf("no row: %s", row)
 		}
 		t.Run(strings.TrimSpace(fields[0]), func(t *testing.T) {
-			r := replay{T: t, clock: newManualClock(t), reservations: map[string]*Reservation{}}
+			r := replay{T: t, clock: newManualClock(t), seen: seen, reservations: map[string]*Reservation{}}
 			r.create(strings.Fields(fields[1]))
 			for _, step := range strings.Split(fields[2], ";") {
 				r.step(strings.Fields(strings.ReplaceAll(step, " = ", " ")))
 			}
 		})
+	}
+	for _, verb := range []string{
+		"peek", "peekx", "take", "upto", "est", "force", "add", "resv", "cancel", "rate",
+	} {
+		if !seen[verb] {
+			t.Errorf("no row has the step %s", verb)
+		}
 	}
 }
 
@@ -103,6 +112,7 @@ func (r *replay) step(words []string) {
 func (r *replay) run(text string, words []string) {
 	l, last := r.limiter, words[len(words)-1]
 	verb, value, _ := strings.Cut(words[0], "=")
+	r.seen[verb] = true
 	switch verb {
 	case "peek":
 		r.expect(text, math.Floor(l.Tokens()) == r.number(value))

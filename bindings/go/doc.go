@@ -7,14 +7,20 @@
 //
 // The work is done by the C library libtokenbucket, found by pkg-config when the program is built. A call costs what a
 // cgo call costs, and allocates nothing. Waiting is done in Go, never in C: it occupies no operating system thread.
+// Package tokenbucket/httplimit has what HTTP and gRPC servers and clients need.
 //
 // # Coming from golang.org/x/time/rate
 //
-// Names and meanings are those of x/time/rate, with three differences:
+// Names and meanings are those of x/time/rate, with these differences:
 //
-//   - Tokens are float64, because amounts such as 0.1 are exact here and a limiter may hold up to 1e15 tokens.
-//   - AllowN and ReserveN take no time. A limiter answers for the present of its own clock; an arbitrary time handed in
-//     from outside is how late callers rewind a bucket and more is granted than the limit allows. For tests and
-//     simulations give the limiter a [ManualClock].
+//   - rate.NewLimiter(r, b) is [New](b, r): the burst first, as in all languages of the library, and with an error.
+//   - Tokens are float64, because amounts such as 0.1 are exact here and a limiter may hold up to 1e15 tokens. Zero
+//     tokens are no amount: AllowN(0) is false.
+//   - AllowN and ReserveN take no time, nor are there SetLimitAt and the like. A limiter answers for the present of its
+//     own clock; an arbitrary time handed in from outside is how late callers rewind a bucket and more is granted than
+//     the limit allows. For tests and simulations give the limiter a [ManualClock].
 //   - What can fail says why, as a [Status] that errors.Is compares: ErrExceedsCapacity, ErrClosed and so on.
+//   - There is no rate.Inf: New([MaxBurst], [MaxLimit]) never denies anything a program can ask for. Nor is there a
+//     limit of 0: [MinLimit] is one token in 31 years.
+//   - There is no rate.Sometimes, which is no token bucket.
 package tokenbucket

@@ -13,12 +13,32 @@ const InfDuration = time.Duration(math.MaxInt64)
 // InitiallyFull as a number of tokens means: as many as the limiter holds.
 const InitiallyFull float64 = -1
 
+// What a limiter can be made of. MaxLimit with MaxBurst never denies anything that a program can ask for; MinLimit is
+// one token in 31 years.
+const (
+	MinLimit float64 = 1e-9 // tokens per second
+	MaxLimit float64 = 1e10 // tokens per second
+	MinBurst float64 = 1e-6 // tokens
+	MaxBurst float64 = 1e15 // tokens
+)
+
+// Every is the rate, in tokens per second, of one token per interval: exactly, for New(5, Every(7*time.Millisecond))
+// gains a token every 7 ms to the nanosecond. Of an interval that is not above 0 it is infinite, which New refuses.
+func Every(interval time.Duration) float64 {
+	if interval <= 0 {
+		return math.Inf(1)
+	}
+	return float64(time.Second) / float64(interval)
+}
+
 // Limiter is a token bucket. Create it with [New]; the zero value refuses everything. It must not be copied.
 type Limiter struct {
 	bucket    *bucket
 	clock     *ManualClock // nil: the system clock
+	waits     *waitCounts  // nil: not counted
 	closeOnce sync.Once
 	closed    chan struct{}
+	ending    sync.Mutex // guards the ended of all its reservations
 }
 
 type settings struct {
@@ -26,6 +46,7 @@ type settings struct {
 	period           time.Duration
 	initial          float64
 	clock            *ManualClock
+	statistics       bool
 }
 
 // Option changes what [New] creates.
@@ -53,7 +74,11 @@ func New(capacity, tokensPerSecond float64, options ...Option) (*Limiter, error)
 	if err != nil {
 		return nil, err
 	}
-	return &Limiter{bucket: b, clock: s.clock, closed: make(chan struct{})}, nil
+	l := &Limiter{bucket: b, clock: s.clock, closed: make(chan struct{})}
+	if s.statistics {
+		l.waits = new(waitCounts)
+	}
+	return l, nil
 }
 
 // Close closes the limiter for good: who waits gets ErrClosed with the tokens given back, and so does every later call
@@ -108,17 +133,32 @@ func (l *Limiter) WaitN(ctx context.Context, n float64) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	// What is there is taken at half the price of a reservation, and a take overtakes nobody who waits. Where it is
+	// counted it is not tried: a wait is no denied take.
+	if l.waits == nil {
+		if s := l.bucket.allow(n); s != ErrDenied {
+			return s.err()
+		}
+	}
 	var r Reservation
 	l.reserve(&r, n, timeLeft(ctx))
 	if r.status != Success {
 		return r.status
 	}
-	// What is due can no longer be given back: it is granted, whatever else happened meanwhile.
-	if err := r.sleep(ctx); err != nil && r.Delay() > 0 {
-		l.bucket.cancel(r.promise)
-		return err
+	if r.promise.wait == 0 {
+		return nil
 	}
-	return nil
+	l.waits.begin()
+	err := r.sleep(ctx)
+	// What is due can no longer be given back: it is granted, whatever else happened meanwhile.
+	left := r.Delay()
+	if err != nil && left > 0 {
+		l.bucket.cancel(r.promise)
+	} else {
+		err = nil
+	}
+	l.waits.end(r.promise.wait-left, err == nil)
+	return err
 }
 
 func timeLeft(ctx context.Context) time.Duration {
@@ -146,12 +186,14 @@ func (l *Limiter) Refund(n float64) error { return l.bucket.refund(n).err() }
 // Reset sets the tokens in the limiter, 0 up to its capacity or InitiallyFull, and forgives all debt.
 func (l *Limiter) Reset(tokens float64) error { return l.bucket.reset(tokens).err() }
 
-// SetLimit changes the rate at once; tokens and debts are kept, and reservations keep their times.
+// SetLimit changes the rate at once; tokens and debts are kept. Reservations, and waits that sleep already, keep their
+// times.
 func (l *Limiter) SetLimit(tokensPerSecond float64) error {
 	return l.bucket.setRate(tokensPerSecond).err()
 }
 
-// SetBurst changes the capacity at once; what exceeds a smaller one is dropped, and reservations keep their times.
+// SetBurst changes the capacity at once; what exceeds a smaller one is dropped. Reservations, and waits that sleep
+// already, keep their times.
 func (l *Limiter) SetBurst(capacity float64) error { return l.bucket.setCapacity(capacity).err() }
 
 // Limit returns the rate in tokens per second.

@@ -61,8 +61,10 @@ func fewerWithForcedGC(n int) int {
 func TestAllow(t *testing.T) {
 	clock := newManualClock(t)
 	l := newLimiter(t, 2, 10, WithClock(clock))
-	if !l.Allow() || !l.Allow() || l.Allow() {
-		t.Error("a burst of 2 is not 2")
+	for i, want := range []bool{true, true, false} {
+		if got := l.Allow(); got != want {
+			t.Errorf("call %d of a burst of 2: %v", i, got)
+		}
 	}
 	advance(t, clock, 100*time.Millisecond-1)
 	if l.Allow() {
@@ -105,6 +107,42 @@ func TestInitialTokensAndPeriod(t *testing.T) {
 	}
 	expectTokens(t, newLimiter(t, 10, 1, WithInitialTokens(2.5), WithClock(clock)), 2.5)
 	expectTokens(t, newLimiter(t, 10, 1, WithInitialTokens(InitiallyFull), WithClock(clock)), 10)
+}
+
+// Exactly, though the rate of most of these intervals is no decimal fraction.
+func TestEvery(t *testing.T) {
+	for _, interval := range []time.Duration{
+		1, 3, 7 * time.Millisecond, time.Second, 3 * time.Second, time.Hour, 11 * time.Hour, 365 * 24 * time.Hour,
+	} {
+		l := newLimiter(t, 10, Every(interval), WithClock(newManualClock(t)), WithInitialTokens(0))
+		if wait, err := l.TimeUntil(9); err != nil || wait != 9*interval {
+			t.Errorf("9 tokens, one every %v: after %v, %v", interval, wait, err)
+		}
+	}
+	for _, interval := range []time.Duration{0, -time.Second} {
+		_, err := New(1, Every(interval))
+		expectError(t, "never pausing", err, ErrInvalidArgument)
+	}
+}
+
+func TestExtremes(t *testing.T) {
+	clock := newManualClock(t)
+	unlimited := newLimiter(t, MaxBurst, MaxLimit, WithClock(clock))
+	for i := 0; i < 1000; i++ {
+		if !unlimited.AllowN(1e9) {
+			t.Fatal("the largest limiter denied 1e9 tokens")
+		}
+	}
+	never := newLimiter(t, MinBurst, MinLimit, WithClock(clock))
+	if !never.AllowN(MinBurst) || never.AllowN(MinBurst) {
+		t.Error("the smallest limiter holds another number of tokens")
+	}
+	for _, c := range [][2]float64{
+		{MaxBurst * 1.01, 1}, {MinBurst * 0.99, 1}, {1, MaxLimit * 1.01}, {1, MinLimit * 0.99},
+	} {
+		_, err := New(c[0], c[1])
+		expectError(t, "beyond the extremes", err, ErrOutOfRange)
+	}
 }
 
 func TestLimitAndBurst(t *testing.T) {
@@ -307,8 +345,14 @@ func TestHandleOutlivesTheCall(t *testing.T) {
 		"setRate":     func() Status { return fresh().setRate(5) },
 		"setCapacity": func() Status { return fresh().setCapacity(5) },
 		"timeUntil":   func() Status { _, s := fresh().timeUntil(5); return s },
-		"advance":     func() Status { return clock().advance(1) },
-		"set":         func() Status { return clock().set(1) },
+		"settle": func() Status {
+			b := fresh()
+			p, _ := b.reserve(1, 0)
+			return b.settle(p, 0)
+		},
+		"stats":   func() Status { _, s := newLimiter(t, 10, 2, WithStatistics()).bucket.stats(); return s },
+		"advance": func() Status { return clock().advance(1) },
+		"set":     func() Status { return clock().set(1) },
 	} {
 		if s := call(); s != Success {
 			t.Errorf("%s: %v", name, s)

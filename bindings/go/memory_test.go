@@ -3,31 +3,50 @@
 package tokenbucket
 
 import (
+	"context"
 	"runtime"
 	"testing"
+	"time"
 )
 
 const forcedGC = false
 
 func TestCallsAllocateNothing(t *testing.T) {
 	l := newLimiter(t, 10, 1e9)
+	counted := newLimiter(t, 10, 1e9, WithStatistics())
 	empty := newLimiter(t, 10, 1e-9, WithInitialTokens(0))
+	deadline, cancel := context.WithTimeout(background, time.Hour)
+	defer cancel()
 	for name, call := range map[string]func(){
-		"Allow":     func() { l.Allow() },
-		"AllowN":    func() { empty.AllowN(1.5) },
-		"Take":      func() { _, _ = l.Take(1) },
-		"Take, no":  func() { _, _ = empty.Take(1) },
-		"TakeUpTo":  func() { _, _ = l.TakeUpTo(2) },
-		"Wait":      func() { _ = l.Wait(background) },
-		"Tokens":    func() { l.Tokens() },
-		"TimeUntil": func() { _, _ = l.TimeUntil(5) },
+		"Allow":           func() { l.Allow() },
+		"Allow, counted":  func() { counted.Allow() },
+		"AllowN":          func() { empty.AllowN(1.5) },
+		"Take":            func() { _, _ = l.Take(1) },
+		"Take, no":        func() { _, _ = empty.Take(1) },
+		"TakeUpTo":        func() { _, _ = l.TakeUpTo(2) },
+		"Wait":            func() { _ = l.Wait(background) },
+		"Wait, deadline":  func() { _ = l.WaitN(deadline, 2) },
+		"Wait, timed out": func() { _ = empty.WaitN(deadline, 2) },
+		"Reserve":         func() { l.Reserve().Cancel() },
+		"ReserveN, due":   func() { _ = l.ReserveN(2).Settle(0.5) },
+		"ReserveN, later": func() {
+			if r := empty.ReserveN(2); r.Delay() > 0 {
+				r.Cancel()
+			}
+		},
+		"ReserveWithin": func() { empty.ReserveWithin(2, time.Second).Cancel() },
+		"Charge":        func() { _, _ = l.Charge(1) },
+		"Refund":        func() { _ = l.Refund(1) },
+		"SetLimit":      func() { _ = l.SetLimit(1e9) },
+		"Limit":         func() { l.Limit() },
+		"Burst":         func() { l.Burst() },
+		"Tokens":        func() { l.Tokens() },
+		"TimeUntil":     func() { _, _ = l.TimeUntil(5) },
+		"Stats":         func() { _, _ = counted.Stats() },
 	} {
 		if n := testing.AllocsPerRun(1000, call); n != 0 {
 			t.Errorf("%s allocates %v times", name, n)
 		}
-	}
-	if n := testing.AllocsPerRun(1000, func() { l.Reserve().Cancel() }); n > 1 {
-		t.Errorf("Reserve allocates %v times, more than the Reservation", n)
 	}
 }
 
@@ -48,19 +67,5 @@ func TestMemoryIsFreed(t *testing.T) {
 	churn(20000)
 	if grown := processStatus(t, "VmRSS") - before; grown > 8*1024 {
 		t.Errorf("%d kB more than before", grown)
-	}
-}
-
-func BenchmarkAllow(b *testing.B) {
-	l := newLimiter(b, 1e9, 1e9)
-	for i := 0; i < b.N; i++ {
-		l.Allow()
-	}
-}
-
-func BenchmarkDeny(b *testing.B) {
-	l := newLimiter(b, 1, 1e-9, WithInitialTokens(0))
-	for i := 0; i < b.N; i++ {
-		l.Allow()
 	}
 }

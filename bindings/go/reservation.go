@@ -2,7 +2,6 @@ package tokenbucket
 
 import (
 	"context"
-	"sync/atomic"
 	"time"
 )
 
@@ -14,20 +13,31 @@ type promise struct {
 	ticket  uint64
 }
 
-// Reservation holds tokens that may be used after a delay. It must not be copied.
+// Reservation holds tokens that may be used after a delay. Its methods may be called from any number of goroutines. It
+// must not be copied.
 type Reservation struct {
 	limiter *Limiter
 	status  Status
+	ended   bool // cancelled or settled; the limiter's mutex guards it, since an atomic would move it to the heap
 	promise promise
-	due     time.Time   // on the system clock; zero: at once, or on a manual clock
-	ended   atomic.Bool // cancelled or settled
+	due     time.Time // on the system clock; zero: at once, or on a manual clock
 }
 
+// The three ways to reserve are inlined into the caller, so that a reservation which stays there needs no heap.
+
 // Reserve is ReserveN(1).
-func (l *Limiter) Reserve() *Reservation { return l.ReserveN(1) }
+func (l *Limiter) Reserve() *Reservation {
+	r := new(Reservation)
+	l.reserve(r, 1, InfDuration)
+	return r
+}
 
 // ReserveN is ReserveWithin(n, InfDuration).
-func (l *Limiter) ReserveN(n float64) *Reservation { return l.ReserveWithin(n, InfDuration) }
+func (l *Limiter) ReserveN(n float64) *Reservation {
+	r := new(Reservation)
+	l.reserve(r, n, InfDuration)
+	return r
+}
 
 // ReserveWithin takes n tokens now, into debt if need be; [Reservation.Delay] says when they may be used. It does not
 // block. If that would be later than max from now, nothing is taken and the reservation is not OK.
@@ -71,10 +81,28 @@ func (r *Reservation) Delay() time.Duration {
 
 // Cancel gives the tokens back: all of them if this is the youngest reservation, otherwise as many as cannot let any
 // window hold more than the limit allows. Nothing is given back once they are due, nor the second time.
+//
+// A reservation that was due at once has nothing to cancel: where its work was not done after all, Settle(0) gives the
+// tokens back.
 func (r *Reservation) Cancel() {
-	if r.OK() && !r.ended.Swap(true) {
+	if r.OK() && r.end() {
 		r.limiter.bucket.cancel(r.promise)
 	}
+}
+
+// end reports whether the reservation had not ended before.
+func (r *Reservation) end() bool {
+	r.limiter.ending.Lock()
+	defer r.limiter.ending.Unlock()
+	first := !r.ended
+	r.ended = true
+	return first
+}
+
+func (r *Reservation) reopen() {
+	r.limiter.ending.Lock()
+	defer r.limiter.ending.Unlock()
+	r.ended = false
 }
 
 // Settle ends a reservation whose work turned out to cost actual tokens, 0 or more: the rest of what was reserved comes
@@ -85,23 +113,20 @@ func (r *Reservation) Settle(actual float64) error {
 	if !r.OK() {
 		return r.Err()
 	}
-	if r.ended.Swap(true) {
+	if !r.end() {
 		return ErrInvalidArgument
 	}
 	status := r.limiter.bucket.settle(r.promise, actual)
 	if status != Success {
-		r.ended.Store(false)
+		r.reopen()
 	}
 	return status.err()
 }
 
 // sleep returns nil once the tokens are due, else what came first: the context's error or ErrClosed.
 func (r *Reservation) sleep(ctx context.Context) error {
-	if r.promise.wait == 0 {
-		return nil
-	}
-	if clock := r.limiter.clock; clock != nil {
-		return r.sleepOn(clock, ctx)
+	if r.limiter.clock != nil {
+		return r.sleepOn(r.limiter.clock, ctx)
 	}
 	timer := time.NewTimer(r.Delay())
 	defer timer.Stop()
@@ -116,17 +141,17 @@ func (r *Reservation) sleep(ctx context.Context) error {
 }
 
 func (r *Reservation) sleepOn(clock *ManualClock, ctx context.Context) error {
-	for {
-		now, moved := clock.watch()
-		if now >= r.promise.readyAt {
-			return nil
-		}
-		select {
-		case <-moved:
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-r.limiter.closed:
-			return ErrClosed
-		}
+	s := clock.sleepUntil(r.promise.readyAt)
+	if s == nil {
+		return nil
+	}
+	defer clock.wakeUp(s)
+	select {
+	case <-s.due:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-r.limiter.closed:
+		return ErrClosed
 	}
 }

@@ -1,6 +1,7 @@
 // What cgo.go calls. Two rules keep a call free of allocations: results come back by value, since a Go variable that C
 // writes to lives on the heap; and a handle is passed as a number, since cgo boxes a pointer to an opaque type to check
-// it.
+// it. With no pointer in any argument there is nothing for `#cgo noescape` to keep off the heap, and `#cgo nocallback`
+// would add two calls to each.
 #ifndef TOKENBUCKET_GO_SHIM_H
 #define TOKENBUCKET_GO_SHIM_H
 
@@ -29,8 +30,13 @@ typedef struct {
     tb_reservation value;
 } tbgo_reservation_result;
 
+typedef struct {
+    tb_status status;
+    tb_stats value;
+} tbgo_stats_result;
+
 static inline tbgo_handle_result tbgo_create(double capacity, double tokens, int64_t period_ns, double initial,
-                                             tbgo_clock clock) {
+                                             uint32_t flags, tbgo_clock clock) {
     tb_config config;
     tb_bucket *bucket = NULL;
     tbgo_handle_result r = {TB_SUCCESS, 0};
@@ -40,6 +46,7 @@ static inline tbgo_handle_result tbgo_create(double capacity, double tokens, int
     config.rate_tokens = tokens;
     config.rate_period_ns = period_ns;
     config.initial_tokens = initial;
+    config.flags = flags;
     config.clock = (tb_clock *)clock;
     r.status = tb_create_with(&config, &bucket);
     r.value = (uintptr_t)bucket;
@@ -124,6 +131,13 @@ static inline tb_config tbgo_get_limit(tbgo_bucket b) {
     tb_config_init(&config, sizeof config);
     tb_get_limit((tb_bucket *)b, &config);
     return config;
+}
+
+static inline tbgo_stats_result tbgo_get_stats(tbgo_bucket b) {
+    tbgo_stats_result r = {0};
+    r.value.struct_size = sizeof r.value;
+    r.status = tb_get_stats((tb_bucket *)b, &r.value);
+    return r;
 }
 
 static inline tbgo_handle_result tbgo_clock_create(int64_t start_ns) {

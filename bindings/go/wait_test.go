@@ -236,24 +236,25 @@ func TestWaitTakesTheTimeItMust(t *testing.T) {
 }
 
 func TestWaitersOccupyNoThreads(t *testing.T) {
-	const waiters = 1000
-	l := newLimiter(t, 1, 1e-3, WithInitialTokens(0))
-	before := processStatus(t, "Threads")
-	ctx, cancel := context.WithCancel(background)
-	var done sync.WaitGroup
-	for i := 0; i < waiters; i++ {
-		done.Add(1)
-		go func() {
-			defer done.Done()
-			expectError(t, "Wait", l.Wait(ctx), context.Canceled)
-		}()
-	}
-	eventually(t, "reserving", func() bool { return l.Tokens() < 1-waiters })
-	during := processStatus(t, "Threads")
-	cancel()
-	done.Wait()
-	// Some for the calls into C that happen to be running at the same time.
-	if during > before+10 {
-		t.Errorf("%d threads with %d goroutines waiting, %d before", during, waiters, before)
+	for _, waiters := range []int{100, 1000} {
+		l := newLimiter(t, 1, 1e-3, WithInitialTokens(0))
+		before := processStatus(t, "Threads")
+		ctx, cancel := context.WithCancel(background)
+		var done sync.WaitGroup
+		for i := 0; i < waiters; i++ {
+			done.Add(1)
+			go func() {
+				defer done.Done()
+				expectError(t, "Wait", l.Wait(ctx), context.Canceled)
+			}()
+		}
+		eventually(t, "reserving", func() bool { return l.Tokens() < float64(1-waiters) })
+		during := processStatus(t, "Threads")
+		cancel()
+		done.Wait()
+		// Some for the calls into C that happen to be running at the same time.
+		if during > before+10 {
+			t.Errorf("%d threads with %d goroutines waiting, %d before", during, waiters, before)
+		}
 	}
 }

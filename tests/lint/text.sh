@@ -32,7 +32,7 @@ none() {
 none "white space at the end" '[[:blank:]]+$' "${sources[@]}"
 none "a carriage return" $'\r' "${sources[@]}"
 none "an unfinished mark" '\b(TO''DO|FIX''ME|XX''X)\b' "${sources[@]}"
-mapfile -t without_tabs < <(printf '%s\n' "${sources[@]}" | grep -vE '\.go$|^README\.md$|/debian/rules$')
+mapfile -t without_tabs < <(printf '%s\n' "${sources[@]}" | grep -vE '\.go$|(^|/)README\.md$|/debian/rules$')
 none "a tab" $'\t' "${without_tabs[@]}"
 for file in "${sources[@]}"; do
     [ -z "$(tail -c 1 "$file")" ] || fail "$file does not end its last line"

@@ -1,0 +1,48 @@
+package httplimit
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"tokenbucket"
+)
+
+// LimitFunc is a limit on calls for middlewares that ask Limit(ctx) before each, as the ratelimit interceptors of
+// go-grpc-middleware do for servers and clients: nil lets the call through.
+type LimitFunc func(ctx context.Context) error
+
+// Limit calls f(ctx).
+func (f LimitFunc) Limit(ctx context.Context) error { return f(ctx) }
+
+// DeniedError says when to come back. errors.Is(err, tokenbucket.ErrDenied) holds.
+type DeniedError struct {
+	RetryAfter time.Duration
+}
+
+// Error returns a message with the time.
+func (e *DeniedError) Error() string { return fmt.Sprintf("denied: retry after %v", e.RetryAfter) }
+
+// Unwrap returns tokenbucket.ErrDenied.
+func (e *DeniedError) Unwrap() error { return tokenbucket.ErrDenied }
+
+// Deny lets a call through if a token is there now; otherwise the error is a *DeniedError or one of
+// [tokenbucket.Limiter.Take]. It never blocks: for servers.
+func Deny(l *tokenbucket.Limiter) LimitFunc {
+	return func(context.Context) error { return denied(l.Take(1)) }
+}
+
+// Deny is as the function of that name, with a limiter for each client, told apart by key.
+func (c *Clients) Deny(key func(ctx context.Context) string) LimitFunc {
+	return func(ctx context.Context) error { return denied(c.Take(key(ctx), 1)) }
+}
+
+// Wait makes each call wait for its token, as [tokenbucket.Limiter.Wait]: for clients that respect a server's quota.
+func Wait(l *tokenbucket.Limiter) LimitFunc { return l.Wait }
+
+func denied(d tokenbucket.Decision, err error) error {
+	if err == tokenbucket.ErrDenied {
+		return &DeniedError{d.RetryAfter}
+	}
+	return err
+}

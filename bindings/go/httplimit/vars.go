@@ -1,0 +1,47 @@
+package httplimit
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"tokenbucket"
+)
+
+// The results are expvar.Vars. The package does not import expvar, which would open /debug/vars on the default mux of
+// every program that uses httplimit.
+
+type jsonVar func() any
+
+func (v jsonVar) String() string {
+	text, err := json.Marshal(v())
+	if err != nil {
+		return "null"
+	}
+	return string(text)
+}
+
+// Var shows a limiter as JSON: its limit, burst and tokens, and what it counts where it was created with
+// tokenbucket.WithStatistics. For expvar.Publish("upstream", httplimit.Var(limiter)).
+func Var(l *tokenbucket.Limiter) fmt.Stringer {
+	return jsonVar(func() any {
+		v := struct {
+			Limit, Burst, Tokens float64
+			Stats                *tokenbucket.Stats `json:",omitempty"`
+		}{l.Limit(), l.Burst(), l.Tokens(), nil}
+		if stats, err := l.Stats(); err == nil {
+			v.Stats = &stats
+		}
+		return v
+	})
+}
+
+// Var shows as JSON: how many Clients have a limiter of their own and at Most may, how many takes were Granted, Denied,
+// and Crowded into the shared limiter, and how many limiters were HandedOn from a client to another.
+func (c *Clients) Var() fmt.Stringer {
+	return jsonVar(func() any {
+		return struct {
+			Clients, Most                      int
+			Granted, Denied, Crowded, HandedOn int64
+		}{c.Len(), c.most, c.granted.Load(), c.denied.Load(), c.crowded.Load(), c.handedOn.Load()}
+	})
+}
