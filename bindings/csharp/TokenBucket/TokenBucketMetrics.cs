@@ -10,7 +10,8 @@ namespace TokenBucket;
 /// <remarks>Instruments, all with the tag <c>tokenbucket.limiter</c>: the counters <c>tokenbucket.leases.granted</c>,
 /// <c>tokenbucket.leases.denied</c> and <c>tokenbucket.leases.waited</c> (of those granted, the ones that queued), the
 /// up-down counter <c>tokenbucket.queue.permits</c>, and the histogram <c>tokenbucket.queue.duration</c> in seconds, of
-/// the granted ones. A request that was cancelled while it waited is neither granted nor denied.</remarks>
+/// the granted ones. A request that was cancelled while it waited is neither granted nor denied. ASP.NET Core's middleware
+/// asks AttemptAcquire and then AcquireAsync, so it has a request that it turns away denied twice.</remarks>
 public sealed class TokenBucketMetrics : IDisposable
 {
     /// <summary>The meter's name, to listen to.</summary>
