@@ -233,14 +233,19 @@ public class LimiterTests
         Assert.Null(limiter.IdleDuration);
         clock.Advance(1);
         Assert.Equal(TimeSpan.Zero, limiter.IdleDuration);
-        // Nobody asked when it became full.
+        clock.Advance(2 * Second);
+        Assert.Equal(TimeSpan.FromSeconds(2), limiter.IdleDuration);
+        // Nobody looked since it was full.
         Assert.True(await Granted(Later(limiter, 2)));
         clock.Advance(8 * Second);
-        Assert.Equal(TimeSpan.FromSeconds(7), limiter.IdleDuration);
+        Assert.Equal(TimeSpan.Zero, limiter.IdleDuration);
         Assert.True(limiter.AttemptAcquire(4).IsAcquired);
+        Assert.Null(limiter.IdleDuration);
         limiter.SetRate(4);
         clock.Advance(3 * Second);
-        Assert.Equal(TimeSpan.FromSeconds(2), limiter.IdleDuration);
+        Assert.Equal(TimeSpan.Zero, limiter.IdleDuration);
+        clock.Advance(Second);
+        Assert.Equal(TimeSpan.FromSeconds(1), limiter.IdleDuration);
     }
 
     [Fact]

@@ -37,6 +37,35 @@ public class QueueDifferentialTests
             seen);
     }
 
+    // What the limiter does otherwise (LimiterTests) is otherwise in the framework, too.
+    [Fact]
+    public async Task The_framework_differs_where_it_is_said_to()
+    {
+        using var theirs = new TokenBucketRateLimiter(new TokenBucketRateLimiterOptions
+        {
+            TokenLimit = 5, TokensPerPeriod = 5, ReplenishmentPeriod = TimeSpan.FromHours(1), QueueLimit = 20,
+        });
+        Action replenish = Pair.Replenisher(theirs);
+        Assert.True(theirs.AttemptAcquire(2).IsAcquired);
+        Task<RateLimitLease> all = theirs.AcquireAsync(5).AsTask();
+        Assert.True(theirs.AttemptAcquire(1).TryGetMetadata(MetadataName.RetryAfter, out TimeSpan after));
+        Assert.Equal(TimeSpan.FromHours(1), after);
+        replenish();
+        Assert.True((await all).IsAcquired);
+        Assert.Equal(0, theirs.GetStatistics()!.CurrentAvailablePermits);
+
+        replenish();
+        using var source = new CancellationTokenSource();
+        Assert.True(theirs.AttemptAcquire(3).IsAcquired);
+        Task<RateLimitLease> large = theirs.AcquireAsync(5, source.Token).AsTask();
+        Task<RateLimitLease> behind = theirs.AcquireAsync(2, CancellationToken.None).AsTask();
+        await source.CancelAsync();
+        Assert.True(large.IsCanceled);
+        Assert.False(behind.IsCompleted);
+        replenish();
+        Assert.True((await behind).IsAcquired);
+    }
+
     private sealed class Pair : IDisposable
     {
         private const long Period = 3_600_000_000_000;
@@ -171,7 +200,7 @@ public class QueueDifferentialTests
         }
 
         // Ends a period now. The framework's clock cannot be moved from outside; its own tests do this.
-        private static Action Replenisher(TokenBucketRateLimiter limiter)
+        internal static Action Replenisher(TokenBucketRateLimiter limiter)
         {
             const BindingFlags Hidden = BindingFlags.Instance | BindingFlags.NonPublic;
             MethodInfo replenish = typeof(TokenBucketRateLimiter).GetMethod("ReplenishInternal", Hidden)!;

@@ -97,7 +97,7 @@ public sealed unsafe partial class Bucket : IDisposable
 
     /// <summary>Takes tokens if they are there now, all or nothing. False too for more than the capacity.</summary>
     public bool Allow(double tokens = 1) =>
-        NativeMethods.tb_allow(_handle, tokens) switch
+        AllowNative(tokens) switch
         {
             NativeMethods.TB_SUCCESS => true,
             NativeMethods.TB_DENIED or NativeMethods.TB_EXCEEDS_CAPACITY => false,
@@ -197,6 +197,8 @@ public sealed unsafe partial class Bucket : IDisposable
         }
         _handle.Dispose();
     }
+
+    internal int AllowNative(double tokens) => NativeMethods.tb_allow(_handle, tokens);
 
     internal int TakeNative(double tokens, out tb_decision decision) =>
         NativeMethods.tb_take(_handle, tokens, out decision);

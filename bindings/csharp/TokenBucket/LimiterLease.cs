@@ -8,19 +8,20 @@ namespace TokenBucket;
 // Disposing a lease gives nothing back: a bucket's tokens are used up.
 internal sealed class LimiterLease : RateLimitLease
 {
-    internal static readonly LimiterLease Granted = new(true, null);
+    internal static readonly LimiterLease Granted = new(true, NativeMethods.TB_FOREVER);
 
     // Denied for good, or by Dispose: there is no time to come back at.
-    internal static readonly LimiterLease DeniedForEver = new(false, null);
+    internal static readonly LimiterLease DeniedForEver = new(false, NativeMethods.TB_FOREVER);
 
     private static readonly string[] Names = [MetadataName.RetryAfter.Name];
 
-    private readonly TimeSpan? _retryAfter;
+    // TB_FOREVER: none.
+    private readonly long _retryAfterNs;
 
-    private LimiterLease(bool isAcquired, TimeSpan? retryAfter)
+    private LimiterLease(bool isAcquired, long retryAfterNs)
     {
         IsAcquired = isAcquired;
-        _retryAfter = retryAfter;
+        _retryAfterNs = retryAfterNs;
     }
 
     public override bool IsAcquired { get; }
@@ -28,13 +29,12 @@ internal sealed class LimiterLease : RateLimitLease
     public override IEnumerable<string> MetadataNames => Names;
 
     internal static LimiterLease Denied(long retryAfterNs) =>
-        retryAfterNs == NativeMethods.TB_FOREVER
-            ? DeniedForEver
-            : new LimiterLease(false, Nanoseconds.ToTimeSpan(retryAfterNs));
+        retryAfterNs == NativeMethods.TB_FOREVER ? DeniedForEver : new LimiterLease(false, retryAfterNs);
 
     public override bool TryGetMetadata(string metadataName, [NotNullWhen(true)] out object? metadata)
     {
-        metadata = metadataName == MetadataName.RetryAfter.Name ? _retryAfter : null;
-        return metadata is not null;
+        bool known = metadataName == MetadataName.RetryAfter.Name && _retryAfterNs != NativeMethods.TB_FOREVER;
+        metadata = known ? Nanoseconds.ToTimeSpan(_retryAfterNs) : null;
+        return known;
     }
 }

@@ -27,8 +27,8 @@ public sealed partial class TokenBucketLimiter : RateLimiter
     private volatile bool _disposed;
     private long _granted, _denied;
 
-    // The time, by Now, at which the bucket is or was full again, if nobody takes any more.
-    private long _fullAt;
+    // The time, by Now, at which the bucket is or was full again, found when so many leases had been granted.
+    private long _fullAt, _fullAtGranted;
 
     /// <summary>Creates a limiter that holds all its permits.</summary>
     /// <exception cref="ArgumentOutOfRangeException">A limit outside its range.</exception>
@@ -48,21 +48,29 @@ public sealed partial class TokenBucketLimiter : RateLimiter
     public int TokenLimit => _tokenLimit;
 
     /// <summary>For how long all permits have been there; null while any is missing. A limiter may be dropped while this
-    /// is not null: a full one equals a new one. Good to some milliseconds.</summary>
+    /// is not null: a full one equals a new one. If permits were taken and came back between two looks, it counts from
+    /// the second.</summary>
     public override TimeSpan? IdleDuration
     {
         get
         {
-            if (_disposed || TimeUntilFull() is not 0)
+            lock (_lock)
             {
-                return null;
+                long granted = Volatile.Read(ref _granted), now = Now;
+                if (_disposed || TimeUntilFull() is not long left)
+                {
+                    return null;
+                }
+                if (left > 0 || granted != _fullAtGranted || _fullAt > now)
+                {
+                    (_fullAt, _fullAtGranted) = (left < long.MaxValue - now ? now + left : long.MaxValue, granted);
+                }
+                return left > 0 ? null : new TimeSpan((now - _fullAt) / TimeSpan.NanosecondsPerTick);
             }
-            long idle = Now - Volatile.Read(ref _fullAt);
-            return idle <= 0 ? TimeSpan.Zero : new TimeSpan(idle / TimeSpan.NanosecondsPerTick);
         }
     }
 
-    // A clock of milliseconds is a fraction of the price of an exact one, which every grant would pay.
+    // Milliseconds of the host are fine enough for idling, and cheap.
     private long Now => _clock?.Now ?? Environment.TickCount64 * 1_000_000;
 
     /// <summary>Changes the rate at once, for those who wait too; permits and debts are kept.</summary>
@@ -97,19 +105,9 @@ public sealed partial class TokenBucketLimiter : RateLimiter
         {
             return WholePermits() > 0 ? Grant() : Deny(TimeUntil(1));
         }
-        int status = Volatile.Read(ref _queuedPermits) == 0
-            ? _bucket.TakeNative(permitCount, out tb_decision decision)
-            : TakeBehindQueue(permitCount, out decision);
-        switch (status)
-        {
-            case NativeMethods.TB_SUCCESS:
-                FullAgainIn(decision.reset_after_ns);
-                return Grant();
-            case NativeMethods.TB_DENIED:
-                return Deny(decision.retry_after_ns);
-            default:
-                throw Unanswered(status, permitCount);
-        }
+        return IsQueueEmpty
+            ? TryTake(permitCount, out long retryAfter) ?? Deny(retryAfter)
+            : TakeBehindQueue(permitCount);
     }
 
     /// <inheritdoc/>
@@ -151,22 +149,6 @@ public sealed partial class TokenBucketLimiter : RateLimiter
         Status.Closed => new ObjectDisposedException(nameof(TokenBucketLimiter)),
         _ => TokenBucketException.For(status, permitCount, nameof(permitCount)),
     };
-
-    // A race of two grants is decided for the later time.
-    private void FullAgainIn(long ns)
-    {
-        long now = Now;
-        long fullAt = ns > long.MaxValue - now ? long.MaxValue : now + ns;
-        for (long seen = Volatile.Read(ref _fullAt); seen < fullAt;)
-        {
-            long was = Interlocked.CompareExchange(ref _fullAt, fullAt, seen);
-            if (was == seen)
-            {
-                return;
-            }
-            seen = was;
-        }
-    }
 
     private long? TimeUntilFull() =>
         _bucket.TimeUntilNative(_tokenLimit, out long ns) == NativeMethods.TB_SUCCESS ? ns : null;

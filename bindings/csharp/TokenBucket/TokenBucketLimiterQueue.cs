@@ -21,6 +21,9 @@ public sealed partial class TokenBucketLimiter
     private bool _pumping;
     private CancellationTokenSource _plansChanged = new();
 
+    // Who finds nobody waiting takes without the lock; a request that queues at the same time counts as the later one.
+    private bool IsQueueEmpty => Volatile.Read(ref _queuedPermits) == 0;
+
     /// <inheritdoc/>
     protected override ValueTask<RateLimitLease> AcquireAsyncCore(int permitCount, CancellationToken cancellationToken)
     {
@@ -28,51 +31,66 @@ public sealed partial class TokenBucketLimiter
         {
             return ValueTask.FromCanceled<RateLimitLease>(cancellationToken);
         }
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        if (permitCount > 0 && IsQueueEmpty && _bucket.AllowNative(permitCount) == NativeMethods.TB_SUCCESS)
+        {
+            return new ValueTask<RateLimitLease>(Grant());
+        }
         lock (_lock)
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
             CompleteDue();
-            if (TryAcquireNow(permitCount) is LimiterLease granted)
+            if (TryAcquireNow(permitCount, out long retryAfter) is LimiterLease granted)
             {
                 return new ValueTask<RateLimitLease>(granted);
             }
             var request = new Request(this, permitCount);
             if (_queueLimit - _queuedPermits < permitCount || !TryPlan(request, _queue.Last?.Value))
             {
-                return new ValueTask<RateLimitLease>(Deny(RetryAfter(permitCount)));
+                return new ValueTask<RateLimitLease>(Deny(retryAfter));
             }
             Enqueue(request, cancellationToken);
             return new ValueTask<RateLimitLease>(request.Task);
         }
     }
 
-    private LimiterLease? TryAcquireNow(int permits)
-    {
-        if (permits == 0)
-        {
-            return WholePermits() > 0 ? Grant() : null;
-        }
-        int status = _bucket.ReserveNative(permits, 0, out _);
-        switch (status)
-        {
-            case NativeMethods.TB_SUCCESS:
-                FullAgainIn(TimeUntilFull() ?? 0);
-                return Grant();
-            case NativeMethods.TB_TIMED_OUT:
-                return null;
-            default:
-                throw Unanswered(status, permits);
-        }
-    }
-
-    private long RetryAfter(int permits) => TimeUntil(Math.Max(permits, 1));
-
-    private int TakeBehindQueue(int permits, out tb_decision decision)
+    private LimiterLease TakeBehindQueue(int permits)
     {
         lock (_lock)
         {
-            return _bucket.TakeNative(permits, out decision);
+            return TryTake(permits, out long retryAfter) ?? Deny(retryAfter);
         }
+    }
+
+    // A refusal is told together with a time that is not over yet.
+    private LimiterLease? TryTake(int permits, out long retryAfter)
+    {
+        for (;;)
+        {
+            int status = _bucket.AllowNative(permits);
+            retryAfter = status == NativeMethods.TB_DENIED ? TimeUntil(permits) : 0;
+            switch (status)
+            {
+                case NativeMethods.TB_SUCCESS:
+                    return Grant();
+                case NativeMethods.TB_DENIED when retryAfter > 0:
+                    return null;
+                case NativeMethods.TB_DENIED:
+                    continue;
+                default:
+                    throw Unanswered(status, permits);
+            }
+        }
+    }
+
+    private LimiterLease? TryAcquireNow(int permits, out long retryAfter)
+    {
+        if (permits > 0)
+        {
+            return TryTake(permits, out retryAfter);
+        }
+        retryAfter = TimeUntil(1);
+        return WholePermits() > 0 ? Grant() : null;
     }
 
     // What nobody was granted yet, in whole permits: what waiting requests reserved is still there.
@@ -105,7 +123,6 @@ public sealed partial class TokenBucketLimiter
         {
             _bucket.SettleForNothing(request.Reserved);
         }
-        FullAgainIn(TimeUntilFull() ?? 0);
         return true;
     }
 
@@ -182,8 +199,7 @@ public sealed partial class TokenBucketLimiter
             finally
             {
                 PlanFrom(_queue.First);
-                Volatile.Write(ref _fullAt, 0);
-                FullAgainIn(TimeUntilFull() ?? 0);
+                _fullAtGranted = -1;
             }
         }
     }
