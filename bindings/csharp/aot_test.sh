@@ -2,6 +2,7 @@
 # Compiles a program ahead of time, every warning of trimming and of that an error, and runs what comes out.
 set -euo pipefail
 here=$TB_SOURCE/bindings/csharp
+# shellcheck source-path=SCRIPTDIR source=dotnet.sh
 source "$here/dotnet.sh"
 require_dotnet
 case $(uname -m) in

@@ -5,6 +5,7 @@ export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
 out=$TB_BUILD/csharp
 mkdir -p "$out"
 # No build server stays behind.
+# shellcheck disable=SC2034  # used by the scripts
 build=(-c Release --artifacts-path "$out" --verbosity quiet -nodeReuse:false -p:UseSharedCompilation=false)
 
 quietly() { # COMMAND...: shows what it said if it fails

@@ -3,6 +3,7 @@
 # nowhere else.
 set -euo pipefail
 here=$TB_SOURCE/bindings/csharp
+# shellcheck source-path=SCRIPTDIR source=dotnet.sh
 source "$here/dotnet.sh"
 require_dotnet
 command -v strip python3 >/dev/null || skip "strip (binutils) and python3 are needed"

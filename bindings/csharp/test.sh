@@ -3,6 +3,7 @@
 # in the README files.
 set -euo pipefail
 here=$TB_SOURCE/bindings/csharp
+# shellcheck source-path=SCRIPTDIR source=dotnet.sh
 source "$here/dotnet.sh"
 require_dotnet
 

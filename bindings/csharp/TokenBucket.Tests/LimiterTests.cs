@@ -154,6 +154,24 @@ public class LimiterTests
         Assert.True(await Granted(waiting));
     }
 
+    // The library's time goes on unseen, as the system's does between two calls.
+    [Fact]
+    public async Task Nothing_is_lost_if_time_goes_on_during_a_cancel()
+    {
+        using var clock = new ManualClock();
+        using TokenBucketLimiter limiter = Limiter(clock, queue: 10);
+        using var source = new CancellationTokenSource();
+        Assert.True(limiter.AttemptAcquire(2).IsAcquired);
+        Task<RateLimitLease> cancelled = Later(limiter, 1, source.Token);
+        Task<RateLimitLease> behind = Later(limiter, 2);
+        Assert.Equal(NativeMethods.TB_SUCCESS, NativeMethods.tb_manual_clock_advance(clock.Handle, Second * 3 / 2));
+        await source.CancelAsync();
+        Assert.True(cancelled.IsCanceled);
+        clock.Set(2 * Second);
+        Assert.True(await Granted(behind));
+        Assert.Equal(0, limiter.GetStatistics()!.CurrentAvailablePermits);
+    }
+
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
