@@ -33,9 +33,9 @@ require_dotnet() {
 restore() { # PROJECT OPTION...
     local log=$out/restore.log
     dotnet restore "$1" --artifacts-path "$out" --verbosity quiet -nodeReuse:false "${@:2}" >"$log" 2>&1 && return
-    if grep -qE 'NU1301|NU110[0-3]' "$log"; then
-        skip "NuGet does not have, or cannot be reached for, $(grep -oE "NU1[0-9]+: .*" "$log" | head -n 1)"
-    fi
+    local reason
+    reason=$(grep -oE 'NU(1301|110[0-3]): .*' "$log" | head -n 1 | sed 's/ \[.*//') || true
+    [[ -z $reason ]] || skip "a package cannot be had from NuGet: $reason"
     cat "$log"
     return 1
 }

@@ -40,10 +40,11 @@ lib/net10.0/TokenBucket.xml
 runtimes/$system/native/libtokenbucket.so.1
 EOF
 
-# Away from this source tree's settings. What else the program needs comes from NuGet's cache, but not this package.
+# Away from this source tree's settings, and with no other source: the program's other packages are in NuGet's cache by
+# now, which is looked at and not written to.
 cp "$here/Smoke/Smoke.csproj" "$here/Smoke/Program.cs" "$work"
 cat >"$work/nuget.config" <<EOF
-<configuration><packageSources><add key="here" value="$work/feed" /></packageSources></configuration>
+<configuration><packageSources><clear /><add key="here" value="$work/feed" /></packageSources></configuration>
 EOF
 cache=${NUGET_PACKAGES:-$HOME/.nuget/packages}
 quietly dotnet build "$work/Smoke.csproj" -c Release --verbosity quiet -nodeReuse:false -p:UseSharedCompilation=false \

@@ -353,7 +353,7 @@ public class LimiterTests
         return done.Sum(p => p.Task.IsCompletedSuccessfully && p.Task.Result.IsAcquired ? p.Permits : 0);
     }
 
-    // The framework's partitions drop a limiter that was idle for a while, and must not drop one that is in debt.
+    // As ASP.NET Core's middleware holds them: one for each client, made at its first request.
     [Fact]
     public void Partitions_take_it()
     {
