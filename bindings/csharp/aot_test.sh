@@ -25,5 +25,5 @@ quietly dotnet publish "$here/Smoke" "${build[@]}" "${options[@]}" --no-restore 
 program=$out/publish/Smoke/release_$system/Smoke
 [[ ! -e ${program%/*}/Smoke.dll ]] || { echo "FAILED: not compiled ahead of time" && exit 1; }
 mapfile -t lines < <(LD_LIBRARY_PATH=$TB_BUILD "$program" 2>&1)
-[[ ${lines[0]} == "granted=True leased=True retry=1 message=ExceedsCapacity" && ${lines[1]} == "$TB_BUILD/libtokenbucket.so.1"* ]] ||
+[[ ${lines[0]} == "granted=True leased=True retry=1 message=ExceedsCapacity" && ${lines[1]} == "$(realpath "$TB_BUILD")/libtokenbucket.so.1"* ]] ||
     { printf 'FAILED: printed %s\n' "${lines[@]}" && exit 1; }

@@ -54,4 +54,4 @@ quietly dotnet build "$work/Smoke.csproj" -c Release --verbosity quiet -nodeReus
 unset LD_LIBRARY_PATH
 mapfile -t lines < <(dotnet "$work/out/Smoke.dll" 2>&1)
 [[ ${lines[0]} == "granted=True leased=True retry=1 message=ExceedsCapacity" ]] || fail "printed ${lines[*]}"
-[[ ${lines[1]} == "$work/"*"/runtimes/$system/native/libtokenbucket.so.1" ]] || fail "the library is ${lines[1]}"
+[[ ${lines[1]} == "$(realpath "$work")/"*"/runtimes/$system/native/libtokenbucket.so.1" ]] || fail "the library is ${lines[1]}"
