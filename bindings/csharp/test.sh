@@ -1,25 +1,14 @@
 #!/usr/bin/env bash
-# Builds the C# binding with its example, and runs the binding's tests against the library in TB_BUILD.
+# Builds the C# binding with its example, runs the binding's tests against the library in TB_BUILD, and compiles the C#
+# in the README files.
 set -euo pipefail
+here=$TB_SOURCE/bindings/csharp
+# shellcheck source-path=SCRIPTDIR source=dotnet.sh
+source "$here/dotnet.sh"
+require_dotnet
 
-if ! command -v dotnet > /dev/null; then
-    echo "skipped: the .NET SDK (dotnet) is not installed"
-    exit 77
-fi
-
-export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
 export LD_LIBRARY_PATH="$TB_BUILD${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
-out=$TB_BUILD/csharp
 mkdir -p "$out/stubs"
-
-# No build server stays behind.
-build=(-c Release --artifacts-path "$out" --verbosity quiet -nodeReuse:false -p:UseSharedCompilation=false)
-
-quietly() {
-    "$@" > "$out/log" 2>&1 && return
-    cat "$out/log"
-    return 1
-}
 
 # A library that answers the two version questions as told; none for an empty answer.
 stub() {
@@ -35,8 +24,24 @@ stub libforeign.so ""
 stub libfits.so 1 10000
 export TB_STUBS=$out/stubs
 
-# The first run takes xunit and the analyzers from NuGet.
-quietly dotnet test "$TB_SOURCE/bindings/csharp/TokenBucket.Tests" "${build[@]}" -- \
+# Each block is a program of its own, against the reference assemblies of a web application.
+compile_blocks() { # MARKDOWN
+    local sdk packs blocks block references=()
+    sdk=$(dotnet --list-sdks | sed -nE 's/^(10\.[^ ]+) \[(.*)\]$/\2\/\1/p' | tail -n 1)
+    packs=$(cd "$sdk/../../packs" && pwd)
+    for block in "$packs"/Microsoft.{NETCore,AspNetCore}.App.Ref/*/ref/net10.0/*.dll; do references+=("-r:$block"); done
+    references+=("-r:$out/bin/TokenBucket.Tests/release/TokenBucket.dll")
+    blocks=$out/blocks-$2
+    rm -rf "$blocks"
+    python3 "$TB_SOURCE/tests/support/code_blocks.py" "$1" csharp "$blocks" cs >"$out/blocks-$2.list"
+    while read -r block; do
+        quietly dotnet exec "$sdk/Roslyn/bincore/csc.dll" -nologo -warnaserror -nullable:enable "${references[@]}" \
+            -out:"${block%.cs}.dll" "$block" || { echo "FAILED: a block of $1" && return 1; }
+    done <"$out/blocks-$2.list"
+}
+
+restore "$here/TokenBucket.Tests"
+quietly dotnet test "$here/TokenBucket.Tests" "${build[@]}" --no-restore --logger "console;verbosity=minimal" -- \
     RunConfiguration.TreatNoTestsAsError=true
 quietly dotnet build "$TB_SOURCE/examples/csharp/Overload" "${build[@]}"
 
@@ -46,3 +51,7 @@ if [[ $status != 0 || $line != "overload csharp asked=50100 granted=10500 expect
     echo "unexpected: exit $status, $line"
     exit 1
 fi
+
+command -v python3 >/dev/null || skip "python3 is needed to compile what the README files show"
+compile_blocks "$here/README.md" binding
+compile_blocks "$TB_SOURCE/README.md" root

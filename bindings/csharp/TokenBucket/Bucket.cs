@@ -42,6 +42,7 @@ public sealed unsafe partial class Bucket : IDisposable
         config.capacity = options.Capacity;
         config.rate_tokens = options.Tokens;
         config.rate_period_ns = options.PeriodNanoseconds;
+        config.flags = options.Statistics ? NativeMethods.TB_STATISTICS : 0;
         config.initial_tokens = options.InitialTokens ?? NativeMethods.TB_INITIALLY_FULL;
         _clock = options.Clock;
         bool held = false;
@@ -81,9 +82,22 @@ public sealed unsafe partial class Bucket : IDisposable
         }
     }
 
+    /// <summary>What the bucket has decided so far. Does not block.</summary>
+    /// <exception cref="TokenBucketException">Unsupported: the bucket was created without
+    /// <see cref="BucketOptions.Statistics"/>.</exception>
+    public BucketStatistics Statistics
+    {
+        get
+        {
+            tb_stats s = new() { struct_size = (nuint)sizeof(tb_stats) };
+            Require(NativeMethods.tb_get_stats(_handle, ref s), 0, nameof(Statistics));
+            return new BucketStatistics(s.granted, s.denied, s.timed_out, s.cancelled, s.tokens_taken, s.tokens_given_back);
+        }
+    }
+
     /// <summary>Takes tokens if they are there now, all or nothing. False too for more than the capacity.</summary>
     public bool Allow(double tokens = 1) =>
-        NativeMethods.tb_allow(_handle, tokens) switch
+        AllowNative(tokens) switch
         {
             NativeMethods.TB_SUCCESS => true,
             NativeMethods.TB_DENIED or NativeMethods.TB_EXCEEDS_CAPACITY => false,
@@ -96,7 +110,7 @@ public sealed unsafe partial class Bucket : IDisposable
     /// <summary>Takes tokens if they are there now, all or nothing, and says why not.</summary>
     public Decision Take(double tokens = 1)
     {
-        int status = NativeMethods.tb_take(_handle, tokens, out tb_decision d);
+        int status = TakeNative(tokens, out tb_decision d);
         if (status is not (NativeMethods.TB_SUCCESS or NativeMethods.TB_DENIED or NativeMethods.TB_EXCEEDS_CAPACITY))
         {
             throw TokenBucketException.For(status, tokens, nameof(tokens));
@@ -114,14 +128,14 @@ public sealed unsafe partial class Bucket : IDisposable
     /// <summary>The time until so many tokens would be there if nobody took any, rounded up; zero if they are.</summary>
     public TimeSpan TimeUntil(double tokens)
     {
-        Require(NativeMethods.tb_time_until(_handle, tokens, out long ns), tokens);
+        Require(TimeUntilNative(tokens, out long ns), tokens);
         return Nanoseconds.ToTimeSpan(ns);
     }
 
     /// <summary>Takes tokens now, into debt if need be, and says when they may be used.</summary>
     public Reservation Reserve(double tokens = 1)
     {
-        Require(NativeMethods.tb_reserve(_handle, tokens, NativeMethods.TB_FOREVER, out tb_reservation r), tokens);
+        Require(ReserveNative(tokens, NativeMethods.TB_FOREVER, out tb_reservation r), tokens);
         return new Reservation(_handle, r);
     }
 
@@ -152,7 +166,8 @@ public sealed unsafe partial class Bucket : IDisposable
         Require(NativeMethods.tb_reset(_handle, tokens), tokens);
     }
 
-    /// <summary>Changes the rate at once; tokens, debts and reservations are kept.</summary>
+    /// <summary>Changes the rate at once; tokens and debts are kept, and reservations, those of waits included, keep
+    /// their times.</summary>
     public void SetRate(double tokensPerSecond) =>
         Require(NativeMethods.tb_set_rate(_handle, tokensPerSecond), tokensPerSecond);
 
@@ -160,8 +175,8 @@ public sealed unsafe partial class Bucket : IDisposable
     public void SetCapacity(double capacity) => Require(NativeMethods.tb_set_capacity(_handle, capacity), capacity);
 
     /// <summary>Closes the bucket for good: waits end with <see cref="ObjectDisposedException"/>, their tokens given
-    /// back, and so does every later call that takes or changes. <see cref="Available"/>, <see cref="TimeUntil"/> and
-    /// <see cref="Limit"/> go on working until the bucket is disposed. Closing twice does nothing.</summary>
+    /// back, and so does every later call that takes or changes. <see cref="Available"/>, <see cref="TimeUntil"/>,
+    /// <see cref="Limit"/> and <see cref="Statistics"/> go on working until the bucket is disposed. Closing twice does nothing.</summary>
     public void Close()
     {
         Require(NativeMethods.tb_close(_handle), 0, nameof(Close));
@@ -183,9 +198,26 @@ public sealed unsafe partial class Bucket : IDisposable
         _handle.Dispose();
     }
 
+    internal int AllowNative(double tokens) => NativeMethods.tb_allow(_handle, tokens);
+
+    internal int TakeNative(double tokens, out tb_decision decision) =>
+        NativeMethods.tb_take(_handle, tokens, out decision);
+
+    internal int ReserveNative(double tokens, long maxWaitNs, out tb_reservation reservation) =>
+        NativeMethods.tb_reserve(_handle, tokens, maxWaitNs, out reservation);
+
+    internal void CancelNative(tb_reservation reservation) => Reservation.Cancel(_handle, ref reservation);
+
+    // Gives back what was reserved and not used, due or not.
+    internal void SettleForNothing(tb_reservation reservation) =>
+        Require(NativeMethods.tb_settle(_handle, ref reservation, 0), 0);
+
+    internal int TimeUntilNative(double tokens, out long ns) =>
+        NativeMethods.tb_time_until(_handle, tokens, out ns);
+
     private bool TryReserve(double tokens, long maxWaitNs, out tb_reservation reservation)
     {
-        int status = NativeMethods.tb_reserve(_handle, tokens, maxWaitNs, out reservation);
+        int status = ReserveNative(tokens, maxWaitNs, out reservation);
         if (status != NativeMethods.TB_TIMED_OUT)
         {
             Require(status, tokens);

@@ -24,6 +24,9 @@ public sealed class BucketOptions
     /// <summary>Tokens in the new bucket; null (the default) is full.</summary>
     public double? InitialTokens { get; init; }
 
+    /// <summary>Whether <see cref="Bucket.Statistics"/> counts; a take then costs some 15 ns more. False by default.</summary>
+    public bool Statistics { get; init; }
+
     /// <summary>The clock to live by; null (the default) is the system's.</summary>
     public ManualClock? Clock { get; init; }
 }

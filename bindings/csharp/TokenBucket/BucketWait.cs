@@ -1,4 +1,5 @@
 using System;
+using System.Diagnostics;
 using System.Threading;
 using System.Threading.Tasks;
 
@@ -27,7 +28,7 @@ public sealed partial class Bucket
         {
             return Task.FromResult(false);
         }
-        return r.wait_ns == 0 ? Task.FromResult(true) : SleepAsync(r, HostSleep.Deadline(r.wait_ns), cancellationToken);
+        return r.wait_ns == 0 ? Task.FromResult(true) : SleepAsync(r, DeadlineOf(r), cancellationToken);
     }
 
     /// <summary>As <c>WaitAsync</c>, blocking the calling thread.</summary>
@@ -46,10 +47,19 @@ public sealed partial class Bucket
         }
         if (r.wait_ns != 0)
         {
-            Sleep(r, HostSleep.Deadline(r.wait_ns), cancellationToken);
+            Sleep(r, DeadlineOf(r), cancellationToken);
         }
         return true;
     }
+
+    // When a reservation made just now is due, in the time of HasPassed and SleepUntilAsync.
+    internal long DeadlineOf(in tb_reservation reserved) =>
+        _clock is null ? HostSleep.Deadline(reserved.wait_ns) : reserved.ready_at_ns;
+
+    internal bool HasPassed(long deadline) => deadline <= (_clock?.Now ?? Stopwatch.GetTimestamp());
+
+    internal Task SleepUntilAsync(long deadline, CancellationToken cancellation) =>
+        _clock?.SleepUntilAsync(deadline, cancellation) ?? HostSleep.UntilAsync(deadline, cancellation);
 
     // A wait without a limit that times out is one that no time can express: there is no "no" for it.
     private bool ReserveForWait(double tokens, TimeSpan timeout, out tb_reservation reservation)
@@ -64,10 +74,7 @@ public sealed partial class Bucket
         try
         {
             using var leaving = CancellationTokenSource.CreateLinkedTokenSource(cancellation, _closing.Token);
-            Task sleep = _clock is null
-                ? HostSleep.UntilAsync(deadline, leaving.Token)
-                : _clock.SleepUntilAsync(reserved.ready_at_ns, leaving.Token);
-            await sleep.ConfigureAwait(false);
+            await SleepUntilAsync(deadline, leaving.Token).ConfigureAwait(false);
             return true;
         }
         catch (OperationCanceledException)
@@ -87,7 +94,7 @@ public sealed partial class Bucket
             }
             else
             {
-                _clock.SleepUntilAsync(reserved.ready_at_ns, leaving.Token).GetAwaiter().GetResult();
+                _clock.SleepUntilAsync(deadline, leaving.Token).GetAwaiter().GetResult();
             }
         }
         catch (OperationCanceledException)
@@ -99,7 +106,7 @@ public sealed partial class Bucket
     // Gives the reservation back and says why: the caller's wish, or the closing of the bucket.
     private Exception Leave(in tb_reservation reserved, CancellationToken cancellation)
     {
-        new Reservation(_handle, reserved).Cancel();
+        CancelNative(reserved);
         return cancellation.IsCancellationRequested
             ? new OperationCanceledException(cancellation)
             : TokenBucketException.For(NativeMethods.TB_CLOSED, 0, "");

@@ -24,6 +24,17 @@ public sealed class ManualClock : IDisposable
 
     internal ClockHandle Handle { get; }
 
+    internal long Now
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _now;
+            }
+        }
+    }
+
     internal int Sleepers
     {
         get

@@ -63,5 +63,5 @@ internal static unsafe class NativeLoader
             ? ((delegate* unmanaged[Cdecl]<int>)address)()
             : -1;
 
-    private static string Text(int version) => $"{version / 10000}.{version / 100 % 100}.{version % 100}";
+    internal static string Text(int version) => $"{version / 10000}.{version / 100 % 100}.{version % 100}";
 }

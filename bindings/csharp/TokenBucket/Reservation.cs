@@ -3,53 +3,90 @@ using System.Threading;
 
 namespace TokenBucket;
 
-/// <summary>Tokens promised for a later time. They stay taken unless <see cref="Cancel"/> gives them back.</summary>
+/// <summary>Tokens promised for a later time. They stay taken unless <see cref="Cancel()"/> or <see cref="Settle"/>
+/// gives them back. Thread-safe.</summary>
 public sealed class Reservation
 {
+    private readonly Lock _lock = new();
     private readonly BucketHandle _bucket;
-    private readonly tb_reservation _native;
-    private int _cancelled;
+    private tb_reservation _native;
 
     internal Reservation(BucketHandle bucket, in tb_reservation native)
     {
         _bucket = bucket;
         _native = native;
+        WaitNanoseconds = native.wait_ns;
+        ReadyAtNanoseconds = native.ready_at_ns;
     }
 
-    /// <summary>The tokens reserved; 0 once cancelled.</summary>
-    public double Tokens => Volatile.Read(ref _cancelled) == 0 ? _native.tokens : 0;
+    /// <summary>The tokens reserved; 0 once cancelled or settled.</summary>
+    public double Tokens
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _native.tokens;
+            }
+        }
+    }
 
     /// <summary>From the reservation until the tokens may be used; 0 is at once.</summary>
-    public long WaitNanoseconds => _native.wait_ns;
+    public long WaitNanoseconds { get; }
 
     /// <summary><see cref="WaitNanoseconds"/> as a TimeSpan, rounded up.</summary>
-    public TimeSpan Wait => Nanoseconds.ToTimeSpan(_native.wait_ns);
+    public TimeSpan Wait => Nanoseconds.ToTimeSpan(WaitNanoseconds);
 
     /// <summary>When the tokens may be used, as a time of the bucket's clock.</summary>
-    public long ReadyAtNanoseconds => _native.ready_at_ns;
+    public long ReadyAtNanoseconds { get; }
 
     /// <summary>Gives back what can be given back without letting any window hold more than capacity + rate * window:
     /// all of it if this is the youngest reservation, nothing once it is due. Cancelling twice, or after the bucket was
     /// disposed, does nothing.</summary>
     public void Cancel()
     {
-        if (Interlocked.Exchange(ref _cancelled, 1) != 0)
+        lock (_lock)
+        {
+            Cancel(_bucket, ref _native);
+        }
+    }
+
+    /// <summary>Ends a reservation whose work turned out to cost another amount, 0 or more: what is left over comes
+    /// back, as by <see cref="Bucket.Refund"/> once it is due and as by <see cref="Cancel()"/> before; what is missing is
+    /// charged.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">Negative, NaN or infinite; nothing has changed.</exception>
+    /// <exception cref="InvalidOperationException">Cancelled or settled already.</exception>
+    /// <exception cref="ObjectDisposedException">The bucket was closed or disposed.</exception>
+    public void Settle(double actualTokens)
+    {
+        lock (_lock)
+        {
+            if (_native.tokens == 0)
+            {
+                throw new InvalidOperationException("The reservation was cancelled or settled already.");
+            }
+            int status = NativeMethods.tb_settle(_bucket, ref _native, actualTokens);
+            if (status != NativeMethods.TB_SUCCESS)
+            {
+                throw TokenBucketException.For(status, actualTokens, nameof(actualTokens));
+            }
+        }
+    }
+
+    internal static void Cancel(BucketHandle bucket, ref tb_reservation native)
+    {
+        if (native.tokens == 0)
         {
             return;
         }
-        tb_reservation native = _native;
-        int status;
         try
         {
-            status = NativeMethods.tb_cancel(_bucket, ref native);
+            // It fails only for what is no reservation.
+            _ = NativeMethods.tb_cancel(bucket, ref native);
         }
         catch (ObjectDisposedException)
         {
-            return;
-        }
-        if (status != NativeMethods.TB_SUCCESS)
-        {
-            throw new TokenBucketException((Status)status);
+            native.tokens = 0;
         }
     }
 }

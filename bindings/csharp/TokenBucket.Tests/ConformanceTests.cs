@@ -1,0 +1,216 @@
+using System;
+using System.Collections.Generic;
+using System.Globalization;
+using System.IO;
+using System.Linq;
+using System.Reflection;
+using System.Threading;
+using Xunit;
+using static TokenBucket.Tests.Buckets;
+
+namespace TokenBucket.Tests;
+
+// The rows of tests/conformance, through the binding's public members; README.md there explains the steps.
+public class ConformanceTests
+{
+    private static readonly string Rows =
+        typeof(ConformanceTests).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().Single(m => m.Key == "Rows").Value!;
+
+    [Fact]
+    public void Every_row_holds()
+    {
+        string[] rows = File.ReadAllLines(Rows);
+        Assert.InRange(rows.Length, 18, int.MaxValue);
+        foreach (string row in rows)
+        {
+            string[] fields = Split(row, '|');
+            Assert.Equal(3, fields.Length);
+            using var replay = new Replay(fields[1]);
+            foreach (string step in Split(fields[2], ';'))
+            {
+                try
+                {
+                    replay.Step(step);
+                }
+                catch (Exception e)
+                {
+                    Assert.Fail($"{fields[0]}, step '{step}': {e.Message}");
+                }
+            }
+        }
+    }
+
+    [Theory]
+    [InlineData("rate=1/s burst=1", "tkae 1 ok", "unknown step")]
+    [InlineData("rate=1/s burst=1", "take 1 no", "Denied")]
+    [InlineData("rate=1/s burst=1", "peek=2", "Expected: 2")]
+    [InlineData("rate=1/s burst=1 colour=red", "peek=1", "unknown limit")]
+    public void A_wrong_row_is_found(string limit, string step, string complaint) =>
+        Assert.Contains(
+            complaint,
+            Assert.ThrowsAny<Exception>(() =>
+            {
+                using var replay = new Replay(limit);
+                replay.Step(step);
+            }).Message,
+            StringComparison.Ordinal);
+
+    private static string[] Split(string text, char separator) =>
+        text.Split(separator, StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+
+    private static double Number(string text) => double.Parse(text, CultureInfo.InvariantCulture);
+
+    // "100ms", "2s", "s".
+    private static long Duration(string text)
+    {
+        string unit = text.TrimStart("-0123456789".ToCharArray());
+        string digits = text[..^unit.Length];
+        long length = unit switch { "ns" => 1, "us" => 1000, "ms" => 1_000_000, "s" => Second, _ => throw new FormatException(text) };
+        return (digits.Length == 0 ? 1 : long.Parse(digits, CultureInfo.InvariantCulture)) * length;
+    }
+
+    private static (double Tokens, long PeriodNs) Rate(string text)
+    {
+        string[] parts = text.Split('/');
+        return (Number(parts[0]), Duration(parts[1]));
+    }
+
+    private sealed class Replay : IDisposable
+    {
+        private readonly ManualClock _clock = new();
+        private readonly Bucket _bucket;
+        private readonly Dictionary<string, Reservation> _reservations = [];
+        private string _name = "";
+
+        internal Replay(string limits)
+        {
+            Dictionary<string, string> limit = Split(limits, ' ').Select(l => l.Split('=')).ToDictionary(l => l[0], l => l[1]);
+            Assert.True(limit.Keys.All(k => k is "rate" or "burst" or "init"), "unknown limit");
+            _bucket = new Bucket(new BucketOptions
+            {
+                Capacity = Number(limit["burst"]), Tokens = Rate(limit["rate"]).Tokens,
+                PeriodNanoseconds = Rate(limit["rate"]).PeriodNs, Clock = _clock,
+                InitialTokens = limit.TryGetValue("init", out string? initial) ? Number(initial) : null,
+            });
+        }
+
+        public void Dispose()
+        {
+            _bucket.Dispose();
+            _clock.Dispose();
+        }
+
+        internal void Step(string text)
+        {
+            List<string> words = [.. Split(text, ' ').Where(w => w != "=")];
+            if (words[0][0] == '@')
+            {
+                _clock.Set(Duration(words[0][1..]));
+                words.RemoveAt(0);
+            }
+            if (words.Count > 0 && words[0][^1] == ':')
+            {
+                _name = words[0][..^1];
+                words.RemoveAt(0);
+            }
+            if (words.Count > 0)
+            {
+                Run(words);
+            }
+        }
+
+        private void Run(List<string> words)
+        {
+            switch (words[0].Split('=')[0])
+            {
+                case "peek":
+                    Assert.Equal(Number(words[0]["peek=".Length..]), Math.Floor(_bucket.Available));
+                    break;
+                case "peekx":
+                    Assert.Equal(Number(words[0]["peekx=".Length..]), _bucket.Available);
+                    break;
+                case "take":
+                    Take(words);
+                    break;
+                case "upto":
+                    Assert.Equal(Number(words[2]), _bucket.TakeUpTo(Number(words[1])));
+                    break;
+                case "est":
+                    Assert.Equal(RoundedUp(words[2]), _bucket.TimeUntil(Number(words[1])));
+                    break;
+                case "force":
+                    Assert.Equal(RoundedUp(words[2]), _bucket.Charge(Number(words[1])));
+                    break;
+                case "add":
+                    _bucket.Refund(Number(words[1]));
+                    break;
+                case "resv":
+                    Reserve(words);
+                    break;
+                case "cancel":
+                    _reservations[words[1]].Cancel();
+                    break;
+                case "rate":
+                    _bucket.SetRate(Rate(words[1]).Tokens * Second / Rate(words[1]).PeriodNs);
+                    break;
+                case "burst":
+                    _bucket.SetCapacity(Number(words[1]));
+                    break;
+                default:
+                    Assert.Fail("unknown step");
+                    break;
+            }
+        }
+
+        // A TimeSpan counts 100 ns.
+        private static TimeSpan RoundedUp(string duration) => new((Duration(duration) + 99) / 100);
+
+        private void Take(List<string> words)
+        {
+            string times = words.Find(w => w[0] == '*') ?? "*1";
+            Status wanted = words[2] switch
+            {
+                "ok" => Status.Success, "no" => Status.Denied, "never" => Status.ExceedsCapacity, _ => throw new FormatException(words[2]),
+            };
+            for (int i = 0; i < Number(times[1..]); i++)
+            {
+                Decision decision = _bucket.Take(Number(words[1]));
+                Assert.Equal(wanted, decision.Status);
+                foreach (string[] check in words.Select(w => w.Split('=')).Where(w => w.Length == 2))
+                {
+                    if (check[0] == "retry")
+                    {
+                        Assert.Equal(Duration(check[1]), decision.RetryAfterNanoseconds);
+                    }
+                    else
+                    {
+                        Assert.Equal("rem", check[0]);
+                        Assert.Equal(Number(check[1]), Math.Floor(decision.Remaining));
+                    }
+                }
+            }
+        }
+
+        private void Reserve(List<string> words)
+        {
+            string? limit = words.Find(w => w.StartsWith("max=", StringComparison.Ordinal));
+            double tokens = Number(words[1]);
+            if (words[^1] == "never")
+            {
+                Assert.Equal(Status.ExceedsCapacity, Assert.Throws<TokenBucketException>(() => _bucket.Reserve(tokens)).Status);
+                return;
+            }
+            // Limits of less than 100 ns are no TimeSpan; rounding one down refuses what it must, and no more.
+            TimeSpan most = limit is null ? Timeout.InfiniteTimeSpan : new TimeSpan(Duration(limit["max=".Length..]) / 100);
+            Reservation? reservation = _bucket.Reserve(tokens, most);
+            if (words[^1] == "no")
+            {
+                Assert.Null(reservation);
+                return;
+            }
+            Assert.NotNull(reservation);
+            Assert.Equal(Duration(words[^1]), reservation.WaitNanoseconds);
+            _reservations[_name] = reservation;
+        }
+    }
+}

@@ -1,0 +1,47 @@
+using System;
+using System.Threading.RateLimiting;
+
+namespace TokenBucket;
+
+/// <summary>What a <see cref="TokenBucketLimiter"/> is made of.</summary>
+public sealed record TokenBucketLimiterOptions
+{
+    /// <summary>The largest number of permits held: the largest burst, and the most that one lease can have. At least 1.
+    /// </summary>
+    public required int TokenLimit { get; init; }
+
+    /// <summary>Permits gained in every <see cref="Period"/>, evenly; fractions too.</summary>
+    public required double TokensPerPeriod { get; init; }
+
+    /// <summary>The time in which <see cref="TokensPerPeriod"/> are gained; one second by default.</summary>
+    public TimeSpan Period { get; init; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>The most permits that may be waited for at a time; 0 (the default) is no queue: AcquireAsync then
+    /// answers at once.</summary>
+    public int QueueLimit { get; init; }
+
+    /// <summary>OldestFirst, the default and the only order there is.</summary>
+    public QueueProcessingOrder QueueProcessingOrder { get; init; } = QueueProcessingOrder.OldestFirst;
+
+    /// <summary>Where to count; null (the default) is nowhere. Many limiters may share one.</summary>
+    public TokenBucketMetrics? Metrics { get; init; }
+
+    /// <summary>The clock to live by; null (the default) is the system's.</summary>
+    public ManualClock? Clock { get; init; }
+
+    internal Bucket CreateBucket()
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(TokenLimit, 1, nameof(TokenLimit));
+        ArgumentOutOfRangeException.ThrowIfLessThan(QueueLimit, 0, nameof(QueueLimit));
+        if (QueueProcessingOrder != QueueProcessingOrder.OldestFirst)
+        {
+            throw new ArgumentException(
+                "A TokenBucketLimiter serves its queue OldestFirst only: with NewestFirst an old request may wait for ever.",
+                nameof(QueueProcessingOrder));
+        }
+        return new Bucket(new BucketOptions
+        {
+            Capacity = TokenLimit, Tokens = TokensPerPeriod, Period = Period, Clock = Clock,
+        });
+    }
+}

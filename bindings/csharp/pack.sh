@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Makes the NuGet package, with the native library in TB_BUILD inside: pack.sh FOLDER
+set -euo pipefail
+
+folder=${1:?usage: pack.sh FOLDER}
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source-path=SCRIPTDIR source=dotnet.sh
+source "$here/dotnet.sh"
+
+case $(uname -m) in
+    x86_64) system=linux-x64 ;;
+    aarch64) system=linux-arm64 ;;
+    *) echo "no package is made for $(uname -m)" >&2 && exit 1 ;;
+esac
+mkdir -p "$folder"
+folder=$(cd "$folder" && pwd)
+strip --strip-unneeded -o "$folder/libtokenbucket.so.1" "$TB_BUILD/libtokenbucket.so.1"
+quietly dotnet pack "$here/TokenBucket" "${build[@]}" --output "$folder" \
+    -p:NativeLibrary="$folder/libtokenbucket.so.1" -p:NativeSystem="$system"
+rm "$folder/libtokenbucket.so.1"

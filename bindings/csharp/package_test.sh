@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# Makes the NuGet package, looks at what is in it, and runs a program that has the binding and the native library from
+# nowhere else.
+set -euo pipefail
+here=$TB_SOURCE/bindings/csharp
+# shellcheck source-path=SCRIPTDIR source=dotnet.sh
+source "$here/dotnet.sh"
+require_dotnet
+command -v strip python3 >/dev/null || skip "strip (binutils) and python3 are needed"
+
+fail() {
+    printf 'FAILED: %s\n' "$*"
+    exit 1
+}
+
+restore "$here/Smoke"
+work=$TB_BUILD/csharp-package
+rm -rf "$work"
+mkdir -p "$work"
+TB_BUILD=$TB_BUILD "$here/pack.sh" "$work/feed"
+
+version=$(cat "$TB_SOURCE/capi/VERSION")
+package=$work/feed/TokenBucket.$version.nupkg
+[[ -f $package ]] || fail "no $package but $(ls "$work/feed")"
+python3 - "$package" >"$work/content" <<'PYTHON'
+import sys
+import zipfile
+
+with zipfile.ZipFile(sys.argv[1]) as package:
+    for info in package.infolist():
+        if info.file_size > 0 and not info.filename.startswith(("_rels/", "package/", "[")):
+            print(info.filename)
+PYTHON
+case $(uname -m) in aarch64) system=linux-arm64 ;; *) system=linux-x64 ;; esac
+diff - "$work/content" <<EOF || fail "the package holds other files"
+TokenBucket.nuspec
+README.md
+lib/net10.0/TokenBucket.dll
+lib/net10.0/TokenBucket.xml
+runtimes/$system/native/libtokenbucket.so.1
+EOF
+
+# Away from this source tree's settings, and with no other source: the program's other packages are in NuGet's cache by
+# now, which is looked at and not written to.
+cp "$here/Smoke/Smoke.csproj" "$here/Smoke/Program.cs" "$work"
+cat >"$work/nuget.config" <<EOF
+<configuration><packageSources><clear /><add key="here" value="$work/feed" /></packageSources></configuration>
+EOF
+cache=${NUGET_PACKAGES:-$HOME/.nuget/packages}
+quietly dotnet build "$work/Smoke.csproj" -c Release --verbosity quiet -nodeReuse:false -p:UseSharedCompilation=false \
+    -p:FromPackage=true -p:RestorePackagesPath="$work/packages" -p:RestoreFallbackFolders="$cache" --output "$work/out"
+
+# As a user without the library on the system would.
+unset LD_LIBRARY_PATH
+mapfile -t lines < <(dotnet "$work/out/Smoke.dll" 2>&1)
+[[ ${lines[0]} == "granted=True leased=True retry=1 message=ExceedsCapacity" ]] || fail "printed ${lines[*]}"
+[[ ${lines[1]} == "$(realpath "$work")/"*"/runtimes/$system/native/libtokenbucket.so.1" ]] || fail "the library is ${lines[1]}"
