@@ -131,7 +131,7 @@ class TokenBucket(Bucket):
         Fraction(1750, 9)
         """
         _, rate_tokens, period_ns = self._limit_in_force()
-        return Fraction(repr(rate_tokens)) * NS_PER_SECOND / period_ns
+        return _fraction(rate_tokens) * NS_PER_SECOND / period_ns
 
     @property
     def tokens(self) -> float:
@@ -425,3 +425,13 @@ def _rate(tokens: Real, period_ns: int) -> Tuple[float, int]:
         if abs(tokens.numerator) <= 2**53 and stretched_ns < c.TB_FOREVER:
             return float(tokens.numerator), stretched_ns
     return number(tokens), period_ns
+
+
+def _fraction(value: float) -> Fraction:
+    """What the library reads in a float: a decimal of up to 15 digits, else the simplest fraction that is that float."""
+    decimal = f"{value:.15g}"
+    if float(decimal) == value:
+        return Fraction(decimal)
+    exact = Fraction(value)
+    simple = (exact.limit_denominator(10**digits) for digits in range(1, 16))
+    return next((fraction for fraction in simple if float(fraction) == value), exact)
