@@ -16,14 +16,19 @@ static void keep_event(void *user, const tb_event *event) {
     told.event = *event;
 }
 
-static void tell(Bucket *self) {
-    if (!told.is_there) return;
-    told.is_there = 0;
+static void tell(Bucket *self, const tb_event *event) {
     if (self->on_event == NULL) return;
-    PyObject *done = PyObject_CallFunction(self->imports->tell, "OidL", self->on_event, (int)told.event.status,
-                                           told.event.n, (long long)told.event.waited_ns);
+    PyObject *const done = PyObject_CallFunction(self->imports->tell, "OidL", self->on_event, (int)event->status,
+                                                 event->n, (long long)event->waited_ns);
     if (done == NULL) PyErr_WriteUnraisable(self->on_event);
     Py_XDECREF(done);
+}
+
+static void tell_kept(Bucket *self) {
+    if (!told.is_there) return;
+    told.is_there = 0;
+    const tb_event event = told.event;
+    tell(self, &event);
 }
 
 /* ---- Arguments --------------------------------------------------------------------------------------------------- */
@@ -99,7 +104,7 @@ static PyObject *fail(Bucket *self, tb_status status, double n) {
 /* ---- Taking ------------------------------------------------------------------------------------------------------ */
 
 static PyObject *answer_take(Bucket *self, tb_status status, double n) {
-    if (self->on_event != NULL) tell(self);
+    if (self->on_event != NULL) tell_kept(self);
     if (status == TB_SUCCESS) Py_RETURN_TRUE;
     if (status == TB_DENIED || status == TB_EXCEEDS_CAPACITY) Py_RETURN_FALSE;
     return fail(self, status, n);
@@ -159,7 +164,7 @@ static PyObject *bucket_take(PyObject *object, PyObject *const *args, Py_ssize_t
     if (tokens_argument(self, "take", args, count, keywords, &n) < 0) return NULL;
     tb_decision decision;
     const tb_status status = tb_take(self->handle, n, &decision);
-    if (self->on_event != NULL) tell(self);
+    if (self->on_event != NULL) tell_kept(self);
     if (status != TB_SUCCESS && status != TB_DENIED && status != TB_EXCEEDS_CAPACITY) return fail(self, status, n);
     return new_decision(self->imports, &decision);
 }
@@ -199,7 +204,7 @@ static tb_status wait_once(Bucket *self, double n, int64_t timeout_ns) {
     Py_BEGIN_ALLOW_THREADS;
     status = tb_wait_for(self->handle, n, timeout_ns);
     Py_END_ALLOW_THREADS;
-    if (self->on_event != NULL) tell(self);
+    if (self->on_event != NULL) tell_kept(self);
     return status;
 }
 
@@ -233,6 +238,16 @@ static PyObject *bucket_wait(PyObject *object, PyObject *const *args, Py_ssize_t
     return wait_until(self, n, timeout_ns, timeout_ns < TB_FOREVER - now_ns ? now_ns + timeout_ns : TB_FOREVER);
 }
 
+static PyObject *bucket_tell(PyObject *self, PyObject *args) {
+    int status;
+    double n;
+    long long waited_ns;
+    if (!PyArg_ParseTuple(args, "idL:_tell", &status, &n, &waited_ns)) return NULL;
+    const tb_event event = {sizeof event, status, 0, n, waited_ns};
+    tell((Bucket *)self, &event);
+    Py_RETURN_NONE;
+}
+
 /* ---- What Python code checks the status of ----------------------------------------------------------------------- */
 
 static PyObject *status_of(tb_status status) {
@@ -246,7 +261,7 @@ static PyObject *bucket_reserve(PyObject *object, PyObject *args) {
     tb_reservation r = {0, 0, 0, 0};
     if (!PyArg_ParseTuple(args, "dL:_reserve", &n, &max_wait_ns)) return NULL;
     const tb_status status = tb_reserve(self->handle, n, max_wait_ns, &r);
-    if (self->on_event != NULL) tell(self);
+    if (self->on_event != NULL) tell_kept(self);
     return Py_BuildValue("i(dLLK)", (int)status, r.tokens, (long long)r.wait_ns, (long long)r.ready_at_ns,
                          (unsigned long long)r.ticket);
 }
@@ -440,6 +455,7 @@ PyMethodDef tokenbucket_bucket_methods[] = {
     {"_open", bucket_open, METH_VARARGS, NULL},
     {"_close", bucket_close, METH_NOARGS, NULL},
     {"_exists", bucket_exists, METH_NOARGS, NULL},
+    {"_tell", bucket_tell, METH_VARARGS, NULL},
     {"_reserve", bucket_reserve, METH_VARARGS, NULL},
     {"_cancel", bucket_cancel, METH_O, NULL},
     {"_settle", bucket_settle, METH_VARARGS, NULL},

@@ -11,7 +11,7 @@ from ._backend import Bucket
 from ._clock import ManualClock
 from ._numbers import NS_PER_SECOND, Real, Seconds, nanoseconds, now_ns, number, seconds, timeout_ns
 from ._reservation import Reservation
-from ._results import BucketClosed, OnEvent, Stats, fail, is_amount, tell
+from ._results import BucketClosed, OnEvent, Stats, fail, is_amount
 
 if TYPE_CHECKING:
     from ._sleep import Sleeper
@@ -184,18 +184,17 @@ class TokenBucket(Bucket):
         if promise[1] == 0 or self._on_event is None:
             await reservation.wait_async()
         else:
-            await self._wait_and_tell(reservation, self._on_event)
+            await self._wait_and_tell(reservation)
         return True
 
     def _refuse_a_waiter(self, tokens: float, max_wait_ns: int) -> None:
         status, wait_ns = self._time_until(tokens)
         if status != c.TB_SUCCESS or not 0 < wait_ns <= max_wait_ns or self._closed:
             return
-        if self._on_event is not None:
-            tell(self._on_event, c.TB_QUEUE_FULL, tokens, 0)
+        self._tell(c.TB_QUEUE_FULL, tokens, 0)
         self._fail(c.TB_QUEUE_FULL, tokens)
 
-    async def _wait_and_tell(self, reservation: Reservation, on_event: OnEvent) -> None:
+    async def _wait_and_tell(self, reservation: Reservation) -> None:
         n, since_ns = reservation.tokens, now_ns(self._clock)
         ended = c.TB_INTERRUPTED
         try:
@@ -205,7 +204,7 @@ class TokenBucket(Bucket):
             ended = c.TB_CLOSED
             raise
         finally:
-            tell(on_event, ended, n, now_ns(self._clock) - since_ns)
+            self._tell(ended, n, now_ns(self._clock) - since_ns)
 
     def reserve(self, tokens: Real = 1, max_wait: Optional[Seconds] = None) -> Reservation:
         """Takes tokens now, into debt if need be; the reservation says when they may be used. Never blocks.

@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
 
 class Waiters(NamedTuple):
-    """Who waits on a manual clock."""
+    """Who waits on a manual clock.
+
+    >>> clock = ManualClock()
+    >>> clock.waiters().next_due is None
+    True
+    """
 
     count: int
     """Threads and tasks that are not due yet, of all the clock's buckets."""

@@ -5,7 +5,7 @@ Its classes have the members of those in _native.c. Methods with an underscore p
 
 from __future__ import annotations
 
-from ctypes import POINTER, byref, c_double, c_int64, sizeof
+from ctypes import POINTER, byref, c_double, c_int64, c_void_p, pythonapi, sizeof
 from typing import Optional, Tuple
 
 from . import _constants as c
@@ -33,12 +33,27 @@ _REFUSED = (c.TB_DENIED, c.TB_EXCEEDS_CAPACITY)
 
 
 def library_version() -> str:
+    """The version of the C library in use.
+
+    >>> library_version().split(".")[0]
+    '1'
+    """
     return _quick.tb_library_version_string().decode()
+
+
+def _is_main_interpreter() -> bool:
+    current, number_of = pythonapi.PyInterpreterState_Get, pythonapi.PyInterpreterState_GetID
+    current.restype = c_void_p
+    number_of.argtypes, number_of.restype = [c_void_p], c_int64
+    return number_of(current()) == 0
 
 
 def _event_function(on_event: Optional[OnEvent]) -> d.tb_event_fn:
     if on_event is None:
         return _NO_EVENT
+    # A callback of ctypes enters the main interpreter, and would wait for ever for a lock that this thread has.
+    if not _is_main_interpreter():
+        raise RuntimeError("in a subinterpreter on_event needs the C extension, which is not in use")
 
     def told(_user, event):
         tell(on_event, event.contents.status, event.contents.n, event.contents.waited_ns)
@@ -196,6 +211,11 @@ class Bucket:
                 fail(self, status, n)
             if limited:
                 left = max(0, deadline - now_ns(self._clock))
+
+    def _tell(self, status: int, tokens: float, waited_ns: int) -> None:
+        """Through the callback, as ctypes has the way to the hook for what on_event raises."""
+        if self._on_event is not None:
+            self._event_function(None, byref(d.tb_event(sizeof(d.tb_event), status, 0, tokens, waited_ns)))
 
     def _reserve(self, tokens: float, max_wait_ns: int) -> Tuple[int, Promise]:
         out = d.tb_reservation()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import math
-import sys
 from typing import TYPE_CHECKING, Callable, NamedTuple, NoReturn
 
 from . import _constants as c
@@ -148,12 +147,8 @@ OnEvent = Callable[[Event], object]
 
 
 def tell(on_event: OnEvent, status: int, tokens: float, waited_ns: int) -> None:
-    """Calls on_event; what it raises goes to sys.unraisablehook, as there is no caller to handle it."""
-    try:
-        on_event(Event(Status(status), tokens, seconds(waited_ns)))
-    except BaseException as error:
-        what = (type(error), error, error.__traceback__, "Exception ignored in on_event", on_event)
-        sys.unraisablehook(sys.UnraisableHookArgs(what))  # type: ignore[call-arg]
+    """Calls on_event; the backends hand what it raises to sys.unraisablehook, as no caller could handle it."""
+    on_event(Event(Status(status), tokens, seconds(waited_ns)))
 
 
 def fail(bucket: TokenBucket, status: int, tokens: float) -> NoReturn:
