@@ -7,6 +7,7 @@ TB_BUILD=$(cd "${TB_BUILD:?the folder with the built library}" && pwd)
 # shellcheck source-path=SCRIPTDIR source=build.sh
 source "$here/build.sh"
 
+python=$(system_python)
 reason=$(missing_for_python)
 if [[ -n $reason ]]; then
     echo "skipped: $reason"

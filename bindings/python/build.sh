@@ -1,10 +1,11 @@
-# Sourced by test.sh and bench.sh: builds and installs the package from its source archive, against the library in
+# Sourced by test.sh and bench.sh, which set python=$(system_python): builds and installs the package from its source archive, against the library in
 # TB_BUILD, with the system's Python and its setuptools. Nothing is downloaded.
 # shellcheck shell=bash
 
-# The system's interpreter, for which the system has packages; elsewhere the first on the path.
-python=/usr/bin/python3
-[[ -x $python ]] || python=$(command -v python3 || true)
+# The system's interpreter, for which the system has packages; elsewhere the first on the path; nothing if there is none.
+system_python() {
+    if [[ -x /usr/bin/python3 ]]; then echo /usr/bin/python3; else command -v python3 || true; fi
+}
 
 # Why the package cannot be built here; nothing if it can.
 missing_for_python() {

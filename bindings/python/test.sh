@@ -8,6 +8,7 @@ here=$TB_SOURCE/bindings/python
 # shellcheck source-path=SCRIPTDIR source=build.sh
 source "$here/build.sh"
 
+python=$(system_python)
 reason=$(missing_for_python)
 [[ -z $reason ]] || skip "$reason"
 require pkg-config
