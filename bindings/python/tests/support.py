@@ -66,8 +66,8 @@ class BucketTest(unittest.TestCase):
     def until_waiting(self, count):
         """Returns once so many wait on the clock; the time is only a way out for a broken library."""
         deadline = time.monotonic() + 10
-        while self.clock.waiters().count != count:
-            self.assertLess(time.monotonic(), deadline, f"{self.clock.waiters().count} wait, not {count}")
+        while self.clock.waiters().waiting != count:
+            self.assertLess(time.monotonic(), deadline, f"{self.clock.waiters().waiting} wait, not {count}")
             time.sleep(0.0005)
 
 

@@ -14,10 +14,10 @@ from tokenbucket import BucketClosed, RateLimitExceeded, Status, TokenBucket
 class AsyncTest(BucketTest, unittest.IsolatedAsyncioTestCase):
     async def waiting(self, *args, **options):
         """A task that waits."""
-        before = self.clock.waiters().count
+        before = self.clock.waiters().waiting
         task = asyncio.ensure_future(self.bucket.wait_async(*args, **options))
         await asyncio.sleep(0)
-        self.assertEqual(self.clock.waiters().count, before + 1)
+        self.assertEqual(self.clock.waiters().waiting, before + 1)
         return task
 
 
@@ -35,7 +35,7 @@ class WaitAsync(AsyncTest):
         self.assertFalse(task.done())
         self.clock.set(0.8)
         self.assertIs(await task, True)
-        self.assertEqual((self.bucket.tokens, self.clock.waiters().count), (0, 0))
+        self.assertEqual((self.bucket.tokens, self.clock.waiters().waiting), (0, 0))
 
     async def test_more_than_the_capacity_fails_at_once(self):
         with self.assertRaisesRegex(ValueError, "exceed the capacity"):
@@ -84,7 +84,7 @@ class WaitAsync(AsyncTest):
         task.cancel()
         with self.assertRaises(asyncio.CancelledError):
             await task
-        self.assertEqual((self.bucket.tokens, self.clock.waiters().count), (0, 0))
+        self.assertEqual((self.bucket.tokens, self.clock.waiters().waiting), (0, 0))
 
     async def test_cancel_at_the_moment_they_are_due_gives_them_back_too(self):
         self.bucket.allow(10)
@@ -226,7 +226,7 @@ class OtherLoops(BucketTest):
 
         for _ in range(3):
             asyncio.run(use())
-        self.assertEqual(self.clock.waiters().count, 0)
+        self.assertEqual(self.clock.waiters().waiting, 0)
 
     def test_loops_in_several_threads(self):
         self.bucket.allow(10)

@@ -9,12 +9,14 @@ import pathlib
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import unittest
 
 import tokenbucket
 from support import HEADER, ROOT, run_python
 
+HAS_EXTENSION = sys.version_info >= (3, 10)
 BACKEND = os.environ["TOKENBUCKET_BACKEND"]
 FAST = ("allow", "try_consume", "take", "take_up_to", "wait")
 PUBLIC = [tokenbucket.TokenBucket, tokenbucket.ManualClock, tokenbucket.Reservation]
@@ -61,6 +63,7 @@ class Names(unittest.TestCase):
         for cls in PUBLIC + VALUES + ERRORS:
             self.assertEqual(cls.__module__, "tokenbucket")
 
+    @unittest.skipUnless(HAS_EXTENSION, "no extension for this Python")
     def test_the_same_on_both_backends(self):
         native = importlib.import_module("tokenbucket._native")
         other = importlib.import_module("tokenbucket._ctypes_backend")
@@ -144,6 +147,7 @@ class Loading(unittest.TestCase):
             program = f"import sys; sys.path.insert(0, {folder!r}); import tokenbucket; print(tokenbucket.backend)"
             self.assertEqual(run_python(program, TOKENBUCKET_BACKEND="").stdout, "ctypes\n")
 
+    @unittest.skipUnless(HAS_EXTENSION, "no extension for this Python")
     def test_the_extension_comes_first(self):
         result = run_python("import tokenbucket; print(tokenbucket.backend)", TOKENBUCKET_BACKEND="")
         self.assertEqual(result.stdout, "native\n")

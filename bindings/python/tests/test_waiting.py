@@ -24,7 +24,7 @@ class Wait(BucketTest):
         self.until_waiting(1)
         self.assertEqual(self.clock.waiters().next_due, 0.8)
         self.clock.set(0.799999999)
-        self.assertEqual(self.clock.waiters().count, 1)
+        self.assertEqual(self.clock.waiters().waiting, 1)
         self.clock.set(0.8)
         self.assertIs(wait.get(), True)
         self.assertEqual(self.bucket.tokens, 0)

@@ -21,7 +21,7 @@ class Waiters(NamedTuple):
     True
     """
 
-    count: int
+    waiting: int
     """Threads and tasks that are not due yet, of all the clock's buckets."""
     next_due: Optional[float]
     """When the first of them is, in seconds on the clock; None if nobody waits."""
@@ -98,7 +98,7 @@ class ManualClock(Clock):
         """How many threads and tasks wait, and when the first is due: how a test knows without sleeping.
 
         >>> ManualClock().waiters()
-        Waiters(count=0, next_due=None)
+        Waiters(waiting=0, next_due=None)
         """
         count, next_due_ns = self._waiters()
         asleep = [s.due_ns for s in list(self._sleepers) if s.due_ns > self._now_ns]

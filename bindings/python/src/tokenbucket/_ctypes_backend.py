@@ -6,13 +6,16 @@ Its classes have the members of those in _native.c. Methods with an underscore p
 from __future__ import annotations
 
 from ctypes import POINTER, byref, c_double, c_int64, c_void_p, pythonapi, sizeof
-from typing import Optional, Tuple
+from typing import TYPE_CHECKING, Any, Optional, Tuple
 
 from . import _constants as c
 from . import _declarations as d
 from ._library import Functions, load
 from ._numbers import Real, Seconds, now_ns, number, timeout_ns
 from ._results import Decision, OnEvent, fail, tell
+
+if TYPE_CHECKING:
+    from ._clock import ManualClock
 
 Promise = Tuple[float, int, int, int]
 """The fields of a tb_reservation."""
@@ -38,25 +41,26 @@ def library_version() -> str:
     >>> library_version().split(".")[0]
     '1'
     """
-    return _quick.tb_library_version_string().decode()
+    return str(_quick.tb_library_version_string(), "ascii")
 
 
 def _is_main_interpreter() -> bool:
     current, number_of = pythonapi.PyInterpreterState_Get, pythonapi.PyInterpreterState_GetID
     current.restype = c_void_p
     number_of.argtypes, number_of.restype = [c_void_p], c_int64
-    return number_of(current()) == 0
+    return bool(number_of(current()) == 0)
 
 
-def _event_function(on_event: Optional[OnEvent]) -> d.tb_event_fn:
+def _event_function(on_event: Optional[OnEvent]) -> Any:
     if on_event is None:
         return _NO_EVENT
+    function = on_event
     # A callback of ctypes enters the main interpreter, and would wait for ever for a lock that this thread has.
     if not _is_main_interpreter():
         raise RuntimeError("in a subinterpreter on_event needs the C extension, which is not in use")
 
-    def told(_user, event):
-        tell(on_event, event.contents.status, event.contents.n, event.contents.waited_ns)
+    def told(_user: Any, event: Any) -> None:
+        tell(function, event.contents.status, event.contents.n, event.contents.waited_ns)
 
     return d.tb_event_fn(told)
 
@@ -81,14 +85,14 @@ class Clock:
         _quick.tb_manual_clock_waiters(self._handle, byref(count), byref(due))
         return count.value, due.value
 
-    def __del__(self, destroy=_quick.tb_clock_destroy) -> None:
+    def __del__(self, destroy: Any = _quick.tb_clock_destroy) -> None:
         if self._handle:
             destroy(self._handle)
 
 
 class Bucket:
     _handle = _NO_BUCKET
-    _clock: Optional[Clock] = None
+    _clock: Optional[ManualClock] = None
     _on_event: Optional[OnEvent] = None
 
     def _open(
@@ -99,7 +103,7 @@ class Bucket:
         initial_tokens: float,
         max_waiters: int,
         flags: int,
-        clock: Optional[Clock],
+        clock: Optional[ManualClock],
         on_event: Optional[OnEvent],
     ) -> int:
         if self._handle:
@@ -122,7 +126,7 @@ class Bucket:
             self._event_function = config.on_event
         return status
 
-    def __del__(self, destroy=_quick.tb_destroy) -> None:
+    def __del__(self, destroy: Any = _quick.tb_destroy) -> None:
         if self._handle:
             destroy(self._handle)
 
@@ -260,7 +264,7 @@ class Bucket:
         status = _quick.tb_get_limit(self._handle, byref(out))
         return status, out.capacity, out.rate_tokens, out.rate_period_ns
 
-    def _stats(self) -> Tuple[int, Tuple[float, ...]]:
+    def _stats(self) -> Tuple[int, Tuple[Any, ...]]:
         out = d.tb_stats(struct_size=sizeof(d.tb_stats))
         status = _quick.tb_get_stats(self._handle, byref(out))
         return status, tuple(getattr(out, name) for name, _ in d.tb_stats._fields_[1:])

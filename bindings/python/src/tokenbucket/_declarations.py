@@ -13,9 +13,10 @@ from ctypes import (
     c_uint64,
     c_void_p,
 )
+from typing import Any
 
 
-def callback(result, *parameters):
+def callback(result: Any, *parameters: Any) -> Any:
     """The type of a C function that C calls; parameters are (name, type)."""
     return CFUNCTYPE(result, *(type_ for _, type_ in parameters))
 

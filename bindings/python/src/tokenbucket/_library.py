@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from typing import Any, Dict
 
 from . import _constants as c
 from ._declarations import FUNCTIONS
@@ -42,11 +43,12 @@ class Functions:
 
     def __init__(self, name: str, *, keep_lock: bool) -> None:
         library = ctypes.PyDLL(name) if keep_lock else ctypes.CDLL(name)
-        for function, (result, *parameters) in FUNCTIONS.items():
+        signatures: Dict[str, Any] = dict(FUNCTIONS)
+        for function, (result, *parameters) in signatures.items():
             bound = getattr(library, function)
             bound.restype = result
             bound.argtypes = [type_ for _, type_ in parameters]
             setattr(self, function, bound)
 
-    def __getattr__(self, name: str) -> ctypes._FuncPointer:
+    def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"{name} is not declared")

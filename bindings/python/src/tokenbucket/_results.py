@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import enum
 import math
-from typing import TYPE_CHECKING, Callable, NamedTuple, NoReturn
+from typing import Any, Callable, NamedTuple, NoReturn
 
 from . import _constants as c
 from ._numbers import seconds
-
-if TYPE_CHECKING:
-    from ._bucket import TokenBucket
 
 
 class Status(enum.IntEnum):
@@ -151,8 +148,8 @@ def tell(on_event: OnEvent, status: int, tokens: float, waited_ns: int) -> None:
     on_event(Event(Status(status), tokens, seconds(waited_ns)))
 
 
-def fail(bucket: TokenBucket, status: int, tokens: float) -> NoReturn:
-    """Raises what a status other than success, denied and interrupted means to the caller."""
+def fail(bucket: Any, status: int, tokens: float) -> NoReturn:
+    """Raises what a status other than success, denied and interrupted means to the caller of a TokenBucket."""
     if status in (c.TB_TIMED_OUT, c.TB_QUEUE_FULL):
         raise RateLimitExceeded(Status(status), tokens, bucket.retry_after(tokens))
     if status == c.TB_CLOSED:
