@@ -115,9 +115,46 @@ class Documentation(unittest.TestCase):
 
     @unittest.skipUnless(shutil.which("mypy"), "mypy is not installed")
     def test_types(self):
+        """The package by itself, and a strict program that uses it."""
         package = pathlib.Path(tokenbucket.__file__).parent
-        result = subprocess.run(["mypy", str(package)], capture_output=True, text=True)
-        self.assertEqual(result.returncode, 0, result.stdout)
+        with tempfile.TemporaryDirectory() as folder:
+            program = pathlib.Path(folder) / "program.py"
+            program.write_text(TYPED_PROGRAM)
+            for what in ([str(package)], ["--strict", str(program)]):
+                command = ["mypy", f"--cache-dir={folder}/cache", *what]
+                environment = {**os.environ, "MYPYPATH": str(package.parent)}
+                result = subprocess.run(command, capture_output=True, text=True, env=environment)
+                self.assertEqual(result.returncode, 0, result.stdout)
+
+
+TYPED_PROGRAM = """
+from datetime import timedelta
+from fractions import Fraction
+from tokenbucket import Decision, Event, ManualClock, Reservation, TokenBucket
+
+def told(event: Event) -> None: ...
+
+bucket = TokenBucket(10, Fraction(1, 3), period=timedelta(hours=1), clock=ManualClock(), on_event=told)
+
+@bucket.limit
+def double(x: int) -> int:
+    return 2 * x
+
+@bucket.limit(tokens=2.5, timeout=1)
+async def name(x: int) -> str:
+    await bucket.wait_async(timeout=3)
+    async with bucket as same:
+        same.charge(2)
+    return str(x)
+
+with bucket as same:
+    granted: bool = same.allow() and same.wait(2, timeout=timedelta(seconds=1))
+decision: Decision = bucket.take(1)
+reservation: Reservation = bucket.reserve(1, max_wait=2)
+number: int = double(2) + bucket.take_up_to(3) + decision.retry_after_ns
+time: float = bucket.retry_after() + reservation.delay + decision.reset_after
+bucket.capacity = 5
+"""
 
 
 class Header(unittest.TestCase):

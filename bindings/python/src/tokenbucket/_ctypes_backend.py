@@ -41,7 +41,8 @@ def library_version() -> str:
     >>> library_version().split(".")[0]
     '1'
     """
-    return str(_quick.tb_library_version_string(), "ascii")
+    text: Any = _quick.tb_library_version_string()
+    return str(text, "ascii")
 
 
 def _is_main_interpreter() -> bool:

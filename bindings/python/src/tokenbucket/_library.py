@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from typing import Any, Dict
+from typing import Any, Callable, Dict
 
 from . import _constants as c
 from ._declarations import FUNCTIONS
@@ -50,5 +50,5 @@ class Functions:
             bound.argtypes = [type_ for _, type_ in parameters]
             setattr(self, function, bound)
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> Callable[..., int]:
         raise AttributeError(f"{name} is not declared")
