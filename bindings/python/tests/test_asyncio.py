@@ -1,9 +1,11 @@
 """wait_async() and what stands on it, in asyncio."""
 
 import asyncio
+import gc
 import threading
 import time
 import unittest
+import weakref
 from datetime import timedelta
 
 from support import BucketTest
@@ -86,14 +88,24 @@ class WaitAsync(AsyncTest):
             await task
         self.assertEqual((self.bucket.tokens, self.clock.waiters().waiting), (0, 0))
 
-    async def test_cancel_at_the_moment_they_are_due_gives_them_back_too(self):
+    async def test_cancel_when_they_are_due_but_not_yet_used_gives_them_back_too(self):
         self.bucket.allow(10)
         task = await self.waiting(5)
-        self.clock.set(1)
+        self.clock.set(1.5)
         task.cancel()
         with self.assertRaises(asyncio.CancelledError):
             await task
-        self.assertEqual(self.bucket.tokens, 5)
+        self.assertEqual(self.bucket.tokens, 7.5)
+
+    async def test_a_ring_without_a_reason(self):
+        self.bucket.allow(10)
+        task = await self.waiting(5)
+        for sleeper in list(self.bucket._sleepers):
+            sleeper.ring()
+        await asyncio.sleep(0.001)
+        self.assertFalse(task.done())
+        self.clock.set(1)
+        self.assertTrue(await task)
 
     async def test_wait_for(self):
         bucket = TokenBucket(1, 0.001)
@@ -144,9 +156,10 @@ class WaitAsync(AsyncTest):
         self.assertEqual((caught.exception.status, self.bucket.tokens), (Status.QUEUE_FULL, -1))
         with self.assertRaises(ValueError):
             await self.bucket.wait_async(15)
+        # The task is due, and has not run yet.
         self.clock.advance(1)
-        self.assertTrue(await task)
         self.assertTrue(await self.bucket.wait_async())
+        self.assertTrue(await task)
 
     async def test_with_threads_in_one_order(self):
         self.bucket.allow(10)
@@ -227,6 +240,31 @@ class OtherLoops(BucketTest):
         for _ in range(3):
             asyncio.run(use())
         self.assertEqual(self.clock.waiters().waiting, 0)
+
+    def test_a_loop_that_was_closed_with_a_task_asleep(self):
+        self.bucket.allow(10)
+        loop = asyncio.new_event_loop()
+        task = loop.create_task(self.bucket.wait_async(5))
+        task._log_destroy_pending = False
+        loop.run_until_complete(asyncio.sleep(0))
+        loop.close()
+        self.clock.advance(1)
+        self.bucket.close()
+
+    def test_a_bucket_and_its_task_collected_in_one_cycle(self):
+        """Whichever is ended first: the task gives its tokens back to a bucket that is gone."""
+        for _ in range(20):
+            loop = asyncio.new_event_loop()
+            bucket = self.new_bucket(initial_tokens=0)
+            bucket.task = loop.create_task(bucket.wait_async(5))
+            bucket.task._log_destroy_pending = False
+            loop.run_until_complete(asyncio.sleep(0))
+            loop.close()
+            self.clock._sleepers.clear()
+            gone = weakref.ref(bucket)
+            del bucket, loop
+            gc.collect()
+            self.assertIsNone(gone())
 
     def test_loops_in_several_threads(self):
         self.bucket.allow(10)

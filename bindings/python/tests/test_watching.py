@@ -2,6 +2,7 @@
 
 import asyncio
 import copy
+import functools
 import gc
 import math
 import pickle
@@ -105,9 +106,12 @@ class Events(BucketTest):
         self.assertEqual(sorted(e.tokens for e in self.events), list(range(1, 11)))
 
     def test_a_cycle_through_it_is_collected(self):
-        bucket = TokenBucket(1, 1, on_event=lambda event: bucket)
+        kept = []
+        bucket = TokenBucket(1, 1, on_event=functools.partial(print, kept))
+        kept.append(bucket)
         gone = weakref.ref(bucket)
-        del bucket
+        del bucket, kept
+        self.assertIsNotNone(gone())
         gc.collect()
         self.assertIsNone(gone())
 

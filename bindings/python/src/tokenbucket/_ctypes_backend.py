@@ -86,9 +86,10 @@ class Clock:
         _quick.tb_manual_clock_waiters(self._handle, byref(count), byref(due))
         return count.value, due.value
 
-    def __del__(self, destroy: Any = _quick.tb_clock_destroy) -> None:
-        if self._handle:
-            destroy(self._handle)
+    def __del__(self, destroy: Any = _quick.tb_clock_destroy, none: Any = _NO_CLOCK) -> None:
+        handle, self._handle = self._handle, none
+        if handle:
+            destroy(handle)
 
 
 class Bucket:
@@ -127,9 +128,11 @@ class Bucket:
             self._event_function = config.on_event
         return status
 
-    def __del__(self, destroy: Any = _quick.tb_destroy) -> None:
-        if self._handle:
-            destroy(self._handle)
+    def __del__(self, destroy: Any = _quick.tb_destroy, none: Any = _NO_BUCKET) -> None:
+        # Where both are collected in one cycle, a task that waits may be ended, and give back, after this.
+        handle, self._handle = self._handle, none
+        if handle:
+            destroy(handle)
 
     def _exists(self) -> bool:
         return bool(self._handle)
