@@ -11,6 +11,7 @@ import threading
 import unittest
 import weakref
 from datetime import timedelta
+from fractions import Fraction
 from unittest import mock
 
 from support import BucketTest
@@ -175,6 +176,12 @@ class Clocks(BucketTest):
         clock.set(3)
         self.assertEqual(clock.now, 7)
         self.assertIn("7.0", repr(clock))
+
+    def test_every_nanosecond_can_be_named(self):
+        for ns in range(1, 1000):
+            self.assertEqual(ManualClock(ns / 10**9).now_ns, ns)
+        for ns in (10**17 + 1, 2**63 - 2):
+            self.assertEqual(ManualClock(Fraction(ns, 10**9)).now_ns, ns)
 
     def test_times_that_cannot_be(self):
         for call in (ManualClock, self.clock.set, self.clock.advance):

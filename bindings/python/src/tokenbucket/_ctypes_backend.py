@@ -1,6 +1,6 @@
 """The backend that needs no compiler: the library's functions through ctypes.
 
-Its classes have the members of those in _native.c. Methods with an underscore pass a status on; the others raise.
+Its classes have the members of those of the extension, in src/native. Methods with an underscore pass a status on; the others raise.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time as _time
 from datetime import timedelta
+from numbers import Rational
 from typing import TYPE_CHECKING, Optional, SupportsFloat, Union
 
 from ._constants import TB_FOREVER
@@ -33,14 +34,14 @@ def number(value: Real) -> float:
 
 
 def nanoseconds(time: Seconds) -> int:
-    """The nearest number of nanoseconds, exact for int and timedelta; TB_FOREVER for what is longer than that.
+    """The nearest number of nanoseconds, exact for int, Fraction and timedelta; TB_FOREVER for what is longer than that.
 
     ValueError: negative or NaN.
     """
     if isinstance(time, timedelta):
         ns = time // timedelta(microseconds=1) * 1000
-    elif isinstance(time, int) and not isinstance(time, bool):
-        ns = time * NS_PER_SECOND
+    elif isinstance(time, Rational) and not isinstance(time, bool):
+        ns = round(time * NS_PER_SECOND)
     else:
         seconds = number(time)
         if math.isnan(seconds):
