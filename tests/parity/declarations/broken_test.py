@@ -5,6 +5,7 @@ import unittest
 
 import csharp
 import header
+import python
 import rust
 from check import HEADER, text_of
 from table import Unreadable, compare
@@ -164,6 +165,37 @@ BROKEN_CSHARP = {
     "constant type": ("const long TB_FOREVER = long.MaxValue", "const double TB_FOREVER = 1.0", ["TB_FOREVER differs"]),
 }
 
+BROKEN_PYTHON = {
+    "parameters swapped": (
+        '("n", c_double), ("timeout_ns", c_int64)',
+        '("timeout_ns", c_int64), ("n", c_double)',
+        ["tb_wait_for differs", "double n, int64_t timeout_ns", "('timeout_ns', c_int64), ('n', c_double)"],
+    ),
+    "parameter dropped": (', ("tokens_per_second", c_double)', "", ["tb_set_rate differs"]),
+    "parameter type": ('("tokens_per_second", c_double)', '("tokens_per_second", c_int64)', ["tb_set_rate differs"]),
+    "pointer level": ("POINTER(POINTER(tb_clock))", "POINTER(tb_clock)", ["tb_manual_clock_create differs"]),
+    "pointer to another": ("POINTER(tb_decision)", "POINTER(tb_reservation)", ["tb_take differs"]),
+    "result type": ('"tb_abi_version": (c_int32,)', '"tb_abi_version": (c_int64,)', ["tb_abi_version differs"]),
+    "text as an address": ("(c_char_p,)", "(c_void_p,)", ["tb_library_version_string differs"]),
+    "function too many": ('"tb_abi_version": (c', '"tb_count": (c_int32,), "tb_abi_version": (c', ["tb_count is not in"]),
+    "callback's parameter": ('("event", POINTER(tb_event))', '("event", c_void_p)', ["tb_event_fn differs"]),
+    "callback with a result": ('callback(None, ("user"', 'callback(c_int32, ("user"', ["tb_event_fn differs"]),
+    "callback of a field": ('("on_event", tb_event_fn)', '("on_event", c_void_p)', ["tb_config differs"]),
+    "alias type": ("tb_status = c_int32", "tb_status = c_int64", ["tb_status differs"]),
+    "field dropped": ('        ("remaining", c_double),\n', "", ["tb_decision differs", "double remaining"]),
+    "field type": ('("ticket", c_uint64)', '("ticket", c_int64)', ["tb_reservation differs"]),
+    "fields swapped": (
+        '("denied", c_int64),\n        ("timed_out", c_int64)',
+        '("timed_out", c_int64),\n        ("denied", c_int64)',
+        ["tb_stats differs"],
+    ),
+    "status number": ("TB_TIMED_OUT = 2", "TB_TIMED_OUT = 3", ["TB_TIMED_OUT differs", "= 2", "= 3"]),
+    "constant": ("TB_INITIALLY_FULL = -1.0", "TB_INITIALLY_FULL = -2.0", ["TB_INITIALLY_FULL differs"]),
+    "constant type": ("TB_FOREVER = 2**63 - 1", "TB_FOREVER = 1.0", ["TB_FOREVER differs"]),
+    "flag": ("TB_STATISTICS = 2", "TB_STATISTICS = 4", ["TB_STATISTICS differs"]),
+    "version": ("TB_VERSION_MAJOR = 1", "TB_VERSION_MAJOR = 2", ["TB_VERSION_MAJOR differs"]),
+}
+
 BROKEN_HEADER = {
     "function added": (
         "TB_API int32_t tb_abi_version(void);",
@@ -217,6 +249,16 @@ UNREADABLE_CSHARP = {
     "constant by an expression": ("TB_VERSION_MAJOR = 1;", "TB_VERSION_MAJOR = 1 + 0;"),
 }
 
+UNREADABLE_PYTHON = {
+    "layout not C's": ("class tb_stats(Structure):\n", "class tb_stats(Structure):\n    _pack_ = 1\n"),
+    "other order of bytes": ("class tb_stats(Structure)", "class tb_stats(BigEndianStructure)"),
+    "a field of some bits": ('("denied", c_int64)', '("denied", c_int64, 32)'),
+    "constant by an expression": ("TB_CLOSED = 4", "TB_CLOSED = 3 + 1"),
+    "two of a name": ("TB_CLOSED = 4", "TB_CLOSED = 4\nTB_CLOSED = 5"),
+    "unknown statement": ("TB_CLOSED = 4", "if True:\n    TB_CLOSED = 4"),
+    "alias of something made": ("tb_status = c_int32", "tb_status = c_int32 * 1"),
+}
+
 UNREADABLE_HEADER = {
     "unknown statement": ("typedef int32_t tb_status;", "typedef int32_t tb_status; extern int tb_variable;"),
     "unknown constant": ("#define TB_FOREVER INT64_MAX", "#define TB_FOREVER LONG_MAX"),
@@ -234,6 +276,7 @@ class Broken(unittest.TestCase):
         self.header = text_of(HEADER)
         self.rust = text_of(rust.BINDING.files)
         self.csharp = text_of(csharp.BINDING.files)
+        self.python = text_of(python.BINDING.files)
 
     def replaced(self, text, old, new):
         self.assertEqual(text.count(old), 1, f"to break it, {old} must be there once")
@@ -248,17 +291,19 @@ class Broken(unittest.TestCase):
         for part in wanted:
             self.assertIn(part, complaints[0])
 
-    def expect_each_named(self, binding, text, broken):
+    def expect_each_named(self, binding, text, broken, breaking=None):
+        breaking = breaking or self.broken
         wanted = header.read(self.header)
         self.assertEqual(compare(binding, binding.read(text), wanted), [])
         for what, (old, new, parts) in broken.items():
             with self.subTest(what):
-                self.expect_one(compare(binding, binding.read(self.broken(text, old, new)), wanted), parts)
+                self.expect_one(compare(binding, binding.read(breaking(text, old, new)), wanted), parts)
 
-    def expect_each_refused(self, binding, text, unreadable):
+    def expect_each_refused(self, binding, text, unreadable, breaking=None):
+        breaking = breaking or self.broken
         for what, (old, new) in unreadable.items():
             with self.subTest(what), self.assertRaises(Unreadable):
-                binding.read(self.broken(text, old, new))
+                binding.read(breaking(text, old, new))
 
     def test_broken_rust(self):
         self.expect_each_named(rust.BINDING, self.rust, BROKEN_RUST)
@@ -267,6 +312,11 @@ class Broken(unittest.TestCase):
     def test_broken_csharp(self):
         self.expect_each_named(csharp.BINDING, self.csharp, BROKEN_CSHARP)
         self.expect_each_refused(csharp.BINDING, self.csharp, UNREADABLE_CSHARP)
+
+    def test_broken_python(self):
+        """Not as one line: in this language lines matter."""
+        self.expect_each_named(python.BINDING, self.python, BROKEN_PYTHON, self.replaced)
+        self.expect_each_refused(python.BINDING, self.python, UNREADABLE_PYTHON, self.replaced)
 
     def test_changed_header(self):
         declared = rust.read(self.rust)

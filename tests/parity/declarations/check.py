@@ -5,12 +5,13 @@ import sys
 
 import csharp
 import header
+import python
 import rust
 from table import Unreadable, compare
 
 SOURCE = pathlib.Path(__file__).resolve().parents[3]
 HEADER = "capi/include/tokenbucket.h"
-BINDINGS = [csharp.BINDING, rust.BINDING]
+BINDINGS = [csharp.BINDING, python.BINDING, rust.BINDING]
 
 
 def text_of(pattern):

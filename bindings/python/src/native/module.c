@@ -1,0 +1,221 @@
+/* The module and its classes: heap types in a multi-phase module, so that each interpreter has its own. */
+#include "native.h"
+
+#define NEEDED_ABI 1
+#define NEEDED_VERSION (10000 * TB_VERSION_MAJOR + 100 * TB_VERSION_MINOR + TB_VERSION_PATCH)
+
+static struct PyModuleDef module_definition;
+
+static void free_object(PyObject *self) {
+    PyTypeObject *const type = Py_TYPE(self);
+    const freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
+    release(self);
+    Py_DECREF(type);
+}
+
+/* ---- Clock ------------------------------------------------------------------------------------------------------- */
+
+static void clock_dealloc(PyObject *self) {
+    tb_clock_destroy(((Clock *)self)->handle);
+    free_object(self);
+}
+
+static PyObject *clock_open(PyObject *self, PyObject *start_ns) {
+    Clock *const clock = (Clock *)self;
+    const long long ns = PyLong_AsLongLong(start_ns);
+    if (PyErr_Occurred()) return NULL;
+    if (clock->handle != NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "the clock exists already");
+        return NULL;
+    }
+    return PyLong_FromLong(tb_manual_clock_create(ns, &clock->handle));
+}
+
+static PyObject *clock_set(PyObject *self, PyObject *now_ns) {
+    const long long ns = PyLong_AsLongLong(now_ns);
+    if (PyErr_Occurred()) return NULL;
+    return PyLong_FromLong(tb_manual_clock_set(((Clock *)self)->handle, ns));
+}
+
+static PyObject *clock_waiters(PyObject *self, PyObject *none) {
+    (void)none;
+    int64_t count = 0, next_due_ns = TB_FOREVER;
+    tb_manual_clock_waiters(((Clock *)self)->handle, &count, &next_due_ns);
+    return Py_BuildValue("LL", (long long)count, (long long)next_due_ns);
+}
+
+static PyMethodDef clock_methods[] = {
+    {"_open", clock_open, METH_O, NULL},
+    {"_set", clock_set, METH_O, NULL},
+    {"_waiters", clock_waiters, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot clock_slots[] = {
+    {Py_tp_dealloc, clock_dealloc},
+    {Py_tp_methods, clock_methods},
+    {0, NULL},
+};
+
+static PyType_Spec clock_spec = {
+    .name = "tokenbucket._native.Clock",
+    .basicsize = sizeof(Clock),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+    .slots = clock_slots,
+};
+
+/* ---- Bucket ------------------------------------------------------------------------------------------------------ */
+
+/* The module that defined the class or the base class of which `type` is. */
+static PyObject *defining_module(PyTypeObject *type) {
+    for (; type != NULL; type = (PyTypeObject *)PyType_GetSlot(type, Py_tp_base)) {
+        PyObject *const module = PyType_GetModule(type);
+        if (module != NULL && PyModule_GetDef(module) == &module_definition) return module;
+        PyErr_Clear();
+    }
+    PyErr_SetString(PyExc_TypeError, "no class of this module");
+    return NULL;
+}
+
+static PyObject *bucket_new(PyTypeObject *type, PyObject *args, PyObject *keywords) {
+    (void)args;
+    (void)keywords;
+    PyObject *const module = defining_module(type);
+    if (module == NULL) return NULL;
+    const allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    Bucket *const self = (Bucket *)allocate(type, 0);
+    if (self != NULL) self->imports = PyModule_GetState(module);
+    return (PyObject *)self;
+}
+
+static int bucket_traverse(PyObject *object, visitproc visit, void *arg) {
+    Bucket *const self = (Bucket *)object;
+    Py_VISIT(Py_TYPE(object));
+    Py_VISIT(self->clock);
+    Py_VISIT(self->on_event);
+    return 0;
+}
+
+static int bucket_clear(PyObject *object) {
+    Bucket *const self = (Bucket *)object;
+    Py_CLEAR(self->clock);
+    Py_CLEAR(self->on_event);
+    return 0;
+}
+
+/* A thread in a call holds a reference, so nobody is inside. */
+static void bucket_dealloc(PyObject *object) {
+    PyObject_GC_UnTrack(object);
+    tb_destroy(((Bucket *)object)->handle);
+    bucket_clear(object);
+    free_object(object);
+}
+
+static PyType_Slot bucket_slots[] = {
+    {Py_tp_new, bucket_new},
+    {Py_tp_traverse, bucket_traverse},
+    {Py_tp_clear, bucket_clear},
+    {Py_tp_dealloc, bucket_dealloc},
+    {Py_tp_methods, tokenbucket_bucket_methods},
+    {Py_tp_members, tokenbucket_bucket_members},
+    {0, NULL},
+};
+
+static PyType_Spec bucket_spec = {
+    .name = "tokenbucket._native.Bucket",
+    .basicsize = sizeof(Bucket),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .slots = bucket_slots,
+};
+
+/* ---- Module ------------------------------------------------------------------------------------------------------ */
+
+static PyObject *library_version(PyObject *module, PyObject *none) {
+    (void)module;
+    (void)none;
+    return PyUnicode_FromString(tb_library_version_string());
+}
+
+static PyMethodDef module_methods[] = {
+    {"library_version", library_version, METH_NOARGS,
+     PyDoc_STR("library_version()\n--\n\n"
+               "The version of the C library in use.\n\n"
+               ">>> library_version().split(\".\")[0]\n"
+               "'1'")},
+    {NULL, NULL, 0, NULL},
+};
+
+static int import(const char *module_name, const char *name, PyObject **out) {
+    PyObject *const module = PyImport_ImportModule(module_name);
+    if (module == NULL) return -1;
+    *out = PyObject_GetAttrString(module, name);
+    Py_DECREF(module);
+    return *out == NULL ? -1 : 0;
+}
+
+static int add_type(PyObject *module, const char *name, PyType_Spec *spec) {
+    PyObject *const type = PyType_FromModuleAndSpec(module, spec, NULL);
+    if (type == NULL) return -1;
+    const int status = PyModule_AddObjectRef(module, name, type);
+    Py_DECREF(type);
+    return status;
+}
+
+static int module_exec(PyObject *module) {
+    Imports *const imports = PyModule_GetState(module);
+    if (tb_abi_version() != NEEDED_ABI || tb_library_version() < NEEDED_VERSION) {
+        PyErr_Format(PyExc_ImportError, "libtokenbucket is version %s with ABI %d", tb_library_version_string(),
+                     (int)tb_abi_version());
+        return -1;
+    }
+    imports->new_tuple = (newfunc)PyType_GetSlot(&PyTuple_Type, Py_tp_new);
+    if (import("tokenbucket._results", "fail", &imports->fail) < 0 ||
+        import("tokenbucket._results", "tell", &imports->tell) < 0 ||
+        import("tokenbucket._results", "Decision", &imports->decision) < 0 ||
+        import("tokenbucket._numbers", "number", &imports->number) < 0 ||
+        import("tokenbucket._numbers", "timeout_ns", &imports->timeout_ns) < 0 ||
+        import("tokenbucket._numbers", "now_ns", &imports->now_ns) < 0)
+        return -1;
+    if (add_type(module, "Clock", &clock_spec) < 0) return -1;
+    return add_type(module, "Bucket", &bucket_spec);
+}
+
+static int module_traverse(PyObject *module, visitproc visit, void *arg) {
+    Imports *const imports = PyModule_GetState(module);
+    Py_VISIT(imports->fail);
+    Py_VISIT(imports->tell);
+    Py_VISIT(imports->decision);
+    Py_VISIT(imports->number);
+    Py_VISIT(imports->timeout_ns);
+    Py_VISIT(imports->now_ns);
+    return 0;
+}
+
+static int module_clear(PyObject *module) {
+    Imports *const imports = PyModule_GetState(module);
+    Py_CLEAR(imports->fail);
+    Py_CLEAR(imports->tell);
+    Py_CLEAR(imports->decision);
+    Py_CLEAR(imports->number);
+    Py_CLEAR(imports->timeout_ns);
+    Py_CLEAR(imports->now_ns);
+    return 0;
+}
+
+static void module_free(void *module) {
+    module_clear(module);
+}
+
+static PyModuleDef_Slot module_slots[] = {
+    {Py_mod_exec, module_exec},
+    {0, NULL},
+};
+
+static struct PyModuleDef module_definition = {
+    PyModuleDef_HEAD_INIT,   .m_name = "tokenbucket._native", .m_size = sizeof(Imports), .m_methods = module_methods,
+    .m_slots = module_slots, .m_traverse = module_traverse,   .m_clear = module_clear,   .m_free = module_free,
+};
+
+PyMODINIT_FUNC PyInit__native(void) {
+    return PyModuleDef_Init(&module_definition);
+}

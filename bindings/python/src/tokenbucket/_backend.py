@@ -1,0 +1,31 @@
+"""Chooses the backend: the C extension where it was built and loads, else ctypes."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+# For tests: "native" or "ctypes" takes that one or fails.
+_forced = os.environ.get("TOKENBUCKET_BACKEND", "")
+if _forced not in ("", "native", "ctypes"):
+    raise ImportError(f'TOKENBUCKET_BACKEND is "{_forced}"; it may be "native" or "ctypes"')
+
+if TYPE_CHECKING:
+    from ._ctypes_backend import Bucket, Clock, library_version
+
+    backend: str
+else:
+    backend = "ctypes"
+    if _forced != "ctypes":
+        try:
+            from ._native import Bucket, Clock, library_version
+
+            backend = "native"
+        except ImportError:
+            if _forced == "native":
+                raise
+    if backend == "ctypes":
+        # Where the extension is there but its library is not, this says so in a sentence.
+        from ._ctypes_backend import Bucket, Clock, library_version
+
+__all__ = ["Bucket", "Clock", "backend", "library_version"]

@@ -1,0 +1,436 @@
+"""The token bucket."""
+
+from __future__ import annotations
+
+import functools
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Callable, NoReturn, Optional, Set, Tuple, TypeVar, overload
+
+from . import _constants as c
+from ._backend import Bucket
+from ._clock import ManualClock
+from ._numbers import NS_PER_SECOND, Real, Seconds, nanoseconds, now_ns, number, seconds, timeout_ns
+from ._reservation import Reservation
+from ._results import BucketClosed, OnEvent, Stats, fail, is_amount
+
+if TYPE_CHECKING:
+    from ._sleep import Sleeper
+
+F = TypeVar("F", bound=Callable[..., Any])
+Self = TypeVar("Self", bound="TokenBucket")
+
+
+class TokenBucket(Bucket):
+    """A limit of `tokens_per_second` with bursts of up to `capacity`; safe to use from any number of threads and tasks.
+
+    A new bucket is full, or holds `initial_tokens`. It gains tokens evenly, to the nanosecond.
+
+    period: makes the rate one of tokens per that time: TokenBucket(100, 700_000, period=3600) gains exactly 700000 an
+        hour. Without it a Fraction is taken exactly; a float is read as the decimal it prints as.
+    clock: a ManualClock, for tests.
+    max_waiters: so many threads, and so many tasks, may wait at a time; the next gets RateLimitExceeded.
+    on_event: called with an Event, in the thread concerned, for each refused take and each wait that slept or was
+        refused. What it raises goes to sys.unraisablehook.
+    statistics: stats() counts.
+    precise: wait() spins its last 60 microseconds, exact to about one.
+
+    ValueError: capacity not within 1e-6 .. 1e15, rate not within 1e-9 .. 1e10 per second, NaN, and the like.
+
+    >>> bucket = TokenBucket(capacity=10, tokens_per_second=5)
+    >>> if bucket.allow():
+    ...     print("served")
+    served
+    """
+
+    _closed = False
+    _max_waiters: Optional[int] = None
+
+    def __init__(
+        self,
+        capacity: Real,
+        tokens_per_second: Real,
+        *,
+        period: Seconds = 1,
+        initial_tokens: Optional[Real] = None,
+        clock: Optional[ManualClock] = None,
+        max_waiters: Optional[int] = None,
+        on_event: Optional[OnEvent] = None,
+        statistics: bool = False,
+        precise: bool = False,
+    ) -> None:
+        size = number(capacity)
+        rate, period_ns = _rate(tokens_per_second, nanoseconds(period))
+        initial = c.TB_INITIALLY_FULL if initial_tokens is None else number(initial_tokens)
+        # The library has numbers for "none" that would pass here as something else.
+        if initial_tokens is not None and initial < 0:
+            raise ValueError(f"initial_tokens must not be negative: {initial_tokens!r}")
+        if max_waiters is not None and (isinstance(max_waiters, bool) or not isinstance(max_waiters, int)):
+            raise TypeError(f"max_waiters must be an int or None, not {type(max_waiters).__name__}")
+        if max_waiters is not None and not 0 < max_waiters <= c.TB_FOREVER:
+            raise ValueError(f"max_waiters must be None or at least 1, not {max_waiters!r}")
+        if clock is not None and not isinstance(clock, ManualClock):
+            raise TypeError(f"clock must be a ManualClock or None, not {type(clock).__name__}")
+        if on_event is not None and not callable(on_event):
+            raise TypeError("on_event must be callable")
+        flags = (c.TB_PRECISE_WAIT if precise else 0) | (c.TB_STATISTICS if statistics else 0)
+        status = self._open(size, rate, period_ns, initial, max_waiters or 0, flags, clock, on_event)
+        if status == c.TB_E_OUT_OF_MEMORY:
+            raise MemoryError
+        if status != c.TB_SUCCESS:
+            raise ValueError(
+                f"no such limit: capacity {capacity!r} (1e-6 to 1e15), tokens_per_second {tokens_per_second!r} "
+                f"(1e-9 to 1e10 per second), period {period!r} s (above 0), initial_tokens {initial_tokens!r} "
+                "(None, or 0 up to the capacity)"
+            )
+        self._max_waiters = max_waiters
+        self._sleepers: Set[Sleeper] = set()
+
+    @property
+    def capacity(self) -> float:
+        """The largest number of tokens held. A change is in force at once, also for those who wait.
+
+        >>> bucket = TokenBucket(capacity=10, tokens_per_second=5)
+        >>> bucket.capacity = 3
+        >>> bucket.tokens
+        3.0
+        """
+        return self._limit_in_force()[0]
+
+    @capacity.setter
+    def capacity(self, capacity: Real) -> None:
+        status = self._set_capacity(number(capacity))
+        if status in (c.TB_E_INVALID_ARGUMENT, c.TB_E_OUT_OF_RANGE) and self._exists():
+            raise ValueError(f"capacity must be 1e-6 to 1e15, not {capacity!r}")
+        if status != c.TB_SUCCESS:
+            self._fail(status, 0)
+
+    @property
+    def tokens_per_second(self) -> float:
+        """The rate. A change is in force at once, also for threads that wait; reservations and tasks keep their times.
+
+        >>> bucket = TokenBucket(capacity=10, tokens_per_second=5)
+        >>> bucket.tokens_per_second = 2
+        >>> bucket.tokens_per_second
+        2.0
+        """
+        return float(self.rate)
+
+    @tokens_per_second.setter
+    def tokens_per_second(self, tokens_per_second: Real) -> None:
+        status = self._set_rate(number(tokens_per_second))
+        if status in (c.TB_E_INVALID_ARGUMENT, c.TB_E_OUT_OF_RANGE) and self._exists():
+            raise ValueError(f"tokens_per_second must be 1e-9 to 1e10, not {tokens_per_second!r}")
+        if status != c.TB_SUCCESS:
+            self._fail(status, 0)
+
+    @property
+    def rate(self) -> Fraction:
+        """The exact rate in tokens per second.
+
+        >>> TokenBucket(capacity=10, tokens_per_second=700_000, period=3600).rate
+        Fraction(1750, 9)
+        """
+        _, rate_tokens, period_ns = self._limit_in_force()
+        return _fraction(rate_tokens) * NS_PER_SECOND / period_ns
+
+    @property
+    def tokens(self) -> float:
+        """The tokens there now, fractions included; negative while in debt to those who wait.
+
+        >>> TokenBucket(capacity=10, tokens_per_second=5).tokens
+        10.0
+        """
+        status, tokens = self._available()
+        if status != c.TB_SUCCESS:
+            self._fail(status, 1)
+        return tokens
+
+    def retry_after(self, tokens: Real = 1) -> float:
+        """Seconds until so many tokens would be there if nobody took any; 0 if they are, infinite if never.
+
+        >>> bucket = TokenBucket(capacity=10, tokens_per_second=5, initial_tokens=0, clock=ManualClock())
+        >>> bucket.retry_after(), bucket.retry_after(10), bucket.retry_after(11)
+        (0.2, 2.0, inf)
+        """
+        n = number(tokens)
+        status, ns = self._time_until(n)
+        if status == c.TB_EXCEEDS_CAPACITY:
+            return seconds(c.TB_FOREVER)
+        if status != c.TB_SUCCESS:
+            self._fail(status, n)
+        return seconds(ns)
+
+    async def wait_async(self, tokens: Real = 1, timeout: Optional[Seconds] = None) -> bool:
+        """As wait(), for asyncio: the task sleeps, no thread does. Cancelled, it gives the tokens back.
+
+        The time is fixed when it begins: a later change of the rate does not move it.
+
+        >>> import asyncio
+        >>> async def call_api():
+        ...     await bucket.wait_async(3)
+        ...     return "called"
+        >>> bucket = TokenBucket(capacity=10, tokens_per_second=5)
+        >>> asyncio.run(call_api())
+        'called'
+        """
+        n = number(tokens)
+        max_wait_ns = timeout_ns(timeout)
+        if self._max_waiters is not None and len(self._sleepers) >= self._max_waiters:
+            self._refuse_a_waiter(n, max_wait_ns)
+        status, promise = self._reserve(n, max_wait_ns)
+        if status != c.TB_SUCCESS:
+            self._fail(status, n)
+        reservation = Reservation(self, promise)
+        if promise[1] == 0 or self._on_event is None:
+            await reservation.wait_async()
+        else:
+            await self._wait_and_tell(reservation)
+        return True
+
+    def _refuse_a_waiter(self, tokens: float, max_wait_ns: int) -> None:
+        status, wait_ns = self._time_until(tokens)
+        if status != c.TB_SUCCESS or not 0 < wait_ns <= max_wait_ns or self._closed:
+            return
+        self._tell(c.TB_QUEUE_FULL, tokens, 0)
+        self._fail(c.TB_QUEUE_FULL, tokens)
+
+    async def _wait_and_tell(self, reservation: Reservation) -> None:
+        n, since_ns = reservation.tokens, now_ns(self._clock)
+        ended = c.TB_INTERRUPTED
+        try:
+            await reservation.wait_async()
+            ended = c.TB_SUCCESS
+        except BucketClosed:
+            ended = c.TB_CLOSED
+            raise
+        finally:
+            self._tell(ended, n, now_ns(self._clock) - since_ns)
+
+    def reserve(self, tokens: Real = 1, max_wait: Optional[Seconds] = None) -> Reservation:
+        """Takes tokens now, into debt if need be; the reservation says when they may be used. Never blocks.
+
+        RateLimitExceeded, nothing taken: not within max_wait (seconds or a timedelta). Otherwise as wait().
+
+        >>> bucket = TokenBucket(capacity=10, tokens_per_second=5, clock=ManualClock())
+        >>> bucket.reserve(10).delay, bucket.reserve(10).delay
+        (0.0, 2.0)
+        """
+        n = number(tokens)
+        status, promise = self._reserve(n, timeout_ns(max_wait))
+        if status != c.TB_SUCCESS:
+            self._fail(status, n)
+        return Reservation(self, promise)
+
+    def charge(self, tokens: Real = 1) -> float:
+        """Takes tokens unconditionally, into debt if need be, for work whose cost is known afterwards.
+
+        It may be more than the capacity. Returns the seconds until the debt is repaid. ValueError: not above 0.
+        BucketClosed. OverflowError: a debt beyond what can be counted.
+
+        >>> bucket = TokenBucket(capacity=10, tokens_per_second=5, clock=ManualClock())
+        >>> bucket.charge(15)
+        1.0
+        """
+        n = number(tokens)
+        status, ns = self._charge(n)
+        if status != c.TB_SUCCESS:
+            self._fail(status, n)
+        return seconds(ns)
+
+    def refund(self, tokens: Real = 1) -> None:
+        """Puts tokens in, at most up to the capacity; the rest is dropped. ValueError: not above 0. BucketClosed.
+
+        >>> bucket = TokenBucket(capacity=10, tokens_per_second=5, initial_tokens=7, clock=ManualClock())
+        >>> bucket.refund(2)
+        >>> bucket.tokens
+        9.0
+        """
+        n = number(tokens)
+        status = self._refund(n)
+        if status != c.TB_SUCCESS:
+            self._fail(status, n)
+
+    def reset(self, tokens: Optional[Real] = None) -> None:
+        """Sets the tokens, None fills the bucket, and forgives all debt. ValueError: not 0 .. capacity. BucketClosed.
+
+        >>> bucket = TokenBucket(capacity=10, tokens_per_second=5, clock=ManualClock())
+        >>> bucket.reset(4)
+        >>> bucket.tokens
+        4.0
+        """
+        n = c.TB_INITIALLY_FULL if tokens is None else number(tokens)
+        if tokens is not None and not is_amount(n):
+            raise ValueError(f"tokens must be 0 up to the capacity, not {n:g}")
+        status = self._reset(n)
+        if status != c.TB_SUCCESS:
+            self._fail(status, n)
+
+    def stats(self) -> Stats:
+        """What the bucket has decided so far. RuntimeError: it was created without statistics=True.
+
+        >>> bucket = TokenBucket(10, 5, statistics=True)
+        >>> bucket.stats().granted
+        0
+        """
+        status, figures = self._stats()
+        if status == c.TB_E_UNSUPPORTED:
+            raise RuntimeError("the bucket does not count: create it with statistics=True")
+        if status != c.TB_SUCCESS:
+            self._fail(status, 1)
+        stats = Stats(*figures)
+        return stats._replace(total_wait=seconds(figures[5]), longest_wait=seconds(figures[6]))
+
+    def close(self) -> None:
+        """Closes the bucket for good, for all threads and tasks; who waits gets BucketClosed, the tokens given back.
+
+        Later calls that take tokens or change the bucket raise BucketClosed; looking at it works. Not needed to free
+        anything. Closing twice is fine.
+
+        >>> bucket = TokenBucket(capacity=10, tokens_per_second=5)
+        >>> bucket.close()
+        >>> bucket.closed
+        True
+        """
+        status = self._close()
+        if status != c.TB_SUCCESS:
+            self._fail(status, 1)
+        self._closed = True
+        for sleeper in list(self._sleepers):
+            sleeper.ring()
+
+    @property
+    def closed(self) -> bool:
+        """Whether close() was called.
+
+        >>> TokenBucket(capacity=10, tokens_per_second=5).closed
+        False
+        """
+        return self._closed
+
+    @overload
+    def limit(self, function: F) -> F: ...
+
+    @overload
+    def limit(self, *, tokens: Real = 1, timeout: Optional[Seconds] = None) -> Callable[[F], F]: ...
+
+    def limit(self, function: Any = None, *, tokens: Real = 1, timeout: Optional[Seconds] = None) -> Any:
+        """Decorates a function, plain or async, so that each call first waits for its tokens.
+
+        With a timeout a call raises RateLimitExceeded, the function not called, if they cannot be there in time; with
+        0 it never waits. TypeError: a generator, which would run later than its tokens are taken.
+
+        >>> bucket = TokenBucket(capacity=2, tokens_per_second=5)
+        >>> @bucket.limit(timeout=0)
+        ... def lookup(key):
+        ...     return key.upper()
+        >>> lookup("a") + lookup("b")
+        'AB'
+        """
+        if function is None:
+            return functools.partial(self.limit, tokens=tokens, timeout=timeout)
+        return self._limited(function, tokens, timeout)
+
+    def _limited(self, function: Any, tokens: Real, timeout: Optional[Seconds]) -> Any:
+        import inspect
+
+        if not callable(function):
+            raise TypeError(f"limit() decorates functions, not {type(function).__name__}: name tokens= and timeout=")
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError("limit() cannot decorate a generator: wait for tokens inside it")
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def limited(*args: Any, **kwargs: Any) -> Any:
+                await self.wait_async(tokens, timeout)
+                return await function(*args, **kwargs)
+
+        else:
+
+            @functools.wraps(function)
+            def limited(*args: Any, **kwargs: Any) -> Any:
+                self.wait(tokens, timeout)
+                return function(*args, **kwargs)
+
+        return limited
+
+    def __enter__(self: Self) -> Self:
+        """Waits for one token, as wait().
+
+        >>> bucket = TokenBucket(capacity=10, tokens_per_second=5, clock=ManualClock())
+        >>> with bucket:
+        ...     bucket.tokens
+        9.0
+        """
+        self.wait()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Does nothing: the token is used.
+
+        >>> with TokenBucket(capacity=10, tokens_per_second=5):
+        ...     pass
+        """
+
+    async def __aenter__(self: Self) -> Self:
+        """Waits for one token, as wait_async().
+
+        >>> import asyncio
+        >>> async def call_api():
+        ...     async with bucket:
+        ...         return bucket.tokens
+        >>> bucket = TokenBucket(capacity=10, tokens_per_second=5, clock=ManualClock())
+        >>> asyncio.run(call_api())
+        9.0
+        """
+        await self.wait_async()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        """Does nothing: the token is used.
+
+        >>> import asyncio
+        >>> async def call_api():
+        ...     async with TokenBucket(capacity=10, tokens_per_second=5):
+        ...         return "called"
+        >>> asyncio.run(call_api())
+        'called'
+        """
+
+    def __repr__(self) -> str:
+        if not self._exists():
+            return f"<{type(self).__name__} not initialised>"
+        state = "closed" if self._closed else f"{self.tokens:g} tokens now"
+        return f"<{type(self).__name__} of {self.capacity:g}, {self.tokens_per_second:g} per second, {state}>"
+
+    def __reduce__(self) -> str:
+        raise TypeError(
+            "cannot pickle or copy a TokenBucket: it limits one process, and a copy would allow its rate once more"
+        )
+
+    def _limit_in_force(self) -> Tuple[float, float, int]:
+        status, capacity, rate_tokens, period_ns = self._limit()
+        if status != c.TB_SUCCESS:
+            self._fail(status, 1)
+        return capacity, rate_tokens, period_ns
+
+    def _fail(self, status: int, tokens: float) -> NoReturn:
+        fail(self, status, tokens)
+
+
+def _rate(tokens: Real, period_ns: int) -> Tuple[float, int]:
+    """A fraction as whole tokens per whole nanoseconds, where those can be expressed."""
+    if isinstance(tokens, Fraction):
+        stretched_ns = tokens.denominator * period_ns
+        if abs(tokens.numerator) <= 2**53 and stretched_ns < c.TB_FOREVER:
+            return float(tokens.numerator), stretched_ns
+    return number(tokens), period_ns
+
+
+def _fraction(value: float) -> Fraction:
+    """What the library reads in a float: a decimal of up to 15 digits, else the simplest fraction that is that float."""
+    decimal = f"{value:.15g}"
+    if float(decimal) == value:
+        return Fraction(decimal)
+    exact = Fraction(value)
+    simple = (exact.limit_denominator(10**digits) for digits in range(1, 16))
+    return next((fraction for fraction in simple if float(fraction) == value), exact)

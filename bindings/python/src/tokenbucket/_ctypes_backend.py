@@ -1,0 +1,274 @@
+"""The backend that needs no compiler: the library's functions through ctypes.
+
+Its classes have the members of those of the extension, in src/native. Methods with an underscore pass a status on; the others raise.
+"""
+
+from __future__ import annotations
+
+from ctypes import POINTER, byref, c_double, c_int64, c_void_p, pythonapi, sizeof
+from typing import TYPE_CHECKING, Any, Optional, Tuple
+
+from . import _constants as c
+from . import _declarations as d
+from ._library import Functions, load
+from ._numbers import Real, Seconds, now_ns, number, timeout_ns
+from ._results import Decision, OnEvent, fail, tell
+
+if TYPE_CHECKING:
+    from ._clock import ManualClock
+
+Promise = Tuple[float, int, int, int]
+"""The fields of a tb_reservation."""
+
+_name = load()
+# Calls that cannot block keep the interpreter's lock, which makes them faster; waiting releases it.
+_quick = Functions(_name, keep_lock=True)
+_tb_wait_for = Functions(_name, keep_lock=False).tb_wait_for
+_tb_allow = _quick.tb_allow
+_tb_take = _quick.tb_take
+
+_NO_BUCKET = POINTER(d.tb_bucket)()
+_NO_CLOCK = POINTER(d.tb_clock)()
+_NO_EVENT = d.tb_event_fn()
+
+# These are ordinary answers, not failures.
+_REFUSED = (c.TB_DENIED, c.TB_EXCEEDS_CAPACITY)
+
+
+def library_version() -> str:
+    """The version of the C library in use.
+
+    >>> library_version().split(".")[0]
+    '1'
+    """
+    text: Any = _quick.tb_library_version_string()
+    return str(text, "ascii")
+
+
+def _is_main_interpreter() -> bool:
+    current, number_of = pythonapi.PyInterpreterState_Get, pythonapi.PyInterpreterState_GetID
+    current.restype = c_void_p
+    number_of.argtypes, number_of.restype = [c_void_p], c_int64
+    return bool(number_of(current()) == 0)
+
+
+def _event_function(on_event: Optional[OnEvent]) -> Any:
+    if on_event is None:
+        return _NO_EVENT
+    function = on_event
+    # A callback of ctypes enters the main interpreter, and would wait for ever for a lock that this thread has.
+    if not _is_main_interpreter():
+        raise RuntimeError("in a subinterpreter on_event needs the C extension, which is not in use")
+
+    def told(_user: Any, event: Any) -> None:
+        tell(function, event.contents.status, event.contents.n, event.contents.waited_ns)
+
+    return d.tb_event_fn(told)
+
+
+class Clock:
+    _handle = _NO_CLOCK
+
+    def _open(self, start_ns: int) -> int:
+        if self._handle:
+            raise RuntimeError("the clock exists already")
+        handle = POINTER(d.tb_clock)()
+        status = _quick.tb_manual_clock_create(start_ns, byref(handle))
+        if status == c.TB_SUCCESS:
+            self._handle = handle
+        return status
+
+    def _set(self, ns: int) -> int:
+        return _quick.tb_manual_clock_set(self._handle, ns)
+
+    def _waiters(self) -> Tuple[int, int]:
+        count, due = c_int64(0), c_int64(c.TB_FOREVER)
+        _quick.tb_manual_clock_waiters(self._handle, byref(count), byref(due))
+        return count.value, due.value
+
+    def __del__(self, destroy: Any = _quick.tb_clock_destroy, none: Any = _NO_CLOCK) -> None:
+        handle, self._handle = self._handle, none
+        if handle:
+            destroy(handle)
+
+
+class Bucket:
+    _handle = _NO_BUCKET
+    _clock: Optional[ManualClock] = None
+    _on_event: Optional[OnEvent] = None
+
+    def _open(
+        self,
+        capacity: float,
+        rate_tokens: float,
+        rate_period_ns: int,
+        initial_tokens: float,
+        max_waiters: int,
+        flags: int,
+        clock: Optional[ManualClock],
+        on_event: Optional[OnEvent],
+    ) -> int:
+        if self._handle:
+            raise RuntimeError("the bucket exists already")
+        config = d.tb_config()
+        _quick.tb_config_init(byref(config), sizeof(config))
+        config.capacity = capacity
+        config.rate_tokens = rate_tokens
+        config.rate_period_ns = rate_period_ns
+        config.initial_tokens = initial_tokens
+        config.max_waiters = max_waiters
+        config.flags = flags
+        config.clock = _NO_CLOCK if clock is None else clock._handle
+        config.on_event = _event_function(on_event)
+        handle = POINTER(d.tb_bucket)()
+        status = _quick.tb_create_with(byref(config), byref(handle))
+        if status == c.TB_SUCCESS:
+            # The library calls the function as long as the bucket lives.
+            self._handle, self._clock, self._on_event = handle, clock, on_event
+            self._event_function = config.on_event
+        return status
+
+    def __del__(self, destroy: Any = _quick.tb_destroy, none: Any = _NO_BUCKET) -> None:
+        # Where both are collected in one cycle, a task that waits may be ended, and give back, after this.
+        handle, self._handle = self._handle, none
+        if handle:
+            destroy(handle)
+
+    def _exists(self) -> bool:
+        return bool(self._handle)
+
+    def allow(self, tokens: Real = 1) -> bool:
+        """Takes tokens if they are there now, all or nothing, and says whether it did; never waits.
+
+        More than the capacity is always False. ValueError: not above 0, or not finite. BucketClosed.
+
+        >>> bucket = TokenBucket(capacity=10, tokens_per_second=5)
+        >>> bucket.allow(8), bucket.allow(8), bucket.allow(15)
+        (True, False, False)
+        """
+        status = _tb_allow(self._handle, tokens if tokens.__class__ is float else number(tokens))
+        if status == c.TB_SUCCESS:
+            return True
+        if status in _REFUSED:
+            return False
+        fail(self, status, number(tokens))
+
+    def try_consume(self, tokens: Real = 1) -> bool:
+        """The same as allow(), under its other usual name.
+
+        >>> TokenBucket(capacity=10, tokens_per_second=5).try_consume()
+        True
+        """
+        status = _tb_allow(self._handle, tokens if tokens.__class__ is float else number(tokens))
+        if status == c.TB_SUCCESS:
+            return True
+        if status in _REFUSED:
+            return False
+        fail(self, status, number(tokens))
+
+    def take(self, tokens: Real = 1) -> Decision:
+        """As allow(), and says what is left and when to come back.
+
+        >>> bucket = TokenBucket(capacity=10, tokens_per_second=5, clock=ManualClock())
+        >>> if not bucket.take(8):
+        ...     print("unexpected")
+        >>> bucket.take(8).retry_after
+        1.2
+        """
+        out = d.tb_decision()
+        status = _tb_take(self._handle, tokens if tokens.__class__ is float else number(tokens), out)
+        if status == c.TB_SUCCESS or status in _REFUSED:
+            return Decision(status == c.TB_SUCCESS, out.remaining, out.retry_after_ns, out.reset_after_ns)
+        fail(self, status, number(tokens))
+
+    def take_up_to(self, most: Real) -> int:
+        """Takes as many whole tokens as are there now, at most that many, and says how many: possibly 0.
+
+        >>> bucket = TokenBucket(capacity=10, tokens_per_second=5)
+        >>> bucket.take_up_to(7), bucket.take_up_to(7)
+        (7, 3)
+        """
+        out = c_double()
+        status = _quick.tb_take_up_to(self._handle, number(most), byref(out))
+        if status == c.TB_SUCCESS:
+            return int(out.value)
+        fail(self, status, number(most))
+
+    def wait(self, tokens: Real = 1, timeout: Optional[Seconds] = None) -> bool:
+        """Takes tokens, sleeping until they are there, in the order of the calls; returns True.
+
+        With a timeout (seconds or a timedelta) it raises RateLimitExceeded at once, nothing taken, if they cannot be
+        there in that time. Ctrl-C ends it at once and gives the tokens back; after a signal whose handler returns
+        it goes on, behind those who came meanwhile. Other threads run while it sleeps; in asyncio use wait_async().
+        ValueError: more than the capacity, not above 0, a negative timeout. BucketClosed, also during the wait.
+
+        >>> bucket = TokenBucket(capacity=10, tokens_per_second=1000)
+        >>> bucket.wait(10) and bucket.wait(2, timeout=0.5)
+        True
+        """
+        n = number(tokens)
+        left = timeout_ns(timeout)
+        limited = left != c.TB_FOREVER
+        deadline = now_ns(self._clock) + left if limited else left
+        while True:
+            status = _tb_wait_for(self._handle, n, left)
+            if status == c.TB_SUCCESS:
+                return True
+            # The handler of the signal has run by now.
+            if status != c.TB_INTERRUPTED:
+                fail(self, status, n)
+            if limited:
+                left = max(0, deadline - now_ns(self._clock))
+
+    def _tell(self, status: int, tokens: float, waited_ns: int) -> None:
+        """Through the callback, as ctypes has the way to the hook for what on_event raises."""
+        if self._on_event is not None:
+            self._event_function(None, byref(d.tb_event(sizeof(d.tb_event), status, 0, tokens, waited_ns)))
+
+    def _reserve(self, tokens: float, max_wait_ns: int) -> Tuple[int, Promise]:
+        out = d.tb_reservation()
+        status = _quick.tb_reserve(self._handle, tokens, max_wait_ns, byref(out))
+        return status, (out.tokens, out.wait_ns, out.ready_at_ns, out.ticket)
+
+    def _cancel(self, promise: Promise) -> int:
+        return _quick.tb_cancel(self._handle, byref(d.tb_reservation(*promise)))
+
+    def _settle(self, promise: Promise, actual: float) -> int:
+        return _quick.tb_settle(self._handle, byref(d.tb_reservation(*promise)), actual)
+
+    def _charge(self, tokens: float) -> Tuple[int, int]:
+        out = c_int64(0)
+        return _quick.tb_charge(self._handle, tokens, byref(out)), out.value
+
+    def _refund(self, tokens: float) -> int:
+        return _quick.tb_refund(self._handle, tokens)
+
+    def _reset(self, tokens: float) -> int:
+        return _quick.tb_reset(self._handle, tokens)
+
+    def _set_rate(self, tokens_per_second: float) -> int:
+        return _quick.tb_set_rate(self._handle, tokens_per_second)
+
+    def _set_capacity(self, capacity: float) -> int:
+        return _quick.tb_set_capacity(self._handle, capacity)
+
+    def _close(self) -> int:
+        return _quick.tb_close(self._handle)
+
+    def _available(self) -> Tuple[int, float]:
+        out = c_double()
+        return _quick.tb_available(self._handle, byref(out)), out.value
+
+    def _time_until(self, tokens: float) -> Tuple[int, int]:
+        out = c_int64(0)
+        return _quick.tb_time_until(self._handle, tokens, byref(out)), out.value
+
+    def _limit(self) -> Tuple[int, float, float, int]:
+        out = d.tb_config(struct_size=sizeof(d.tb_config))
+        status = _quick.tb_get_limit(self._handle, byref(out))
+        return status, out.capacity, out.rate_tokens, out.rate_period_ns
+
+    def _stats(self) -> Tuple[int, Tuple[Any, ...]]:
+        out = d.tb_stats(struct_size=sizeof(d.tb_stats))
+        status = _quick.tb_get_stats(self._handle, byref(out))
+        return status, tuple(getattr(out, name) for name, _ in d.tb_stats._fields_[1:])

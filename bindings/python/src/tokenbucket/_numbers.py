@@ -1,0 +1,69 @@
+"""Numbers and times as the library wants them: doubles and nanoseconds."""
+
+from __future__ import annotations
+
+import math
+import time as _time
+from datetime import timedelta
+from numbers import Rational
+from typing import TYPE_CHECKING, Optional, SupportsFloat, Union
+
+from ._constants import TB_FOREVER
+
+if TYPE_CHECKING:
+    from ._clock import ManualClock
+
+Real = SupportsFloat
+"""An amount of tokens: int, float, Fraction, Decimal, or another real number; no bool."""
+
+Seconds = Union[SupportsFloat, timedelta]
+"""A length of time: a real number of seconds, or a timedelta."""
+
+NS_PER_SECOND = 10**9
+
+
+def number(value: Real) -> float:
+    """The value as a float; infinite if it is too large for one. TypeError for what is no real number."""
+    kind = value.__class__
+    if kind is bool or not (kind is int or hasattr(kind, "__float__") or hasattr(kind, "__index__")):
+        raise TypeError(f"must be a real number, not {kind.__name__}")
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf  # type: ignore[operator]
+
+
+def nanoseconds(time: Seconds) -> int:
+    """The nearest number of nanoseconds, exact for int, Fraction and timedelta; TB_FOREVER for what is longer than that.
+
+    ValueError: negative or NaN.
+    """
+    if isinstance(time, timedelta):
+        ns = time // timedelta(microseconds=1) * 1000
+    elif isinstance(time, Rational) and not isinstance(time, bool):
+        ns = round(time * NS_PER_SECOND)
+    else:
+        seconds = number(time)
+        if math.isnan(seconds):
+            raise ValueError("a time must not be NaN")
+        if math.isinf(seconds):
+            seconds = math.copysign(2.0**63 / NS_PER_SECOND, seconds)
+        ns = round(seconds * NS_PER_SECOND)
+    if ns < 0:
+        raise ValueError(f"a time must not be negative: {time!r}")
+    return min(ns, TB_FOREVER)
+
+
+def timeout_ns(timeout: Seconds | None) -> int:
+    """As nanoseconds(); None is for ever."""
+    return TB_FOREVER if timeout is None else nanoseconds(timeout)
+
+
+def seconds(ns: int) -> float:
+    """The time in seconds; infinite for TB_FOREVER."""
+    return math.inf if ns == TB_FOREVER else ns / NS_PER_SECOND
+
+
+def now_ns(clock: Optional[ManualClock]) -> int:
+    """The present time of a bucket's clock: without a manual one the system's monotonic clock."""
+    return _time.monotonic_ns() if clock is None else clock.now_ns

@@ -1,0 +1,171 @@
+"""What a bucket answers: statuses, decisions, events, figures, errors."""
+
+from __future__ import annotations
+
+import enum
+import math
+from typing import Any, Callable, NamedTuple, NoReturn
+
+from . import _constants as c
+from ._numbers import seconds
+
+
+class Status(enum.IntEnum):
+    """How a call ended; numbers and names are those of tokenbucket.h.
+
+    >>> Status.DENIED
+    <Status.DENIED: 1>
+    """
+
+    SUCCESS = c.TB_SUCCESS
+    DENIED = c.TB_DENIED
+    TIMED_OUT = c.TB_TIMED_OUT
+    EXCEEDS_CAPACITY = c.TB_EXCEEDS_CAPACITY
+    CLOSED = c.TB_CLOSED
+    INTERRUPTED = c.TB_INTERRUPTED
+    QUEUE_FULL = c.TB_QUEUE_FULL
+    TABLE_FULL = c.TB_TABLE_FULL
+
+
+class RateLimitExceeded(Exception):
+    """The tokens cannot be had within the time allowed, or too many wait already; nothing was taken.
+
+    >>> bucket = TokenBucket(10, 1, initial_tokens=0, clock=ManualClock())
+    >>> try:
+    ...     bucket.wait(5, timeout=2)
+    ... except RateLimitExceeded as error:
+    ...     print(error.status.name, error.retry_after)
+    TIMED_OUT 5.0
+    """
+
+    def __init__(self, status: Status, tokens: float, retry_after: float) -> None:
+        self.status = status
+        """Status.TIMED_OUT or Status.QUEUE_FULL."""
+        self.tokens = tokens
+        """The tokens asked for."""
+        self.retry_after = retry_after
+        """Seconds after which they would be there if nobody took any; infinite if that cannot be expressed."""
+        super().__init__(status, tokens, retry_after)
+
+    def __str__(self) -> str:
+        why = "too many wait already" if self.status == Status.QUEUE_FULL else "not within the time allowed"
+        return f"{self.tokens:g} tokens: {why}; retry after {self.retry_after:g} s"
+
+
+class BucketClosed(RuntimeError):
+    """The bucket was closed, before the call or during it.
+
+    >>> bucket = TokenBucket(10, 1)
+    >>> bucket.close()
+    >>> bucket.allow()
+    Traceback (most recent call last):
+        ...
+    tokenbucket.BucketClosed: the bucket is closed
+    """
+
+
+class Decision(NamedTuple):
+    """What take() decided; true if the tokens were taken.
+
+    >>> bucket = TokenBucket(10, 4, clock=ManualClock())
+    >>> bucket.take(8)
+    Decision(allowed=True, remaining=2.0, retry_after_ns=0, reset_after_ns=2000000000)
+    >>> decision = bucket.take(3)
+    >>> bool(decision), decision.retry_after, decision.reset_after
+    (False, 0.25, 2.0)
+    """
+
+    allowed: bool
+    remaining: float
+    """Tokens left now; 0 while in debt."""
+    retry_after_ns: int
+    """Nanoseconds until this request would be granted; 0 if it was, 2**63 - 1 if it never can be."""
+    reset_after_ns: int
+    """Nanoseconds until the bucket is full again."""
+
+    def __bool__(self) -> bool:
+        return self.allowed
+
+    @property
+    def retry_after(self) -> float:
+        """retry_after_ns in seconds; infinite if it never can be granted."""
+        return seconds(self.retry_after_ns)
+
+    @property
+    def reset_after(self) -> float:
+        """reset_after_ns in seconds."""
+        return seconds(self.reset_after_ns)
+
+
+class Event(NamedTuple):
+    """What on_event is told.
+
+    >>> bucket = TokenBucket(10, 1, on_event=print)
+    >>> bucket.allow(10), bucket.allow(10)
+    Event(status=<Status.DENIED: 1>, tokens=10.0, waited=0.0)
+    (True, False)
+    """
+
+    status: Status
+    tokens: float
+    """The tokens asked for."""
+    waited: float
+    """Seconds waited, by the bucket's clock; 0 if it did not wait."""
+
+
+class Stats(NamedTuple):
+    """What a bucket created with statistics=True has decided so far.
+
+    >>> bucket = TokenBucket(10, 1, statistics=True)
+    >>> bucket.allow(7), bucket.allow(7)
+    (True, False)
+    >>> bucket.stats().granted, bucket.stats().denied, bucket.stats().tokens_taken
+    (1, 1, 7.0)
+    """
+
+    granted: int
+    """Takes, waits and reservations that got their tokens."""
+    denied: int
+    timed_out: int
+    cancelled: int
+    """Reservations cancelled, and blocking waits that a signal, a close or a new capacity ended."""
+    waits: int
+    """Blocking waits that slept and are over."""
+    total_wait: float
+    """Seconds of all those, by the bucket's clock."""
+    longest_wait: float
+    waiting: int
+    """Blocking waits that sleep now."""
+    tokens_taken: float
+    tokens_given_back: float
+
+
+OnEvent = Callable[[Event], object]
+
+
+def tell(on_event: OnEvent, status: int, tokens: float, waited_ns: int) -> None:
+    """Calls on_event; the backends hand what it raises to sys.unraisablehook, as no caller could handle it."""
+    on_event(Event(Status(status), tokens, seconds(waited_ns)))
+
+
+def fail(bucket: Any, status: int, tokens: float) -> NoReturn:
+    """Raises what a status other than success, denied and interrupted means to the caller of a TokenBucket."""
+    if status in (c.TB_TIMED_OUT, c.TB_QUEUE_FULL):
+        raise RateLimitExceeded(Status(status), tokens, bucket.retry_after(tokens))
+    if status == c.TB_CLOSED:
+        raise BucketClosed("the bucket is closed")
+    if status == c.TB_EXCEEDS_CAPACITY:
+        raise ValueError(f"{tokens:g} tokens exceed the capacity of {bucket.capacity:g}: they can never be granted")
+    if status == c.TB_E_INVALID_ARGUMENT:
+        if not bucket._exists():
+            raise RuntimeError("the bucket does not exist: its __init__ has not run")
+        raise ValueError(f"tokens must be greater than 0 and finite, not {tokens:g}")
+    if status == c.TB_E_OUT_OF_RANGE:
+        raise OverflowError(f"{tokens:g} tokens more than the bucket can count")
+    if status == c.TB_E_OUT_OF_MEMORY:
+        raise MemoryError
+    raise OSError(f"tokenbucket: unexpected status {status}")
+
+
+def is_amount(value: float) -> bool:
+    return 0 <= value < math.inf

@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# Builds the Python package as a user would, with the extension, without it and with the library linked in, against the
+# library in TB_BUILD, and runs its tests on both backends.
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=../../tests/support/shell.sh
+source "$TB_SOURCE/tests/support/shell.sh"
+here=$TB_SOURCE/bindings/python
+# shellcheck source-path=SCRIPTDIR source=build.sh
+source "$here/build.sh"
+
+python=$(system_python)
+reason=$(missing_for_python)
+[[ -z $reason ]] || skip "$reason"
+require pkg-config
+unset TOKENBUCKET_BACKEND TOKENBUCKET_STATIC PYTHONPATH PYTHONHOME PKG_CONFIG
+
+out=$(fresh_folder python)
+# pip's cache is not this test's to fill.
+export PIP_NO_CACHE_DIR=1 PYTHONDONTWRITEBYTECODE=1 CFLAGS="-Werror -Wconversion -Wshadow"
+library_path=$TB_BUILD${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+
+# run SITE COMMAND...: Python with the package in SITE.
+run() {
+    LD_LIBRARY_PATH=$library_path PYTHONPATH=$1 "$python" "${@:2}"
+}
+
+expect() { # WHAT FOUND WANTED
+    [[ $2 == "$3" ]] || fail "$1: $2, not $3"
+}
+
+source_archive "$here" "$out"
+archive=$(echo "$out"/tokenbucket-*.tar.gz)
+
+# ---- With the extension ----
+
+PKG_CONFIG_PATH=$TB_BUILD wheel "$archive" "$out/native"
+wheel=$(echo "$out"/native/*.whl)
+[[ $wheel == *-cp310-abi3-linux_*.whl ]] || fail "no wheel of the stable ABI: $wheel"
+site "$wheel" "$out/site"
+expect "symbols" "$(nm -D --defined-only "$out"/site/tokenbucket/_native.abi3.so | awk '{print $3}')" PyInit__native
+
+for backend in native ctypes; do
+    # Development mode: warnings, debug hooks of the memory allocators, asyncio's checks. The C library overwrites what it
+    # frees, so that a use after that shows.
+    if ! (cd "$here/tests" && MALLOC_PERTURB_=85 TOKENBUCKET_BACKEND=$backend run "$out/site" -X dev -m unittest) >"$out/$backend.log" 2>&1; then
+        cat "$out/$backend.log"
+        fail "the tests on the $backend backend"
+    fi
+    count=$(sed -nE 's/^Ran ([0-9]+) tests.*/\1/p' "$out/$backend.log")
+    ((count >= 200)) || fail "only $count tests ran on the $backend backend"
+done
+
+# ---- Without it ----
+
+PKG_CONFIG=/nonexistent wheel "$archive" "$out/pure"
+wheel=$(echo "$out"/pure/*.whl)
+[[ $wheel == *-py3-none-any.whl ]] || fail "no pure wheel: $wheel"
+site "$wheel" "$out/pure-site"
+expect "backend of the pure wheel" "$(run "$out/pure-site" -c 'import tokenbucket; print(tokenbucket.backend)')" ctypes
+
+# ---- With the library linked in ----
+
+PKG_CONFIG_PATH=$TB_BUILD TOKENBUCKET_STATIC=1 wheel "$archive" "$out/static"
+site "$out"/static/*.whl "$out/static-site"
+expect "symbols" "$(nm -D --defined-only "$out"/static-site/tokenbucket/_native.abi3.so | awk '{print $3}')" PyInit__native
+expect "backend of the self-contained wheel" \
+    "$(LD_LIBRARY_PATH='' PYTHONPATH=$out/static-site "$python" -c 'import tokenbucket; print(tokenbucket.backend)')" native
+
+# ---- The programs in the pages ----
+
+for page in "$here/README.md" "$TB_SOURCE/README.md"; do
+    grep -q '^```python$' "$page" || continue
+    blocks=$("$python" "$TB_SOURCE/tests/support/code_blocks.py" "$page" python "$out/blocks-$(basename "$(dirname "$page")")" py)
+    for block in $blocks; do
+        quietly run "$out/site" -X dev -W error "$block" || fail "a program in $page"
+    done
+done
+grep -q '^```python$' "$here/README.md" || fail "no program in bindings/python/README.md"

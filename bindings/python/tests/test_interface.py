@@ -1,0 +1,213 @@
+"""What a user sees: names, documentation, types, the backend in use, what a missing library says."""
+
+import ast
+import doctest
+import importlib
+import inspect
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import tokenbucket
+from support import HEADER, ROOT, run_python
+
+HAS_EXTENSION = sys.version_info >= (3, 10)
+BACKEND = os.environ["TOKENBUCKET_BACKEND"]
+FAST = ("allow", "try_consume", "take", "take_up_to", "wait")
+PUBLIC = [tokenbucket.TokenBucket, tokenbucket.ManualClock, tokenbucket.Reservation]
+VALUES = [tokenbucket.Decision, tokenbucket.Event, tokenbucket.Stats, tokenbucket.Waiters, tokenbucket.Status]
+ERRORS = [tokenbucket.RateLimitExceeded, tokenbucket.BucketClosed]
+
+
+def members(cls):
+    """Public members and what a statement calls, as name and object."""
+    special = {"__enter__", "__exit__", "__aenter__", "__aexit__"}
+    for name, member in inspect.getmembers(cls):
+        own = any(name in base.__dict__ for base in cls.__mro__[:-1])
+        if own and (not name.startswith("_") or name in special):
+            yield name, member
+
+
+def documented():
+    yield "tokenbucket", tokenbucket
+    yield "library_version", tokenbucket.library_version
+    for cls in PUBLIC + VALUES + ERRORS:
+        yield cls.__name__, cls
+    for cls in PUBLIC:
+        for name, member in members(cls):
+            yield f"{cls.__name__}.{name}", member
+
+
+class Names(unittest.TestCase):
+    def test_all(self):
+        for name in tokenbucket.__all__:
+            self.assertTrue(hasattr(tokenbucket, name), name)
+        self.assertLessEqual({"TokenBucket", "RateLimitExceeded", "__version__"}, set(tokenbucket.__all__))
+        self.assertEqual(sorted(tokenbucket.__all__, key=str.lower), sorted(set(tokenbucket.__all__), key=str.lower))
+
+    def test_version(self):
+        version = (ROOT / "capi" / "VERSION").read_text().strip()
+        self.assertEqual((tokenbucket.__version__, tokenbucket.library_version()), (version, version))
+
+    def test_backend(self):
+        self.assertEqual(tokenbucket.backend, BACKEND)
+        module = {"native": "tokenbucket._native", "ctypes": "tokenbucket._ctypes_backend"}[BACKEND]
+        self.assertEqual(tokenbucket.TokenBucket.__mro__[1].__module__, module)
+
+    def test_errors_name_the_module(self):
+        for cls in PUBLIC + VALUES + ERRORS:
+            self.assertEqual(cls.__module__, "tokenbucket")
+
+    @unittest.skipUnless(HAS_EXTENSION, "no extension for this Python")
+    def test_the_same_on_both_backends(self):
+        native = importlib.import_module("tokenbucket._native")
+        other = importlib.import_module("tokenbucket._ctypes_backend")
+        for name in ("Bucket", "Clock"):
+            ours, theirs = getattr(native, name), getattr(other, name)
+            own = [{m for m in vars(cls) if not m.startswith("__")} for cls in (ours, theirs)]
+            self.assertEqual(own[0] - own[1], set(), "only native")
+            self.assertEqual(own[1] - own[0], {"_handle"}, "only ctypes")
+        for name in FAST:
+            pair = [getattr(module.Bucket, name) for module in (native, other)]
+            self.assertEqual(*map(inspect.getdoc, pair))
+            self.assertEqual(*[list(map(str_of, inspect.signature(f).parameters.values())) for f in pair])
+
+
+def str_of(parameter):
+    return parameter.name, parameter.default, parameter.name == "self" or parameter.kind.name
+
+
+class Documentation(unittest.TestCase):
+    def test_everything_has_an_example(self):
+        named = dict(documented())
+        self.assertGreater(len(named), 40)
+        for name, thing in named.items():
+            with self.subTest(name):
+                self.assertIn(">>>", inspect.getdoc(thing) or "")
+
+    def test_the_examples_hold(self):
+        parser, names = doctest.DocTestParser(), {name: getattr(tokenbucket, name) for name in tokenbucket.__all__}
+        tried = 0
+        for name, thing in documented():
+            test = parser.get_doctest(inspect.getdoc(thing), dict(names), name, None, None)
+            report = []
+            runner = doctest.DocTestRunner(verbose=False)
+            tried += runner.run(test, out=report.append).attempted
+            self.assertEqual(report, [])
+        self.assertGreater(tried, 100)
+
+    def test_everything_public_is_annotated(self):
+        package = pathlib.Path(tokenbucket.__file__).parent
+        self.assertTrue((package / "py.typed").is_file())
+        for path in ("_bucket.py", "_clock.py", "_reservation.py", "_results.py", "_ctypes_backend.py"):
+            for node in ast.walk(ast.parse((package / path).read_text())):
+                if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and not node.name.startswith("_"):
+                    if node.name in ("limited", "told"):
+                        continue
+                    self.assertIsNotNone(node.returns, f"{path}: {node.name}")
+                    unannotated = [a.arg for a in node.args.args if a.arg != "self" and not a.annotation]
+                    self.assertEqual(unannotated, [], f"{path}: {node.name}")
+
+    @unittest.skipUnless(shutil.which("mypy"), "mypy is not installed")
+    def test_types(self):
+        """The package by itself, and a strict program that uses it."""
+        package = pathlib.Path(tokenbucket.__file__).parent
+        with tempfile.TemporaryDirectory() as folder:
+            program = pathlib.Path(folder) / "program.py"
+            program.write_text(TYPED_PROGRAM)
+            for what in ([str(package)], ["--strict", str(program)]):
+                command = ["mypy", f"--cache-dir={folder}/cache", *what]
+                environment = {**os.environ, "MYPYPATH": str(package.parent)}
+                result = subprocess.run(command, capture_output=True, text=True, env=environment)
+                self.assertEqual(result.returncode, 0, result.stdout)
+
+
+TYPED_PROGRAM = """
+from datetime import timedelta
+from fractions import Fraction
+from tokenbucket import Decision, Event, ManualClock, Reservation, TokenBucket
+
+def told(event: Event) -> None: ...
+
+bucket = TokenBucket(10, Fraction(1, 3), period=timedelta(hours=1), clock=ManualClock(), on_event=told)
+
+@bucket.limit
+def double(x: int) -> int:
+    return 2 * x
+
+@bucket.limit(tokens=2.5, timeout=1)
+async def name(x: int) -> str:
+    await bucket.wait_async(timeout=3)
+    async with bucket as same:
+        same.charge(2)
+    return str(x)
+
+with bucket as same:
+    granted: bool = same.allow() and same.wait(2, timeout=timedelta(seconds=1))
+decision: Decision = bucket.take(1)
+reservation: Reservation = bucket.reserve(1, max_wait=2)
+number: int = double(2) + bucket.take_up_to(3) + decision.retry_after_ns
+time: float = bucket.retry_after() + reservation.delay + decision.reset_after
+bucket.capacity = 5
+"""
+
+
+class Header(unittest.TestCase):
+    def test_status(self):
+        listed = re.findall(r"X\(TB_(\w+), (\d+),", HEADER.read_text())
+        self.assertEqual([(s.name, s.value) for s in tokenbucket.Status], [(n, int(v)) for n, v in listed])
+
+
+class Loading(unittest.TestCase):
+    def fails(self, program="import tokenbucket", **environment):
+        result = run_python(program, **environment)
+        self.assertEqual(result.returncode, 1)
+        return result.stderr.splitlines()[-1]
+
+    def test_without_the_library(self):
+        message = self.fails(LD_LIBRARY_PATH="/nonexistent", TOKENBUCKET_BACKEND="")
+        for part in ("ImportError", "libtokenbucket.so.1", "LD_LIBRARY_PATH", "ldconfig", "1.0.0 or newer"):
+            self.assertIn(part, message)
+
+    def test_an_unknown_backend(self):
+        self.assertIn('"fortran"', self.fails(TOKENBUCKET_BACKEND="fortran"))
+
+    def test_ctypes_stands_in_for_an_extension_that_is_not_there(self):
+        with tempfile.TemporaryDirectory() as folder:
+            package = pathlib.Path(tokenbucket.__file__).parent
+            shutil.copytree(package, folder + "/tokenbucket", ignore=shutil.ignore_patterns("_native*", "__pycache__"))
+            program = f"import sys; sys.path.insert(0, {folder!r}); import tokenbucket; print(tokenbucket.backend)"
+            self.assertEqual(run_python(program, TOKENBUCKET_BACKEND="").stdout, "ctypes\n")
+
+    @unittest.skipUnless(HAS_EXTENSION, "no extension for this Python")
+    def test_the_extension_comes_first(self):
+        result = run_python("import tokenbucket; print(tokenbucket.backend)", TOKENBUCKET_BACKEND="")
+        self.assertEqual(result.stdout, "native\n")
+
+    @unittest.skipUnless(shutil.which("cc"), "there is no C compiler")
+    def test_another_library_of_that_name(self):
+        stubs = {
+            "int tb_abi_version(void){return 2;} int tb_library_version(void){return 20304;}": "2.3.4 with ABI 2",
+            "int tb_abi_version(void){return 1;} int tb_library_version(void){return 901;}": "0.9.1 with ABI 1",
+            "int nothing;": "is no tokenbucket library",
+        }
+        for source, wanted in stubs.items():
+            with self.subTest(wanted), tempfile.TemporaryDirectory() as folder:
+                library = folder + "/libtokenbucket.so.1"
+                subprocess.run(["cc", "-shared", "-fPIC", "-x", "c", "-o", library, "-"], input=source.encode(), check=True)
+                message = self.fails(LD_LIBRARY_PATH=folder, TOKENBUCKET_BACKEND="")
+                self.assertIn(wanted, message)
+                self.assertIn("1.0.0 or newer", message)
+
+    def test_asyncio_is_not_loaded_for_those_who_do_not_use_it(self):
+        program = "import sys, tokenbucket; tokenbucket.TokenBucket(1, 1).wait(); print('asyncio' in sys.modules)"
+        self.assertEqual(run_python(program).stdout, "False\n")
+
+
+if __name__ == "__main__":
+    unittest.main()
