@@ -69,7 +69,9 @@ TB_API const char *tb_library_version_string(void);
 TB_API int32_t tb_abi_version(void);
 
 /* 1 if this build has the named feature, else 0 (also for NULL and unknown names). Features:
- *   "counter_clock"  the system clock can use the CPU's cycle counter on this architecture */
+ *   "counter_clock"       the system clock can use the CPU's cycle counter here
+ *   "interruptible_wait"  a signal handler ends a wait (Linux)
+ *   "timer_slack"         a wait narrows its thread's timer slack (Linux) */
 TB_API int32_t tb_has_feature(const char *name);
 
 /* ---- Status ------------------------------------------------------------------------------------------------------ */
@@ -123,8 +125,8 @@ typedef struct tb_event {
  * anything on the same bucket but tb_destroy. */
 typedef void (*tb_event_fn)(void *user, const tb_event *event);
 
-/* tb_config.flags. Precise: waits spin their last 60 microseconds, exact to about one, at the price of processor time.
- * Statistics: tb_get_stats counts. */
+/* tb_config.flags. Precise: waits spin their last 60 microseconds (200 where there is no "timer_slack"), exact to about
+ * one, at the price of processor time. Statistics: tb_get_stats counts. */
 #define TB_PRECISE_WAIT UINT32_C(1)
 #define TB_STATISTICS UINT32_C(2)
 
@@ -144,8 +146,8 @@ typedef struct tb_config {
     uint32_t flags;         /* TB_PRECISE_WAIT, TB_STATISTICS; default 0 */
     uint32_t reserved;      /* 0 */
     tb_event_fn on_event;   /* told of each TB_DENIED by tb_allow, tb_try_consume and tb_take, of the end of each wait
-                             * that slept, whatever its status, and of each wait and tb_reserve refused at once with
-                             * TB_TIMED_OUT or TB_QUEUE_FULL. NULL (default): none, and nothing to pay */
+                             * that slept, whatever its status, and of each wait refused at once with TB_TIMED_OUT or
+                             * TB_QUEUE_FULL and tb_reserve with TB_TIMED_OUT. NULL (default): none, and nothing to pay */
     void *event_user;       /* passed to on_event */
 } tb_config;
 
@@ -202,7 +204,8 @@ TB_API tb_status tb_take_up_to(tb_bucket *bucket, double most, double *out_taken
  * one sleep and no polling. A wait that ends otherwise gives its tokens back. What may happen meanwhile:
  *
  *   a call of tb_allow, or a later wait  never overtakes, however small
- *   a signal handler runs as it sleeps   TB_INTERRUPTED; the tokens come back, those behind move up at once
+ *   a signal handler runs as it sleeps   TB_INTERRUPTED; the tokens come back, those behind move up at once. Without
+ *                                        "interruptible_wait" the wait goes on: there reserve, sleep, and cancel
  *   tb_cancel or tb_settle of an         its tokens come back, those behind move up
  *   earlier reservation
  *   tb_refund                            everyone moves up by that much
@@ -212,8 +215,8 @@ TB_API tb_status tb_take_up_to(tb_bucket *bucket, double most, double *out_taken
  *   tb_charge, tb_reserve                later waits wait longer, earlier ones do not
  *   tb_close, tb_destroy                 TB_CLOSED, the tokens come back; who is due by then is granted */
 
-/* Takes n tokens, sleeping until they are there. Not a POSIX cancellation point. The thread's timer slack is narrowed
- * while it sleeps.
+/* Takes n tokens, sleeping until they are there. Not a POSIX cancellation point. On Linux the thread's timer slack is
+ * narrowed while it sleeps.
  * TB_SUCCESS: taken. TB_EXCEEDS_CAPACITY. TB_CLOSED. TB_INTERRUPTED. TB_QUEUE_FULL: max_waiters wait already; nothing
  * taken. TB_TIMED_OUT: not within any time that can be expressed. TB_E_OUT_OF_RANGE: the queue's debt would pass what
  * the bucket can count. */
@@ -310,8 +313,9 @@ TB_API tb_status tb_get_stats(tb_bucket *bucket, tb_stats *out_stats);
 /* ---- Clocks ------------------------------------------------------------------------------------------------------ */
 
 /* The system clock, used when no other is named, is CLOCK_MONOTONIC, read from the CPU's cycle counter where the
- * kernel itself does so; time during which the machine is suspended does not count. The clocks below replace it. A
- * clock may serve many buckets, is kept alive by them, and never runs back: an earlier time is held at the latest. */
+ * kernel itself does so; on Linux time during which the machine is suspended does not count. The clocks below replace
+ * it. A clock may serve many buckets, is kept alive by them, and never runs back: an earlier time is held at the
+ * latest. */
 
 /* Creates a clock that stands at start_ns (not negative) until it is moved: for tests and simulations. */
 TB_API tb_status tb_manual_clock_create(int64_t start_ns, tb_clock **out_clock);
