@@ -79,8 +79,9 @@ func (r *Reservation) Delay() time.Duration {
 	return left
 }
 
-// Cancel gives the tokens back: all of them if this is the youngest reservation, otherwise as many as cannot let any
-// window hold more than the limit allows. Nothing is given back once they are due, nor the second time.
+// Cancel gives the tokens back, as if the reservation had never been. What must stay for later reservations, so that no
+// window holds more than the limit allows, comes back when those are cancelled too or are past; in whatever order, no
+// token is lost. Nothing is given back once they are due, nor the second time.
 //
 // A reservation that was due at once has nothing to cancel: where its work was not done after all, Settle(0) gives the
 // tokens back.

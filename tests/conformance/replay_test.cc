@@ -81,6 +81,7 @@ class Replay {
             words.erase(words.begin());
         }
         if (words.empty()) return;
+        name_.clear();
         if (words[0].back() == ':') {
             name_ = words[0].substr(0, words[0].size() - 1);
             words.erase(words.begin());

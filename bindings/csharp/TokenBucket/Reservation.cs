@@ -40,9 +40,10 @@ public sealed class Reservation
     /// <summary>When the tokens may be used, as a time of the bucket's clock.</summary>
     public long ReadyAtNanoseconds { get; }
 
-    /// <summary>Gives back what can be given back without letting any window hold more than capacity + rate * window:
-    /// all of it if this is the youngest reservation, nothing once it is due. Cancelling twice, or after the bucket was
-    /// disposed, does nothing.</summary>
+    /// <summary>Gives the tokens back, as if the reservation had never been. What must stay for later reservations, so
+    /// that no window holds more than capacity + rate * window, comes back when those are cancelled too or are past; in
+    /// whatever order, no token is lost. Nothing once it is due. Cancelling twice, or after the bucket was disposed,
+    /// does nothing.</summary>
     public void Cancel()
     {
         lock (_lock)
