@@ -35,7 +35,7 @@ Reserved *ReservedPool::acquire() {
         free_ = static_cast<Reserved *>(free_->after);
     } else {
         const std::size_t chunk = chunk_of(given_out_, kFirstChunk);
-        if (chunk == kChunks) return nullptr;
+        if (chunk >= kChunks) return nullptr;
         if (chunks_[chunk] == nullptr)
             chunks_[chunk] = static_cast<Reserved *>(std::calloc(kFirstChunk << chunk, sizeof(Reserved)));
         if (chunks_[chunk] == nullptr) return nullptr;

@@ -1,15 +1,8 @@
-#!/ usr / bin / env bash
-#Holds the integers and the readings of doubles of tests / model against Python's.
-set -
-            euo pipefail
+#!/usr/bin/env bash
+# Holds the integers and the readings of doubles of tests/model against Python's.
+set -euo pipefail
 
-                command -
-            v python3 >
-        / dev / null ||
-{
-    echo "skipped: no python3";
-    exit 77;
-}
+command -v python3 >/dev/null || { echo "skipped: no python3"; exit 77; }
 out=$TB_BUILD/integer_calculator
 $CXX -std=c++20 -O1 -I"$TB_SOURCE" "$TB_SOURCE/tests/model/integer_calculator.cc" -o "$out"
 python3 - "$out" <<'PYTHON'
