@@ -154,6 +154,12 @@ Claim *Pending::take_out() {
     return claim;
 }
 
+bool Pending::take_moved() {
+    const bool moved = moved_;
+    moved_ = false;
+    return moved;
+}
+
 void Pending::grant(Claim *claim) {
     claim->now.outcome = Status::success;
     remove(claim, claim->now.held + claim->now.others);
@@ -234,8 +240,6 @@ bool Pending::lay_entry(Entry *entry, const Draft &draft, const View &after, uin
     }
     if (next.others > 0) *spent = no_lower_than_full(*spent, after);
     *spent = countable_sum(*spent, next.others, after);
-    // Whoever leaves, nobody behind is worse off: not even where what others have spent was noticed late.
-    if (!draft.new_limit) *spent = earlier_of(*spent, entry->now.spent);
     next.spent = *spent;
     return true;
 }
@@ -251,6 +255,7 @@ bool Pending::lay_claim(Claim *claim, const Draft &draft, const View &after, uin
     }
     const uint64_t lowest = plus(no_lower_than_full(*spent, after), -draft.put_in);
     uint64_t position = plus(later_of(*spent, lowest), cost);
+    // Whoever leaves, nobody behind is worse off: not even where what others have spent was noticed late.
     if (!draft.new_limit) position = earlier_of(position, claim->now.position);
     if (!is_countable(position, after)) return false;
     next.position = position;
@@ -270,6 +275,7 @@ void Pending::settle(const Draft &draft) {
     end_ = plus(draft.after().accrued(), -draft.rest);
     for (Entry *e = draft.from, *following = nullptr; e != draft.until; e = following) {
         following = e->after;
+        moved_ = moved_ || (e->is_claim && e->next.due_ns != e->now.due_ns);
         e->now = e->next;
         const bool gone = draft.void_all || (e == draft.leaver && draft.keeps == 0);
         if (e->now.outcome != Status::waiting || (gone && !e->is_claim))

@@ -98,6 +98,8 @@ class Pending {
 
     // The next claim that has left, by its outcome; null if there is none.
     Claim *take_out();
+    // Has a claim's due time changed since the last call?
+    bool take_moved();
     // Forgets everyone, without a look at them.
     void forget_all();
 
@@ -116,6 +118,7 @@ class Pending {
     Claim *out_last_ = nullptr;
     std::size_t size_ = 0;
     std::size_t claims_ = 0;
+    bool moved_ = false;
     ReservedPool reserved_;
 };
 

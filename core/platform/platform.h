@@ -77,7 +77,7 @@ class Sleeper {
 
   private:
     std::atomic<uint32_t> word_{0};
-    [[no_unique_address]] SleeperState state_;
+    [[no_unique_address, maybe_unused]] SleeperState state_;
 };
 
 // A lock for rare, short work. Signals are blocked while it is held, so that no handler on the holder's own thread can

@@ -195,7 +195,7 @@ void WaitRoom::release(Waiter *w) {
 void WaitRoom::announce() {
     while (Claim *const c = pending_.take_out()) release(static_cast<Waiter *>(c));
     promised_.store(pending_.size(), std::memory_order_release);
-    if (pending_.claims() == 0) return;
+    if (!pending_.take_moved()) return;
     for (Entry *e = pending_.first(); e != nullptr; e = e->after) {
         Waiter *const w = e->is_claim ? static_cast<Waiter *>(static_cast<Claim *>(e)) : nullptr;
         if (w == nullptr || w->now.due_ns == w->alarm.due_ns.load(std::memory_order_relaxed)) continue;

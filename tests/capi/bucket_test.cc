@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <string>
+#include <vector>
 
 #include "tests/support/api.h"
 
@@ -161,6 +162,48 @@ TEST_F(Bucket, CancelGivesBackOnceAndOnlyBeforeTheTime) {
     const double before = left();
     EXPECT_EQ(tb_cancel(bucket.get(), &r), TB_SUCCESS);
     EXPECT_EQ(left(), before);
+}
+
+// What names a reservation is looked up: what is outdated, foreign or invented finds nothing.
+TEST_F(Bucket, OnlyItsOwnLiveReservationIsCancelled) {
+    start(10, 5);
+    ASSERT_EQ(allow(10), TB_SUCCESS);
+    tb_reservation r{}, successor{}, foreign{};
+    ASSERT_EQ(tb_reserve(bucket.get(), 5, TB_FOREVER, &r), TB_SUCCESS);
+    tb_reservation copy = r;
+    ASSERT_EQ(tb_cancel(bucket.get(), &r), TB_SUCCESS);
+    ASSERT_EQ(tb_reserve(bucket.get(), 5, TB_FOREVER, &successor), TB_SUCCESS);
+    EXPECT_EQ(tb_cancel(bucket.get(), &copy), TB_SUCCESS);
+    EXPECT_EQ(left(), -5) << "the successor has the same place and amount";
+
+    const BucketHandle other = bucket_of(config_of(10, 5, clock.get()));
+    ASSERT_EQ(tb_allow(other.get(), 10), TB_SUCCESS);
+    ASSERT_EQ(tb_reserve(other.get(), 5, TB_FOREVER, &foreign), TB_SUCCESS);
+    EXPECT_EQ(tb_cancel(bucket.get(), &foreign), TB_SUCCESS);
+    EXPECT_EQ(left(), -5);
+
+    for (uint64_t ticket : {uint64_t{0}, ~uint64_t{0}, successor.ticket ^ 8, successor.ticket ^ (uint64_t{1} << 40)}) {
+        tb_reservation invented = successor;
+        invented.ticket = ticket;
+        EXPECT_EQ(tb_cancel(bucket.get(), &invented), TB_SUCCESS);
+        EXPECT_EQ(left(), -5) << ticket;
+    }
+    EXPECT_EQ(tb_cancel(bucket.get(), &successor), TB_SUCCESS);
+    EXPECT_EQ(left(), 0);
+}
+
+// More than are ever pending in one block of memory, cancelled from the middle outwards.
+TEST_F(Bucket, AThousandReservationsCancelledInAnyOrder) {
+    start(10, 5);
+    ASSERT_EQ(allow(10), TB_SUCCESS);
+    std::vector<tb_reservation> held(1000);
+    for (tb_reservation &r : held) ASSERT_EQ(tb_reserve(bucket.get(), 1, TB_FOREVER, &r), TB_SUCCESS);
+    EXPECT_EQ(left(), -1000);
+    for (std::size_t i = 0; i < held.size(); ++i) {
+        const std::size_t middle = held.size() / 2;
+        ASSERT_EQ(tb_cancel(bucket.get(), &held[i % 2 == 0 ? middle + i / 2 : middle - 1 - i / 2]), TB_SUCCESS);
+    }
+    EXPECT_EQ(left(), 0);
 }
 
 TEST_F(Bucket, ACancelBeforeOthersGivesBackWhatTheyLeave) {

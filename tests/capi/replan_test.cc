@@ -104,6 +104,18 @@ TEST_F(Replan, CoarserUnitsNeverGrantEarly) {
     EXPECT_EQ(behind.ready_at_ns, 2);
 }
 
+// Each of them costs a whole unit now; no take may come between.
+TEST_F(Replan, CoarserUnitsLetNobodyOvertake) {
+    const auto first = wait(0.000000001);
+    const auto second = wait(0.000000001);
+    ASSERT_EQ(tb_set_capacity(bucket.get(), 1e12), TB_SUCCESS);
+    EXPECT_EQ(left(), -0.00002) << "two units of 10^-5 token";
+    advance(20000);
+    EXPECT_EQ(tb_allow(bucket.get(), 0.00001), TB_DENIED);
+    EXPECT_EQ(first->join(), TB_SUCCESS);
+    EXPECT_EQ(second->join(), TB_SUCCESS);
+}
+
 TEST_F(Replan, ARefundGrantsWhomItCoversAndBringsTheRestForward) {
     const auto first = wait(2);
     const auto second = wait(3);

@@ -73,6 +73,14 @@ TEST_F(Settle, BeforeItIsDueItGivesBackAsACancelDoes) {
     EXPECT_EQ(newer.ready_at_ns, 15 * kSecond);
 }
 
+TEST_F(Settle, WhatIsKeptCannotBeCancelledThroughACopy) {
+    tb_reservation r = reserve(6);
+    tb_reservation copy = r;
+    EXPECT_EQ(settle(&r, 2), TB_SUCCESS);
+    EXPECT_EQ(tb_cancel(bucket.get(), &copy), TB_SUCCESS);
+    EXPECT_EQ(left(), -2);
+}
+
 TEST_F(Settle, HappensOnce) {
     tb_reservation r = reserve(4);
     EXPECT_EQ(settle(&r, 1), TB_SUCCESS);

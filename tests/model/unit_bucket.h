@@ -195,7 +195,6 @@ class UnitBucket {
         for (bool changed = true; changed && i < promises_.size(); ++i) {
             const Integer before = promises_[i].spent;
             lay_one(i);
-            promises_[i].spent = std::min(promises_[i].spent, before);
             changed = promises_[i].spent != before;
         }
         sink();

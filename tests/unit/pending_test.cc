@@ -293,4 +293,18 @@ TEST(Pending, RandomTracesArePayableAndInOrder) {
     EXPECT_GT(compared, traces / 8);
 }
 
+// Its time may be before what others have done since: by then the reservation was due.
+TEST(Pending, ACancelThatIsLateForWhatOthersDidLooksAgain) {
+    const Shape s = shape(10, 1);
+    Bucket bucket(s.limit, 0, 0);
+    tb::Pending pending;
+    tb::Reservation r{};
+    ASSERT_EQ(bucket.reserve(5, INT64_MAX, 0, &pending, &r), Status::success);
+    const tb::Moment before{3, bucket.state()};
+    ASSERT_EQ(bucket.try_take(3, 100), Status::success);
+    double given_back = -1;
+    EXPECT_EQ(bucket.cancel(r, before, &pending, &given_back), Status::stale);
+    EXPECT_EQ(bucket.available(100), 7);
+}
+
 }  // namespace
