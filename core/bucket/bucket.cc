@@ -26,11 +26,15 @@ Plan Bucket::to_publish(Plan plan) const {
     return plan;
 }
 
+// A slot is written only after its publication was counted, so a count that has not moved is a plan that was read
+// whole, however long the reading took.
 View Bucket::view(int64_t now) const {
     for (;;) {
+        const uint64_t published = published_.load(std::memory_order_acquire);
         const uint64_t word = word_.load(std::memory_order_acquire);
         const Plan plan = slots_[word & 1].load();
-        if (((word_.load(std::memory_order_relaxed) ^ word) & kGenerationMask) == 0) return observe(word, plan, now);
+        const bool same_generation = ((word_.load(std::memory_order_relaxed) ^ word) & kGenerationMask) == 0;
+        if (same_generation && published_.load(std::memory_order_relaxed) == published) return observe(word, plan, now);
     }
 }
 

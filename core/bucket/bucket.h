@@ -145,6 +145,7 @@ class Bucket {
     // Under the lock: changes of plan.
     platform::RareLock lock_;
     Epochs epochs_;
+    std::atomic<uint64_t> published_{0};  // plans that were or are about to be
 };
 
 // All that a whole number of tokens needs at a rate of whole units per nanosecond. Everything else is not_plain: bad

@@ -71,6 +71,7 @@ bool Bucket::publish(const View &view, const Plan &next, int64_t available) {
     const uint64_t generation = (view.word + 1) & kGenerationMask;
     Plan plan = to_publish(next);
     plan.base8 |= generation;
+    published_.fetch_add(1, std::memory_order_relaxed);
     slots_[generation & 1].store(plan);
     uint64_t word = view.word;
     const uint64_t spent = next.base.units - static_cast<uint64_t>(available);
