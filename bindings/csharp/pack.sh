@@ -2,7 +2,11 @@
 # Makes the NuGet package, with the native library in TB_BUILD inside: pack.sh FOLDER
 set -euo pipefail
 
-folder=${1:?usage: pack.sh FOLDER}
+if [[ $# != 1 || -z ${TB_BUILD:-} ]]; then
+    echo "usage: TB_BUILD=build pack.sh FOLDER" >&2
+    exit 2
+fi
+folder=$1
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source-path=SCRIPTDIR source=dotnet.sh
 source "$here/dotnet.sh"

@@ -62,7 +62,14 @@ def extension():
 
 reason = missing()
 if reason is None:
-    setup(ext_modules=[extension()], options={"bdist_wheel": {"py_limited_api": "cp%d%d" % STABLE_ABI}})
+    setup(
+        ext_modules=[extension()],
+        options={
+            "bdist_wheel": {"py_limited_api": "cp%d%d" % STABLE_ABI},
+            # How it is linked is asked by the environment, which no file's time shows.
+            "build_ext": {"force": True},
+        },
+    )
 else:
     print(f"tokenbucket: the C extension is not built: {reason}. The package will use ctypes.", file=sys.stderr)
     setup()

@@ -5,9 +5,9 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdio>
 #include <deque>
 #include <fstream>
-#include <regex>
 #include <string>
 #include <vector>
 
@@ -23,12 +23,11 @@ struct Advice {
 
 std::vector<Advice> table() {
     std::ifstream page(std::string(TB_SOURCE) + "/bindings/TROUBLESHOOTING.md");
-    const std::regex row(R"(\| (\d+) \| (\d+) \| (\d+) \| .*)");
     std::vector<Advice> rows;
-    std::smatch cell;
     for (std::string line; std::getline(page, line);) {
-        if (std::regex_match(line, cell, row))
-            rows.push_back({std::stod(cell[1]), std::stod(cell[2]), std::stoi(cell[3])});
+        Advice row{};
+        if (std::sscanf(line.c_str(), "| %lf | %lf | %d | ", &row.capacity, &row.per_minute, &row.most) == 3)
+            rows.push_back(row);
     }
     return rows;
 }

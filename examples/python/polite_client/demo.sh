@@ -13,8 +13,9 @@ export PYTHONPATH=$PWD/../../../bindings/python/src PYTHONDONTWRITEBYTECODE=1
 export LD_LIBRARY_PATH=${TB_BUILD:?the folder with the built library}${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 
 coproc server { exec "$python" server.py; }
-# shellcheck disable=SC2154 # coproc sets it
-trap 'kill "$server_PID"; wait "$server_PID" 2>/dev/null || true' EXIT
+# shellcheck disable=SC2154 # coproc sets it, and forgets it when the server has ended
+readonly server_process=$server_PID
+trap 'kill "$server_process" 2>/dev/null; wait "$server_process" 2>/dev/null || true' EXIT
 read -r port <&"${server[0]}"
 echo "A client of an API with two quotas, 40 tasks, a minute made of 2 seconds, for 5 seconds:"
 "$python" client.py "$port" 5 | "$python" table.py || { echo "the client was impolite, or too shy" && exit 1; }
