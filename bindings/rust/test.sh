@@ -97,9 +97,9 @@ unpack_packages() { # WORK UNPACKED
         fail "cargo package: $(cat "$work/log")"
     mkdir -p "$unpacked"
     tar -C "$unpacked" -xf "$work"/package/tokenbucket-sys-*.crate
-    tar -C "$unpacked" -xf "$work"/package/tokenbucket-0*.crate
+    tar -C "$unpacked" -xf "$work"/package/tokenbucket-1*.crate
     mv "$unpacked"/tokenbucket-sys-* "$unpacked/sys"
-    mv "$unpacked"/tokenbucket-0* "$unpacked/safe"
+    mv "$unpacked"/tokenbucket-1* "$unpacked/safe"
     printf '[patch.crates-io]\ntokenbucket-sys = { path = "../sys" }\n[workspace]\n' >>"$unpacked/safe/Cargo.toml"
     rm -f "$unpacked/safe/Cargo.lock"
 }
