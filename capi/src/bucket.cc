@@ -164,7 +164,7 @@ tb_status tb_settle(tb_bucket *b, tb_reservation *reservation, double actual) {
 tb_status tb_charge(tb_bucket *b, double n, int64_t *out_repaid_after_ns) {
     if (is_null(b)) return TB_E_INVALID_ARGUMENT;
     int64_t repaid = kNobodyAsked;
-    const tb_status s = at_present(b, [&](int64_t now, uint64_t) { return b->bucket.charge(n, now, &repaid); });
+    const tb_status s = at_present(b, [&](int64_t now, uint64_t) { return b->room.charge(n, now, &repaid); });
     if (s == TB_SUCCESS && out_repaid_after_ns != nullptr) *out_repaid_after_ns = repaid;
     return s;
 }

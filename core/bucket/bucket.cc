@@ -141,6 +141,7 @@ Status Bucket::reserve_at_once(double n, int64_t now, Reservation *reservation) 
 Status Bucket::reserve(double n, int64_t max_wait_ns, int64_t now, Pending *pending, Reservation *reservation) {
     const View v = view_to_store(now);
     pending->catch_up(v);
+    if (pending->reserved().is_full()) pending->let_go_who_is_over(v);
     Reserved *const reserved = pending->reserved().acquire();
     if (reserved == nullptr) return Status::out_of_memory;
     Standing laid{};

@@ -128,6 +128,7 @@ class Bucket {
     bool store_rest(const View &view, int64_t rest);
     Status lay(const View &view, double n, int64_t max_wait_ns, int64_t now, Standing *laid);
     Status charge_units(const View &view, uint64_t units);
+    Status settle_more(const Reservation &reservation, double actual, int64_t now);
 
     void move_base(int64_t now);
     bool publish(const View &view, const Plan &next, int64_t available);

@@ -212,29 +212,33 @@ Status Bucket::cancel(const Reservation &r, Moment moment, Pending *pending, dou
     });
 }
 
+Status Bucket::settle_more(const Reservation &r, double actual, int64_t now) {
+    const View v = view_to_store(now);
+    if (v.plan.closed) return Status::closed;
+    const uint64_t reserved = to_units(v.plan.limit, r.tokens, TBU_UP);
+    return charge_units(v, to_units(v.plan.limit, actual, TBU_UP) - reserved);
+}
+
 // Before it is due a reservation gives back as by cancel. Afterwards its tokens were there and are put in anew.
 Status Bucket::settle(const Reservation &r, double actual, Moment moment, Pending *pending, double *given_back) {
     *given_back = 0;
     if (!is_reservation(r) || (actual != 0 && !is_amount(actual))) return Status::invalid_argument;
-    const View v = view_to_store(moment.now);
-    if (v.plan.closed) return Status::closed;
-    if (actual > r.tokens) {
-        const uint64_t reserved = to_units(v.plan.limit, r.tokens, TBU_UP);
-        return charge_units(v, to_units(v.plan.limit, actual, TBU_UP) - reserved);
-    }
     const uint64_t id = Ticket(r.ticket).id();
-    const Status s = change(moment, pending, given_back, [=, this](Draft *d) {
-        if (d->plan.closed) return Status::closed;
-        if (!epochs_.is_valid(d->view.plan, r.ticket, issued_ns(r))) return Status::success;
-        if (r.wait_ns == 0 || moment.now >= r.ready_at_ns) {
-            pending->put_in(d, units_beyond(d->plan, r, actual));
-        } else if (Reserved *const reserved = pending->reserved().find(id)) {
-            const int64_t kept = actual == 0 ? 0 : bounded(to_units(d->plan.limit, actual, TBU_UP));
-            d->leaver = reserved;
-            d->keeps = least(kept, reserved->now.held);
-        }
-        return Status::success;
-    });
+    const Status s = actual > r.tokens ? settle_more(r, actual, moment.now)
+                                       : change(moment, pending, given_back, [=, this](Draft *d) {
+                                             if (d->plan.closed) return Status::closed;
+                                             if (!epochs_.is_valid(d->view.plan, r.ticket, issued_ns(r)))
+                                                 return Status::success;
+                                             if (r.wait_ns == 0 || moment.now >= r.ready_at_ns) {
+                                                 pending->put_in(d, units_beyond(d->plan, r, actual));
+                                             } else if (Reserved *const reserved = pending->reserved().find(id)) {
+                                                 const int64_t kept =
+                                                     actual == 0 ? 0 : bounded(to_units(d->plan.limit, actual, TBU_UP));
+                                                 d->leaver = reserved;
+                                                 d->keeps = least(kept, reserved->now.held);
+                                             }
+                                             return Status::success;
+                                         });
     Reserved *const settled = s == Status::success ? pending->reserved().find(id) : nullptr;
     if (settled != nullptr) pending->reserved().disown(settled);
     return s;

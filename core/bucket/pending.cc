@@ -48,6 +48,13 @@ uint64_t granted_at(const Standing &standing, uint64_t spent, const View &view) 
     return countable_sum(later_of(spent, plus(standing.position, -capacity)), standing.held, view);
 }
 
+// Of what the one that leaves has held.
+int64_t given_up(const Entry &entry, const Draft &draft) {
+    if (&entry != draft.leaver) return 0;
+    const bool stays = entry.next.outcome == Status::waiting || entry.next.outcome == Status::success;
+    return entry.now.held - (stays ? entry.next.held : 0);
+}
+
 uint64_t no_lower_than_full(uint64_t spent, const View &view) {
     return later_of(spent, plus(view.accrued(), -view.capacity()));
 }
@@ -95,6 +102,13 @@ bool Pending::catch_up(const View &view) {
     }
     if (first_ == nullptr) base_ = spent;
     return more == 0;
+}
+
+void Pending::let_go_who_is_over(const View &view) {
+    for (Entry *e = first_, *following = nullptr; e != nullptr; e = following) {
+        following = e->after;
+        if (!e->is_claim && is_over(*e, view)) remove(e, e->now.held + e->now.others);
+    }
 }
 
 void Pending::append(Entry *entry) {
@@ -173,15 +187,17 @@ void Pending::forget_all() {
 }
 
 void Pending::put_in(Draft *draft, int64_t units) const {
-    const int64_t fitting = least(units, draft->view.capacity() - draft->view.available);
-    if (claims_ == 0) {
-        draft->rest += fitting;
-        return;
+    draft->put_in = least(units, draft->view.capacity() - draft->view.available);
+    draft->put_behind = last_;
+    bool anybody_waits = false;
+    for (Entry *e = claims_ == 0 ? nullptr : last_; e != nullptr; e = e->before) {
+        if (!e->is_claim) continue;
+        anybody_waits = true;
+        draft->put_behind = e->before;
     }
-    draft->put_in = fitting;
-    for (Entry *e = last_; e != nullptr; e = e->before)
-        if (e->is_claim) draft->put_behind = e->before;
-    if (draft->put_behind == nullptr) draft->start = plus(no_lower_than_full(draft->start, draft->view), -fitting);
+    if (!anybody_waits) draft->rest += draft->put_in;
+    if (draft->put_behind == nullptr)
+        draft->start = plus(no_lower_than_full(draft->start, draft->view), -draft->put_in);
 }
 
 // From the first entry that the change touches to the first whose chain goes on as it was.
@@ -240,6 +256,7 @@ bool Pending::lay_entry(Entry *entry, const Draft &draft, const View &after, uin
     }
     if (next.others > 0) *spent = no_lower_than_full(*spent, after);
     *spent = countable_sum(*spent, next.others, after);
+    if (!draft.new_limit) *spent = earlier_of(*spent, plus(entry->now.spent, -given_up(*entry, draft)));
     next.spent = *spent;
     return true;
 }
@@ -255,7 +272,6 @@ bool Pending::lay_claim(Claim *claim, const Draft &draft, const View &after, uin
     }
     const uint64_t lowest = plus(no_lower_than_full(*spent, after), -draft.put_in);
     uint64_t position = plus(later_of(*spent, lowest), cost);
-    // Whoever leaves, nobody behind is worse off: not even where what others have spent was noticed late.
     if (!draft.new_limit) position = earlier_of(position, claim->now.position);
     if (!is_countable(position, after)) return false;
     next.position = position;
@@ -281,9 +297,9 @@ void Pending::settle(const Draft &draft) {
         if (e->now.outcome != Status::waiting || (gone && !e->is_claim))
             remove(e, (e->now.outcome == Status::success ? e->now.held : 0) + e->now.others);
     }
-    if (last_ == nullptr) return;
+    if (last_ == nullptr || draft.excess <= 0) return;
     last_->now.others += draft.excess;
-    last_->now.spent = end_;
+    last_->now.spent = plus(last_->now.spent, draft.excess);
 }
 
 }  // namespace tb

@@ -4,8 +4,8 @@
 //
 //     spent = max(spent before, position - capacity) + held
 //
-// and the word is the end of the chain. When an entry leaves, the chain without it is a bucket that never knew it: so
-// no window can hold more than capacity + rate * window whatever leaves, in whatever order, and once all have left
+// and the word is at the end of the chain. When an entry leaves, the chain without it is a bucket that never knew it:
+// so no window can hold more than capacity + rate * window whatever leaves, in whatever order, and once all have left
 // nothing of them is spent. A reservation's position is a promise and fixed. A claim is laid anew in every change,
 // where the chain before it ends; so whoever waits moves up as soon as that is possible.
 //
@@ -13,9 +13,10 @@
 // later position, can only overstate the end. For the same reason what takes and charges spend without a lock, which
 // is seen as a difference of the word, is put behind the last entry as if spent when it is noticed.
 //
-// What is refunded is, behind the last reservation before those who wait, spent by nobody: it counts once, whoever
-// leaves. So does a difference between the chain's end and the word, which only a smaller capacity or coarser units
-// bring about: it is put behind the last entry.
+// The chain may end behind the word, but never begins to do so by itself: a smaller capacity or coarser units leave
+// promises that a bucket of these would not have given. Then as much comes back as is given up, until the two meet
+// again. And whoever leaves, nobody behind is worse off. What is refunded is, behind the last reservation before those
+// who wait, spent by nobody: it counts once.
 //
 // Nobody overtakes a claim: the end of the chain is at or behind every claim's position. Guarded by the caller's lock.
 #ifndef TOKENBUCKET_CORE_BUCKET_PENDING_H
@@ -52,7 +53,7 @@ struct Draft {
     Entry *put_behind;
     int64_t had;     // was available, in the plan's units
     int64_t rest;    // to be available: at first the least, then what it is
-    int64_t excess;  // by so much the chain's end is before the word, or, below 0, behind it
+    int64_t excess;  // by so much the chain's end is before the word
     Epochs epochs;
     Entry *leaver;  // may be null
     Status why;     // it leaves
@@ -80,6 +81,9 @@ class Pending {
     bool catch_up(const View &view);
     // What is spent before them all.
     uint64_t start() const { return base_; }
+
+    // Also of those who stand behind one that is not due yet.
+    void let_go_who_is_over(const View &view);
 
     // Behind all others, at what the word is now. A reservation that needs no entry is not added.
     void add(Claim *claim);

@@ -28,6 +28,12 @@ Reserved *ReservedPool::at(uint64_t index) const {
     return chunks_[chunk] + (index - kFirstChunk * low_bits(static_cast<unsigned>(chunk)));
 }
 
+bool ReservedPool::is_full() const {
+    if (free_ != nullptr) return false;
+    const std::size_t chunk = chunk_of(given_out_, kFirstChunk);
+    return chunk >= kChunks || chunks_[chunk] == nullptr;
+}
+
 Reserved *ReservedPool::acquire() {
     uint64_t index = 0;
     if (free_ != nullptr) {

@@ -26,6 +26,8 @@ class ReservedPool {
     ReservedPool(const ReservedPool &) = delete;
     ReservedPool &operator=(const ReservedPool &) = delete;
 
+    // The next one would need more memory.
+    bool is_full() const;
     // Null: no memory, or nearly 2^24 are in use.
     Reserved *acquire();
     void release(Reserved *reserved);

@@ -116,6 +116,12 @@ Status WaitRoom::change(Operation operation) {
     return s;
 }
 
+Status WaitRoom::charge(double n, int64_t now, int64_t *repaid_after_ns) {
+    if (promised_.load(std::memory_order_acquire) == 0) return bucket_->charge(n, now, repaid_after_ns);
+    const Guard guard(this);
+    return bucket_->charge(n, now, repaid_after_ns);
+}
+
 Status WaitRoom::refund(double n, Moment moment) {
     if (promised_.load(std::memory_order_acquire) == 0) return bucket_->refund(n, moment.now, moment.seen);
     return change([=, this](double *back) { return bucket_->refund(n, moment, &pending_, back); });

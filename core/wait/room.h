@@ -57,6 +57,9 @@ class WaitRoom {
     int64_t waiting();
 
     Status reserve(double n, int64_t max_wait_ns, int64_t now, Reservation *reservation);
+    // Beside what is pending charges take turns with the changes of it: a steady stream of them could else keep a
+    // change from ever finding the word as it was.
+    Status charge(double n, int64_t now, int64_t *repaid_after_ns);
     // As the bucket's, with everyone who waits planned anew.
     Status refund(double n, Moment moment);
     Status cancel(const Reservation &reservation, Moment moment);

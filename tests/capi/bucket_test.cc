@@ -192,6 +192,33 @@ TEST_F(Bucket, OnlyItsOwnLiveReservationIsCancelled) {
     EXPECT_EQ(left(), 0);
 }
 
+// A smaller capacity leaves promises that it would not have given; they mint nothing, now or later.
+TEST_F(Bucket, CapacitiesThatChangeAmongReservationsMintNothing) {
+    start(10, 1);
+    ASSERT_EQ(allow(10), TB_SUCCESS);
+    tb_reservation large{}, small{};
+    ASSERT_EQ(tb_reserve(bucket.get(), 10, TB_FOREVER, &large), TB_SUCCESS);
+    ASSERT_EQ(tb_reserve(bucket.get(), 1, TB_FOREVER, &small), TB_SUCCESS);
+    ASSERT_EQ(tb_cancel(bucket.get(), &large), TB_SUCCESS);
+    for (const double capacity : {5, 10, 5, 10, 5}) {
+        ASSERT_EQ(tb_set_capacity(bucket.get(), capacity), TB_SUCCESS);
+        EXPECT_EQ(left(), -2);
+    }
+    ASSERT_EQ(tb_cancel(bucket.get(), &small), TB_SUCCESS);
+    EXPECT_EQ(left(), 0);
+}
+
+TEST_F(Bucket, CoarserUnitsAmongReservationsMintNothing) {
+    start(100, 1);
+    ASSERT_EQ(allow(100), TB_SUCCESS);
+    std::vector<tb_reservation> held(10000);
+    for (tb_reservation &r : held) ASSERT_EQ(tb_reserve(bucket.get(), 1e-6, TB_FOREVER, &r), TB_SUCCESS);
+    ASSERT_EQ(tb_set_capacity(bucket.get(), 1e15), TB_SUCCESS);
+    ASSERT_EQ(tb_set_capacity(bucket.get(), 100), TB_SUCCESS);
+    for (tb_reservation &r : held) ASSERT_EQ(tb_cancel(bucket.get(), &r), TB_SUCCESS);
+    EXPECT_NEAR(left(), 0, 0.01);
+}
+
 // More than are ever pending in one block of memory, cancelled from the middle outwards.
 TEST_F(Bucket, AThousandReservationsCancelledInAnyOrder) {
     start(10, 5);

@@ -79,6 +79,11 @@ TEST_F(Settle, WhatIsKeptCannotBeCancelledThroughACopy) {
     EXPECT_EQ(settle(&r, 2), TB_SUCCESS);
     EXPECT_EQ(tb_cancel(bucket.get(), &copy), TB_SUCCESS);
     EXPECT_EQ(left(), -2);
+
+    copy = r = reserve(3);
+    EXPECT_EQ(settle(&r, 4), TB_SUCCESS);
+    EXPECT_EQ(tb_cancel(bucket.get(), &copy), TB_SUCCESS);
+    EXPECT_EQ(left(), -6);
 }
 
 TEST_F(Settle, HappensOnce) {

@@ -62,7 +62,9 @@ class UnitBucket {
         catch_up();
         const Integer fitting = std::min(units, capacity_ - available());
         leave(available() + fitting);
-        close_at(end_);
+        if (promises_.empty()) return;
+        promises_.back().others = promises_.back().others - fitting;
+        lay(promises_.size() - 1);
     }
 
     void reset(const Integer &held) {
@@ -99,7 +101,8 @@ class UnitBucket {
         const Integer others = found->others;
         const Integer before = at == 0 ? base_ : promises_[at - 1].spent;
         const Integer full = accrued_ - capacity_;
-        const Integer after = countable((others > Integer(0) ? std::max(before, full) : before) + others);
+        const Integer chain = countable((others > Integer(0) ? std::max(before, full) : before) + others);
+        const Integer after = std::min(chain, found->spent - found->held);
         promises_.erase(found);
         if (at == 0) {
             base_ = after;
@@ -195,25 +198,20 @@ class UnitBucket {
         for (bool changed = true; changed && i < promises_.size(); ++i) {
             const Integer before = promises_[i].spent;
             lay_one(i);
+            promises_[i].spent = std::min(promises_[i].spent, before);
             changed = promises_[i].spent != before;
         }
         sink();
     }
 
-    // The word never rises to the chain's end.
+    // The word never rises to the chain's end; if it is behind that, the difference is put behind the last.
     void sink() {
         const Integer end = promises_.empty() ? base_ : promises_.back().spent;
         leave(std::min(capacity_, std::max(available(), accrued_ - end)));
-        close_at(end);
-    }
-
-    // What then lies between the chain's end and the word is put behind the last.
-    void close_at(Integer end) {
-        if (!promises_.empty()) {
-            promises_.back().others = promises_.back().others + spent_ - end;
-            promises_.back().spent = spent_;
-        }
         end_ = spent_;
+        if (promises_.empty() || spent_ <= end) return;
+        promises_.back().others = promises_.back().others + spent_ - end;
+        promises_.back().spent = spent_;
     }
 
     // The fraction of a unit that has accrued is kept, over a common denominator.

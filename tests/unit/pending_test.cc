@@ -307,4 +307,37 @@ TEST(Pending, ACancelThatIsLateForWhatOthersDidLooksAgain) {
     EXPECT_EQ(bucket.available(100), 7);
 }
 
+TEST(Pending, ARefundBehindADueClaimWhoseThreadSleepsOnIsNotLost) {
+    const Shape s = shape(5, 1);
+    Bucket bucket(s.limit, 0, 0);
+    tb::Pending pending;
+    Claim c{};
+    tb::Reservation r{};
+    ASSERT_EQ(bucket.claim(5, INT64_MAX, 0, &pending, &c), Status::success);
+    ASSERT_EQ(bucket.reserve(5, INT64_MAX, 0, &pending, &r), Status::success);
+    double given_back = 0;
+    ASSERT_EQ(bucket.refund(3, {5, bucket.state()}, &pending, &given_back), Status::success);
+    EXPECT_EQ(bucket.available(5), -2);
+    EXPECT_EQ(pending.take_out(), &c);
+}
+
+// Behind one that lies far ahead, those that have become due are let go before more memory is taken.
+TEST(Pending, DueOnesDoNotPileUp) {
+    const Shape s = shape(100000, 1);
+    Bucket bucket(s.limit, 0, 0);
+    tb::Pending pending;
+    tb::Reservation large{}, far{}, r{};
+    ASSERT_EQ(bucket.reserve(100000, INT64_MAX, 0, &pending, &large), Status::success);
+    ASSERT_EQ(bucket.reserve(1, INT64_MAX, 0, &pending, &far), Status::success);
+    double given_back = 0;
+    ASSERT_EQ(bucket.cancel(large, {0, bucket.state()}, &pending, &given_back), Status::success);
+    int64_t now = 0;
+    for (int i = 0; i < 1000; ++i) {
+        ASSERT_EQ(bucket.reserve(1, INT64_MAX, now, &pending, &r), Status::success);
+        now = r.ready_at_ns + 1;
+    }
+    EXPECT_LT(now, far.ready_at_ns);
+    EXPECT_LE(pending.size(), 64u);
+}
+
 }  // namespace
