@@ -86,7 +86,7 @@ def lines(rounds, count):
         for name, ours, peer, rate in rows:
             calls = getattr(new_bucket(tokenbucket.TokenBucket, rate), ours), getattr(new_bucket(OriginalBucket, rate), peer)
             mine, theirs = measure(*calls, threads, rounds, count)
-            yield f"Python ({tokenbucket.backend}) | {name} | {mine:.1f} | {PEER} | {theirs:.1f} | {theirs / mine:.2f}"
+            yield f"Python ({tokenbucket.backend}) | {name} | {mine:.1f} | {PEER} | {theirs:.1f} | {mine / theirs:.2f}"
 
 
 def main():

@@ -14,7 +14,7 @@ bad=0
 # The lines of the log as rows; nothing if there is none, or one that is broken: its ratio the other way round, too.
 rows() {
     awk -F ' *[|] *' '
-        !/[|]/ { next }
+        !/[|]/ || /^language [|]/ { next }
         $5 > 0 && ($6 * $5 > 2 * $3 || 2 * $6 * $5 < $3) { broken = 1 }
         NF != 6 || $3 !~ /^[0-9.]+$/ || $5 !~ /^([0-9.]+|-)$/ || $6 == "" { broken = 1 }
         { lines = lines "| " $1 " | " $2 " | " $3 " | " $4 " | " $5 " | " $6 " |\n" }
