@@ -228,8 +228,8 @@ TB_API tb_status tb_wait_for(tb_bucket *bucket, double n, int64_t timeout_ns);
 
 /* ---- Reserving: waiting in your own way -------------------------------------------------------------------------- */
 
-/* Tokens promised for a later time; a plain value that the caller owns. A copy is the same reservation: cancel or settle
- * one of its copies, once. */
+/* Tokens promised for a later time; a plain value that the caller owns. A copy is the same reservation: cancel or
+ * settle one of its copies, once. */
 typedef struct tb_reservation {
     double tokens;       /* 0 once cancelled or settled */
     int64_t wait_ns;     /* from the call until the tokens may be used; 0: at once */
