@@ -148,7 +148,7 @@ TEST(Epochs, AFullBucketsPastCannotBeCountedInSmallerUnits) {
 }
 
 // Whatever has accrued since the last store, an older reservation is judged as if it had been stored just now.
-TEST(Epochs, TenYearsWithoutAStoreDoNotFence) {
+TEST(Epochs, TenYearsWithoutAStoreChangeNothing) {
     constexpr int64_t kYears = int64_t{10} * 365 * 86400 * kSecond;
     Bucket bucket = empty_bucket(10, 7);
     for (int64_t now = kYears; now < 5 * kYears; now += kYears) {
