@@ -3,9 +3,14 @@
 package tokenbucket
 
 import (
+	"bufio"
+	"bytes"
+	"errors"
 	"os"
+	"os/exec"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -18,7 +23,24 @@ func readFile(t *testing.T, name string) string {
 	return string(text)
 }
 
-const headerFile = "../../capi/include/tokenbucket.h"
+// entries of the header of one kind, as its reader prints them: name, type, and the rest of the line.
+func entries(t *testing.T, kind string) [][]string {
+	t.Helper()
+	table, err := exec.Command("python3", "-B", "../../capi/abi/generate/header.py").Output()
+	if errors.Is(err, exec.ErrNotFound) {
+		t.Skip("skipped: python3 is not installed")
+	}
+	if err != nil {
+		t.Fatal("header.py: ", err)
+	}
+	var found [][]string
+	for lines := bufio.NewScanner(bytes.NewReader(table)); lines.Scan(); {
+		if fields := strings.SplitN(lines.Text(), " ", 4); fields[0] == kind {
+			found = append(found, fields[1:])
+		}
+	}
+	return found
+}
 
 func TestEveryStatusOfTheHeader(t *testing.T) {
 	statuses := map[string]Status{
@@ -28,20 +50,15 @@ func TestEveryStatusOfTheHeader(t *testing.T) {
 		"TB_E_OUT_OF_RANGE": ErrOutOfRange, "TB_E_OUT_OF_MEMORY": ErrOutOfMemory,
 		"TB_E_UNSUPPORTED": ErrUnsupported, "TB_E_SYSTEM": ErrSystem,
 	}
-	line := regexp.MustCompile(`X\((TB_\w+), (-?\d+), "([^"]*)"\)`)
-	found := line.FindAllStringSubmatch(readFile(t, headerFile), -1)
+	found := entries(t, "status")
 	if len(found) != len(statuses) {
 		t.Errorf("%d statuses in the header, %d here", len(found), len(statuses))
 	}
 	for _, f := range found {
-		name, message := f[1], "tokenbucket: "+f[3]
-		number, err := strconv.Atoi(f[2])
-		if err != nil {
-			t.Fatal(err)
-		}
-		s, known := statuses[name]
-		if !known || int(s) != number || s.String() != name || s.Error() != message {
-			t.Errorf("%s %d %q is here %v %d %q", name, number, message, s, s, s.Error())
+		s, known := statuses[f[0]]
+		here := strconv.Itoa(int(s)) + " " + strings.TrimPrefix(s.Error(), "tokenbucket: ")
+		if !known || s.String() != f[0] || here != f[2] {
+			t.Errorf("%s is %s %s", f, s, here)
 		}
 	}
 	if unknown := Status(99); unknown.String() != "TB_UNKNOWN" {
@@ -64,15 +81,14 @@ func TestEveryFunctionOfTheHeader(t *testing.T) {
 		"tb_library_version": true, "tb_library_version_string": true, "tb_abi_version": true, "tb_has_feature": true,
 	}
 	binding := readFile(t, "cgo.go") + readFile(t, "shim.h")
-	declaration := regexp.MustCompile(`(?m)^TB_API [^;(]*?(tb_\w+)\(`)
-	found := declaration.FindAllStringSubmatch(readFile(t, headerFile), -1)
+	found := entries(t, "function")
 	if len(found) < len(unbound) {
 		t.Fatalf("only %d functions found in the header", len(found))
 	}
 	for _, f := range found {
-		called := regexp.MustCompile(`\b` + f[1] + `\(`).MatchString(binding)
-		if called == unbound[f[1]] {
-			t.Errorf("%s: called %v, listed as unbound %v", f[1], called, unbound[f[1]])
+		called := regexp.MustCompile(`\b` + f[0] + `\(`).MatchString(binding)
+		if called == unbound[f[0]] {
+			t.Errorf("%s: called %v, listed as unbound %v", f[0], called, unbound[f[0]])
 		}
 	}
 }

@@ -40,9 +40,6 @@ done
 
 version=$(cat capi/VERSION)
 grep -qxE '[0-9]+\.[0-9]+\.[0-9]+' <<<"$version" || fail "capi/VERSION is no version: $version"
-header=capi/include/tokenbucket.h
-header_version=$(sed -nE 's/^#define TB_VERSION_(MAJOR|MINOR|PATCH) ([0-9]+)$/\2/p' $header | paste -sd .)
-[ "$version" = "$header_version" ] || fail "capi/VERSION says $version, tokenbucket.h $header_version"
 newest_node=$(sed -nE 's/^TOKENBUCKET_([0-9.]+) \{$/\1/p' capi/abi/tokenbucket.map | sort -V | tail -1)
 [ "$(printf '%s\n' "$newest_node" "$version" | sort -V | tail -1)" = "$version" ] ||
     fail "the version script names $newest_node, newer than $version"

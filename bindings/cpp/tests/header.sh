@@ -4,10 +4,10 @@
 # can be reached; and no answer is dropped unseen.
 set -euo pipefail
 source "$TB_SOURCE/tests/support/shell.sh"
+require python3
 folder=$(fresh_folder cpp_header)
 here=$TB_SOURCE/bindings/cpp/tests
 header=$TB_SOURCE/bindings/cpp/include/tokenbucket.hpp
-c_header=$TB_SOURCE/capi/include/tokenbucket.h
 flags=(-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wundef -Wold-style-cast -Wnon-virtual-dtor -Werror
     -I"$TB_SOURCE/capi/include" -I"$TB_SOURCE/bindings/cpp/include")
 bare=(-fno-exceptions -fno-rtti)
@@ -85,11 +85,9 @@ END
 reaches_all() {
     local names found name
     found=$(grep -oE '\b(tb_[a-z_]+\(|TB_[A-Z_]+\b|[.>][a-z_]+\b|[a-z_]+\b)' "$header" | tr -d '.>(' | sort -u)
-    names=$(
-        sed -nE 's/^TB_API .*[ *](tb_[a-z_]+)\(.*/\1/p; s/^ +X\((TB_[A-Z_]+),.*/\1/p; s/^#define (TB_[A-Z]+_[A-Z]+) U?.*/\1/p' "$c_header" |
-            grep -vE '^TB_(VERSION|STATUS)_'
-        sed -nE '/^typedef struct .*\{/,/^\}/ s/^ +[a-z0-9_]+ \*?([a-z_]+);.*/\1/p' "$c_header" | grep -vxE 'reserved|ticket'
-    )
+    names=$(python3 -B "$TB_SOURCE/capi/abi/generate/header.py" |
+        awk '/^(function|status|constant|field) / {sub(".*[.]", "", $2); print $2}' |
+        grep -vxE 'TB_VERSION_.*|reserved|ticket')
     [ "$(wc -l <<<"$names")" -ge 80 ] || fail "only these were found in the C header: $names"
     while read -r name; do
         grep -qxF "$name" <<<"$found" || fail "$name cannot be reached"

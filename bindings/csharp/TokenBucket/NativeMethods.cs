@@ -1,5 +1,3 @@
-// The C header's declarations, in its order and under its names. Blittable types only: size_t is nuint, a pointer to a
-// clock inside a struct is nint, handles are SafeHandles, callbacks are function pointers.
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
@@ -8,68 +6,8 @@ using System.Runtime.InteropServices;
 
 namespace TokenBucket;
 
-[StructLayout(LayoutKind.Sequential)]
-internal struct tb_event
-{
-    public nuint struct_size;
-    public int status;
-    public int reserved;
-    public double n;
-    public long waited_ns;
-}
-
-[StructLayout(LayoutKind.Sequential)]
-internal unsafe struct tb_config
-{
-    public nuint struct_size;
-    public double capacity;
-    public double rate_tokens;
-    public long rate_period_ns;
-    public double initial_tokens;
-    public nint clock;
-    public double unit;
-    public long max_waiters;
-    public uint flags;
-    public uint reserved;
-    public delegate* unmanaged[Cdecl]<void*, tb_event*, void> on_event;
-    public void* event_user;
-}
-
-[StructLayout(LayoutKind.Sequential)]
-internal struct tb_decision
-{
-    public int status;
-    public int reserved;
-    public double remaining;
-    public long retry_after_ns;
-    public long reset_after_ns;
-}
-
-[StructLayout(LayoutKind.Sequential)]
-internal struct tb_reservation
-{
-    public double tokens;
-    public long wait_ns;
-    public long ready_at_ns;
-    public ulong ticket;
-}
-
-[StructLayout(LayoutKind.Sequential)]
-internal struct tb_stats
-{
-    public nuint struct_size;
-    public long granted;
-    public long denied;
-    public long timed_out;
-    public long cancelled;
-    public long waits;
-    public long total_wait_ns;
-    public long longest_wait_ns;
-    public long waiting;
-    public double tokens_taken;
-    public double tokens_given_back;
-}
-
+// Declarations.cs has the functions of the C header.
+//
 // SuppressGCTransition lets a call run without first telling the garbage collector, which then cannot stop the thread
 // until the call returns. It is therefore only on the calls that never wait for anything. The taking calls decide on one
 // atomic word too, but once in a great many calls they move the bucket's base under a short lock and would hold up the
@@ -77,65 +15,7 @@ internal struct tb_stats
 // it. A callback clock must never be one of managed code: these calls would run it, which the runtime forbids.
 internal static unsafe partial class NativeMethods
 {
-    internal const int TB_SUCCESS = 0;
-    internal const int TB_DENIED = 1;
-    internal const int TB_TIMED_OUT = 2;
-    internal const int TB_EXCEEDS_CAPACITY = 3;
-    internal const int TB_CLOSED = 4;
-    internal const int TB_INTERRUPTED = 5;
-    internal const int TB_QUEUE_FULL = 6;
-    internal const int TB_TABLE_FULL = 7;
-    internal const int TB_E_INVALID_ARGUMENT = -1;
-    internal const int TB_E_OUT_OF_RANGE = -2;
-    internal const int TB_E_OUT_OF_MEMORY = -3;
-    internal const int TB_E_UNSUPPORTED = -4;
-    internal const int TB_E_SYSTEM = -5;
-
-    internal const int TB_VERSION_MAJOR = 1;
-    internal const int TB_VERSION_MINOR = 0;
-    internal const int TB_VERSION_PATCH = 0;
-    internal const long TB_FOREVER = long.MaxValue;
-    internal const double TB_INITIALLY_FULL = -1.0;
-    internal const uint TB_PRECISE_WAIT = 1;
-    internal const uint TB_STATISTICS = 2;
-
     private const string Library = NativeLoader.Name;
 
     static NativeMethods() => NativeLoader.Install();
-
-    [LibraryImport(Library)] internal static partial int tb_library_version();
-    [LibraryImport(Library)] internal static partial byte* tb_library_version_string();
-    [LibraryImport(Library)] internal static partial int tb_abi_version();
-    [LibraryImport(Library)] internal static partial int tb_has_feature(byte* name);
-    [LibraryImport(Library)] internal static partial byte* tb_status_name(int status);
-    [LibraryImport(Library)] internal static partial byte* tb_status_message(int status);
-    [LibraryImport(Library)] internal static partial int tb_config_init(tb_config* config, nuint struct_size);
-    [LibraryImport(Library)] internal static partial int tb_create(double capacity, double tokens_per_second, out BucketHandle out_bucket);
-    [LibraryImport(Library)] internal static partial int tb_create_with(tb_config* config, out BucketHandle out_bucket);
-    [LibraryImport(Library)] internal static partial int tb_close(BucketHandle bucket);
-    [LibraryImport(Library)] internal static partial void tb_destroy(nint bucket);
-    [LibraryImport(Library)] internal static partial int tb_allow(BucketHandle bucket, double n);
-    [LibraryImport(Library)] internal static partial int tb_try_consume(BucketHandle bucket, double n);
-    [LibraryImport(Library)] internal static partial int tb_take(BucketHandle bucket, double n, out tb_decision out_decision);
-    [LibraryImport(Library)] internal static partial int tb_take_up_to(BucketHandle bucket, double most, out double out_taken);
-    [LibraryImport(Library)] internal static partial int tb_wait(BucketHandle bucket, double n);
-    [LibraryImport(Library)] internal static partial int tb_wait_for(BucketHandle bucket, double n, long timeout_ns);
-    [LibraryImport(Library)] internal static partial int tb_reserve(BucketHandle bucket, double n, long max_wait_ns, out tb_reservation out_reservation);
-    [LibraryImport(Library)] internal static partial int tb_cancel(BucketHandle bucket, ref tb_reservation reservation);
-    [LibraryImport(Library)] internal static partial int tb_settle(BucketHandle bucket, ref tb_reservation reservation, double actual);
-    [LibraryImport(Library)] internal static partial int tb_charge(BucketHandle bucket, double n, out long out_repaid_after_ns);
-    [LibraryImport(Library)] internal static partial int tb_refund(BucketHandle bucket, double n);
-    [LibraryImport(Library)] internal static partial int tb_reset(BucketHandle bucket, double tokens);
-    [LibraryImport(Library)] internal static partial int tb_set_rate(BucketHandle bucket, double tokens_per_second);
-    [LibraryImport(Library)] internal static partial int tb_set_capacity(BucketHandle bucket, double capacity);
-    [LibraryImport(Library), SuppressGCTransition] internal static partial int tb_available(BucketHandle bucket, out double out_tokens);
-    [LibraryImport(Library), SuppressGCTransition] internal static partial int tb_time_until(BucketHandle bucket, double n, out long out_ns);
-    [LibraryImport(Library)] internal static partial int tb_get_limit(BucketHandle bucket, ref tb_config out_config);
-    [LibraryImport(Library)] internal static partial int tb_get_stats(BucketHandle bucket, ref tb_stats out_stats);
-    [LibraryImport(Library)] internal static partial int tb_manual_clock_create(long start_ns, out ClockHandle out_clock);
-    [LibraryImport(Library)] internal static partial int tb_manual_clock_set(ClockHandle clock, long now_ns);
-    [LibraryImport(Library)] internal static partial int tb_manual_clock_advance(ClockHandle clock, long duration_ns);
-    [LibraryImport(Library)] internal static partial int tb_manual_clock_waiters(ClockHandle clock, out long out_count, out long out_next_due_ns);
-    [LibraryImport(Library)] internal static partial int tb_callback_clock_create(delegate* unmanaged[Cdecl]<void*, long> now, void* user, out ClockHandle out_clock);
-    [LibraryImport(Library)] internal static partial void tb_clock_destroy(nint clock);
 }

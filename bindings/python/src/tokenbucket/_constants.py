@@ -1,9 +1,8 @@
-"""The numbers of tokenbucket.h, under its names."""
+"""The numbers of tokenbucket.h, under its names. Made by capi/abi/generate."""
 
 TB_VERSION_MAJOR = 1
 TB_VERSION_MINOR = 0
 TB_VERSION_PATCH = 0
-
 TB_SUCCESS = 0
 TB_DENIED = 1
 TB_TIMED_OUT = 2
@@ -17,7 +16,6 @@ TB_E_OUT_OF_RANGE = -2
 TB_E_OUT_OF_MEMORY = -3
 TB_E_UNSUPPORTED = -4
 TB_E_SYSTEM = -5
-
 TB_FOREVER = 2**63 - 1
 TB_INITIALLY_FULL = -1.0
 TB_PRECISE_WAIT = 1

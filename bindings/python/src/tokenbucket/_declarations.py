@@ -1,4 +1,4 @@
-"""tokenbucket.h for ctypes, as far as it is used; a test of the project compares the two."""
+"""tokenbucket.h for ctypes. Made by capi/abi/generate."""
 
 from ctypes import (
     CFUNCTYPE,
@@ -14,12 +14,6 @@ from ctypes import (
     c_void_p,
 )
 from typing import Any
-
-
-def callback(result: Any, *parameters: Any) -> Any:
-    """The type of a C function that C calls; parameters are (name, type)."""
-    return CFUNCTYPE(result, *(type_ for _, type_ in parameters))
-
 
 tb_status = c_int32
 
@@ -42,7 +36,7 @@ class tb_event(Structure):
     ]
 
 
-tb_event_fn = callback(None, ("user", c_void_p), ("event", POINTER(tb_event)))
+tb_event_fn: Any = CFUNCTYPE(None, c_void_p, POINTER(tb_event))
 
 
 class tb_config(Structure):
@@ -97,69 +91,44 @@ class tb_stats(Structure):
     ]
 
 
-# name: result, then the parameters as (name, type).
+tb_clock_fn: Any = CFUNCTYPE(c_int64, c_void_p)
+
+
+# name: result, then the parameters.
 FUNCTIONS = {
-    "tb_library_version": (c_int32,),
-    "tb_library_version_string": (c_char_p,),
-    "tb_abi_version": (c_int32,),
-    "tb_config_init": (tb_status, ("config", POINTER(tb_config)), ("struct_size", c_size_t)),
-    "tb_create_with": (tb_status, ("config", POINTER(tb_config)), ("out_bucket", POINTER(POINTER(tb_bucket)))),
-    "tb_close": (tb_status, ("bucket", POINTER(tb_bucket))),
-    "tb_destroy": (None, ("bucket", POINTER(tb_bucket))),
-    "tb_allow": (tb_status, ("bucket", POINTER(tb_bucket)), ("n", c_double)),
-    "tb_take": (
-        tb_status,
-        ("bucket", POINTER(tb_bucket)),
-        ("n", c_double),
-        ("out_decision", POINTER(tb_decision)),
-    ),
-    "tb_take_up_to": (
-        tb_status,
-        ("bucket", POINTER(tb_bucket)),
-        ("most", c_double),
-        ("out_taken", POINTER(c_double)),
-    ),
-    "tb_wait_for": (tb_status, ("bucket", POINTER(tb_bucket)), ("n", c_double), ("timeout_ns", c_int64)),
-    "tb_reserve": (
-        tb_status,
-        ("bucket", POINTER(tb_bucket)),
-        ("n", c_double),
-        ("max_wait_ns", c_int64),
-        ("out_reservation", POINTER(tb_reservation)),
-    ),
-    "tb_cancel": (tb_status, ("bucket", POINTER(tb_bucket)), ("reservation", POINTER(tb_reservation))),
-    "tb_settle": (
-        tb_status,
-        ("bucket", POINTER(tb_bucket)),
-        ("reservation", POINTER(tb_reservation)),
-        ("actual", c_double),
-    ),
-    "tb_charge": (
-        tb_status,
-        ("bucket", POINTER(tb_bucket)),
-        ("n", c_double),
-        ("out_repaid_after_ns", POINTER(c_int64)),
-    ),
-    "tb_refund": (tb_status, ("bucket", POINTER(tb_bucket)), ("n", c_double)),
-    "tb_reset": (tb_status, ("bucket", POINTER(tb_bucket)), ("tokens", c_double)),
-    "tb_set_rate": (tb_status, ("bucket", POINTER(tb_bucket)), ("tokens_per_second", c_double)),
-    "tb_set_capacity": (tb_status, ("bucket", POINTER(tb_bucket)), ("capacity", c_double)),
-    "tb_available": (tb_status, ("bucket", POINTER(tb_bucket)), ("out_tokens", POINTER(c_double))),
-    "tb_time_until": (
-        tb_status,
-        ("bucket", POINTER(tb_bucket)),
-        ("n", c_double),
-        ("out_ns", POINTER(c_int64)),
-    ),
-    "tb_get_limit": (tb_status, ("bucket", POINTER(tb_bucket)), ("out_config", POINTER(tb_config))),
-    "tb_get_stats": (tb_status, ("bucket", POINTER(tb_bucket)), ("out_stats", POINTER(tb_stats))),
-    "tb_manual_clock_create": (tb_status, ("start_ns", c_int64), ("out_clock", POINTER(POINTER(tb_clock)))),
-    "tb_manual_clock_set": (tb_status, ("clock", POINTER(tb_clock)), ("now_ns", c_int64)),
-    "tb_manual_clock_waiters": (
-        tb_status,
-        ("clock", POINTER(tb_clock)),
-        ("out_count", POINTER(c_int64)),
-        ("out_next_due_ns", POINTER(c_int64)),
-    ),
-    "tb_clock_destroy": (None, ("clock", POINTER(tb_clock))),
+    "tb_library_version": [c_int32],
+    "tb_library_version_string": [c_char_p],
+    "tb_abi_version": [c_int32],
+    "tb_has_feature": [c_int32, c_char_p],
+    "tb_status_name": [c_char_p, tb_status],
+    "tb_status_message": [c_char_p, tb_status],
+    "tb_config_init": [tb_status, POINTER(tb_config), c_size_t],
+    "tb_create": [tb_status, c_double, c_double, POINTER(POINTER(tb_bucket))],
+    "tb_create_with": [tb_status, POINTER(tb_config), POINTER(POINTER(tb_bucket))],
+    "tb_close": [tb_status, POINTER(tb_bucket)],
+    "tb_destroy": [None, POINTER(tb_bucket)],
+    "tb_allow": [tb_status, POINTER(tb_bucket), c_double],
+    "tb_try_consume": [tb_status, POINTER(tb_bucket), c_double],
+    "tb_take": [tb_status, POINTER(tb_bucket), c_double, POINTER(tb_decision)],
+    "tb_take_up_to": [tb_status, POINTER(tb_bucket), c_double, POINTER(c_double)],
+    "tb_wait": [tb_status, POINTER(tb_bucket), c_double],
+    "tb_wait_for": [tb_status, POINTER(tb_bucket), c_double, c_int64],
+    "tb_reserve": [tb_status, POINTER(tb_bucket), c_double, c_int64, POINTER(tb_reservation)],
+    "tb_cancel": [tb_status, POINTER(tb_bucket), POINTER(tb_reservation)],
+    "tb_settle": [tb_status, POINTER(tb_bucket), POINTER(tb_reservation), c_double],
+    "tb_charge": [tb_status, POINTER(tb_bucket), c_double, POINTER(c_int64)],
+    "tb_refund": [tb_status, POINTER(tb_bucket), c_double],
+    "tb_reset": [tb_status, POINTER(tb_bucket), c_double],
+    "tb_set_rate": [tb_status, POINTER(tb_bucket), c_double],
+    "tb_set_capacity": [tb_status, POINTER(tb_bucket), c_double],
+    "tb_available": [tb_status, POINTER(tb_bucket), POINTER(c_double)],
+    "tb_time_until": [tb_status, POINTER(tb_bucket), c_double, POINTER(c_int64)],
+    "tb_get_limit": [tb_status, POINTER(tb_bucket), POINTER(tb_config)],
+    "tb_get_stats": [tb_status, POINTER(tb_bucket), POINTER(tb_stats)],
+    "tb_manual_clock_create": [tb_status, c_int64, POINTER(POINTER(tb_clock))],
+    "tb_manual_clock_set": [tb_status, POINTER(tb_clock), c_int64],
+    "tb_manual_clock_advance": [tb_status, POINTER(tb_clock), c_int64],
+    "tb_manual_clock_waiters": [tb_status, POINTER(tb_clock), POINTER(c_int64), POINTER(c_int64)],
+    "tb_callback_clock_create": [tb_status, tb_clock_fn, c_void_p, POINTER(POINTER(tb_clock))],
+    "tb_clock_destroy": [None, POINTER(tb_clock)],
 }

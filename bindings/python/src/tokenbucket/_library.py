@@ -47,7 +47,7 @@ class Functions:
         for function, (result, *parameters) in signatures.items():
             bound = getattr(library, function)
             bound.restype = result
-            bound.argtypes = [type_ for _, type_ in parameters]
+            bound.argtypes = parameters
             setattr(self, function, bound)
 
     def __getattr__(self, name: str) -> Callable[..., int]:

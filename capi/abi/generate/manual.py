@@ -1,21 +1,6 @@
-"""Makes the manual page tokenbucket(3) from the header: manual.py HEADER >tokenbucket.3
+"""The manual page tokenbucket(3)."""
 
-The page is kept beside this file, so that no build needs Python; a test tells when the header has moved on.
-"""
-
-import pathlib
 import re
-import sys
-
-SECTION = re.compile(r"/\* -+ (.*?) -+ \*/")
-COMMENT = re.compile(r"/\*.*?\*/\n?", re.DOTALL)
-FUNCTION = re.compile(r"^TB_API (.*?\b(tb_\w+)\([^;]*\);)", re.MULTILINE)
-STATUS = re.compile(r'X\((TB_\w+), (-?\d+), "(.*?)"\)')
-# What a compiler needs and a reader does not.
-SCAFFOLDING = re.compile(
-    r"^(#define TB_STATUS_LIST\(X\)(.*\\\n)*.*|#define TB_STATUS_CONSTANT.*|enum \{ TB_STATUS_LIST.*|#undef .*)\n?",
-    re.MULTILINE,
-)
 
 
 def escaped(text):
@@ -78,32 +63,38 @@ def words(comment):
     return "".join(paragraph(group.split("\n")) for group in groups)
 
 
-def declarations(block):
-    block = re.sub(r"^TB_API ", "", SCAFFOLDING.sub("", block), flags=re.MULTILINE).strip("\n")
-    if not block:
-        return ""
-    lines = "".join(f"\\fB{code(line)}\\fP\n" if line else "\n" for line in block.split("\n"))
-    return f".PP\n.nf\n{lines}.fi\n"
+def declarations(entries):
+    lines = "\n".join(entry.text.replace("TB_API ", "") for entry in entries).split("\n")
+    return ".PP\n.nf\n" + "".join(f"\\fB{code(line)}\\fP\n" if line else "\n" for line in lines) + ".fi\n"
 
 
-def statuses(block):
-    rows = STATUS.findall(block)
-    return "".join(f".TP\n{name} {code(number)}\n{prose(message)}\n" for name, number, message in rows)
+def statuses(entries):
+    return "".join(f".TP\n{e.name} {code(str(e.value))}\n{prose(e.message)}\n" for e in entries)
 
 
-def part(block):
-    """A title; or declarations, with what the comment above them says below them; or a comment alone."""
-    title = SECTION.fullmatch(block)
-    if title:
-        return f'.SS "{prose(title[1])}"\n'
-    comment = COMMENT.match(block)
-    if not comment:
-        return declarations(block)
-    declared = declarations(block[comment.end() :])
-    said = words(comment[0])
-    if not declared:
-        return said + statuses(block)
-    return f"{declared}.RS 4\n{said.removeprefix('.PP' + chr(10))}.RE\n"
+def part(group):
+    """A title; a comment alone; statuses below their comment; or declarations above theirs."""
+    first = group[0]
+    if first.kind == "title":
+        return f'.SS "{prose(first.text)}"\n'
+    if first.kind == "comment":
+        return words(first.text)
+    said = words(first.comment) if first.comment else ""
+    if first.kind == "status":
+        return said + statuses(group)
+    said = f".RS 4\n{said.removeprefix('.PP' + chr(10))}.RE\n" if said else ""
+    return declarations(group) + said
+
+
+def groups(entries):
+    """Declarations stand together until a blank line, or a comment, which is that of all below it."""
+    group = []
+    for entry in entries:
+        if group and (entry.is_apart or entry.comment):
+            yield group
+            group = []
+        group.append(entry)
+    yield group
 
 
 def introduction(comment):
@@ -111,26 +102,21 @@ def introduction(comment):
     return words(re.sub(r"^/\*.*\n \*\n \* tokenbucket: .*\n \*\n", "/*\n", comment))
 
 
-def page(header):
-    opening = COMMENT.match(header)[0]
-    content = header[SECTION.search(header).start() : header.rindex("#ifdef __cplusplus")]
-    version = ".".join(re.findall(r"#define TB_VERSION_\w+ (\d+)", header))
-    functions = FUNCTION.findall(header)
-    names = ",\n".join(["tokenbucket", *(name for _, name in functions)])
-    summary = re.search(r"\* tokenbucket: (.*)\.", opening)[1]
-    synopsis = "".join(f"\\fB{code(line)}\\fP\n" for function, _ in functions for line in function.split("\n"))
+def page(entries):
+    opening, *content = entries
+    version = ".".join(str(entry.value) for entry in content if entry.name.startswith("TB_VERSION_"))
+    functions = [entry for entry in content if entry.kind == "function"]
+    names = ",\n".join(["tokenbucket", *(function.name for function in functions)])
+    summary = re.search(r"\* tokenbucket: (.*)\.", opening.text)[1]
+    synopsis = declarations(functions).removeprefix(".PP\n.nf\n")
     text = (
-        '.\\" Made from tokenbucket.h by manual.py.\n'
+        '.\\" Made from tokenbucket.h by capi/abi/generate.\n'
         f'.TH TOKENBUCKET 3 "" "tokenbucket {version}" "Library Functions Manual"\n.nh\n.ad l\n'
         f".SH NAME\n{names} \\- {summary}\n"
-        f".SH SYNOPSIS\n.nf\n\\fB#include <tokenbucket.h>\\fP\n\n{synopsis}.fi\n"
+        f".SH SYNOPSIS\n.nf\n\\fB#include <tokenbucket.h>\\fP\n\n{synopsis}"
         ".PP\ncc program.c $(pkg\\-config \\-\\-cflags \\-\\-libs tokenbucket)\n"
-        f".SH DESCRIPTION\n{introduction(opening)}"
-        + "".join(map(part, re.split(r"\n\n+", content.strip("\n"))))
+        f".SH DESCRIPTION\n{introduction(opening.text)}"
+        + "".join(map(part, groups(content)))
         + ".SH SEE ALSO\n.BR pkg\\-config (1),\n.BR clock_gettime (2),\n.BR signal\\-safety (7)\n"
     )
     return re.sub(r"^(\.S[HS] .*\n)\.PP\n", r"\1", text, flags=re.MULTILINE)
-
-
-if __name__ == "__main__":
-    sys.stdout.write(page(pathlib.Path(sys.argv[1]).read_text(encoding="utf-8")))

@@ -1,0 +1,149 @@
+//! Made from tokenbucket.h by capi/abi/generate.
+use core::ffi::c_void;
+use core::marker::{PhantomData, PhantomPinned};
+
+use crate::c_char;
+pub const TB_VERSION_MAJOR: i32 = 1;
+pub const TB_VERSION_MINOR: i32 = 0;
+pub const TB_VERSION_PATCH: i32 = 0;
+
+pub type tb_status = i32;
+
+pub const TB_SUCCESS: tb_status = 0;
+pub const TB_DENIED: tb_status = 1;
+pub const TB_TIMED_OUT: tb_status = 2;
+pub const TB_EXCEEDS_CAPACITY: tb_status = 3;
+pub const TB_CLOSED: tb_status = 4;
+pub const TB_INTERRUPTED: tb_status = 5;
+pub const TB_QUEUE_FULL: tb_status = 6;
+pub const TB_TABLE_FULL: tb_status = 7;
+pub const TB_E_INVALID_ARGUMENT: tb_status = -1;
+pub const TB_E_OUT_OF_RANGE: tb_status = -2;
+pub const TB_E_OUT_OF_MEMORY: tb_status = -3;
+pub const TB_E_UNSUPPORTED: tb_status = -4;
+pub const TB_E_SYSTEM: tb_status = -5;
+pub const TB_FOREVER: i64 = i64::MAX;
+pub const TB_INITIALLY_FULL: f64 = -1.0;
+
+/// Opaque; never made or moved by Rust code, and by itself neither `Send` nor `Sync`.
+#[repr(C)]
+pub struct tb_bucket {
+    _data: [u8; 0],
+    _marker: PhantomData<(*mut u8, PhantomPinned)>,
+}
+
+/// Opaque; never made or moved by Rust code, and by itself neither `Send` nor `Sync`.
+#[repr(C)]
+pub struct tb_clock {
+    _data: [u8; 0],
+    _marker: PhantomData<(*mut u8, PhantomPinned)>,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct tb_event {
+    pub struct_size: usize,
+    pub status: tb_status,
+    pub reserved: i32,
+    pub n: f64,
+    pub waited_ns: i64,
+}
+
+/// It must not unwind.
+pub type tb_event_fn = Option<unsafe extern "C" fn(user: *mut c_void, event: *const tb_event)>;
+
+pub const TB_PRECISE_WAIT: u32 = 1;
+pub const TB_STATISTICS: u32 = 2;
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct tb_config {
+    pub struct_size: usize,
+    pub capacity: f64,
+    pub rate_tokens: f64,
+    pub rate_period_ns: i64,
+    pub initial_tokens: f64,
+    pub clock: *mut tb_clock,
+    pub unit: f64,
+    pub max_waiters: i64,
+    pub flags: u32,
+    pub reserved: u32,
+    pub on_event: tb_event_fn,
+    pub event_user: *mut c_void,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct tb_decision {
+    pub status: tb_status,
+    pub reserved: i32,
+    pub remaining: f64,
+    pub retry_after_ns: i64,
+    pub reset_after_ns: i64,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct tb_reservation {
+    pub tokens: f64,
+    pub wait_ns: i64,
+    pub ready_at_ns: i64,
+    pub ticket: u64,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct tb_stats {
+    pub struct_size: usize,
+    pub granted: i64,
+    pub denied: i64,
+    pub timed_out: i64,
+    pub cancelled: i64,
+    pub waits: i64,
+    pub total_wait_ns: i64,
+    pub longest_wait_ns: i64,
+    pub waiting: i64,
+    pub tokens_taken: f64,
+    pub tokens_given_back: f64,
+}
+
+/// It must not unwind.
+pub type tb_clock_fn = Option<unsafe extern "C" fn(user: *mut c_void) -> i64>;
+
+extern "C" {
+    pub fn tb_library_version() -> i32;
+    pub fn tb_library_version_string() -> *const c_char;
+    pub fn tb_abi_version() -> i32;
+    pub fn tb_has_feature(name: *const c_char) -> i32;
+    pub fn tb_status_name(status: tb_status) -> *const c_char;
+    pub fn tb_status_message(status: tb_status) -> *const c_char;
+    pub fn tb_config_init(config: *mut tb_config, struct_size: usize) -> tb_status;
+    pub fn tb_create(capacity: f64, tokens_per_second: f64, out_bucket: *mut *mut tb_bucket) -> tb_status;
+    pub fn tb_create_with(config: *const tb_config, out_bucket: *mut *mut tb_bucket) -> tb_status;
+    pub fn tb_close(bucket: *mut tb_bucket) -> tb_status;
+    pub fn tb_destroy(bucket: *mut tb_bucket);
+    pub fn tb_allow(bucket: *mut tb_bucket, n: f64) -> tb_status;
+    pub fn tb_try_consume(bucket: *mut tb_bucket, n: f64) -> tb_status;
+    pub fn tb_take(bucket: *mut tb_bucket, n: f64, out_decision: *mut tb_decision) -> tb_status;
+    pub fn tb_take_up_to(bucket: *mut tb_bucket, most: f64, out_taken: *mut f64) -> tb_status;
+    pub fn tb_wait(bucket: *mut tb_bucket, n: f64) -> tb_status;
+    pub fn tb_wait_for(bucket: *mut tb_bucket, n: f64, timeout_ns: i64) -> tb_status;
+    pub fn tb_reserve(bucket: *mut tb_bucket, n: f64, max_wait_ns: i64, out_reservation: *mut tb_reservation) -> tb_status;
+    pub fn tb_cancel(bucket: *mut tb_bucket, reservation: *mut tb_reservation) -> tb_status;
+    pub fn tb_settle(bucket: *mut tb_bucket, reservation: *mut tb_reservation, actual: f64) -> tb_status;
+    pub fn tb_charge(bucket: *mut tb_bucket, n: f64, out_repaid_after_ns: *mut i64) -> tb_status;
+    pub fn tb_refund(bucket: *mut tb_bucket, n: f64) -> tb_status;
+    pub fn tb_reset(bucket: *mut tb_bucket, tokens: f64) -> tb_status;
+    pub fn tb_set_rate(bucket: *mut tb_bucket, tokens_per_second: f64) -> tb_status;
+    pub fn tb_set_capacity(bucket: *mut tb_bucket, capacity: f64) -> tb_status;
+    pub fn tb_available(bucket: *mut tb_bucket, out_tokens: *mut f64) -> tb_status;
+    pub fn tb_time_until(bucket: *mut tb_bucket, n: f64, out_ns: *mut i64) -> tb_status;
+    pub fn tb_get_limit(bucket: *mut tb_bucket, out_config: *mut tb_config) -> tb_status;
+    pub fn tb_get_stats(bucket: *mut tb_bucket, out_stats: *mut tb_stats) -> tb_status;
+    pub fn tb_manual_clock_create(start_ns: i64, out_clock: *mut *mut tb_clock) -> tb_status;
+    pub fn tb_manual_clock_set(clock: *mut tb_clock, now_ns: i64) -> tb_status;
+    pub fn tb_manual_clock_advance(clock: *mut tb_clock, duration_ns: i64) -> tb_status;
+    pub fn tb_manual_clock_waiters(clock: *mut tb_clock, out_count: *mut i64, out_next_due_ns: *mut i64) -> tb_status;
+    pub fn tb_callback_clock_create(now: tb_clock_fn, user: *mut c_void, out_clock: *mut *mut tb_clock) -> tb_status;
+    pub fn tb_clock_destroy(clock: *mut tb_clock);
+}
