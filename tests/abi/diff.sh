@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The types and functions in the built library are those of capi/abi/tokenbucket.abi (see update_baseline). The baseline
-# is the same for every compiler and both builds; it is written down for x86-64.
+# The types and functions of capi/abi/tokenbucket.abi (see update_baseline) are those in the built library, which may have
+# more functions. The baseline is the same for every compiler and both builds; it is written down for x86-64.
 set -euo pipefail
 source "$TB_SOURCE/tests/support/shell.sh"
 require abidiff abidw readelf
@@ -13,7 +13,7 @@ folder=$(fresh_folder abi_diff)
 # Two files of public types only: abidiff's own filter of private types would also hide changes in public ones.
 "$TB_SOURCE/tests/abi/update_baseline" "$TB_SHARED" "$folder/built.abi"
 
-compare() { abidiff "$1" "$folder/built.abi"; }
+compare() { abidiff --no-added-syms "$1" "$folder/built.abi"; }
 
 # A comparison that finds no change where there is one would be worth nothing: each edit of the baseline must be seen.
 must_see() {
