@@ -11,7 +11,6 @@ import unittest
 from tokenbucket import ManualClock, TokenBucket
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
-HEADER = ROOT / "capi" / "include" / "tokenbucket.h"
 
 
 class OriginalBucket:
