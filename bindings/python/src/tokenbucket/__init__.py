@@ -8,9 +8,8 @@ True
 """
 
 from ._backend import backend, library_version
-from ._bucket import TokenBucket
+from ._bucket import Reservation, TokenBucket
 from ._clock import ManualClock, Waiters
-from ._reservation import Reservation
 from ._results import BucketClosed, Decision, Event, RateLimitExceeded, Stats, Status
 
 __version__ = "1.0.0"

@@ -6,16 +6,13 @@ Its classes have the members of those of the extension, in src/native. Methods w
 from __future__ import annotations
 
 from ctypes import POINTER, byref, c_double, c_int64, c_void_p, pythonapi, sizeof
-from typing import TYPE_CHECKING, Any, Optional, Tuple
+from typing import Any, Optional, Protocol, Tuple
 
 from . import _constants as c
 from . import _declarations as d
 from ._library import Functions, load
-from ._numbers import Real, Seconds, now_ns, number, timeout_ns
+from ._numbers import Real, Seconds, TimeSource, now_ns, number, timeout_ns
 from ._results import Decision, OnEvent, fail, tell
-
-if TYPE_CHECKING:
-    from ._clock import ManualClock
 
 Promise = Tuple[float, int, int, int]
 """The fields of a tb_reservation."""
@@ -92,9 +89,15 @@ class Clock:
             destroy(handle)
 
 
+class _BucketClock(TimeSource, Protocol):
+    """The part of a ManualClock that a bucket uses."""
+
+    _handle: Any
+
+
 class Bucket:
     _handle = _NO_BUCKET
-    _clock: Optional[ManualClock] = None
+    _clock: Optional[_BucketClock] = None
     _on_event: Optional[OnEvent] = None
 
     def _open(
@@ -105,7 +108,7 @@ class Bucket:
         initial_tokens: float,
         max_waiters: int,
         flags: int,
-        clock: Optional[ManualClock],
+        clock: Optional[_BucketClock],
         on_event: Optional[OnEvent],
     ) -> int:
         if self._handle:

@@ -6,12 +6,9 @@ import math
 import time as _time
 from datetime import timedelta
 from numbers import Rational
-from typing import TYPE_CHECKING, Optional, SupportsFloat, Union
+from typing import Optional, Protocol, SupportsFloat, Union
 
 from ._constants import TB_FOREVER
-
-if TYPE_CHECKING:
-    from ._clock import ManualClock
 
 Real = SupportsFloat
 """An amount of tokens: int, float, Fraction, Decimal, or another real number; no bool."""
@@ -20,6 +17,13 @@ Seconds = Union[SupportsFloat, timedelta]
 """A length of time: a real number of seconds, or a timedelta."""
 
 NS_PER_SECOND = 10**9
+
+
+class TimeSource(Protocol):
+    """A clock whose time can be read, as a ManualClock."""
+
+    @property
+    def now_ns(self) -> int: ...
 
 
 def number(value: Real) -> float:
@@ -64,6 +68,6 @@ def seconds(ns: int) -> float:
     return math.inf if ns == TB_FOREVER else ns / NS_PER_SECOND
 
 
-def now_ns(clock: Optional[ManualClock]) -> int:
+def now_ns(clock: Optional[TimeSource]) -> int:
     """The present time of a bucket's clock: without a manual one the system's monotonic clock."""
     return _time.monotonic_ns() if clock is None else clock.now_ns

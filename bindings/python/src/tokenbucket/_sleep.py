@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Callable, Optional
+from typing import Callable, Optional
 
-from ._numbers import NS_PER_SECOND, now_ns
-
-if TYPE_CHECKING:
-    from ._clock import ManualClock
+from ._numbers import NS_PER_SECOND, TimeSource, now_ns
 
 
 class Sleeper:
@@ -27,7 +24,7 @@ class Sleeper:
         except RuntimeError:
             pass  # The loop was closed: nobody sleeps in it.
 
-    async def sleep_until(self, is_over: Callable[[], bool], clock: Optional[ManualClock]) -> None:
+    async def sleep_until(self, is_over: Callable[[], bool], clock: Optional[TimeSource]) -> None:
         """Returns once is_over() or the time has come; is_over() is asked again at each ring."""
         while True:
             # A ring after this line is not missed.
