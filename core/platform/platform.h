@@ -1,22 +1,19 @@
 // What the core needs from the operating system: the one interface, which each system's folder beside this file
-// implements. In a folder, state.h says what the objects declared here hold, platform.cc what they do; common.cc is
-// what all systems share. The build defines TOKENBUCKET_PLATFORM_POSIX for the second of these:
+// implements. The build picks one folder, by the system's name where there is one of that name, else posix:
 //
 //   linux  futexes, the thread's timer slack, the kernel's own choice of a time counter
-//   posix  what POSIX has anywhere: mutexes, condition variables on CLOCK_MONOTONIC, signal masks
+//   posix  what POSIX has anywhere: mutexes, condition variables on CLOCK_MONOTONIC
 //
-// Where the two promise different things, that is said below and in the constants of state.h.
+// In a folder, sources.txt lists the sources of its build, some of which may lie in unix, libs.txt what else to link;
+// state.h says what the objects declared here hold: the folder is on the include path. No other file names a folder.
+// Where two promise different things, that is said below and in the constants of state.h.
 #ifndef TOKENBUCKET_CORE_PLATFORM_PLATFORM_H
 #define TOKENBUCKET_CORE_PLATFORM_PLATFORM_H
 
 #include <atomic>
 #include <cstdint>
 
-#ifdef TOKENBUCKET_PLATFORM_POSIX
-#include "core/platform/posix/state.h"
-#else
-#include "core/platform/linux/state.h"
-#endif
+#include "state.h"
 
 namespace tb::platform {
 

@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "tests/support/api.h"
@@ -454,11 +455,7 @@ TEST(Meta, FeaturesAreAskedByName) {
     EXPECT_EQ(tb_has_feature(""), 0);
     EXPECT_EQ(tb_has_feature("counter_clock_"), 0);
     EXPECT_EQ(tb_has_feature("interruptible"), 0);
-#ifdef TOKENBUCKET_PLATFORM_POSIX
-    constexpr int32_t kOnLinux = 0;
-#else
-    constexpr int32_t kOnLinux = 1;
-#endif
+    constexpr int32_t kOnLinux = std::string_view(TB_PLATFORM) == "linux";
 #if defined(__x86_64__) || defined(__aarch64__)
     EXPECT_EQ(tb_has_feature("counter_clock"), kOnLinux);
 #else

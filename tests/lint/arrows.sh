@@ -33,13 +33,28 @@ complain() {
 # core/platform/linux and the like belong to core/platform.
 folder_of() { cut -d / -f 1-2 <<<"$1"; }
 
+# A system's folder includes from itself, from unix and the interface; unix and the interface from no system's.
+check_platform_include() {
+    local file=$1 target=$2 from to
+    from=$(dirname "$file")
+    to=$(dirname "$target")
+    case $to in
+        "$from" | core/platform) ;;
+        core/platform/unix) [ "$from" != core/platform ] || complain "$file includes $target, which is for some systems" ;;
+        *) complain "$file includes $target, which is for another system" ;;
+    esac
+}
+
 check_include() {
     local file=$1 target=$2 from to
+    # Each system's folder has its own, and is on the include path.
+    if [ "$file $target" = "core/platform/platform.h state.h" ]; then return; fi
     from=$(folder_of "$file")
     to=$(folder_of "$target")
     [ -f "$target" ] || complain "$file includes \"$target\", which is no path from the root"
     [ "$from" = "$to" ] || grep -qE "^$from:.* $to( |$)" <<<"$arrows" ||
         complain "$file includes $target: no arrow $from -> $to"
+    case $file in core/platform/*) check_platform_include "$file" "$target" ;; esac
 }
 
 # C++ headers have no suffix, and of C's these two are freestanding; all others are the operating system's.
@@ -83,4 +98,11 @@ for file in "${files[@]}"; do
         check_condition "$file" "$condition"
     done < <(sed -nE 's/^ *# *((if|ifdef|ifndef|elif)\b.*)/\1/p' "$file")
 done
+
+for list in core/platform/*/sources.txt; do
+    [ -f "$(dirname "$list")/state.h" ] || complain "$(dirname "$list") has no state.h"
+done
+while read -r file; do
+    grep -qxF "$file" core/sources.txt capi/sources.txt core/platform/*/sources.txt || complain "no list names $file"
+done < <(find core capi -name '*.cc')
 [ $bad -eq 0 ] || fail "the arrows of the house"

@@ -9,16 +9,13 @@ version=$(clang-tidy --version | sed -nE 's/.*LLVM version ([0-9]+).*/\1/p')
 database=$TB_BUILD/compile_commands.json
 [ -f "$database" ] || fail "no $database"
 cd "$TB_SOURCE"
-mapfile -t sources <core/sources.txt
-mapfile -t -O "${#sources[@]}" sources <capi/sources.txt
+mapfile -t sources < <(cat core/sources.txt capi/sources.txt core/platform/*/sources.txt | sort -u)
 
-# Each platform's sources as in a build for it; all others as in this one.
+# Each platform's own sources as in a build for it; all others as in this one.
 with_arguments() {
-    case $1 in
-        core/platform/linux/*) echo "$1 --extra-arg=-UTOKENBUCKET_PLATFORM_POSIX" ;;
-        core/platform/posix/*) echo "$1 --extra-arg=-DTOKENBUCKET_PLATFORM_POSIX" ;;
-        *) echo "$1" ;;
-    esac
+    local folder
+    folder=$(dirname "$1")
+    if [ -f "$folder/state.h" ]; then echo "$1 --extra-arg-before=-I$TB_SOURCE/$folder"; else echo "$1"; fi
 }
 
 # Takes a while, so it is done again only for new input.

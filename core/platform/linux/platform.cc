@@ -9,8 +9,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "core/platform/common.h"
 #include "core/platform/counter.h"
+#include "core/platform/unix/common.h"
 
 namespace tb::platform {
 

@@ -1,6 +1,6 @@
 #include "core/platform/platform.h"
 
-#include "core/platform/common.h"
+#include "core/platform/unix/common.h"
 
 namespace tb::platform {
 namespace {

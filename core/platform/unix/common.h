@@ -1,6 +1,6 @@
-// Between the parts of core/platform; nobody else includes this.
-#ifndef TOKENBUCKET_CORE_PLATFORM_COMMON_H
-#define TOKENBUCKET_CORE_PLATFORM_COMMON_H
+// What the folders of Unix systems share; nobody else includes this.
+#ifndef TOKENBUCKET_CORE_PLATFORM_UNIX_COMMON_H
+#define TOKENBUCKET_CORE_PLATFORM_UNIX_COMMON_H
 
 #include <errno.h>
 #include <time.h>

@@ -1,4 +1,4 @@
-#include "core/platform/common.h"
+#include "core/platform/unix/common.h"
 
 #include <sched.h>
 #include <unistd.h>
