@@ -144,7 +144,7 @@ class Bucket {
     const bool watched_;
 
     // Under the lock: changes of plan.
-    platform::RareLock lock_;
+    platform::ForkSafeLock lock_;
     Epochs epochs_;
     std::atomic<uint64_t> published_{0};  // plans that were or are about to be
 };

@@ -80,7 +80,7 @@ bool Bucket::publish(const View &view, const Plan &next, int64_t available) {
 }
 
 void Bucket::move_base(int64_t now) {
-    const platform::RareLockGuard guard(&lock_);
+    const platform::LockGuard guard(&lock_);
     for (;;) {
         const View v = view(now);
         if (!v.wants_rebase() || publish(v, rebased(v), v.available)) return;
@@ -105,7 +105,7 @@ bool Bucket::commit(const Draft &d) {
 
 template <class Edit>
 Status Bucket::change(Moment moment, Pending *pending, double *given_back, Edit edit) {
-    const platform::RareLockGuard guard(&lock_);
+    const platform::LockGuard guard(&lock_);
     for (;;) {
         const View v = view(moment.now);
         if (v.wants_rebase()) {

@@ -28,7 +28,7 @@ Status Clock::advance(int64_t duration_ns) {
 }
 
 void Clock::arm(Alarm *alarm) {
-    const platform::RareLockGuard guard(&lock_);
+    const platform::LockGuard guard(&lock_);
     forget_other_processes();
     const bool due = alarm->due_ns.load(std::memory_order_relaxed) <= latest_ns_.load(std::memory_order_acquire);
     if (due) {
@@ -39,12 +39,12 @@ void Clock::arm(Alarm *alarm) {
 }
 
 void Clock::disarm(Alarm *alarm) {
-    const platform::RareLockGuard guard(&lock_);
+    const platform::LockGuard guard(&lock_);
     unlist(alarm);
 }
 
 int64_t Clock::waiters(int64_t *next_due_ns) {
-    const platform::RareLockGuard guard(&lock_);
+    const platform::LockGuard guard(&lock_);
     forget_other_processes();
     int64_t count = 0;
     *next_due_ns = INT64_MAX;
@@ -58,7 +58,7 @@ int64_t Clock::waiters(int64_t *next_due_ns) {
 
 // A time that another thread moves the clock to meanwhile is looked after by that thread.
 void Clock::ring_who_is_due() {
-    const platform::RareLockGuard guard(&lock_);
+    const platform::LockGuard guard(&lock_);
     forget_other_processes();
     const int64_t now = latest_ns_.load(std::memory_order_acquire);
     for (Alarm *a = first_, *after = nullptr; a != nullptr; a = after) {

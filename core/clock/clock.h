@@ -51,7 +51,7 @@ class Clock {
     std::atomic<int64_t> latest_ns_{0};
     std::atomic<uint32_t> holders_{1};
 
-    platform::RareLock lock_;
+    platform::ForkSafeLock lock_;
     uint32_t process_ = 0;
     Alarm *first_ = nullptr;
 };

@@ -66,7 +66,7 @@ class SystemClock {
 
     // Under the lock.
     const bool use_counter_;
-    platform::RareLock lock_;
+    platform::ForkSafeLock lock_;
     int64_t narrowest_ns_ = kUnknown;      // of the samples so far
     ClockSample origin_{0, 0, INT64_MAX};  // where the next slope is measured from; too wide until there is one
 };

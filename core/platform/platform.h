@@ -28,7 +28,7 @@ uint32_t process_id();
 
 // A number that mostly differs between threads that run at the same time. linux: the processor, now or a moment ago;
 // posix: one for each thread.
-unsigned spread();
+unsigned thread_hint();
 
 // Lets this thread's timers fire as exactly as the kernel can, from begin() until end() or the end of its life. Both
 // may be called again and again. posix: does nothing.
@@ -79,7 +79,7 @@ class Sleeper {
 
 // A lock for rare, short work. Signals are blocked while it is held, so that no handler on the holder's own thread can
 // wait for it; a lock that another process held when it forked is free in the child.
-class RareLock {
+class ForkSafeLock {
   public:
     bool try_lock();
     void unlock();
@@ -90,15 +90,15 @@ class RareLock {
     std::atomic<uint32_t> owner_{0};
 };
 
-class RareLockGuard {
+class LockGuard {
   public:
-    explicit RareLockGuard(RareLock *lock);
-    ~RareLockGuard();
-    RareLockGuard(const RareLockGuard &) = delete;
-    RareLockGuard &operator=(const RareLockGuard &) = delete;
+    explicit LockGuard(ForkSafeLock *lock);
+    ~LockGuard();
+    LockGuard(const LockGuard &) = delete;
+    LockGuard &operator=(const LockGuard &) = delete;
 
   private:
-    RareLock *lock_;
+    ForkSafeLock *lock_;
     SignalSet blocked_before_;
 };
 

@@ -89,7 +89,7 @@ class WaitRoom {
         Guard &operator=(const Guard &) = delete;
 
       private:
-        platform::RareLockGuard lock_;
+        platform::LockGuard lock_;
         WaitRoom *const room_;
     };
 
@@ -113,7 +113,7 @@ class WaitRoom {
     TimeSource *const time_;
     const RoomOptions options_;
 
-    platform::RareLock lock_;
+    platform::ForkSafeLock lock_;
     uint32_t process_ = 0;
     Pending pending_;
     // What the word may already show of what is pending: raised before, lowered after. Whoever reads 0 after the word

@@ -19,7 +19,7 @@ void raise(std::atomic<int64_t> *longest, int64_t ns) {
 }  // namespace
 
 Statistics::Stripe *Statistics::mine() {
-    return &stripes_[platform::spread() % kStripes];
+    return &stripes_[platform::thread_hint() % kStripes];
 }
 
 void Statistics::count_granted(double tokens) {

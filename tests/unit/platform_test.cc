@@ -110,8 +110,8 @@ TEST_P(Sleepers, LeaveErrnoAlone) {
         sleeper.sleep_while(0, monotonic_ns() + kMillisecond);
         sleeper.add_and_wake(1);
         sleeper.sleep_while(0, INT64_MAX);
-        RareLock lock;
-        const RareLockGuard guard(&lock);
+        ForkSafeLock lock;
+        const LockGuard guard(&lock);
         for (int round = 0; round < 20; ++round) back_off(round);
     }
     EXPECT_EQ(errno, EDOM);
@@ -169,13 +169,13 @@ TEST_P(Sleepers, SayWhetherASignalWokeThem) {
 TEST(Lock, IsHeldByOneAtATime) {
     constexpr int kThreads = 4;
     constexpr int kRounds = 5000;
-    RareLock lock;
+    ForkSafeLock lock;
     int64_t count = 0;
     std::vector<std::thread> threads;
     for (int t = 0; t < kThreads; ++t)
         threads.emplace_back([&] {
             for (int i = 0; i < kRounds; ++i) {
-                const RareLockGuard guard(&lock);
+                const LockGuard guard(&lock);
                 ++count;
             }
         });
@@ -195,8 +195,8 @@ TEST(Lock, BlocksAllSignalsAndOnlyWhileItIsHeld) {
     sigaddset(&hup, SIGHUP);
     ASSERT_EQ(pthread_sigmask(SIG_BLOCK, &hup, &before), 0);
     {
-        RareLock lock;
-        const RareLockGuard guard(&lock);
+        ForkSafeLock lock;
+        const LockGuard guard(&lock);
         EXPECT_EQ(lock.holder(), process_id());
         for (const int signal : {SIGINT, SIGALRM, SIGUSR1, SIGRTMIN, SIGRTMAX}) EXPECT_TRUE(blocked(signal)) << signal;
     }
@@ -206,13 +206,13 @@ TEST(Lock, BlocksAllSignalsAndOnlyWhileItIsHeld) {
 }
 
 TEST(Lock, IsFreeInAChildWhoeverHeldIt) {
-    RareLock lock;
+    ForkSafeLock lock;
     ASSERT_TRUE(lock.try_lock());
     EXPECT_FALSE(lock.try_lock());
     const pid_t child = fork();
     if (child == 0) {
         alarm(20);
-        { const RareLockGuard guard(&lock); }
+        { const LockGuard guard(&lock); }
         _exit(lock.try_lock() && lock.holder() == static_cast<uint32_t>(getpid()) ? 0 : 1);
     }
     int status = 0;
@@ -221,14 +221,14 @@ TEST(Lock, IsFreeInAChildWhoeverHeldIt) {
     lock.unlock();
 }
 
-TEST(Spread, TellsThreadsApart) {
+TEST(ThreadHint, TellsThreadsApart) {
     constexpr int kThreads = 8;
     unsigned numbers[kThreads];
     std::atomic<int> there{0};
     std::vector<std::thread> threads;
     for (unsigned &mine : numbers)
         threads.emplace_back([&] {
-            mine = spread();
+            mine = thread_hint();
             for (++there; there < kThreads;) std::this_thread::yield();
         });
     for (std::thread &t : threads) t.join();
@@ -239,7 +239,7 @@ TEST(Spread, TellsThreadsApart) {
             EXPECT_LT(number, sysconf(_SC_NPROCESSORS_CONF)) << "a processor, and all may have run on one";
     } else {
         EXPECT_GT(lanes.size(), 1u);
-        EXPECT_EQ(spread(), spread());
+        EXPECT_EQ(thread_hint(), thread_hint());
     }
 }
 

@@ -14,7 +14,7 @@
 
 namespace tb::platform {
 
-unsigned spread() {
+unsigned thread_hint() {
     const ErrnoKept kept;
     const int cpu = sched_getcpu();
     return cpu < 0 ? 0 : static_cast<unsigned>(cpu);

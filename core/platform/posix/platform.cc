@@ -33,7 +33,7 @@ bool make_condition(pthread_cond_t *condition) {
 
 }  // namespace
 
-unsigned spread() {
+unsigned thread_hint() {
     constexpr uint64_t kGoldenRatio = 0x9e3779b97f4a7c15;
     // An integer on some systems, a pointer on others, and then often a multiple of a large power of two.
     const uint64_t thread = (uintptr_t)pthread_self();

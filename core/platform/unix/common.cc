@@ -17,21 +17,21 @@ int64_t monotonic_ns() {
     return static_cast<int64_t>(t.tv_sec) * kNanosecondsPerSecond + t.tv_nsec;
 }
 
-bool RareLock::try_lock() {
+bool ForkSafeLock::try_lock() {
     const uint32_t me = process_id();
     uint32_t owner = owner_.load(std::memory_order_relaxed);
     return owner != me && owner_.compare_exchange_strong(owner, me, std::memory_order_acquire);
 }
 
-void RareLock::unlock() {
+void ForkSafeLock::unlock() {
     owner_.store(0, std::memory_order_release);
 }
 
-RareLockGuard::RareLockGuard(RareLock *lock) : lock_(lock), blocked_before_(block_all_signals()) {
+LockGuard::LockGuard(ForkSafeLock *lock) : lock_(lock), blocked_before_(block_all_signals()) {
     for (int round = 0; !lock_->try_lock(); ++round) back_off(round);
 }
 
-RareLockGuard::~RareLockGuard() {
+LockGuard::~LockGuard() {
     lock_->unlock();
     block_only(blocked_before_);
 }
