@@ -26,6 +26,14 @@ bool counter_is_trusted();
 
 uint32_t process_id();
 
+// A number for this process, never 0: the same from the first call to the end, and after a fork one in the child that
+// no ancestor had. So who remembers it knows for sure whether a fork has come between, where a process id may be used
+// again. The first call in a program may allocate, all others may be made in a signal handler; only the first one in
+// each process makes system calls.
+// linux: in every child. posix: where the kernel cannot empty a page in children, only in those of the C library's
+// fork(). The same holds on Linux before 4.14 and under an emulator that cannot.
+uint32_t process_generation();
+
 // A number that mostly differs between threads that run at the same time. linux: the processor, now or a moment ago;
 // posix: one for each thread.
 unsigned thread_hint();

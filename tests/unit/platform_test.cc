@@ -4,7 +4,10 @@
 #include <dlfcn.h>
 #include <gtest/gtest.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -164,6 +167,119 @@ TEST_P(Sleepers, SayWhetherASignalWokeThem) {
     EXPECT_EQ(signalled, kSignalsEndSleep);
     EXPECT_GT(handled, 0);
     sigaction(SIGUSR1, &before, nullptr);
+}
+
+// Does `body` in a child, made by `fork_one`, and tells what it returned.
+template <class Fork, class Body>
+int in_child(Fork fork_one, Body body) {
+    const pid_t child = fork_one();
+    if (child == 0) {
+        alarm(60);
+        _exit(body());
+    }
+    int status = 0;
+    EXPECT_EQ(waitpid(child, &status, 0), child);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+// What the C library does not hear of.
+pid_t bare_fork() {
+    return static_cast<pid_t>(syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0));
+}
+
+// Asked of the kernel itself: not of one before 4.14, nor of an emulator.
+bool kernel_empties_pages_in_children() {
+    void *const page = mmap(nullptr, 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    auto *const byte = static_cast<volatile unsigned char *>(page);
+    *byte = 1;
+    madvise(page, 1, MADV_WIPEONFORK);
+    const int seen = in_child(fork, [&] { return *byte; });
+    munmap(page, 1);
+    return seen == 0;
+}
+
+bool sees_bare_forks() {
+    return std::string_view(TB_PLATFORM) == "linux" && kernel_empties_pages_in_children();
+}
+
+TEST(Generation, IsOneForAllThreadsOfAProcess) {
+    const uint32_t mine = process_generation();
+    EXPECT_NE(mine, 0u);
+    std::thread([&] { EXPECT_EQ(process_generation(), mine); }).join();
+    EXPECT_EQ(process_generation(), mine);
+}
+
+// Each child forks the next, and none asks for its number before it has the numbers of all before it.
+template <class Fork>
+int forks_down(Fork fork_one, std::set<uint32_t> ancestors, int depth) {
+    if (!ancestors.insert(process_generation()).second) return 1;
+    if (process_generation() == 0) return 2;
+    return depth == 0 ? 0 : in_child(fork_one, [&] { return forks_down(fork_one, ancestors, depth - 1); });
+}
+
+TEST(Generation, IsAnotherInEachChildOfAChain) {
+    EXPECT_EQ(forks_down(fork, {}, 30), 0);
+}
+
+TEST(Generation, IsAnotherAlsoWhereTheCLibraryDoesNotHearOfTheFork) {
+    if (!sees_bare_forks()) GTEST_SKIP() << "only where the kernel can empty a page in children";
+    EXPECT_EQ(forks_down(bare_fork, {}, 30), 0);
+}
+
+TEST(Generation, IsAnotherAfterForksThatNobodyAskedIn) {
+    const uint32_t mine = process_generation();
+    EXPECT_EQ(in_child(fork, [=] { return in_child(fork, [=] { return process_generation() == mine; }); }), 0);
+}
+
+// The first to ask in a child are many.
+TEST(Generation, IsOneForThreadsThatAskAtOnce) {
+    constexpr int kThreads = 4;
+    const uint32_t before = process_generation();
+    const auto all_agree = [=] {
+        std::atomic<int> there{0};
+        std::atomic<uint32_t> numbers[kThreads];
+        std::vector<std::thread> threads;
+        for (std::atomic<uint32_t> &number : numbers)
+            threads.emplace_back([&] {
+                for (++there; there < kThreads;) std::this_thread::yield();
+                number = process_generation();
+            });
+        for (std::thread &t : threads) t.join();
+        for (const std::atomic<uint32_t> &number : numbers)
+            if (number != process_generation() || number == before) return 1;
+        return 0;
+    };
+    for (int i = 0; i < 50; ++i) ASSERT_EQ(in_child(fork, all_agree), 0);
+}
+
+volatile uint32_t asked_in_handler;
+
+// The first to ask in a child is a signal handler, which leaves errno alone.
+TEST(Generation, MayBeAskedInASignalHandler) {
+    const uint32_t before = process_generation();
+    const auto ask = [=] {
+        signal(SIGUSR1, [](int) { asked_in_handler = process_generation(); });
+        errno = EDOM;
+        raise(SIGUSR1);
+        return errno == EDOM && asked_in_handler == process_generation() && asked_in_handler != before ? 0 : 1;
+    };
+    EXPECT_EQ(in_child(fork, ask), 0);
+}
+
+// As for the first process of a container that enters a new process id namespace: its child is the first there, too.
+TEST(Generation, IsAnotherInAChildWithTheProcessIdOfItsParent) {
+    constexpr int kNotPermitted = 77;
+    const auto first_in_namespace = [](auto body) {
+        return unshare(CLONE_NEWPID) != 0 ? kNotPermitted : in_child(fork, [=] { return getpid() == 1 ? body() : 3; });
+    };
+    const int result = in_child(fork, [=] {
+        return first_in_namespace([=] {
+            const uint32_t mine = process_generation();
+            return first_in_namespace([=] { return process_generation() == mine ? 1 : 0; });
+        });
+    });
+    if (result == kNotPermitted) GTEST_SKIP() << "no permission for a process id namespace";
+    EXPECT_EQ(result, 0);
 }
 
 TEST(Lock, IsHeldByOneAtATime) {

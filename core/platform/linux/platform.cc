@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -18,6 +19,10 @@ unsigned thread_hint() {
     const ErrnoKept kept;
     const int cpu = sched_getcpu();
     return cpu < 0 ? 0 : static_cast<unsigned>(cpu);
+}
+
+void zero_in_children(void *bytes, std::size_t size) {
+    madvise(bytes, size, MADV_WIPEONFORK);
 }
 
 bool counter_is_trusted() {

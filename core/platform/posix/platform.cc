@@ -1,5 +1,7 @@
 #include "core/platform/platform.h"
 
+#include <sys/mman.h>
+
 #include "core/platform/unix/common.h"
 
 namespace tb::platform {
@@ -38,6 +40,15 @@ unsigned thread_hint() {
     // An integer on some systems, a pointer on others, and then often a multiple of a large power of two.
     const uint64_t thread = (uintptr_t)pthread_self();
     return static_cast<unsigned>(thread * kGoldenRatio >> 48);
+}
+
+// FreeBSD has the first name, NetBSD and OpenBSD the second.
+void zero_in_children([[maybe_unused]] void *bytes, [[maybe_unused]] std::size_t size) {
+#if defined(INHERIT_ZERO)
+    minherit(bytes, size, INHERIT_ZERO);
+#elif defined(MAP_INHERIT_ZERO)
+    minherit(bytes, size, MAP_INHERIT_ZERO);
+#endif
 }
 
 bool counter_is_trusted() {

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <time.h>
 
+#include <cstddef>
 #include <cstdint>
 
 #include "core/platform/platform.h"
@@ -32,6 +33,9 @@ class ErrnoKept {
 // What each system has its own way to do.
 SignalSet block_all_signals();  // returns those that were blocked
 void block_only(const SignalSet &signals);
+// From now on a child of this process, however it is forked, finds these bytes 0, alone on their page. Does nothing where
+// the system cannot. Returns only after any fork that was under way at the call.
+void zero_in_children(void *bytes, std::size_t size);
 void nap(int64_t duration_ns);  // not a cancellation point
 
 }  // namespace tb::platform
