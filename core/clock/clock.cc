@@ -71,8 +71,8 @@ void Clock::ring_who_is_due() {
 
 // After a fork the list is the parent's, whose threads are not here.
 void Clock::forget_other_processes() {
-    if (process_ != lock_.holder()) first_ = nullptr;
-    process_ = lock_.holder();
+    if (process_ != platform::process_generation()) first_ = nullptr;
+    process_ = platform::process_generation();
 }
 
 void Clock::list(Alarm *alarm) {

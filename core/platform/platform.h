@@ -24,8 +24,6 @@ int64_t monotonic_ns();
 // all cores and in all power states. posix: nobody can tell, so no.
 bool counter_is_trusted();
 
-uint32_t process_id();
-
 // A number for this process, never 0: the same from the first call to the end, and after a fork one in the child that
 // no ancestor had. So who remembers it knows for sure whether a fork has come between, where a process id may be used
 // again. The first call in a program may allocate, all others may be made in a signal handler; only the first one in
@@ -85,17 +83,21 @@ class Sleeper {
     [[no_unique_address, maybe_unused]] SleeperState state_;
 };
 
-// A lock for rare, short work. Signals are blocked while it is held, so that no handler on the holder's own thread can
-// wait for it; a lock that another process held when it forked is free in the child.
+// A lock for short work. What another process held when it forked is free in the child. Signals are blocked while a
+// guard holds it, so that no handler on the holder's own thread can wait for it.
 class ForkSafeLock {
   public:
+    // Not in a signal handler: asks for the first process_generation of the program.
+    ForkSafeLock() { process_generation(); }
+    ForkSafeLock(const ForkSafeLock &) = delete;
+    ForkSafeLock &operator=(const ForkSafeLock &) = delete;
+
     bool try_lock();
+    void lock();
     void unlock();
-    // While it is held: the process of its holder.
-    uint32_t holder() const { return owner_.load(std::memory_order_relaxed); }
 
   private:
-    std::atomic<uint32_t> owner_{0};
+    std::atomic<uint32_t> holder_{0};  // its process_generation
 };
 
 class LockGuard {

@@ -47,7 +47,7 @@ Status WaitRoom::reserve(double n, int64_t max_wait_ns, int64_t now, Reservation
 // finds the owner asleep, who stays until it is woken. In a child that was forked by a signal handler during the wait
 // the thread was never counted.
 void WaitRoom::depart(uint32_t process) {
-    if (process != platform::process_id()) return;
+    if (process != platform::process_generation()) return;
     if (inside_.fetch_sub(1, std::memory_order_acq_rel) == 1) emptied_->add_and_wake(1);
 }
 
@@ -178,7 +178,7 @@ void WaitRoom::wait_until_empty() {
 }
 
 void WaitRoom::forget_other_processes() {
-    const uint32_t here = lock_.holder();
+    const uint32_t here = platform::process_generation();
     if (process_ == here) return;
     process_ = here;
     pending_.forget_all();

@@ -1,15 +1,10 @@
 #include "core/platform/unix/common.h"
 
 #include <sched.h>
-#include <unistd.h>
 
 #include "core/platform/counter.h"
 
 namespace tb::platform {
-
-uint32_t process_id() {
-    return static_cast<uint32_t>(getpid());
-}
 
 int64_t monotonic_ns() {
     timespec t;
@@ -18,17 +13,21 @@ int64_t monotonic_ns() {
 }
 
 bool ForkSafeLock::try_lock() {
-    const uint32_t me = process_id();
-    uint32_t owner = owner_.load(std::memory_order_relaxed);
-    return owner != me && owner_.compare_exchange_strong(owner, me, std::memory_order_acquire);
+    const uint32_t here = process_generation();
+    uint32_t holder = holder_.load(std::memory_order_relaxed);
+    return holder != here && holder_.compare_exchange_strong(holder, here, std::memory_order_acquire);
+}
+
+void ForkSafeLock::lock() {
+    for (int round = 0; !try_lock(); ++round) back_off(round);
 }
 
 void ForkSafeLock::unlock() {
-    owner_.store(0, std::memory_order_release);
+    holder_.store(0, std::memory_order_release);
 }
 
 LockGuard::LockGuard(ForkSafeLock *lock) : lock_(lock), blocked_before_(block_all_signals()) {
-    for (int round = 0; !lock_->try_lock(); ++round) back_off(round);
+    lock_->lock();
 }
 
 LockGuard::~LockGuard() {
