@@ -1,6 +1,7 @@
 #include "core/platform/platform.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/futex.h>
 #include <sched.h>
 #include <signal.h>
@@ -14,6 +15,22 @@
 #include "core/platform/unix/common.h"
 
 namespace tb::platform {
+namespace {
+
+// What SYS_futex and SYS_clock_nanosleep read, also where the C library's time_t is wider than a long. The last time
+// that fits stands for all later ones: with 32-bit longs, 68 years after the system's start.
+struct KernelTime {
+    long seconds;
+    long nanoseconds;
+};
+
+KernelTime to_kernel_time(int64_t ns) {
+    const int64_t seconds = ns / kNanosecondsPerSecond;
+    if (seconds > LONG_MAX) return {LONG_MAX, 0};
+    return {static_cast<long>(seconds), static_cast<long>(ns % kNanosecondsPerSecond)};
+}
+
+}  // namespace
 
 unsigned thread_hint() {
     const ErrnoKept kept;
@@ -60,7 +77,7 @@ void ExactTimers::end() {
 
 Woken Sleeper::sleep_while(uint32_t expected, int64_t deadline_ns) {
     const ErrnoKept kept;
-    const timespec deadline = to_timespec(deadline_ns);
+    const KernelTime deadline = to_kernel_time(deadline_ns);
     // Always with a timeout: without one the kernel resumes the sleep after a handler installed with SA_RESTART. The
     // system call is made directly, which also keeps this from being a cancellation point.
     const long result = syscall(SYS_futex, &word_, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, expected, &deadline, nullptr,
@@ -92,7 +109,7 @@ void block_only(const SignalSet &signals) {
 
 // Not nanosleep(): that is a cancellation point.
 void nap(int64_t duration_ns) {
-    const timespec duration = to_timespec(duration_ns);
+    const KernelTime duration = to_kernel_time(duration_ns);
     syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &duration, nullptr);
 }
 

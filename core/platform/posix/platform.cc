@@ -1,6 +1,7 @@
 #include "core/platform/platform.h"
 
 #include <sys/mman.h>
+#include <time.h>
 
 #include "core/platform/unix/common.h"
 
@@ -22,6 +23,10 @@ class NotCancelled {
 
 int64_t sooner(int64_t a, int64_t b) {
     return a < b ? a : b;
+}
+
+timespec to_timespec(int64_t ns) {
+    return {static_cast<time_t>(ns / kNanosecondsPerSecond), static_cast<long>(ns % kNanosecondsPerSecond)};
 }
 
 bool make_condition(pthread_cond_t *condition) {

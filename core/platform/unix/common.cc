@@ -1,6 +1,7 @@
 #include "core/platform/unix/common.h"
 
 #include <sched.h>
+#include <time.h>
 
 #include "core/platform/counter.h"
 

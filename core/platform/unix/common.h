@@ -3,7 +3,6 @@
 #define TOKENBUCKET_CORE_PLATFORM_UNIX_COMMON_H
 
 #include <errno.h>
-#include <time.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -13,10 +12,6 @@
 namespace tb::platform {
 
 inline constexpr int64_t kNanosecondsPerSecond = 1000000000;
-
-inline timespec to_timespec(int64_t ns) {
-    return {static_cast<time_t>(ns / kNanosecondsPerSecond), static_cast<long>(ns % kNanosecondsPerSecond)};
-}
 
 // errno belongs to the caller: a take may run in a signal handler.
 class ErrnoKept {
@@ -33,8 +28,8 @@ class ErrnoKept {
 // What each system has its own way to do.
 SignalSet block_all_signals();  // returns those that were blocked
 void block_only(const SignalSet &signals);
-// From now on a child of this process, however it is forked, finds these bytes 0, alone on their page. Does nothing where
-// the system cannot. Returns only after any fork that was under way at the call.
+// From now on a child of this process, however it is forked, finds these bytes 0, alone on their page. Does nothing
+// where the system cannot. Returns only after any fork that was under way at the call.
 void zero_in_children(void *bytes, std::size_t size);
 void nap(int64_t duration_ns);  // not a cancellation point
 
