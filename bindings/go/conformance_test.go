@@ -100,6 +100,7 @@ func (r *replay) step(words []string) {
 		expectError(r.T, text, r.clock.Set(r.duration(words[0][1:])), nil)
 		words = words[1:]
 	}
+	r.name = ""
 	if len(words) > 0 && strings.HasSuffix(words[0], ":") {
 		r.name = words[0]
 		words = words[1:]

@@ -121,11 +121,11 @@ func (l *Limiter) TakeUpTo(most float64) (float64, error) {
 // Wait is WaitN(ctx, 1).
 func (l *Limiter) Wait(ctx context.Context) error { return l.WaitN(ctx, 1) }
 
-// WaitN takes n tokens, sleeping until they are there. The place in the order is that of the call: later calls, large
-// or small, cannot overtake. If they cannot be there by the context's deadline, the answer is ErrTimedOut at once, with
+// WaitN takes n tokens, sleeping until they are there. They are reserved at the call: later calls, large or small,
+// cannot delay it. If they cannot be there by the context's deadline, the answer is ErrTimedOut at once, with
 // nothing taken. If the context is cancelled, or the limiter closed (ErrClosed), before the tokens are due, they are
-// given back as by [Reservation.Cancel]. A context that is done already takes nothing. Also ErrExceedsCapacity,
-// ErrInvalidArgument, and ErrOutOfRange for a debt beyond what can be counted.
+// all given back. A context that is done already takes nothing. Also ErrExceedsCapacity, ErrInvalidArgument, and
+// ErrOutOfRange for a debt beyond what can be counted.
 //
 // On a manual clock it sleeps until the clock has been moved far enough; the real time left until the context's
 // deadline is then the longest the wait may be on the manual clock.
@@ -150,15 +150,22 @@ func (l *Limiter) WaitN(ctx context.Context, n float64) error {
 	}
 	l.waits.begin()
 	err := r.sleep(ctx)
-	// What is due can no longer be given back: it is granted, whatever else happened meanwhile.
+	// What is due is granted, whatever else happened meanwhile.
 	left := r.Delay()
 	if err != nil && left > 0 {
-		l.bucket.cancel(r.promise)
+		l.giveBack(r.promise)
 	} else {
 		err = nil
 	}
 	l.waits.end(r.promise.wait-left, err == nil)
 	return err
+}
+
+// giveBack gives back what was not used. To the library, whose clock is ahead of Go's, it may be due: settling gives
+// that back too. Cancelling, which gives nothing back after it, counts, and is what a closed limiter still does.
+func (l *Limiter) giveBack(p promise) {
+	l.bucket.settle(p, 0)
+	l.bucket.cancel(p)
 }
 
 func timeLeft(ctx context.Context) time.Duration {
@@ -193,7 +200,8 @@ func (l *Limiter) SetLimit(tokensPerSecond float64) error {
 }
 
 // SetBurst changes the capacity at once; what exceeds a smaller one is dropped. Reservations, and waits that sleep
-// already, keep their times.
+// already, keep their times. ErrOutOfRange: outside the range of New, or more than 2^58 of
+// the fractions of a token that the limiter has counted in since it was created.
 func (l *Limiter) SetBurst(capacity float64) error { return l.bucket.setCapacity(capacity).err() }
 
 // Limit returns the rate in tokens per second.

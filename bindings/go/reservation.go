@@ -79,12 +79,9 @@ func (r *Reservation) Delay() time.Duration {
 	return left
 }
 
-// Cancel gives the tokens back, as if the reservation had never been. What must stay for later reservations, so that no
-// window holds more than the limit allows, comes back when those are cancelled too or are past; in whatever order, no
-// token is lost. Nothing is given back once they are due, nor the second time.
-//
-// A reservation that was due at once has nothing to cancel: where its work was not done after all, Settle(0) gives the
-// tokens back.
+// Cancel gives all tokens back while they are not due, as if the reservation had never been; later reservations keep
+// their times. Once due they count as used, and nothing is given back, nor the second time. A reservation that was due
+// at once has nothing to cancel. Where the work was not done after all, Settle(0) gives back what is due.
 func (r *Reservation) Cancel() {
 	if r.OK() && r.end() {
 		r.limiter.bucket.cancel(r.promise)
@@ -106,10 +103,10 @@ func (r *Reservation) reopen() {
 	r.ended = false
 }
 
-// Settle ends a reservation whose work turned out to cost actual tokens, 0 or more: the rest of what was reserved comes
-// back, or what is missing is charged. After an error it can still be settled or cancelled. ErrInvalidArgument: a
-// negative or infinite amount, or the reservation was settled or cancelled already; ErrOutOfRange; ErrClosed; Err if it
-// is not OK.
+// Settle ends a reservation whose work turned out to cost actual tokens, 0 or more, due or not: the rest of what was
+// reserved comes back, or what is missing is charged. After an error it can still be settled or cancelled.
+// ErrInvalidArgument: a negative or infinite amount, or the reservation was settled or cancelled already;
+// ErrOutOfRange; ErrClosed; Err if it is not OK.
 func (r *Reservation) Settle(actual float64) error {
 	if !r.OK() {
 		return r.Err()

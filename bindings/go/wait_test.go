@@ -107,10 +107,26 @@ func TestReservationIsSettledOnce(t *testing.T) {
 	cancelled := l.ReserveN(2)
 	expectError(t, "a NaN", cancelled.Settle(math.NaN()), ErrInvalidArgument)
 	cancelled.Cancel()
-	expectTokens(t, l, 5)
+	expectTokens(t, l, 3)
 	expectError(t, "after Cancel", cancelled.Settle(1), ErrInvalidArgument)
 	expectError(t, "not OK", l.ReserveN(11).Settle(1), ErrExceedsCapacity)
-	expectTokens(t, l, 5)
+	expectTokens(t, l, 3)
+}
+
+func TestWhatIsDueIsGivenBackBySettlingNotByCancelling(t *testing.T) {
+	clock := newManualClock(t)
+	l := newLimiter(t, 10, 1, WithClock(clock))
+	l.ReserveN(4).Cancel()
+	expectTokens(t, l, 6)
+	expectError(t, "due at once", l.ReserveN(6).Settle(0), nil)
+	expectTokens(t, l, 6)
+
+	cancelled, settled := l.ReserveN(7), l.ReserveN(3)
+	advance(t, clock, 4*time.Second)
+	cancelled.Cancel()
+	expectTokens(t, l, 0)
+	expectError(t, "due by now", settled.Settle(0), nil)
+	expectTokens(t, l, 3)
 }
 
 func TestReserveWithin(t *testing.T) {
@@ -203,6 +219,25 @@ func TestCancelledWaitGivesBack(t *testing.T) {
 		if l.Tokens() < start {
 			t.Errorf("%s: %v tokens, %v before the wait", name, l.Tokens(), start)
 		}
+	}
+}
+
+// The library's clock is ahead of Go's: to it the tokens are due while the wait still sleeps.
+func TestCancelledWaitGivesBackWhatTheLibraryTakesForDue(t *testing.T) {
+	clock := newManualClock(t)
+	l := newLimiter(t, 10, 1e-3, WithClock(clock), WithInitialTokens(0), WithStatistics())
+	l.clock = nil
+	ctx, cancel := context.WithCancel(background)
+	answer := waiting(t, l, ctx, 5)
+	advance(t, clock, 6000*time.Second)
+	expectTokens(t, l, 1)
+	cancel()
+	expectError(t, "Wait", <-answer, context.Canceled)
+	expectTokens(t, l, 6)
+	s, err := l.Stats()
+	expectError(t, "Stats", err, nil)
+	if s.Cancelled != 1 || s.Granted != 0 || s.TokensGivenBack != 5 {
+		t.Errorf("counted %+v", s)
 	}
 }
 

@@ -3,17 +3,13 @@
 #include <cstddef>
 #include <cstring>
 
-#include "capi/src/handles.h"
-
 namespace tb::capi {
 namespace {
 
 constexpr uint32_t kFlags = TB_PRECISE_WAIT | TB_STATISTICS;
 constexpr int64_t kSecond = 1000000000;
-// Up to the rate: the part without which there is no limit.
+// The smallest struct ends with the rate.
 constexpr std::size_t kSmallestStruct = offsetof(tb_config, rate_period_ns) + sizeof(int64_t);
-
-static_assert(sizeof(tb_config) == 88 && offsetof(tb_config, unit) == 48 && offsetof(tb_config, on_event) == 72);
 
 bool is_zero(const unsigned char *bytes, std::size_t count) {
     for (std::size_t i = 0; i < count; ++i)
@@ -21,9 +17,9 @@ bool is_zero(const unsigned char *bytes, std::size_t count) {
     return true;
 }
 
-// A size that ends inside a field was never any version's.
+// Every version's size is a multiple of the alignment.
 bool is_size(std::size_t size) {
-    return size >= kSmallestStruct && size <= kLargestStruct && size % sizeof(double) == 0;
+    return size >= kSmallestStruct && size <= kLargestStruct && size % alignof(tb_config) == 0;
 }
 
 tb_config defaults(std::size_t size) {
@@ -35,54 +31,42 @@ std::size_t known(std::size_t size) {
 }
 
 Status initial_units(const Limit &limit, double tokens, int64_t *units) {
-    const uint64_t full = limit.capacity_units;
+    const uint64_t full = limit.capacity;
     if (tokens == TB_INITIALLY_FULL || tokens == 0) {
         *units = tokens == 0 ? 0 : static_cast<int64_t>(full);
         return Status::success;
     }
     if (!is_amount(tokens)) return Status::invalid_argument;
-    if (tokens > limit.spec.capacity) return Status::out_of_range;
-    const uint64_t asked = to_units(limit, tokens, TBU_DOWN);
+    if (tokens > limit.capacity_tokens) return Status::out_of_range;
+    const uint64_t asked = to_units(limit.units.scale, tokens, TBU_DOWN);
     *units = static_cast<int64_t>(asked < full ? asked : full);
     return Status::success;
 }
 
 }  // namespace
 
-Status read_config(const tb_config *config, Request *request) {
+Status read_config(const tb_config *config, ParsedConfig *parsed) {
     if (config == nullptr || !is_size(config->struct_size)) return Status::invalid_argument;
     const std::size_t size = config->struct_size;
     const unsigned char *const bytes = reinterpret_cast<const unsigned char *>(config);
     if (!is_zero(bytes + known(size), size - known(size))) return Status::unsupported;
-    tb_config c = defaults(size);
-    std::memcpy(&c, bytes, known(size));
-    if (c.clock != nullptr) is_null(c.clock);
+    ParsedConfig p{};
+    p.config = defaults(size);
+    std::memcpy(&p.config, bytes, known(size));
+    const tb_config &c = p.config;
     if (c.max_waiters < 0) return Status::invalid_argument;
     if ((c.flags & ~kFlags) != 0 || c.reserved != 0) return Status::unsupported;
-    Request r{};
-    if (const Status s = make_limit({c.capacity, c.rate_tokens, c.rate_period_ns}, &r.limit); s != Status::success)
+    if (const Status s = make_limit({c.capacity, c.rate_tokens, c.rate_period_ns}, &p.limit); s != Status::success)
         return s;
-    if (const Status s = initial_units(r.limit, c.initial_tokens, &r.initial_units); s != Status::success) return s;
-    r.clock = c.clock;
-    r.manner = {c.max_waiters, c.flags, c.on_event, c.event_user};
-    *request = r;
+    if (const Status s = initial_units(p.limit, c.initial_tokens, &p.initial_units); s != Status::success) return s;
+    *parsed = p;
     return Status::success;
 }
 
-Status write_config(const Limit &limit, tb_clock *clock, const Manner &manner, tb_config *config) {
+Status write_config(const tb_config &full, tb_config *config) {
     if (config == nullptr || !is_size(config->struct_size)) return Status::invalid_argument;
-    const tb_config c{config->struct_size,
-                      limit.spec.capacity,
-                      limit.spec.rate_tokens,
-                      limit.spec.rate_period_ns,
-                      TB_INITIALLY_FULL,
-                      clock,
-                      1.0 / static_cast<double>(tbu_power_of_ten(static_cast<int>(limit.places))),
-                      manner.max_waiters,
-                      manner.flags,
-                      0,
-                      manner.on_event,
-                      manner.event_user};
+    tb_config c = full;
+    c.struct_size = config->struct_size;
     std::memcpy(static_cast<void *>(config), &c, known(c.struct_size));
     return Status::success;
 }

@@ -11,27 +11,17 @@ namespace tb::capi {
 
 inline constexpr std::size_t kLargestStruct = 4096;
 
-// What a bucket does beside its limit.
-struct Manner {
-    int64_t max_waiters;
-    uint32_t flags;
-    tb_event_fn on_event;
-    void *event_user;
-};
-
-struct Request {
+// A valid config; fields beyond its struct_size have their defaults.
+struct ParsedConfig {
+    tb_config config;
     Limit limit;
     int64_t initial_units;
-    tb_clock *clock;
-    Manner manner;
 };
 
-// *request is written on success only.
-Status read_config(const tb_config *config, Request *request);
-Status write_config(const Limit &limit, tb_clock *clock, const Manner &manner, tb_config *config);
-
-// Gives up one hold on a clock; NULL is none.
-void release_clock(tb_clock *clock);
+// Checks all of *config but the clock, which must be alive. *parsed is written on success only.
+Status read_config(const tb_config *config, ParsedConfig *parsed);
+// Writes as many fields of `full` as fit the struct_size of *config.
+Status write_config(const tb_config &full, tb_config *config);
 
 }  // namespace tb::capi
 

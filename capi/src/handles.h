@@ -1,18 +1,14 @@
-// What the opaque handles point to, and how memory for them is had without the C++ runtime library.
+// What the opaque handles point to.
 #ifndef TOKENBUCKET_CAPI_SRC_HANDLES_H
 #define TOKENBUCKET_CAPI_SRC_HANDLES_H
 
 #include <cassert>
-#include <cstdlib>
-#include <new>
-#include <utility>
 
 #include "capi/include/tokenbucket.h"
 #include "capi/src/config.h"
-#include "core/bucket/bucket.h"
 #include "core/clock/clock.h"
-#include "core/wait/room.h"
-#include "core/wait/statistics.h"
+#include "core/limiter/limiter.h"
+#include "core/memory.h"
 
 // In debug builds a handle that is dead or of another type stops the program.
 class Magic {
@@ -35,63 +31,57 @@ class Magic {
 #endif
 };
 
-struct tb_clock {
+struct tb_clock : tb::Clock {
     static constexpr uint64_t kMagic = 0x6b636f6c632d6274;
 
     template <class... Args>
-    explicit tb_clock(Args... args) : clock(args...), magic(kMagic) {}
+    explicit tb_clock(Args... args) : Clock(args...), magic(kMagic) {}
 
-    tb::Clock clock;
     [[no_unique_address]] Magic magic;
 };
 
-struct tb_bucket : tb::TimedBucket {
+// The observer of a bucket with TB_STATISTICS or on_event. The bucket owns it and its statistics, which may be null.
+struct tb_observer : tb::Observer {
+    tb_observer(tb::Statistics *statistics, tb_event_fn event_function, void *user_data);
+
+    const tb_event_fn on_event;
+    void *const user;
+};
+
+struct tb_bucket {
     static constexpr uint64_t kMagic = 0x74656b6375622d74;
 
-    // `counters`: null, or what counts, which the bucket then owns.
-    tb_bucket(const tb::capi::Request &request, bool use_counter, tb::Statistics *counters)
-        : TimedBucket(request.limit, request.initial_units, request.clock != nullptr ? &request.clock->clock : nullptr,
-                      use_counter, counters != nullptr || request.manner.on_event != nullptr),
-          room(&bucket, &time, {request.manner.max_waiters, (request.manner.flags & TB_PRECISE_WAIT) != 0, counters}),
-          statistics(counters),
-          manner(request.manner),
-          clock_handle(request.clock),
-          magic(kMagic) {}
+    // The observer, which may be null, becomes the bucket's own.
+    tb_bucket(const tb::capi::ParsedConfig &parsed, bool use_counter, const tb_observer *observer)
+        : magic(kMagic),
+          limiter({parsed.config.capacity, parsed.config.rate_tokens, parsed.config.rate_period_ns}, parsed.limit,
+                  parsed.initial_units,
+                  {parsed.config.clock, use_counter, (parsed.config.flags & TB_PRECISE_WAIT) != 0,
+                   parsed.config.max_waiters, observer}) {}
 
-    bool is_watched() const { return statistics != nullptr || manner.on_event != nullptr; }
+    const tb_observer *observer() const { return static_cast<const tb_observer *>(limiter.observer()); }
+    tb_clock *clock() const { return static_cast<tb_clock *>(limiter.clock()); }
 
-    tb::WaitRoom room;
-    tb::Statistics *const statistics;
-    const tb::capi::Manner manner;
-    tb_clock *const clock_handle;
+    // Alive until the limiter's threads have left.
     [[no_unique_address]] Magic magic;
+    tb::Limiter limiter;
 };
 
 namespace tb::capi {
-
-template <class T, class... Args>
-T *create(Args &&...args) {
-    static_assert(sizeof(T) % alignof(T) == 0);
-    void *const memory = std::aligned_alloc(alignof(T) > alignof(void *) ? alignof(T) : alignof(void *), sizeof(T));
-    return memory == nullptr ? nullptr : new (memory) T(std::forward<Args>(args)...);
-}
-
-template <class T>
-void destroy(T *object) {
-    object->~T();
-    std::free(object);
-}
 
 inline tb_status to_c(Status status) {
     return static_cast<tb_status>(status);
 }
 
-// NULL is for the caller to refuse; anything else must be alive.
+// Is the handle NULL? If not it must be alive, which debug builds check.
 template <class Handle>
 bool is_null(const Handle *handle) {
     if (handle != nullptr) handle->magic.check(Handle::kMagic);
     return handle == nullptr;
 }
+
+// Gives up one reference to a clock, which may be NULL; the last one destroys it.
+void release_clock(tb_clock *clock);
 
 }  // namespace tb::capi
 

@@ -2,9 +2,9 @@
 #include <cstring>
 
 #include "capi/include/tokenbucket.h"
-#include "core/bucket/status.h"
 #include "core/platform/counter.h"
 #include "core/platform/platform.h"
+#include "core/status.h"
 
 namespace {
 
@@ -28,6 +28,7 @@ static_assert(same(TB_EXCEEDS_CAPACITY, tb::Status::exceeds_capacity));
 static_assert(same(TB_INTERRUPTED, tb::Status::interrupted) && same(TB_QUEUE_FULL, tb::Status::queue_full));
 static_assert(same(TB_E_INVALID_ARGUMENT, tb::Status::invalid_argument));
 static_assert(same(TB_E_OUT_OF_RANGE, tb::Status::out_of_range));
+static_assert(same(TB_E_OUT_OF_MEMORY, tb::Status::out_of_memory));
 static_assert(same(TB_E_UNSUPPORTED, tb::Status::unsupported));
 
 struct Feature {

@@ -28,7 +28,7 @@ tbu_fraction reduced(tbu_fraction x) {
     return {tbu_divide(x.numerator, divisor).quotient, tbu_divide(x.denominator, divisor).quotient};
 }
 
-// The rate in tokens per nanosecond, reduced; 1e-9 .. 1e10 tokens per second.
+// The rate in tokens per nanosecond, reduced; out_of_range outside 1e-9 .. 1e10 tokens per second.
 Status read_rate(const LimitSpec &spec, tbu_fraction *rate) {
     if (!is_finite(spec.rate_tokens) || spec.rate_period_ns <= 0) return Status::invalid_argument;
     if (!is_amount(spec.rate_tokens)) return Status::out_of_range;
@@ -48,9 +48,14 @@ Status check(const LimitSpec &spec, tbu_fraction *rate) {
     return s == Status::success ? read_rate(spec, rate) : s;
 }
 
+bool has_headroom(double capacity, uint64_t scale) {
+    const uint64_t full = to_units(scale, capacity, TBU_DOWN);
+    return (full > scale ? full : scale) <= kMaxDebtUnits / kHeadroom;
+}
+
 int places_for(double capacity) {
     int places = kMaxPlaces;
-    while (tbu_to_units(split(capacity), places, TBU_DOWN) > kMaxCapacityUnits) --places;
+    while (places > 0 && !has_headroom(capacity, tbu_power_of_ten(places))) --places;
     return places;
 }
 
@@ -60,35 +65,35 @@ tbu_fraction units_per_ns(tbu_fraction tokens_per_ns, uint64_t scale) {
             tbu_divide(tokens_per_ns.denominator, {0, common}).quotient};
 }
 
-// Without the growth of a millisecond, the base would have to be moved at every other take.
-bool fits(double capacity, tbu_fraction tokens_per_ns, int places, tbu_wide refinement) {
+// So that the base of the plan need not be moved more often than every millisecond.
+bool grows_slowly(tbu_fraction units_per_ns) {
     constexpr uint64_t kMillisecond = 1000000;
-    if (refinement.hi != 0) return false;
-    const uint64_t token = tbu_power_of_ten(places);
-    const uint64_t full = tbu_to_units(split(capacity), places, TBU_DOWN);
-    const tbu_wide largest = tbu_mul(full > token ? full : token, refinement.lo);
-    if (largest.hi != 0 || largest.lo > kMaxCapacityUnits) return false;
-    const tbu_fraction rate = units_per_ns(tokens_per_ns, token * refinement.lo);
-    const tbu_wide per_ns = tbu_divide(rate.numerator, rate.denominator).quotient;
-    const tbu_wide growth = tbu_mul(per_ns.lo, kMillisecond);
-    return per_ns.hi == 0 && growth.hi == 0 && growth.lo <= kMaxGrowthUnits;
+    const tbu_wide per_ns = tbu_divide(units_per_ns.numerator, units_per_ns.denominator).quotient;
+    return per_ns.hi == 0 && per_ns.lo <= kMaxGrowthUnits / kMillisecond;
 }
 
-// The most nanoseconds in which less than kMaxGrowthUnits accrue.
+uint64_t refinement_for(double capacity, tbu_fraction tokens_per_ns, uint64_t ten_to_places) {
+    const tbu_wide whole = units_per_ns(tokens_per_ns, ten_to_places).denominator;
+    if (whole.hi != 0 || whole.lo > kMaxDebtUnits / kHeadroom / ten_to_places) return 1;
+    const uint64_t scale = ten_to_places * whole.lo;
+    const bool fits = has_headroom(capacity, scale) && grows_slowly(units_per_ns(tokens_per_ns, scale));
+    return fits ? whole.lo : 1;
+}
+
+// The most nanoseconds in which less than kMaxGrowthUnits accrue, starting without a fraction of a unit.
 uint64_t elapsed_limit(const tbu_rate &rate) {
     constexpr uint64_t kMaxElapsed = uint64_t{1} << 62;
     const uint64_t growth = static_cast<uint64_t>(tbu_time_to(&rate, {0, {0, 0}}, kMaxGrowthUnits));
     return growth < kMaxElapsed ? growth - 1 : kMaxElapsed;
 }
 
-Limit counted(const LimitSpec &spec, tbu_fraction tokens_per_ns, int places, uint64_t refinement) {
-    const uint64_t scale = tbu_power_of_ten(places) * refinement;
-    const tbu_fraction rate = units_per_ns(tokens_per_ns, scale);
-    Limit r{spec, static_cast<uint64_t>(places), refinement, scale, 0, tbu_rate_make(rate.numerator, rate.denominator),
-            0};
-    r.capacity_units = tbu_to_units(split(spec.capacity), places, TBU_DOWN) * refinement;
-    r.elapsed_limit = elapsed_limit(r.rate);
-    return r;
+Status limit_in(const Units &units, double capacity, tbu_fraction tokens_per_ns, Limit *limit) {
+    const uint64_t full = to_units(units.scale, capacity, TBU_DOWN);
+    if (full == 0 || full > kMaxCapacityUnits) return Status::out_of_range;
+    const tbu_fraction per_ns = units_per_ns(tokens_per_ns, units.scale);
+    const tbu_rate rate = tbu_rate_make(per_ns.numerator, per_ns.denominator);
+    *limit = {units, capacity, full, rate, elapsed_limit(rate)};
+    return Status::success;
 }
 
 }  // namespace
@@ -101,40 +106,36 @@ Status make_limit(const LimitSpec &spec, Limit *limit) {
     tbu_fraction rate;
     if (const Status s = check(spec, &rate); s != Status::success) return s;
     const int places = places_for(spec.capacity);
-    const tbu_wide refinement = units_per_ns(rate, tbu_power_of_ten(places)).denominator;
-    *limit = counted(spec, rate, places, fits(spec.capacity, rate, places, refinement) ? refinement.lo : 1);
-    return Status::success;
+    const uint64_t ten_to_places = tbu_power_of_ten(places);
+    const uint64_t refinement = refinement_for(spec.capacity, rate, ten_to_places);
+    const Units units{refinement, static_cast<unsigned>(places), ten_to_places * refinement};
+    return limit_in(units, spec.capacity, rate, limit);
 }
 
-Status change_limit(const Limit &previous, const LimitSpec &spec, Limit *limit) {
+Status change_limit(const Units &units, const LimitSpec &spec, Limit *limit) {
     tbu_fraction rate;
-    if (const Status s = check(spec, &rate); s != Status::success) return s;
-    const int places = places_for(spec.capacity);
-    const bool same_units =
-        static_cast<uint64_t>(places) == previous.places && fits(spec.capacity, rate, places, {0, previous.refinement});
-    if (!same_units) return make_limit(spec, limit);
-    *limit = counted(spec, rate, places, previous.refinement);
-    return Status::success;
+    const Status s = check(spec, &rate);
+    return s == Status::success ? limit_in(units, spec.capacity, rate, limit) : s;
 }
 
-uint64_t to_units(const Limit &limit, double n, tbu_rounding rounding) {
-    const uint64_t coarse = tbu_to_units(split(n), static_cast<int>(limit.places), rounding);
-    const tbu_wide units = tbu_mul(coarse, limit.refinement);
-    return coarse == UINT64_MAX || units.hi != 0 || units.lo >> 63 != 0 ? UINT64_MAX : units.lo;
+uint64_t to_units(uint64_t scale, double n, tbu_rounding rounding) {
+    constexpr double kExact = 9e15;  // whole numbers below it are exact
+    const uint64_t whole = n < kExact ? static_cast<uint64_t>(n) : 0;
+    const tbu_wide units = tbu_mul(whole, scale);
+    if (static_cast<double>(whole) == n && units.hi == 0 && units.lo >> 63 == 0) return units.lo;
+    return tbu_to_units(split(n), scale, rounding);
 }
 
-double to_tokens(const Limit &limit, int64_t units) {
-    constexpr int64_t kExact = int64_t{1} << 53;
-    const int64_t scale = static_cast<int64_t>(limit.scale);
-    if (scale <= kExact && units <= kExact && units >= -kExact)
-        return static_cast<double>(units) / static_cast<double>(scale);
+double to_tokens_beyond_doubles(uint64_t units_per_token, int64_t units) {
+    const int64_t scale = static_cast<int64_t>(units_per_token);
     const int64_t whole = units / scale;
     const int64_t rest = units % scale;
     const double sum = static_cast<double>(whole) + static_cast<double>(rest) / static_cast<double>(scale);
-    const double next = static_cast<double>(whole + (rest >= 0 ? 1 : 0));
-    if (sum < next) return sum;
-    const uint64_t bits = std::bit_cast<uint64_t>(next);
-    return std::bit_cast<double>(next > 0 ? bits - 1 : bits + 1);
+    const int64_t below = whole - (rest < 0 ? 1 : 0);
+    const int64_t truncated = static_cast<int64_t>(sum);
+    if (truncated - (sum < static_cast<double>(truncated) ? 1 : 0) <= below) return sum;
+    const uint64_t bits = std::bit_cast<uint64_t>(sum);
+    return std::bit_cast<double>(sum > 0 ? bits - 1 : bits + 1);
 }
 
 }  // namespace tb

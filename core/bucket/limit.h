@@ -1,26 +1,30 @@
 // A limit as asked for (tokens, doubles) and as counted (whole units).
 //
-// A token is scale = 10^places * refinement units. Amounts are resolved to 10^-places token, places being the largest
-// of 0 .. 9 that the capacity leaves room for. The refinement makes the rate a whole number of units per nanosecond, if
-// a token, a full bucket and what accrues in a millisecond still fit: then a bucket that has just become full holds no
-// fraction of a unit that the clamp would forget, and decisions equal those of a bucket of real numbers. Otherwise it
-// is 1, and a clamp may keep up to one unit.
+// A token is scale = 10^places * refinement units, fixed when the bucket is created; a later limit is counted in the
+// same units. A scale has headroom if kHeadroom tokens and kHeadroom capacities are each at most kMaxDebtUnits. places
+// is the largest of 0 .. 9 that has headroom, or 0. The refinement makes the rate a whole number of units per
+// nanosecond; it is 1 if that number has no headroom or more than kMaxGrowthUnits would accrue in a millisecond. Then
+// the accrual keeps a fraction of a unit, so that a full bucket may keep up to one unit too many.
 #ifndef TOKENBUCKET_CORE_BUCKET_LIMIT_H
 #define TOKENBUCKET_CORE_BUCKET_LIMIT_H
 
 #include <cstdint>
 
-#include "core/bucket/status.h"
+#include "core/status.h"
 #include "core/units/accrual.h"
 #include "core/units/decimal.h"
 
 namespace tb {
 
-// Bounds in units that keep every difference of two positions below 2^60, and so its eightfold inside an int64_t: what
-// a bucket holds, what it may owe, and what may accrue before the base of the accrual is moved up.
+// Bounds in units: what a bucket holds, what it may owe, and what may accrue before the base of the plan is moved up.
+// They keep every difference of two positions at most 2^60, so that it fits a word (plan.h), even if twice
+// kMaxGrowthUnits accrue before the base is moved.
 inline constexpr uint64_t kMaxCapacityUnits = uint64_t{1} << 58;
 inline constexpr uint64_t kMaxDebtUnits = uint64_t{1} << 59;
 inline constexpr uint64_t kMaxGrowthUnits = uint64_t{1} << 58;
+// A bucket can owe so many of its first capacity, and so many tokens, and its capacity can grow to half of either,
+// unless a unit is a whole token.
+inline constexpr uint64_t kHeadroom = uint64_t{1} << 20;
 
 struct LimitSpec {
     double capacity;
@@ -28,29 +32,41 @@ struct LimitSpec {
     int64_t rate_period_ns;
 };
 
-struct Limit {
-    LimitSpec spec;
-    uint64_t places;
-    uint64_t refinement;
-    uint64_t scale;
-    uint64_t capacity_units;
-    tbu_rate rate;
-    uint64_t elapsed_limit;  // nanoseconds in which less than kMaxGrowthUnits accrue, at most 2^62
+struct Units {
+    uint64_t refinement;  // below 2^16, because of kHeadroom
+    unsigned places;
+    uint64_t scale;  // units per token
 };
 
-// Both check every range; *limit is written on success only.
+struct Limit {
+    Units units;
+    double capacity_tokens;
+    uint64_t capacity;       // units
+    tbu_rate rate;           // units per nanosecond
+    uint64_t elapsed_limit;  // nanoseconds in which at most kMaxGrowthUnits accrue; at most 2^62
+};
+
+// make_limit chooses the units, change_limit keeps them. invalid_argument: a number that is not finite, or a period
+// below 1 ns. out_of_range: outside the ranges of tb_create, or a capacity of less than one unit or more than
+// kMaxCapacityUnits. *limit is written on success only.
 Status make_limit(const LimitSpec &spec, Limit *limit);
-// As make_limit, but in the units of `previous` wherever the new limit can be counted in them.
-Status change_limit(const Limit &previous, const LimitSpec &spec, Limit *limit);
+Status change_limit(const Units &units, const LimitSpec &spec, Limit *limit);
 
 // Is n an amount: finite and greater than 0?
 bool is_amount(double n);
 
 // n in units; UINT64_MAX if that is beyond 63 bits. n is an amount.
-uint64_t to_units(const Limit &limit, double n, tbu_rounding rounding);
+uint64_t to_units(uint64_t scale, double n, tbu_rounding rounding);
 
-// Units as tokens: the nearest double, except that it never shows a whole token more than there is.
-double to_tokens(const Limit &limit, int64_t units);
+// Units as tokens: the nearest double if both numbers are at most 2^53 in magnitude, else one next to it. It never
+// shows a whole token more than there is.
+double to_tokens_beyond_doubles(uint64_t units_per_token, int64_t units);
+inline double to_tokens(uint64_t scale, int64_t units) {
+    constexpr uint64_t kExact = uint64_t{1} << 53;
+    const bool exact = scale <= kExact && static_cast<uint64_t>(units) + kExact <= 2 * kExact;
+    if (!exact) return to_tokens_beyond_doubles(scale, units);
+    return static_cast<double>(units) / static_cast<double>(static_cast<int64_t>(scale));
+}
 
 }  // namespace tb
 

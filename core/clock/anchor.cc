@@ -1,23 +1,22 @@
 #include "core/clock/anchor.h"
 
+#include <algorithm>
+
 #include "core/units/wide.h"
 
 namespace tb {
 namespace {
 
-constexpr int64_t kShortestBaseline = 10000000;
-constexpr uint64_t kMostValid = 1000000000;
-// CLOCK_MONOTONIC itself is steered by at most 500 parts per million; more means that the counter lost its meaning.
+constexpr int64_t kShortestBaseline = 10000000;  // nanoseconds
+constexpr uint64_t kMostValid = 1000000000;      // nanoseconds
+// CLOCK_MONOTONIC itself is steered by at most 500 parts per million either way, so two speeds differ by at most 1000
+// if the counter ticks evenly.
 constexpr uint64_t kOddPartsPerMillion = 1000;
 constexpr uint64_t kSteerPartsPerMillion = 500;
 constexpr uint64_t kMillion = 1000000;
 
 uint64_t scaled_quotient(uint64_t ns, uint64_t ticks) {
     return tbu_divide(tbu_shl({0, ns}, ClockAnchor::kSlopeBits), {0, ticks}).quotient.lo;
-}
-
-int64_t later(int64_t a, int64_t b) {
-    return a > b ? a : b;
 }
 
 bool has_run_back(const ClockSample &origin, const ClockSample &now) {
@@ -36,7 +35,7 @@ bool can_measure(const ClockSample &origin, const ClockSample &now) {
 }
 
 ClockAnchor no_anchor(const ClockSample &now, const ClockAnchor &last) {
-    return {now.counter, later(now.after_ns, last.end()), 0, 0};
+    return {now.counter, std::max(now.after_ns, last.end()), 0, 0};
 }
 
 ClockAnchor next_anchor(const ClockSample &origin, const ClockSample &now, const ClockAnchor &last) {

@@ -1,7 +1,7 @@
 // The arithmetic of the counter clock: pure, so that its promises can be tested without a counter.
 //
 // An anchor turns a counter reading into a time: time + (counter - anchor counter) * slope, while it holds. The clock
-// never runs back, whichever thread reads it and however: an anchor is set only where the last one has ended, at no
+// never runs back, whichever thread reads it: an anchor is set only where the last one has ended, at no
 // earlier time than the last one ended with, and at no earlier time than CLOCK_MONOTONIC can have shown by then.
 #ifndef TOKENBUCKET_CORE_CLOCK_ANCHOR_H
 #define TOKENBUCKET_CORE_CLOCK_ANCHOR_H
@@ -10,7 +10,7 @@
 
 namespace tb {
 
-// A counter reading between two readings of CLOCK_MONOTONIC. A thread held up in between makes it wide, and useless.
+// A counter reading between two readings of CLOCK_MONOTONIC. It is wide, and useless, if the thread was interrupted.
 struct ClockSample {
     uint64_t counter;
     int64_t before_ns;
@@ -19,7 +19,7 @@ struct ClockSample {
     int64_t width_ns() const { return after_ns - before_ns; }
 };
 
-// Is the sample about as narrow as they come here, the narrowest having been narrowest_ns wide?
+// Is the sample at most 4 times as wide, and 50 ns more, than the narrowest so far?
 bool is_narrow(const ClockSample &sample, int64_t narrowest_ns);
 
 struct ClockAnchor {
@@ -43,8 +43,8 @@ bool can_measure(const ClockSample &origin, const ClockSample &now);
 // The anchor after `last`, from the counter's speed between the two samples, both narrow. It holds for twice as long as
 // the speed was measured, at most a second, so that the errors of the samples are at most doubled at its end. Where
 // `last` ended ahead of CLOCK_MONOTONIC the clock keeps that time and ticks slower, by at most 500 parts per million,
-// until it is level again. One that holds for no tick if the speed differs from the last one's by more than
-// CLOCK_MONOTONIC can be steered.
+// until it is level again. It holds for no tick if the speed differs from that of `last` by more than 1000 parts
+// per million.
 ClockAnchor next_anchor(const ClockSample &origin, const ClockSample &now, const ClockAnchor &last);
 
 // An anchor that holds for no tick, after `last`.

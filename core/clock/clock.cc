@@ -3,7 +3,7 @@
 namespace tb {
 
 int64_t Clock::now() {
-    return is_manual() ? latest_ns_.load(std::memory_order_acquire) : hold(function_(user_));
+    return is_manual() ? latest() : hold(function_(user_));
 }
 
 int64_t Clock::hold(int64_t now_ns) {
@@ -15,7 +15,7 @@ int64_t Clock::hold(int64_t now_ns) {
 
 void Clock::set(int64_t now_ns) {
     hold(now_ns);
-    ring_who_is_due();
+    ring_due_alarms();
 }
 
 Status Clock::advance(int64_t duration_ns) {
@@ -23,7 +23,7 @@ Status Clock::advance(int64_t duration_ns) {
     do {
         if (duration_ns > INT64_MAX - latest) return Status::out_of_range;
     } while (!latest_ns_.compare_exchange_weak(latest, latest + duration_ns, std::memory_order_acq_rel));
-    ring_who_is_due();
+    ring_due_alarms();
     return Status::success;
 }
 
@@ -56,8 +56,8 @@ int64_t Clock::waiters(int64_t *next_due_ns) {
     return count;
 }
 
-// A time that another thread moves the clock to meanwhile is looked after by that thread.
-void Clock::ring_who_is_due() {
+// A thread that moves the clock further meanwhile rings the alarms of that time itself.
+void Clock::ring_due_alarms() {
     const platform::LockGuard guard(&lock_);
     forget_other_processes();
     const int64_t now = latest_ns_.load(std::memory_order_acquire);
@@ -69,7 +69,7 @@ void Clock::ring_who_is_due() {
     }
 }
 
-// After a fork the list is the parent's, whose threads are not here.
+// After a fork the listed alarms belong to threads that only the parent has.
 void Clock::forget_other_processes() {
     if (process_ != platform::process_generation()) first_ = nullptr;
     process_ = platform::process_generation();

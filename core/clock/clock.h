@@ -1,17 +1,17 @@
 // Clocks that replace the system clock: manual and callback. Counted by reference: the creator holds one, every bucket
-// another. A time never runs back: an earlier one is held at the latest.
+// another. The time never runs back: where an earlier one is set or returned, the latest stays.
 //
-// A manual clock keeps a list of the alarms that are not due yet, of all its buckets, and rings each when it is moved
-// to its due time. The list's lock is a leaf: taken under the lock of any wait room, and nothing is locked under it.
+// A manual clock lists the alarms of all its buckets that are not due yet, and rings each when the clock reaches its
+// due time. The list's lock may be taken under any limiter's lock; the core takes no lock under it.
 #ifndef TOKENBUCKET_CORE_CLOCK_CLOCK_H
 #define TOKENBUCKET_CORE_CLOCK_CLOCK_H
 
 #include <atomic>
 #include <cstdint>
 
-#include "core/bucket/status.h"
 #include "core/clock/alarm.h"
 #include "core/platform/platform.h"
+#include "core/status.h"
 
 namespace tb {
 
@@ -23,13 +23,17 @@ class Clock {
     Clock(Function function, void *user) : function_(function), user_(user) {}
 
     bool is_manual() const { return function_ == nullptr; }
+    // Calls the function of a callback clock.
     int64_t now();
+    // The latest time so far, without a call of the function.
+    int64_t latest() const { return latest_ns_.load(std::memory_order_acquire); }
 
-    // For manual clocks; not negative.
+    // For manual clocks; arguments are not negative. An earlier time changes nothing. out_of_range: beyond INT64_MAX.
     void set(int64_t now_ns);
     Status advance(int64_t duration_ns);
 
-    // For manual clocks: the alarm is to ring at alarm->due_ns, anew after that has changed; or no more.
+    // For manual clocks: lists the alarm if it is not due yet, else takes it off the list; disarm takes it off. arm()
+    // has to follow a change of due_ns. waiters() costs the number of alarms.
     void arm(Alarm *alarm);
     void disarm(Alarm *alarm);
     // How many alarms are not due yet, and when the next one is: INT64_MAX if none.
@@ -41,7 +45,7 @@ class Clock {
 
   private:
     int64_t hold(int64_t now_ns);
-    void ring_who_is_due();
+    void ring_due_alarms();
     void forget_other_processes();
     void list(Alarm *alarm);
     void unlist(Alarm *alarm);

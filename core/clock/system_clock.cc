@@ -1,14 +1,9 @@
 #include "core/clock/system_clock.h"
 
+#include <algorithm>
+
 namespace tb {
 namespace {
-
-// Rounds in which a reader waits for a writer to finish; a writer that does not was lost in a fork.
-constexpr int kPatience = 1000;
-
-int64_t later(int64_t a, int64_t b) {
-    return a > b ? a : b;
-}
 
 ClockSample read_sample() {
     const int64_t before_ns = platform::monotonic_ns();
@@ -18,8 +13,8 @@ ClockSample read_sample() {
 
 }  // namespace
 
-// The narrowest of a few, as soon as it is about as narrow as any so far. The very first time all are tried: what is
-// narrow must be known before anything is measured, and first readings are slow.
+// The narrowest of up to kTries, the last of which is narrow. The first call takes all of them, because the first
+// readings are slow and narrowest_ns_ must be right before anything is measured.
 ClockSample SystemClock::sample() {
     constexpr int kTries = 8;
     const bool first = narrowest_ns_ == kUnknown;
@@ -28,64 +23,48 @@ ClockSample SystemClock::sample() {
         const ClockSample next = read_sample();
         if (next.width_ns() < best.width_ns()) best = next;
     }
-    if (best.width_ns() < narrowest_ns_) narrowest_ns_ = best.width_ns();
+    if (best.width_ns() < narrowest_ns_) narrowest_ns_ = static_cast<uint32_t>(best.width_ns());
     return best;
 }
 
-SystemClock::Versioned SystemClock::read_anchor() const {
-    for (int round = 0;; ++round) {
-        const uint64_t finished = finished_.load(std::memory_order_acquire);
-        const ClockAnchor anchor{counter_.load(std::memory_order_acquire),
-                                 static_cast<int64_t>(time_ns_.load(std::memory_order_acquire)),
-                                 slope_.load(std::memory_order_acquire), span_.load(std::memory_order_acquire)};
-        if (is_in_force(finished)) return {anchor, finished};
-        if (round == kPatience) return {{0, 0, 0, 0}, started_.load(std::memory_order_acquire)};
-        platform::pause();
-    }
-}
-
-void SystemClock::publish(const ClockAnchor &anchor) {
-    const uint64_t version = started_.load(std::memory_order_relaxed) + 1;
-    started_.store(version, std::memory_order_relaxed);
-    counter_.store(anchor.counter, std::memory_order_release);
-    time_ns_.store(static_cast<uint64_t>(anchor.time_ns), std::memory_order_release);
-    slope_.store(anchor.slope, std::memory_order_release);
-    span_.store(anchor.span, std::memory_order_release);
-    finished_.store(version, std::memory_order_release);
-}
-
 ClockAnchor SystemClock::anchor_after(const ClockSample &now, const ClockAnchor &last) {
-    const bool has_origin = is_narrow(origin_, narrowest_ns_);
-    if (!is_narrow(now, narrowest_ns_) || (has_origin && !can_measure(origin_, now))) return no_anchor(now, last);
-    const ClockAnchor next = has_origin ? next_anchor(origin_, now, last) : no_anchor(now, last);
-    origin_ = now;
-    publish(next);
+    const ClockSample origin{origin_counter_, origin_ns_ - origin_width_ns_, origin_ns_};
+    const bool has_origin = is_narrow(origin, narrowest_ns_);
+    if (!is_narrow(now, narrowest_ns_) || (has_origin && !can_measure(origin, now))) return no_anchor(now, last);
+    const ClockAnchor next = has_origin ? next_anchor(origin, now, last) : no_anchor(now, last);
+    origin_counter_ = now.counter;
+    origin_ns_ = now.after_ns;
+    origin_width_ns_ = static_cast<uint32_t>(now.width_ns());
+    anchor_.store(next);
     return next;
 }
 
+// Under the lock an anchor is half written only in the child of a fork; then it is ignored.
 int64_t SystemClock::now_locked() {
     const ClockSample now = sample();
-    const ClockAnchor last = read_anchor().anchor;
+    const ClockAnchor last = anchor_.is_whole() ? anchor_.load() : ClockAnchor{};
     return last.holds(now.counter) ? last.at(now.counter) : anchor_after(now, last).time_ns;
 }
 
-// Never waits: while another thread sets the anchor, or a signal handler interrupted one that does, CLOCK_MONOTONIC
-// itself serves, held at the end of the anchor that has just run out. It is used only if no new anchor was set by the
-// time it was read: that one may be ahead of it.
+// Bounded: while another thread holds the lock, or this one was interrupted holding it, the time is CLOCK_MONOTONIC,
+// but not before the end of the last anchor. A new anchor may be ahead of that, so the time counts only if none was set
+// before it was read.
 int64_t SystemClock::now_beyond_anchor() {
-    if (!use_counter_) return platform::monotonic_ns();
-    if (lock_.try_lock()) {
-        const int64_t now = now_locked();
-        lock_.unlock();
-        return now;
-    }
-    for (;;) {
-        const Versioned last = read_anchor();
+    constexpr int kRounds = 1000;
+    for (int round = 0; use_counter_ && round < kRounds; ++round) {
+        if (lock_.try_lock()) {
+            const int64_t now = now_locked();
+            lock_.unlock();
+            return now;
+        }
+        const uint64_t version = anchor_.version();
+        const ClockAnchor last = anchor_.load();
         const uint64_t counter = platform::read_counter();
-        if (last.anchor.holds(counter)) return last.anchor.at(counter);
         const int64_t plain = platform::monotonic_ns();
-        if (is_in_force(last.version)) return later(plain, last.anchor.end());
+        if (anchor_.is_still(version)) return last.holds(counter) ? last.at(counter) : std::max(plain, last.end());
+        platform::pause();
     }
+    return platform::monotonic_ns();
 }
 
 }  // namespace tb

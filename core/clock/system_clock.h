@@ -7,12 +7,13 @@
 #ifndef TOKENBUCKET_CORE_CLOCK_SYSTEM_CLOCK_H
 #define TOKENBUCKET_CORE_CLOCK_SYSTEM_CLOCK_H
 
-#include <atomic>
+#include <cstddef>
 #include <cstdint>
 
 #include "core/clock/anchor.h"
 #include "core/platform/counter.h"
 #include "core/platform/platform.h"
+#include "core/versioned.h"
 
 namespace tb {
 
@@ -22,53 +23,39 @@ class SystemClock {
 
     int64_t now() {
         int64_t now_ns = 0;
-        return use_counter_ && now_by_anchor(&now_ns) ? now_ns : now_beyond_anchor();
+        return now_by_anchor(&now_ns) ? now_ns : now_beyond_anchor();
     }
 
-    // The short way, good for nearly every call: false if there is no anchor or it has run out.
+    // The common case: false if there is no anchor or it has run out.
     bool now_by_anchor(int64_t *now_ns) const {
-        const uint64_t finished = finished_.load(std::memory_order_acquire);
-        const uint64_t counter = counter_.load(std::memory_order_acquire);
-        const uint64_t span = span_.load(std::memory_order_acquire);
-        const uint64_t ticks = platform::read_counter() - counter;
-        const uint64_t slope = slope_.load(std::memory_order_acquire);
-        const uint64_t time = time_ns_.load(std::memory_order_acquire);
-        if (ticks >= span || started_.load(std::memory_order_relaxed) != finished) [[unlikely]]
+        if (!use_counter_) return false;
+        const uint64_t version = anchor_.version();
+        const uint64_t ticks = platform::read_counter() - anchor_.at<offsetof(ClockAnchor, counter)>();
+        const uint64_t slope = anchor_.at<offsetof(ClockAnchor, slope)>();
+        const uint64_t time = anchor_.at<offsetof(ClockAnchor, time_ns)>();
+        if (ticks >= anchor_.at<offsetof(ClockAnchor, span)>() || !anchor_.is_still(version)) [[unlikely]]
             return false;
         *now_ns = static_cast<int64_t>(time + (ticks * slope >> ClockAnchor::kSlopeBits));
         return true;
     }
 
   private:
-    static constexpr int64_t kUnknown = INT64_MAX / 8;
-
-    struct Versioned {
-        ClockAnchor anchor;
-        uint64_t version;
-    };
+    static constexpr uint32_t kUnknown = UINT32_MAX / 8;
 
     ClockSample sample();
-    Versioned read_anchor() const;
-    bool is_in_force(uint64_t version) const { return started_.load(std::memory_order_acquire) == version; }
     int64_t now_beyond_anchor();
     int64_t now_locked();
     ClockAnchor anchor_after(const ClockSample &now, const ClockAnchor &last);
-    void publish(const ClockAnchor &anchor);
 
-    // The anchor, between two counts that readers compare: a writer raises started_ first and finished_ last, a reader
-    // reads them the other way round, so equal counts mean that nothing changed in between.
-    std::atomic<uint64_t> started_{0};
-    std::atomic<uint64_t> counter_{0};
-    std::atomic<uint64_t> time_ns_{0};
-    std::atomic<uint64_t> slope_{0};
-    std::atomic<uint64_t> span_{0};
-    std::atomic<uint64_t> finished_{0};
+    Versioned<ClockAnchor> anchor_;
 
-    // Under the lock.
-    const bool use_counter_;
+    // Under the lock. The next slope is measured from the origin, a narrow sample; at first it is too wide for that.
+    uint64_t origin_counter_ = 0;
+    int64_t origin_ns_ = 0;
+    uint32_t origin_width_ns_ = UINT32_MAX;
+    uint32_t narrowest_ns_ = kUnknown;  // width of the narrowest sample so far
     platform::ForkSafeLock lock_;
-    int64_t narrowest_ns_ = kUnknown;      // of the samples so far
-    ClockSample origin_{0, 0, INT64_MAX};  // where the next slope is measured from; too wide until there is one
+    const bool use_counter_;
 };
 
 }  // namespace tb

@@ -1,4 +1,7 @@
 // The CPU's cycle counter, inline because it is the largest part of an operation.
+//
+// The processor may read the counter before a load that stands before it in the program, by as much as that load takes,
+// if it misses the caches. order_counter() keeps a reading behind all loads before it.
 #ifndef TOKENBUCKET_CORE_PLATFORM_COUNTER_H
 #define TOKENBUCKET_CORE_PLATFORM_COUNTER_H
 
@@ -12,6 +15,10 @@ inline constexpr bool kHasCounter = true;
 
 inline uint64_t read_counter() {
     return __builtin_ia32_rdtsc();
+}
+
+inline void order_counter() {
+    __builtin_ia32_lfence();
 }
 
 inline void pause() {
@@ -28,6 +35,10 @@ inline uint64_t read_counter() {
     return count;
 }
 
+inline void order_counter() {
+    asm volatile("isb" ::: "memory");
+}
+
 inline void pause() {
     asm volatile("yield");
 }
@@ -39,6 +50,8 @@ inline constexpr bool kHasCounter = false;
 inline uint64_t read_counter() {
     return 0;
 }
+
+inline void order_counter() {}
 
 inline void pause() {}
 

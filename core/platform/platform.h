@@ -25,8 +25,8 @@ int64_t monotonic_ns();
 bool counter_is_trusted();
 
 // A number for this process, never 0: the same from the first call to the end, and after a fork one in the child that
-// no ancestor had. So who remembers it knows for sure whether a fork has come between, where a process id may be used
-// again. The first call in a program may allocate, all others may be made in a signal handler; only the first one in
+// no ancestor had. So two equal numbers mean that there was no fork between, while a process id may be used again.
+// The first call in a program may allocate, all others may be made in a signal handler; only the first one in
 // each process makes system calls.
 // linux: in every child. posix: where the kernel cannot empty a page in children, only in those of the C library's
 // fork(). The same holds on Linux before 4.14 and under an emulator that cannot.
@@ -54,7 +54,7 @@ class ExactTimers {
 
 enum class Woken { by_wake_or_timeout, by_signal };
 
-// What one thread sleeps on: a word of its own, which others add to. That thread makes and destroys it.
+// A word on which one thread sleeps, and to which others add. That thread makes and destroys it.
 //
 // linux: takes nothing but memory, so it may be made anywhere. posix: making it may allocate, where the system's
 // mutexes do. Where that fails the thread sleeps all the same, in naps of a millisecond. A fork in a signal handler
@@ -77,14 +77,17 @@ class Sleeper {
     // For others: adds to the word and wakes the thread. The thread may destroy the sleeper as soon as it sees the new
     // word, so this may be the last that the caller does with it.
     void add_and_wake(uint32_t amount);
+    // The same without the wake.
+    void add(uint32_t amount) { word_.fetch_add(amount, std::memory_order_acq_rel); }
 
   private:
     std::atomic<uint32_t> word_{0};
     [[no_unique_address, maybe_unused]] SleeperState state_;
 };
 
-// A lock for short work. What another process held when it forked is free in the child. Signals are blocked while a
-// guard holds it, so that no handler on the holder's own thread can wait for it.
+// A lock for short work: without contention a compare-and-swap and a store. What another process held when it forked is
+// free in the child. A signal handler may try it, but not wait for it: the thread that it interrupted may be the
+// holder.
 class ForkSafeLock {
   public:
     // Not in a signal handler: asks for the first process_generation of the program.
@@ -102,14 +105,13 @@ class ForkSafeLock {
 
 class LockGuard {
   public:
-    explicit LockGuard(ForkSafeLock *lock);
-    ~LockGuard();
+    explicit LockGuard(ForkSafeLock *lock) : lock_(lock) { lock_->lock(); }
+    ~LockGuard() { lock_->unlock(); }
     LockGuard(const LockGuard &) = delete;
     LockGuard &operator=(const LockGuard &) = delete;
 
   private:
     ForkSafeLock *lock_;
-    SignalSet blocked_before_;
 };
 
 // One round of waiting for another thread that is about to finish: a few pauses, later rounds give up the processor.

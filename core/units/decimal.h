@@ -1,8 +1,8 @@
 // From doubles to exact numbers, by integer arithmetic alone: no rounding mode, flush-to-zero flag or libm takes part.
 //
-// A double written as 0.1 is not one tenth; its owner meant one tenth. Two readings recover what was meant:
-//   - the shortest decimal that rounds to the double, if it needs at most 15 significant digits (every decimal of up to
-//     15 digits survives the way through a double, so this never mistakes one for another);
+// A double written as 0.1 is not one tenth, but one tenth is meant. Two readings recover what was meant:
+//   - the shortest decimal that rounds to the double, if it needs at most 15 significant digits (two decimals of up
+//     to 15 digits never round to the same double);
 //   - else, for rates, the simplest fraction that rounds to it: 1.0 / 3 is 1/3. A whole double stands for itself.
 // Both stay within half a unit in the last place of the double.
 #ifndef TOKENBUCKET_CORE_UNITS_DECIMAL_H
@@ -34,15 +34,14 @@ TBU_FN uint64_t tbu_power_of_ten(int n) {
     return r;
 }
 
-// x as a scaled integer: floor(x * 10^places), and whether something was cut off. UINT64_MAX if it does not fit 63
-// bits.
+// x as a scaled integer: floor(x * scale), and whether something was cut off. UINT64_MAX if it does not fit 63 bits.
 typedef struct tbu_scaled {
     uint64_t floor;
     int inexact;
 } tbu_scaled;
 
-TBU_FN tbu_scaled tbu_scale(tbu_binary x, int places) {
-    const tbu_wide product = tbu_mul(x.mantissa, tbu_power_of_ten(places));
+TBU_FN tbu_scaled tbu_scale(tbu_binary x, uint64_t scale) {
+    const tbu_wide product = tbu_mul(x.mantissa, scale);
     tbu_scaled r = {UINT64_MAX, 1};
     if (x.exponent >= 0) {
         if (x.exponent > 62 || product.hi != 0 || product.lo >> (63 - x.exponent) != 0) return r;
@@ -63,7 +62,7 @@ TBU_FN tbu_scaled tbu_scale(tbu_binary x, int places) {
     return r;
 }
 
-// digits / 10^places; digits 0 stands for "there is none".
+// digits / 10^places; digits are 0 if there is no such decimal.
 typedef struct tbu_decimal {
     uint64_t digits;
     int places;
@@ -76,7 +75,7 @@ typedef struct tbu_decimal {
 TBU_FN tbu_decimal tbu_shortest(tbu_binary x, int max_places) {
     tbu_decimal none = {0, 0};
     if (x.exponent >= 0) {
-        const tbu_scaled whole = tbu_scale(x, 0);
+        const tbu_scaled whole = tbu_scale(x, 1);
         if (whole.floor < TBU_MAX_DIGITS) none.digits = whole.floor;
         return none;
     }
@@ -103,8 +102,8 @@ typedef struct tbu_fraction {
     tbu_wide denominator;
 } tbu_fraction;
 
-// The fraction with the smallest denominator strictly between low and high, by their common continued fraction: take
-// the whole parts on which both agree; where they part, the next whole number above `low` is the simplest.
+// The fraction with the smallest denominator strictly between low and high: the terms of the continued fraction on
+// which both agree, then the smallest whole number above `low` at the first term where they differ.
 TBU_FN tbu_fraction tbu_simplest_between(tbu_fraction low, tbu_fraction high) {
     tbu_fraction previous = {{0, 0}, {0, 1}};
     tbu_fraction current = {{0, 1}, {0, 0}};
@@ -119,7 +118,7 @@ TBU_FN tbu_fraction tbu_simplest_between(tbu_fraction low, tbu_fraction high) {
         const tbu_wide high_rest = tbu_sub(high.numerator, tbu_mul_wide(high.denominator, term));
         const tbu_fraction low_inverse = {low.denominator, l.remainder};
         const tbu_fraction high_inverse = {high.denominator, high_rest};
-        // 1 / x turns the order round; a remainder of 0 below is an upper bound of infinity.
+        // 1 / x reverses the order. If low had no remainder its inverse, the new upper bound, is infinite.
         low = high_inverse;
         high = low_inverse;
         previous = current;
@@ -134,7 +133,7 @@ TBU_FN tbu_fraction tbu_simplest_between(tbu_fraction low, tbu_fraction high) {
     }
 }
 
-// What a positive double stands for. 1e-18 <= x < 2^63; outside, the numerator is 0.
+// What a positive double stands for; the numerator is 0 if x < 2^-61 or x >= 2^63.
 TBU_FN tbu_fraction tbu_meaning(tbu_binary x) {
     tbu_fraction r = {{0, 0}, {0, 1}};
     const tbu_decimal decimal = tbu_shortest(x, 18);
@@ -143,7 +142,7 @@ TBU_FN tbu_fraction tbu_meaning(tbu_binary x) {
         r.denominator.lo = tbu_power_of_ten(decimal.places);
         return r;
     }
-    const tbu_scaled whole = tbu_scale(x, 0);
+    const tbu_scaled whole = tbu_scale(x, 1);
     if (whole.floor == UINT64_MAX) return r;
     if (!whole.inexact) {
         r.numerator.lo = whole.floor;
@@ -158,17 +157,38 @@ TBU_FN tbu_fraction tbu_meaning(tbu_binary x) {
 
 typedef enum tbu_rounding { TBU_DOWN, TBU_UP } tbu_rounding;
 
-// x tokens in units of 10^-places token: exact where the decimal meant is a whole number of units, else rounded as
-// told. UINT64_MAX if it does not fit 63 bits.
-TBU_FN uint64_t tbu_to_units(tbu_binary x, int places, tbu_rounding rounding) {
-    const tbu_decimal decimal = tbu_shortest(x, places);
+// x tokens in units of 1 / scale token: exact where the decimal meant is a whole number of units, else rounded.
+// A decimal of more than 18 places counts as the binary number. UINT64_MAX if the result does not fit 63 bits.
+TBU_FN uint64_t tbu_to_units(tbu_binary x, uint64_t scale, tbu_rounding rounding) {
+    const tbu_decimal decimal = tbu_shortest(x, 18);
     if (decimal.digits != 0) {
-        const tbu_wide units = tbu_mul(decimal.digits, tbu_power_of_ten(places - decimal.places));
-        return units.hi != 0 || units.lo >> 63 != 0 ? UINT64_MAX : units.lo;
+        const tbu_quotient q =
+            tbu_divide(tbu_mul(decimal.digits, scale), tbu_make(0, tbu_power_of_ten(decimal.places)));
+        const uint64_t up = rounding == TBU_UP && (q.remainder.hi | q.remainder.lo) != 0;
+        return q.quotient.hi != 0 || q.quotient.lo >> 63 != 0 ? UINT64_MAX : q.quotient.lo + up;
     }
-    const tbu_scaled scaled = tbu_scale(x, places);
+    const tbu_scaled scaled = tbu_scale(x, scale);
     if (scaled.floor == UINT64_MAX) return UINT64_MAX;
     return scaled.floor + (rounding == TBU_UP && scaled.inexact ? 1 : 0);
+}
+
+// tbu_to_units for the scale ten_to_places * refinement, rounded up, without its search and divisions; 0 if only
+// tbu_to_units can tell. x is not whole; the result must fit 64 bits. As long as the nearest multiple of
+// 1 / ten_to_places has at most 15 digits, the doubles lie closer than the multiples, so no other can be the decimal
+// meant. It is that decimal if it lies within half a unit in the last place of x. Else no multiple lies between x and
+// the decimal meant, so both round up to the same one.
+TBU_FN uint64_t tbu_fraction_to_units(tbu_binary x, uint64_t ten_to_places, uint64_t refinement) {
+    const unsigned shift = (unsigned)-x.exponent;
+    if (shift - 1 > 62) return 0;
+    const tbu_wide exact = tbu_mul(x.mantissa, ten_to_places);
+    const tbu_wide rounded = tbu_mul_add(x.mantissa, ten_to_places, (uint64_t)1 << (shift - 1), 0);
+    const uint64_t nearest = rounded.hi << (64 - shift) | rounded.lo >> shift;
+    const uint64_t off = exact.lo - (nearest << shift);
+    const int above = off >> 63 != 0;
+    const uint64_t distance = above ? 0 - off : off;
+    if (rounded.hi >> shift != 0 || nearest >= TBU_MAX_DIGITS) return 0;
+    if (nearest != 0 && 2 * distance < ten_to_places) return nearest * refinement;
+    return refinement == 1 ? nearest + (above ? 0 : 1) : 0;
 }
 
 #endif

@@ -1,7 +1,7 @@
 // 128-bit unsigned integers, exact and portable.
 //
 // Everything in core/units is written in the common subset of C11 and C++20, without clock, lock or allocation, so that
-// it can be proved as shipped by tools that read only C. The multiplication has two forms, chosen here: the compiler's
+// tools that read only C can prove it. The multiplication has two forms, chosen here: the compiler's
 // 128-bit type, or four 32-bit products for targets without one; the unit tests hold them against each other.
 #ifndef TOKENBUCKET_CORE_UNITS_WIDE_H
 #define TOKENBUCKET_CORE_UNITS_WIDE_H
@@ -68,17 +68,22 @@ TBU_FN tbu_wide tbu_mul_portable(uint64_t a, uint64_t b) {
 #ifdef __SIZEOF_INT128__
 __extension__ typedef unsigned __int128 tbu_native;
 
-TBU_FN tbu_wide tbu_mul(uint64_t a, uint64_t b) {
-    const tbu_native p = (tbu_native)a * b;
+// a * b + c + d, which always fits.
+TBU_FN tbu_wide tbu_mul_add(uint64_t a, uint64_t b, uint64_t c, uint64_t d) {
+    const tbu_native p = (tbu_native)a * b + c + d;
     return tbu_make((uint64_t)(p >> 64), (uint64_t)p);
 }
 #else
-TBU_FN tbu_wide tbu_mul(uint64_t a, uint64_t b) {
-    return tbu_mul_portable(a, b);
+TBU_FN tbu_wide tbu_mul_add(uint64_t a, uint64_t b, uint64_t c, uint64_t d) {
+    return tbu_add64(tbu_add64(tbu_mul_portable(a, b), c), d);
 }
 #endif
 
-// a * b; the caller knows that the product fits 128 bits.
+TBU_FN tbu_wide tbu_mul(uint64_t a, uint64_t b) {
+    return tbu_mul_add(a, b, 0, 0);
+}
+
+// a * b; the product must fit 128 bits.
 TBU_FN tbu_wide tbu_mul_wide(tbu_wide a, uint64_t b) {
     tbu_wide r = tbu_mul(a.lo, b);
     r.hi += a.hi * b;
@@ -90,7 +95,7 @@ typedef struct tbu_quotient {
     tbu_wide remainder;
 } tbu_quotient;
 
-// n / d by long division, one bit at a time: used where limits are set, never where tokens are taken. d is not 0.
+// n / d by long division, 128 steps: too slow for the common take. d is not 0.
 TBU_FN tbu_quotient tbu_divide(tbu_wide n, tbu_wide d) {
     tbu_quotient r = {{0, 0}, {0, 0}};
     for (int bit = 127; bit >= 0; --bit) {

@@ -17,55 +17,64 @@
     static_assert(offsetof(type, field) == (offset) && sizeof(((type *)0)->field) == (size), #type "." #field)
 #define NUMBER(name, number) static_assert((name) == (number), #name)
 
-/* The offsets below are those of 64-bit systems. */
-static_assert(sizeof(void *) == 8 && sizeof(size_t) == 8 && sizeof(double) == 8, "a 64-bit system");
+/* Three kinds of systems: 64-bit ones, 32-bit ones that align 8 bytes to 8 (Arm), and those that align them to 4
+ * (i386). What depends on the kind is written AT(first, second, third). */
+struct aligned {
+    char first;
+    int64_t wide;
+};
+#define WIDE offsetof(struct aligned, wide)
+#define WORD sizeof(void *)
+#define AT(on_64, on_arm, on_i386) (WORD == 8 ? (on_64) : WIDE == 8 ? (on_arm) : (on_i386))
+static_assert((WORD == 8 || WORD == 4) && (WIDE == 8 || WIDE == 4), "a known kind of system");
+static_assert(sizeof(size_t) == WORD && sizeof(double) == 8, "a known kind of system");
 
-STRUCT(tb_config, 88, 8);
-FIELD(tb_config, struct_size, 0, 8);
-FIELD(tb_config, capacity, 8, 8);
-FIELD(tb_config, rate_tokens, 16, 8);
-FIELD(tb_config, rate_period_ns, 24, 8);
-FIELD(tb_config, initial_tokens, 32, 8);
-FIELD(tb_config, clock, 40, 8);
-FIELD(tb_config, unit, 48, 8);
-FIELD(tb_config, max_waiters, 56, 8);
-FIELD(tb_config, flags, 64, 4);
-FIELD(tb_config, reserved, 68, 4);
-FIELD(tb_config, on_event, 72, 8);
-FIELD(tb_config, event_user, 80, 8);
+STRUCT(tb_config, AT(88, 80, 72), WIDE);
+FIELD(tb_config, struct_size, 0, WORD);
+FIELD(tb_config, capacity, AT(8, 8, 4), 8);
+FIELD(tb_config, rate_tokens, AT(16, 16, 12), 8);
+FIELD(tb_config, rate_period_ns, AT(24, 24, 20), 8);
+FIELD(tb_config, initial_tokens, AT(32, 32, 28), 8);
+FIELD(tb_config, clock, AT(40, 40, 36), WORD);
+FIELD(tb_config, unit, AT(48, 48, 40), 8);
+FIELD(tb_config, max_waiters, AT(56, 56, 48), 8);
+FIELD(tb_config, flags, AT(64, 64, 56), 4);
+FIELD(tb_config, reserved, AT(68, 68, 60), 4);
+FIELD(tb_config, on_event, AT(72, 72, 64), WORD);
+FIELD(tb_config, event_user, AT(80, 76, 68), WORD);
 
-STRUCT(tb_decision, 32, 8);
+STRUCT(tb_decision, 32, WIDE);
 FIELD(tb_decision, status, 0, 4);
 FIELD(tb_decision, reserved, 4, 4);
 FIELD(tb_decision, remaining, 8, 8);
 FIELD(tb_decision, retry_after_ns, 16, 8);
 FIELD(tb_decision, reset_after_ns, 24, 8);
 
-STRUCT(tb_reservation, 32, 8);
+STRUCT(tb_reservation, 32, WIDE);
 FIELD(tb_reservation, tokens, 0, 8);
 FIELD(tb_reservation, wait_ns, 8, 8);
 FIELD(tb_reservation, ready_at_ns, 16, 8);
 FIELD(tb_reservation, ticket, 24, 8);
 
-STRUCT(tb_event, 32, 8);
-FIELD(tb_event, struct_size, 0, 8);
-FIELD(tb_event, status, 8, 4);
-FIELD(tb_event, reserved, 12, 4);
-FIELD(tb_event, n, 16, 8);
-FIELD(tb_event, waited_ns, 24, 8);
+STRUCT(tb_event, AT(32, 32, 28), WIDE);
+FIELD(tb_event, struct_size, 0, WORD);
+FIELD(tb_event, status, AT(8, 4, 4), 4);
+FIELD(tb_event, reserved, AT(12, 8, 8), 4);
+FIELD(tb_event, n, AT(16, 16, 12), 8);
+FIELD(tb_event, waited_ns, AT(24, 24, 20), 8);
 
-STRUCT(tb_stats, 88, 8);
-FIELD(tb_stats, struct_size, 0, 8);
-FIELD(tb_stats, granted, 8, 8);
-FIELD(tb_stats, denied, 16, 8);
-FIELD(tb_stats, timed_out, 24, 8);
-FIELD(tb_stats, cancelled, 32, 8);
-FIELD(tb_stats, waits, 40, 8);
-FIELD(tb_stats, total_wait_ns, 48, 8);
-FIELD(tb_stats, longest_wait_ns, 56, 8);
-FIELD(tb_stats, waiting, 64, 8);
-FIELD(tb_stats, tokens_taken, 72, 8);
-FIELD(tb_stats, tokens_given_back, 80, 8);
+STRUCT(tb_stats, AT(88, 88, 84), WIDE);
+FIELD(tb_stats, struct_size, 0, WORD);
+FIELD(tb_stats, granted, AT(8, 8, 4), 8);
+FIELD(tb_stats, denied, AT(16, 16, 12), 8);
+FIELD(tb_stats, timed_out, AT(24, 24, 20), 8);
+FIELD(tb_stats, cancelled, AT(32, 32, 28), 8);
+FIELD(tb_stats, waits, AT(40, 40, 36), 8);
+FIELD(tb_stats, total_wait_ns, AT(48, 48, 44), 8);
+FIELD(tb_stats, longest_wait_ns, AT(56, 56, 52), 8);
+FIELD(tb_stats, waiting, AT(64, 64, 60), 8);
+FIELD(tb_stats, tokens_taken, AT(72, 72, 68), 8);
+FIELD(tb_stats, tokens_given_back, AT(80, 80, 76), 8);
 
 NUMBER(TB_PRECISE_WAIT, 1);
 NUMBER(TB_STATISTICS, 2);

@@ -28,22 +28,6 @@ rusage usage_of_thread() {
     return usage;
 }
 
-// ns per operation; 0 if the sample is not clean.
-double evaluate(int threads) {
-    int64_t first = INT64_MAX, last = 0, all_from = 0, all_until = INT64_MAX;
-    for (int i = 0; i < threads; ++i) {
-        const Lane &lane = lanes[i];
-        if (!lane.undisturbed()) return 0;
-        first = std::min(first, lane.began_ns());
-        all_from = std::max(all_from, lane.began_ns());
-        all_until = std::min(all_until, lane.ended_ns());
-        last = std::max(last, lane.ended_ns());
-    }
-    const double wall = static_cast<double>(last - first);
-    if (static_cast<double>(all_until - all_from) < kLeastOverlap * wall) return 0;
-    return wall / (static_cast<double>(kOperations) * threads);
-}
-
 }  // namespace
 
 Lane lanes[kMaxThreads];
@@ -79,6 +63,21 @@ Spread spread_of(std::vector<double> values) {
     return {at(10), at(50), at(90), static_cast<int>(values.size())};
 }
 
+double clean_wall_ns(int threads) {
+    int64_t first = INT64_MAX, last = 0, all_from = 0, all_until = INT64_MAX;
+    for (int i = 0; i < threads; ++i) {
+        const Lane &lane = lanes[i];
+        if (!lane.undisturbed()) return 0;
+        first = std::min(first, lane.began_ns());
+        all_from = std::max(all_from, lane.began_ns());
+        all_until = std::min(all_until, lane.ended_ns());
+        last = std::max(last, lane.ended_ns());
+    }
+    const double wall = static_cast<double>(last - first);
+    if (static_cast<double>(all_until - all_from) < kLeastOverlap * wall) return 0;
+    return wall;
+}
+
 void Rounds::run_case(const std::string &name, int threads) {
     const std::string pattern = "^" + name + "/.*threads:" + std::to_string(threads) + "$";
     for (int i = 0; i < kTries && !failed_ && samples(name, threads).count(round_) == 0; ++i)
@@ -103,8 +102,8 @@ void Rounds::ReportRuns(const std::vector<Run> &runs) {
             continue;
         }
         const int threads = static_cast<int>(run.threads);
-        const double ns = evaluate(threads);
-        if (ns > 0) samples_[{run.run_name.function_name, threads}][round_] = ns;
+        const double ns = clean_wall_ns(threads);
+        if (ns > 0) samples_[{run.run_name.function_name, threads}][round_] = ns / (kOperations * threads);
     }
 }
 

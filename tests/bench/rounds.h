@@ -39,6 +39,9 @@ class alignas(64) Lane {
 
 extern Lane lanes[kMaxThreads];
 
+// From the first thread's beginning to the last one's end, in ns; 0 if the sample is not clean.
+double clean_wall_ns(int threads);
+
 // The body of a benchmark that runs `operation`, which says whether it went as expected, on every thread.
 template <class Operation>
 void sample(benchmark::State &state, Operation operation) {

@@ -48,6 +48,31 @@ TEST_F(Settle, NoMoreThanTheCapacityComesBack) {
     EXPECT_EQ(left(), 10);
 }
 
+TEST_F(Settle, WithNothingGivesBackWhatWasDueAtOnce) {
+    advance(5 * kSecond);
+    tb_reservation r = reserve(3);
+    ASSERT_EQ(r.wait_ns, 0);
+    EXPECT_EQ(left(), 2);
+    EXPECT_EQ(settle(&r, 0), TB_SUCCESS);
+    EXPECT_EQ(left(), 5);
+}
+
+// Its cost becomes 2 at its place at 10 s, when 20 tokens have come: of these ten overflow before, and eight are left.
+// Settled only then it gives back eight, too.
+TEST_F(Settle, AfterTheRateRoseItGivesBackTheSameBeforeAndAtItsTime) {
+    for (const int64_t at : {int64_t{0}, 3 * kSecond, 10 * kSecond - 1, 10 * kSecond}) {
+        SetUp();
+        tb_reservation r = reserve(10);
+        ASSERT_EQ(tb_set_rate(bucket.get(), 2), TB_SUCCESS);
+        EXPECT_EQ(left(), -20);
+        EXPECT_EQ(r.ready_at_ns, 10 * kSecond);
+        advance(at);
+        EXPECT_EQ(settle(&r, 2), TB_SUCCESS);
+        advance(10 * kSecond - at);
+        EXPECT_EQ(left(), 8) << at;
+    }
+}
+
 TEST_F(Settle, MoreThanReservedIsCharged) {
     tb_reservation r = reserve(2);
     EXPECT_EQ(settle(&r, 20), TB_SUCCESS);
@@ -127,7 +152,7 @@ TEST_F(Settle, LetsThoseWhoWaitMoveUp) {
     const auto waiter = wait(2);
     EXPECT_EQ(next_due(clock.get()), 9 * kSecond);
     EXPECT_EQ(settle(&later, 1), TB_SUCCESS);
-    EXPECT_EQ(next_due(clock.get()), 6 * kSecond);
+    EXPECT_EQ(next_due(clock.get()), 5 * kSecond) << "before the reservation, whose one token it leaves";
     EXPECT_EQ(settle(&due, 0), TB_SUCCESS);
     EXPECT_EQ(waiter->join(), TB_SUCCESS);
     EXPECT_EQ(left(), 0);

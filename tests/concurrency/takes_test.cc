@@ -1,6 +1,9 @@
 // Many threads on one bucket: together they never get more than capacity + rate * time, and no less when they take all
 // there is.
 #include <gtest/gtest.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
 
 #include <atomic>
 #include <barrier>
@@ -100,7 +103,7 @@ TEST_P(Takes, ChangesOfTheLimitLoseNothing) {
         for (int i = 0; i < kSteps; ++i) {
             if (number < 2) {
                 ASSERT_EQ(tb_set_rate(b.get(), (i + number) % 2 == 0 ? 1.0 / 3 : 1e6), TB_SUCCESS);
-                ASSERT_EQ(tb_set_capacity(b.get(), (i + number) % 3 == 0 ? kTokens : 1e12), TB_SUCCESS);
+                ASSERT_EQ(tb_set_capacity(b.get(), (i + number) % 3 == 0 ? kTokens : 1e10), TB_SUCCESS);
             }
             mine += tb_allow(b.get(), 1) == TB_SUCCESS ? 1 : 0;
             tb_reservation r{};
@@ -112,21 +115,81 @@ TEST_P(Takes, ChangesOfTheLimitLoseNothing) {
     EXPECT_EQ(static_cast<double>(granted) + available(b.get()), kTokens);
 }
 
-// Two changes at once leave one of both limits in force, never a mixture: the unit belongs to the capacity.
+// Changes of the capacity and of the rate at once lose none of them, and the limit shown is the limit in force.
 TEST_P(Takes, ConcurrentChangesDoNotMix) {
+    constexpr int kChanges = 20 * kSteps;
     const ClockHandle clock = manual_clock();
     const BucketHandle b = bucket_of(config_of(1000, 1, clock.get()));
+    const auto limit = [&] {
+        tb_config config = config_of(1, 1, nullptr);
+        EXPECT_EQ(tb_get_limit(b.get(), &config), TB_SUCCESS);
+        return config;
+    };
     on_all_threads([&](int number) {
-        for (int i = 0; i < kSteps; ++i) {
-            ASSERT_EQ(tb_set_capacity(b.get(), (i + number) % 2 == 0 ? 1000 : 1e12), TB_SUCCESS);
-            for (int look = 0; look < 20; ++look) {
-                tb_config config = config_of(1, 1, nullptr);
-                ASSERT_EQ(tb_get_limit(b.get(), &config), TB_SUCCESS);
-                ASSERT_EQ(config.unit, config.capacity == 1000 ? 1e-9 : 1e-5);
+        for (int i = 0; i < kChanges; ++i) {
+            if (number == 0) {
+                ASSERT_EQ(tb_set_capacity(b.get(), 1000 + i), TB_SUCCESS);
+                ASSERT_EQ(limit().capacity, 1000 + i);
+            } else if (number == 1) {
+                ASSERT_EQ(tb_set_rate(b.get(), 1 + i), TB_SUCCESS);
+                ASSERT_EQ(limit().rate_tokens, 1 + i);
             }
+            ASSERT_EQ(limit().unit, 1e-8);
         }
     });
-    EXPECT_EQ(available(b.get()), 1000);
+    EXPECT_EQ(limit().capacity, 1000 + kChanges - 1);
+    EXPECT_EQ(limit().rate_tokens, kChanges);
+    EXPECT_EQ(available(b.get()), 1000) << "what a larger capacity adds is empty";
+    ASSERT_EQ(tb_manual_clock_advance(clock.get(), kSecond), TB_SUCCESS);
+    EXPECT_EQ(available(b.get()), 1000 + kChanges - 1);
+    ASSERT_EQ(tb_charge(b.get(), 3 * kChanges, nullptr), TB_SUCCESS);
+    ASSERT_EQ(tb_manual_clock_advance(clock.get(), kSecond), TB_SUCCESS);
+    EXPECT_EQ(available(b.get()), 1000 + kChanges - 1 - 2 * kChanges);
+}
+
+// Keeps the thread that it interrupts where it is.
+std::atomic<bool> held;
+std::atomic<bool> let_go;
+
+// A unit is 1e-8 token, and after 288 ms at 1e10 tokens per second a take should move the base of the accrual. For that
+// it needs what a thread has that changes the capacity of 100,000 reservations, and stands still there: it does
+// without.
+TEST(TakesDuringAChange, AreAnsweredMeanwhile) {
+    constexpr int kReservations = 100000;
+    struct sigaction action {};
+    struct sigaction before {};
+    action.sa_handler = [](int) {
+        held = true;
+        while (!let_go) sched_yield();
+    };
+    ASSERT_EQ(sigaction(SIGUSR2, &action, &before), 0);
+    int held_inside = 0;
+    for (int round = 0; round < 3; ++round) {
+        const ClockHandle clock = manual_clock();
+        const BucketHandle b = bucket_of(config_of(5000, 1e10, clock.get()));
+        ASSERT_EQ(tb_manual_clock_set(clock.get(), 280 * kMillisecond), TB_SUCCESS);
+        tb_reservation r{};
+        for (int i = 0; i < kReservations; ++i) ASSERT_EQ(tb_reserve(b.get(), 5000, TB_FOREVER, &r), TB_SUCCESS);
+        std::atomic<bool> changing{false};
+        std::atomic<bool> changed{false};
+        held = let_go = false;
+        std::thread changer([&] {
+            changing = true;
+            EXPECT_EQ(tb_set_capacity(b.get(), 4999), TB_SUCCESS);
+            changed = true;
+            while (!let_go) std::this_thread::yield();
+        });
+        while (!changing) std::this_thread::yield();
+        pthread_kill(changer.native_handle(), SIGUSR2);
+        while (!held) std::this_thread::yield();
+        held_inside += !changed;
+        EXPECT_EQ(tb_manual_clock_set(clock.get(), 290 * kMillisecond), TB_SUCCESS);
+        for (int i = 0; i < 100; ++i) EXPECT_EQ(tb_allow(b.get(), 1), TB_DENIED);
+        let_go = true;
+        changer.join();
+    }
+    EXPECT_GT(held_inside, 0);
+    sigaction(SIGUSR2, &before, nullptr);
 }
 
 INSTANTIATE_TEST_SUITE_P(Threads, Takes, testing::Values(2, 4, 16, 64),

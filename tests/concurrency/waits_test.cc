@@ -145,7 +145,7 @@ class Driver {
         const uint64_t draw = random_() % 64;
         if (draw < 2) set_rate(1 + static_cast<int64_t>(random_() % 3));
         if (draw == 2) set_capacity(random_() % 2 == 0 ? 1e8 : 1e12);
-        if (draw >= 3 && draw < 12) (*workers)[random_() % workers->size()]->signal();
+        if (draw >= 3 && draw < 12) (*workers)[static_cast<std::size_t>(random_() % workers->size())]->signal();
         std::this_thread::yield();
     }
 

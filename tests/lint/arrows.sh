@@ -1,18 +1,22 @@
 #!/usr/bin/env bash
-# Which folder may include from which, and where the operating system and the processor may be named.
+# Which room may include from which, and where the operating system and the processor may be named.
 set -euo pipefail
 source "$TB_SOURCE/tests/support/shell.sh"
 cd "$TB_SOURCE"
 
-# Folder: what it may include from, besides itself. A folder that is not here may not exist.
+# Room: what it may include from, besides itself. What lies in none of these may not exist.
 arrows="
-core/units:
-core/platform:
-core/bucket: core/units core/platform
-core/clock: core/units core/platform core/bucket
-core/wait: core/platform core/bucket core/clock
+core/status.h:
+core/versioned.h:
+core/memory.h:
+core/units:       core/status.h
+core/platform:    core/status.h
+core/bucket:      core/status.h core/versioned.h core/units
+core/clock:       core/status.h core/versioned.h core/units core/platform
+core/queue:       core/status.h core/versioned.h core/units core/platform core/clock core/bucket
+core/limiter:     core/status.h core/memory.h core/units core/platform core/clock core/bucket core/queue
 capi/include:
-capi/src: capi/include core/platform core/bucket core/clock core/wait
+capi/src:         core/status.h core/memory.h core/platform core/clock core/bucket core/queue core/limiter capi/include
 "
 
 # Conditions outside core/platform, beside include guards: file, macro.
@@ -30,7 +34,7 @@ complain() {
     bad=1
 }
 
-# core/platform/linux and the like belong to core/platform.
+# core/platform/linux and the like belong to core/platform; a header right in core is a room of its own.
 folder_of() { cut -d / -f 1-2 <<<"$1"; }
 
 # A system's folder includes from itself, from unix and the interface; unix and the interface from no system's.
@@ -83,10 +87,14 @@ guard_of() {
     esac
 }
 
+while read -r line; do
+    complain "$line: bindings and examples include public headers only"
+done < <(grep -rHoE '^ *# *include *["<]([^">]*/)?(core|capi)/.*' bindings examples)
+
 mapfile -t files < <(find core capi -name '*.cc' -o -name '*.h' -o -name '*.c' | sort)
 [ "${#files[@]}" -gt 0 ] || fail "no files found"
 for file in "${files[@]}"; do
-    grep -q "^$(folder_of "$file"):" <<<"$arrows" || complain "$file is in a folder that has no row in $0"
+    grep -q "^$(folder_of "$file"):" <<<"$arrows" || complain "$file is in no room: it has no row in $0"
     while read -r target; do
         check_include "$file" "$target"
     done < <(sed -nE 's/^ *# *include *"(.*)".*/\1/p' "$file")

@@ -6,9 +6,9 @@ source "$TB_SOURCE/tests/support/shell.sh"
 require python3
 cd "$TB_SOURCE"
 
-# The edges, each as: from to
+# The edges, each as: from to. A header and the source of that name are one unit.
 includes() {
-    grep -rE '^ *# *include *"' core capi/src | sed -E 's/^([^:]*):.*"(.*)".*/\1 \2/'
+    grep -rE '^ *# *include *"' core capi/src | sed -E 's/^([^:]*)\.[a-z]+:.*"(.*)\.[a-z]+".*/\1 \2/'
 }
 
 imports() {

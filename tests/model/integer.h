@@ -3,7 +3,9 @@
 #ifndef TOKENBUCKET_TESTS_MODEL_INTEGER_H
 #define TOKENBUCKET_TESTS_MODEL_INTEGER_H
 
+#include <algorithm>
 #include <array>
+#include <cmath>
 #include <compare>
 #include <cstdint>
 #include <cstdio>
@@ -11,7 +13,14 @@
 
 namespace model {
 
+#ifdef __SIZEOF_INT128__
+using Limb = uint64_t;
 __extension__ typedef unsigned __int128 Pair;  // of limbs
+#else
+using Limb = uint32_t;
+using Pair = uint64_t;
+#endif
+inline constexpr int kLimbBits = 8 * sizeof(Limb);
 
 [[noreturn]] inline void stop(const char *what) {
     std::fprintf(stderr, "model: %s\n", what);
@@ -21,12 +30,12 @@ __extension__ typedef unsigned __int128 Pair;  // of limbs
 class Integer {
   public:
     Integer(int64_t value = 0) : negative_(value < 0) {
-        limbs_[0] = value < 0 ? 0 - static_cast<uint64_t>(value) : static_cast<uint64_t>(value);
+        set_low(value < 0 ? 0 - static_cast<uint64_t>(value) : static_cast<uint64_t>(value));
     }
 
     static Integer of_unsigned(uint64_t value) {
         Integer r;
-        r.limbs_[0] = value;
+        r.set_low(value);
         return r;
     }
 
@@ -53,15 +62,15 @@ class Integer {
         Integer r;
         for (std::size_t i = 0; i < kLimbs; ++i) {
             if (a.limbs_[i] == 0) continue;
-            uint64_t carry = 0;
+            Limb carry = 0;
             for (std::size_t j = 0; j < kLimbs; ++j) {
                 if (i + j >= kLimbs) {
                     if (b.limbs_[j] != 0 || carry != 0) stop("product does not fit");
                     continue;
                 }
                 const Pair p = static_cast<Pair>(a.limbs_[i]) * b.limbs_[j] + r.limbs_[i + j] + carry;
-                r.limbs_[i + j] = static_cast<uint64_t>(p);
-                carry = static_cast<uint64_t>(p >> 64);
+                r.limbs_[i + j] = static_cast<Limb>(p);
+                carry = static_cast<Limb>(p >> kLimbBits);
             }
             if (carry != 0) stop("product does not fit");
         }
@@ -83,27 +92,41 @@ class Integer {
     bool fits_int64() const { return *this >= Integer(INT64_MIN) && *this <= Integer(INT64_MAX); }
     int64_t to_int64() const {
         if (!fits_int64()) stop("not an int64_t");
-        return static_cast<int64_t>(negative_ ? 0 - limbs_[0] : limbs_[0]);
+        return static_cast<int64_t>(negative_ ? 0 - low() : low());
     }
     uint64_t to_uint64() const {
         if (negative_ || *this > of_unsigned(UINT64_MAX)) stop("not a uint64_t");
-        return limbs_[0];
+        return low();
     }
     double to_double() const {  // exact up to 2^53
         double r = 0;
-        for (std::size_t i = kLimbs; i-- > 0;) r = r * 18446744073709551616.0 + static_cast<double>(limbs_[i]);
+        for (std::size_t i = kLimbs; i-- > 0;) r = std::ldexp(r, kLimbBits) + static_cast<double>(limbs_[i]);
         return negative_ ? -r : r;
     }
 
   private:
-    static constexpr std::size_t kLimbs = 4;
+    static constexpr std::size_t kLimbs = 256 / kLimbBits;
+
+    uint64_t low() const {
+        uint64_t r = 0;
+        for (int i = 0; i < 64 / kLimbBits; ++i)
+            r |= static_cast<uint64_t>(limbs_[static_cast<std::size_t>(i)]) << i * kLimbBits;
+        return r;
+    }
+    void set_low(uint64_t value) {
+        for (int i = 0; i < 64 / kLimbBits; ++i)
+            limbs_[static_cast<std::size_t>(i)] = static_cast<Limb>(value >> i * kLimbBits);
+    }
 
     static Integer signed_as(bool negative, const Integer &magnitude) {
         Integer r = magnitude;
         r.negative_ = negative && !r.is_zero_magnitude();
         return r;
     }
-    bool is_zero_magnitude() const { return (limbs_[0] | limbs_[1] | limbs_[2] | limbs_[3]) == 0; }
+    bool is_zero_from(std::size_t limb) const {
+        return std::all_of(limbs_.begin() + limb, limbs_.end(), [](Limb l) { return l == 0; });
+    }
+    bool is_zero_magnitude() const { return is_zero_from(0); }
 
     static int compare_magnitudes(const Integer &a, const Integer &b) {
         for (std::size_t i = kLimbs; i-- > 0;)
@@ -113,11 +136,11 @@ class Integer {
 
     static Integer sum(const Integer &a, const Integer &b) {
         Integer r;
-        uint64_t carry = 0;
+        Limb carry = 0;
         for (std::size_t i = 0; i < kLimbs; ++i) {
             const Pair s = static_cast<Pair>(a.limbs_[i]) + b.limbs_[i] + carry;
-            r.limbs_[i] = static_cast<uint64_t>(s);
-            carry = static_cast<uint64_t>(s >> 64);
+            r.limbs_[i] = static_cast<Limb>(s);
+            carry = static_cast<Limb>(s >> kLimbBits);
         }
         if (carry != 0) stop("sum does not fit");
         return r;
@@ -126,32 +149,32 @@ class Integer {
     // Of magnitudes, a >= b.
     static Integer difference(const Integer &a, const Integer &b) {
         Integer r;
-        uint64_t borrow = 0;
+        Limb borrow = 0;
         for (std::size_t i = 0; i < kLimbs; ++i) {
             const Pair d = static_cast<Pair>(a.limbs_[i]) - b.limbs_[i] - borrow;
-            r.limbs_[i] = static_cast<uint64_t>(d);
-            borrow = static_cast<uint64_t>(d >> 64) != 0 ? 1 : 0;
+            r.limbs_[i] = static_cast<Limb>(d);
+            borrow = d >> kLimbBits != 0 ? 1 : 0;
         }
         return r;
     }
 
-    bool bit(int i) const { return (limbs_[static_cast<std::size_t>(i / 64)] >> (i % 64) & 1) != 0; }
+    bool bit(int i) const { return (limbs_[static_cast<std::size_t>(i / kLimbBits)] >> (i % kLimbBits) & 1) != 0; }
     int bits() const {
         int n = 256;
         while (n > 0 && !bit(n - 1)) --n;
         return n;
     }
-    bool is_pair() const { return (limbs_[2] | limbs_[3]) == 0; }
-    Pair pair() const { return static_cast<Pair>(limbs_[1]) << 64 | limbs_[0]; }
+    bool is_pair() const { return is_zero_from(2); }
+    Pair pair() const { return static_cast<Pair>(limbs_[1]) << kLimbBits | limbs_[0]; }
     static Integer of_pair(Pair p) {
         Integer r;
-        r.limbs_[0] = static_cast<uint64_t>(p);
-        r.limbs_[1] = static_cast<uint64_t>(p >> 64);
+        r.limbs_[0] = static_cast<Limb>(p);
+        r.limbs_[1] = static_cast<Limb>(p >> kLimbBits);
         return r;
     }
 
     bool negative_ = false;
-    std::array<uint64_t, kLimbs> limbs_ = {};
+    std::array<Limb, kLimbs> limbs_ = {};
 };
 
 struct Integer::Division {

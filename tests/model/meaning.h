@@ -28,6 +28,10 @@ inline Rational operator*(const Rational &a, const Rational &b) {
     return ratio(a.numerator * b.numerator, a.denominator * b.denominator);
 }
 
+inline Integer common_denominator(const Rational &a, const Rational &b) {
+    return a.denominator * floor_of(b.denominator, gcd(a.denominator, b.denominator));
+}
+
 inline Rational binary_value(double x) {
     int exponent = 0;
     const int64_t mantissa = static_cast<int64_t>(std::ldexp(std::frexp(x, &exponent), 53));
@@ -50,7 +54,8 @@ inline bool short_decimal(double x, Rational *decimal) {
     return true;
 }
 
-// The fraction of least denominator that reads back as x, tried one denominator after another. x / 1 .. x / 10^7 only.
+// The fraction of least denominator that reads back as x, tried one denominator after another. Denominators below 10^7
+// only.
 inline Rational simplest_fraction(double x) {
     const Rational exact = binary_value(x);
     for (int64_t q = 1; q < 10000000; ++q) {

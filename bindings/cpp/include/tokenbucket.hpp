@@ -276,8 +276,9 @@ inline Config from_c(const tb_config &c) noexcept {
 
 // ---- Reservations ---------------------------------------------------------------------------------------------------
 
-// Tokens taken for a later time, given back when this is destroyed before that time and was not committed. It must not
-// outlive its bucket, and belongs to one thread at a time. See tb_reservation and tb_cancel.
+// Tokens taken for a later time, given back when this is destroyed before that time and was not committed. Once due
+// they count as used: settle(0) gives them back, nothing else does. It must not outlive its bucket, and belongs to one
+// thread at a time. See tb_reservation.
 class [[nodiscard]] Reservation {
   public:
     Reservation(Reservation &&other) noexcept : bucket_(std::exchange(other.bucket_, nullptr)), c_(other.c_) {}
@@ -302,7 +303,7 @@ class [[nodiscard]] Reservation {
     // Keeps the tokens: they are not given back.
     void commit() noexcept { bucket_ = nullptr; }
 
-    // Gives back what tb_cancel gives back. Nothing once committed, cancelled or settled.
+    // Gives all tokens back while they are not due; see tb_cancel. Nothing once committed, cancelled or settled.
     void cancel() noexcept {
         if (bucket_ != nullptr) tb_cancel(std::exchange(bucket_, nullptr), &c_);
     }
@@ -531,7 +532,15 @@ class [[nodiscard]] WhenReady {
     }
 
   private:
-    Result<Reservation> reservation_;
+    // Unless it is committed nobody was resumed, and nothing used, due or not.
+    struct Unused : Result<Reservation> {
+        explicit Unused(Result<Reservation> reservation) : Result<Reservation>(std::move(reservation)) {}
+        ~Unused() {
+            if (*this) (void)(*this)->settle(0);
+        }
+    };
+
+    Unused reservation_;
     Timer timer_;  // destroyed first: nothing resumes a coroutine whose reservation is gone
 };
 
@@ -540,8 +549,8 @@ class [[nodiscard]] WhenReady {
 //     if (co_await tokenbucket::when_ready(bucket.reserve(5, 2s), timer)) serve();
 //
 // timer(time_point, coroutine_handle<>) has the loop resume the handle at that time of steady_clock, not earlier. It is
-// kept in the awaiting coroutine until that is resumed or destroyed. If it is destroyed first, the tokens go back, and
-// the timer's destructor is the place to disarm the loop. The answer is the reservation's status.
+// kept in the awaiting coroutine until that is resumed or destroyed. If it is destroyed first, the tokens go back, due
+// or not, and the timer's destructor is the place to disarm the loop. The answer is the reservation's status.
 template <class Timer>
 WhenReady<Timer> when_ready(Result<Reservation> reservation, Timer timer) {
     return WhenReady<Timer>(std::move(reservation), std::move(timer));

@@ -114,6 +114,16 @@ TEST_F(CppCoroutine, OneThatIsDestroyedGivesItsTokensBack) {
     EXPECT_EQ(log, (Log{{"first TB_SUCCESS", 2000ms}}));
 }
 
+TEST_F(CppCoroutine, OneThatIsDestroyedWhenDueButNotResumedGivesItsTokensBackToo) {
+    {
+        const Task dropped = work("dropped", 6);
+        loop.clock.advance(4000ms).value();
+        EXPECT_EQ(*bucket.available(), 2);
+    }
+    EXPECT_EQ(*bucket.available(), 8);
+    EXPECT_TRUE(log.empty());
+}
+
 TEST_F(CppCoroutine, ATimerMayBeALambda) {
     auto timer = [this](TimerLoop::Time time, std::coroutine_handle<> waiting) { loop.at(time, waiting); };
     auto twice = [&]() -> Task {

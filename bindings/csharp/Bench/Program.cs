@@ -1,31 +1,37 @@
-// What a call costs, against .NET's own token bucket: both in turn, in one process, the median of many rounds.
+// What a call costs, against the bare native call and against .NET's own token bucket: all in turns, in one process, the
+// medians of many rounds.
 using System;
 using System.Diagnostics;
 using System.Globalization;
 using System.Linq;
+using System.Runtime.InteropServices;
 using System.Threading;
 using System.Threading.RateLimiting;
 using System.Threading.Tasks;
 using TokenBucket;
 
-const int Rounds = 41, Calls = 100_000;
+const int Rounds = 31, WarmUps = 5, Calls = 200_000;
 
 using var plenty = new TokenBucketLimiter(new TokenBucketLimiterOptions { TokenLimit = int.MaxValue, TokensPerPeriod = 1e9 });
 using var none = new TokenBucketLimiter(new TokenBucketLimiterOptions { TokenLimit = 1, TokensPerPeriod = 1e-6 });
 using var plentyBucket = new Bucket(1e9, 1e9);
 using var noBucket = new Bucket(1, 1e-6);
 using TokenBucketRateLimiter theirPlenty = Theirs(int.MaxValue), theirNone = Theirs(1);
+_ = Native.tb_create(1e9, 1e9, out nint rawPlenty);
+_ = Native.tb_create(1, 1e-6, out nint rawNone);
 none.AttemptAcquire().Dispose();
 noBucket.Allow();
 theirNone.AttemptAcquire().Dispose();
+_ = Native.tb_allow(rawNone, 1);
 
 foreach (int threads in (int[])[1, 2])
 {
     Compare("AttemptAcquire, granted", threads, () => Attempt(plenty), () => Attempt(theirPlenty));
     Compare("AttemptAcquire, denied", threads, () => Attempt(none), () => Attempt(theirNone));
+    Compare("AttemptAcquire, denied, RetryAfter read", threads, () => AttemptAndRead(none), () => AttemptAndRead(theirNone));
     Compare("AcquireAsync, granted at once", threads, () => Acquire(plenty), () => Acquire(theirPlenty));
-    Compare("Bucket.Allow, granted", threads, () => Allow(plentyBucket), () => Attempt(theirPlenty));
-    Compare("Bucket.Allow, denied", threads, () => Allow(noBucket), () => Attempt(theirNone));
+    Compare("Bucket.Allow, granted", threads, () => Allow(plentyBucket), () => Attempt(theirPlenty), () => Raw(rawPlenty));
+    Compare("Bucket.Allow, denied", threads, () => Allow(noBucket), () => Attempt(theirNone), () => Raw(rawNone));
 }
 
 static TokenBucketRateLimiter Theirs(int limit) => new(new TokenBucketRateLimiterOptions
@@ -38,6 +44,15 @@ static void Attempt(RateLimiter limiter)
     for (int i = 0; i < Calls; i++)
     {
         limiter.AttemptAcquire().Dispose();
+    }
+}
+
+static void AttemptAndRead(RateLimiter limiter)
+{
+    for (int i = 0; i < Calls; i++)
+    {
+        using RateLimitLease lease = limiter.AttemptAcquire();
+        lease.TryGetMetadata(MetadataName.RetryAfter, out _);
     }
 }
 
@@ -58,40 +73,57 @@ static void Allow(Bucket bucket)
     }
 }
 
-static void Compare(string call, int threads, Action ours, Action theirs)
+static void Raw(nint bucket)
 {
-    double[] our = new double[Rounds], their = new double[Rounds];
-    for (int round = -5; round < Rounds; round++)
+    for (int i = 0; i < Calls; i++)
     {
-        double a = Time(threads, ours), b = Time(threads, theirs);
-        if (round >= 0)
-        {
-            (our[round], their[round]) = (a, b);
-        }
+        _ = Native.tb_allow(bucket, 1);
     }
-    (double ns, double peer) = (our.Order().ElementAt(Rounds / 2), their.Order().ElementAt(Rounds / 2));
-    string name = threads == 1 ? call : $"{call}, {threads} threads";
-    Console.WriteLine(string.Create(
-        CultureInfo.InvariantCulture, $"C# | {name} | {ns:F1} | TokenBucketRateLimiter | {peer:F1} | {ns / peer:F2}"));
 }
 
-// Nanoseconds per call of one thread.
-static double Time(int threads, Action work)
+// A line for each peer.
+static void Compare(string call, int threads, Action ours, Action theirs, Action? raw = null)
 {
-    if (threads == 1)
+    Action[] works = raw is null ? [ours, theirs] : [ours, theirs, raw];
+    double[] ns = Medians(threads, works);
+    string name = threads == 1 ? call : $"{call}, {threads} threads";
+    foreach ((double peer, string peerName) in ns.Skip(1).Zip(["TokenBucketRateLimiter", "the bare native call"]))
     {
-        long start = Stopwatch.GetTimestamp();
-        work();
-        return Stopwatch.GetElapsedTime(start).TotalNanoseconds / Calls;
+        Console.WriteLine(string.Create(
+            CultureInfo.InvariantCulture, $"C# | {name} | {ns[0]:F1} | {peerName} | {peer:F1} | {ns[0] / peer:F2}"));
     }
-    using var ready = new Barrier(threads);
-    double[] times = new double[threads];
-    Thread[] running = [.. Enumerable.Range(0, threads).Select(i => new Thread(() =>
+}
+
+// Nanoseconds per call of one thread, of each work. The threads stay, and wait for each other without sleeping, so that
+// they have come to run on processors of their own.
+static double[] Medians(int threads, Action[] works)
+{
+    double[][] times = [.. works.Select(_ => new double[WarmUps + Rounds])];
+    int arrived = 0;
+    Thread[] running = [.. Enumerable.Range(0, threads).Select(_ => new Thread(() =>
     {
-        ready.SignalAndWait();
-        times[i] = Time(1, work);
+        for (int step = 0; step < works.Length * (WarmUps + Rounds); step++)
+        {
+            Interlocked.Increment(ref arrived);
+            while (Volatile.Read(ref arrived) < (step + 1) * threads)
+            {
+            }
+            long start = Stopwatch.GetTimestamp();
+            works[step % works.Length]();
+            double ns = Stopwatch.GetElapsedTime(start).TotalNanoseconds / Calls / threads;
+            lock (times)
+            {
+                times[step % works.Length][step / works.Length] += ns;
+            }
+        }
     }))];
     Array.ForEach(running, t => t.Start());
     Array.ForEach(running, t => t.Join());
-    return times.Average();
+    return [.. times.Select(t => t.Skip(WarmUps).Order().ElementAt(Rounds / 2))];
+}
+
+internal static partial class Native
+{
+    [LibraryImport("libtokenbucket.so.1")] internal static partial int tb_create(double capacity, double tokens_per_second, out nint out_bucket);
+    [LibraryImport("libtokenbucket.so.1"), SuppressGCTransition] internal static partial int tb_allow(nint bucket, double n);
 }

@@ -108,6 +108,7 @@ public class ConformanceTests
                 _clock.Set(Duration(words[0][1..]));
                 words.RemoveAt(0);
             }
+            _name = "";
             if (words.Count > 0 && words[0][^1] == ':')
             {
                 _name = words[0][..^1];

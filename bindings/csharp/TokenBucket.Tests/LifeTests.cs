@@ -1,4 +1,7 @@
 using System;
+using System.Collections.Concurrent;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using System.Threading;
 using System.Threading.Tasks;
 using Xunit;
@@ -37,10 +40,11 @@ public class LifeTests
         Reservation pending = bucket.Reserve(5);
         bucket.Dispose();
         bucket.Dispose();
-        Assert.All(TakingAndChanging(bucket), call => Assert.Throws<ObjectDisposedException>(call));
-        Assert.Throws<ObjectDisposedException>(() => bucket.Available);
-        Assert.Throws<ObjectDisposedException>(bucket.Close);
+        Action[] looking = [() => _ = bucket.Available, () => _ = bucket.Limit, () => _ = bucket.Statistics, () => bucket.TimeUntil(1)];
+        Assert.All([.. TakingAndChanging(bucket), .. looking, bucket.Close], call => Assert.Throws<ObjectDisposedException>(call));
+        Assert.Throws<ObjectDisposedException>(() => pending.Settle(5));
         pending.Cancel();
+        Assert.Equal(0, pending.Tokens);
     }
 
     [Theory]
@@ -73,7 +77,8 @@ public class LifeTests
     {
         for (int round = 0; round < 50; round++)
         {
-            var bucket = new Bucket(1e6, 1e9);
+            using var clock = new ManualClock();
+            Bucket bucket = round % 2 == 0 ? new Bucket(1e6, 1e9) : On(clock, 1e6, 1e9);
             using var start = new Barrier(5);
             int calls = 0;
             void Call()
@@ -84,6 +89,9 @@ public class LifeTests
                     for (;;)
                     {
                         bucket.Allow();
+                        bucket.Take();
+                        bucket.TakeUpTo(1);
+                        bucket.Reserve().Cancel();
                         _ = bucket.Available;
                         Interlocked.Increment(ref calls);
                     }
@@ -97,6 +105,7 @@ public class LifeTests
                 start.SignalAndWait();
                 SpinWait.SpinUntil(() => Volatile.Read(ref calls) > 100, Patience);
                 bucket.Dispose();
+                clock.Dispose();
             }
             int turn = 0;
             InParallel(5, () => ((Action)(Interlocked.Increment(ref turn) == 1 ? Dispose : Call))());
@@ -112,5 +121,145 @@ public class LifeTests
         Assert.True(bucket.Allow(10));
         Assert.Throws<ObjectDisposedException>(() => clock.Advance(1));
         Assert.Throws<ObjectDisposedException>(() => On(clock, 10, 1));
+    }
+
+    // Many at a time, so that memory is reused while others still call.
+    [Fact]
+    public void Clocks_and_buckets_come_and_go_on_all_threads()
+    {
+        var clocks = new ManualClock[4];
+        var buckets = new Bucket[4];
+        for (int i = 0; i < 4; i++)
+        {
+            buckets[i] = On(clocks[i] = new ManualClock(), 10, 1);
+        }
+        int turn = 0;
+        InParallel(4, () =>
+        {
+            var random = new Random(Interlocked.Increment(ref turn));
+            for (int i = 0; i < 20_000; i++)
+            {
+                int at = random.Next(4);
+                (ManualClock clock, Bucket bucket) = (Volatile.Read(ref clocks[at]), Volatile.Read(ref buckets[at]));
+                try
+                {
+                    switch (random.Next(8))
+                    {
+                        case 0:
+                            bucket.Dispose();
+                            Volatile.Write(ref buckets[at], On(clock, 10, 1));
+                            break;
+                        case 1:
+                            Volatile.Write(ref clocks[at], new ManualClock());
+                            clock.Dispose();
+                            break;
+                        case 2:
+                            clock.Advance(Second);
+                            break;
+                        case 3:
+                            _ = bucket.Limit;
+                            break;
+                        case 4:
+                            bucket.Reserve().Cancel();
+                            break;
+                        default:
+                            bucket.Take();
+                            break;
+                    }
+                }
+                catch (ObjectDisposedException)
+                {
+                }
+                if (i % 1000 == 0)
+                {
+                    GC.Collect();
+                }
+            }
+        });
+    }
+
+    // The call's own clock collects, when nothing but the call is left to keep the bucket.
+    [Fact]
+    public unsafe void A_running_call_keeps_its_bucket()
+    {
+        WeakReference? bucket = null;
+        bool? kept = null;
+        Action collect = () =>
+        {
+            if (bucket is not null && kept is null)
+            {
+                Collect();
+                kept = bucket.IsAlive;
+            }
+        };
+        GCHandle user = GCHandle.Alloc(collect);
+        Assert.Equal(NativeMethods.TB_SUCCESS, NativeMethods.tb_callback_clock_create(&CallUser, (void*)GCHandle.ToIntPtr(user), out nint address));
+        var clock = new ClockHandle(address);
+        CallOnly(clock, out bucket);
+        Assert.True(kept);
+        Collect();
+        Assert.False(bucket.IsAlive);
+        user.Free();
+        GC.KeepAlive(clock);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static unsafe void CallOnly(ClockHandle clock, out WeakReference bucket)
+    {
+        tb_config config;
+        _ = NativeMethods.tb_config_init(&config, (nuint)sizeof(tb_config));
+        (config.capacity, config.rate_tokens, config.clock) = (1, 1, clock.Address);
+        Assert.Equal(NativeMethods.TB_SUCCESS, NativeMethods.tb_create_with(&config, out nint address));
+        var handle = new BucketHandle(address);
+        bucket = new WeakReference(handle);
+        Assert.Equal(NativeMethods.TB_SUCCESS, NativeMethods.tb_refund(handle, 1));
+    }
+
+    [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
+    private static unsafe long CallUser(void* user)
+    {
+        ((Action)GCHandle.FromIntPtr((nint)user).Target!)();
+        return 0;
+    }
+
+    [Fact]
+    public void A_finalizer_may_still_use_a_bucket()
+    {
+        var failures = new ConcurrentQueue<Exception>();
+        int used = 0;
+        Drop(() =>
+        {
+            var bucket = new Bucket(1, 1e9);
+            return new Finalized(() =>
+            {
+                try
+                {
+                    bucket.Refund(1);
+                    bucket.Dispose();
+                    used++;
+                }
+                catch (Exception e)
+                {
+                    failures.Enqueue(e);
+                }
+            });
+        });
+        Collect();
+        Assert.Empty(failures);
+        Assert.Equal(100, used);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void Drop(Func<object> create)
+    {
+        for (int i = 0; i < 100; i++)
+        {
+            create();
+        }
+    }
+
+    private sealed class Finalized(Action action)
+    {
+        ~Finalized() => action();
     }
 }

@@ -41,6 +41,7 @@ public class LimiterTests
         Assert.Equal((false, new TimeSpan(6_666_667)), (denied.IsAcquired, RetryAfter(denied)));
         clock.Advance(333_333_333);
         Assert.False(limiter.AttemptAcquire().IsAcquired);
+        Assert.Equal(new TimeSpan(3_333_334), RetryAfter(denied));
         clock.Advance(1);
         RateLimitLease granted = limiter.AttemptAcquire();
         Assert.True(granted.IsAcquired);
@@ -342,6 +343,22 @@ public class LimiterTests
         Assert.Equal(advanced - granted, limiter.GetStatistics()!.CurrentAvailablePermits);
         Assert.Equal(0, limiter.GetStatistics()!.CurrentQueuedCount);
         Assert.True(SpinWait.SpinUntil(() => clock.Sleepers == 0, Patience));
+    }
+
+    [Fact]
+    public void Statistics_count_every_lease()
+    {
+        using var clock = new ManualClock();
+        using TokenBucketLimiter limiter = Limiter(clock, limit: 5_000_000);
+        InParallel(10, () =>
+        {
+            for (int i = 0; i < 1_000_000; i++)
+            {
+                limiter.AttemptAcquire();
+            }
+        });
+        RateLimiterStatistics statistics = limiter.GetStatistics()!;
+        Assert.Equal((5_000_000, 5_000_000), (statistics.TotalSuccessfulLeases, statistics.TotalFailedLeases));
     }
 
     private sealed record Pending(Task<RateLimitLease> Task, CancellationTokenSource Source, int Permits);

@@ -10,7 +10,8 @@ namespace TokenBucket;
 /// </summary>
 /// <remarks>
 /// <para>All members may be called from any number of threads at once, <see cref="Dispose"/> included: it waits for no
-/// call and frees the native bucket when the last running one has returned.</para>
+/// call. The native bucket is freed by the garbage collector, once nothing refers to this object or to one of its
+/// reservations.</para>
 /// <para>Exceptions: <see cref="ArgumentOutOfRangeException"/> for an amount that is not above 0 and finite, or a limit
 /// outside the library's ranges; <see cref="ObjectDisposedException"/> once the bucket is closed or disposed;
 /// <see cref="TokenBucketException"/> for an amount above the capacity where an answer of "no" is not possible. A call
@@ -21,14 +22,16 @@ public sealed unsafe partial class Bucket : IDisposable
     private readonly BucketHandle _handle;
     private readonly ManualClock? _clock;
     private readonly CancellationTokenSource _closing = new();
+    private volatile bool _disposed;
 
     /// <summary>Creates a full bucket.</summary>
     /// <param name="capacity">The largest number of tokens held: the largest burst. 1e-6 .. 1e15.</param>
     /// <param name="tokensPerSecond">The tokens gained per second. 1e-9 .. 1e10.</param>
     public Bucket(double capacity, double tokensPerSecond)
     {
-        int status = NativeMethods.tb_create(capacity, tokensPerSecond, out _handle);
+        int status = NativeMethods.tb_create(capacity, tokensPerSecond, out nint address);
         Require(status, (capacity, tokensPerSecond), nameof(capacity) + ", " + nameof(tokensPerSecond));
+        _handle = new BucketHandle(address);
     }
 
     /// <summary>Creates a bucket from options.</summary>
@@ -45,20 +48,11 @@ public sealed unsafe partial class Bucket : IDisposable
         config.flags = options.Statistics ? NativeMethods.TB_STATISTICS : 0;
         config.initial_tokens = options.InitialTokens ?? NativeMethods.TB_INITIALLY_FULL;
         _clock = options.Clock;
-        bool held = false;
-        try
-        {
-            _clock?.Handle.DangerousAddRef(ref held);
-            config.clock = _clock?.Handle.DangerousGetHandle() ?? 0;
-            Require(NativeMethods.tb_create_with(&config, out _handle), Describe(options), nameof(options));
-        }
-        finally
-        {
-            if (held)
-            {
-                _clock!.Handle.DangerousRelease();
-            }
-        }
+        config.clock = _clock?.Handle.Address ?? 0;
+        int status = NativeMethods.tb_create_with(&config, out nint address);
+        GC.KeepAlive(_clock);
+        Require(status, Describe(options), nameof(options));
+        _handle = new BucketHandle(address);
     }
 
     /// <summary>The tokens in the bucket now, fractions included; negative while in debt.</summary>
@@ -66,7 +60,7 @@ public sealed unsafe partial class Bucket : IDisposable
     {
         get
         {
-            Require(NativeMethods.tb_available(_handle, out double tokens), 0, nameof(Available));
+            Require(NativeMethods.tb_available(Undisposed, out double tokens), 0, nameof(Available));
             return tokens;
         }
     }
@@ -77,7 +71,7 @@ public sealed unsafe partial class Bucket : IDisposable
         get
         {
             tb_config c = new() { struct_size = (nuint)sizeof(tb_config) };
-            Require(NativeMethods.tb_get_limit(_handle, ref c), 0, nameof(Limit));
+            Require(NativeMethods.tb_get_limit(Undisposed, ref c), 0, nameof(Limit));
             return new BucketLimit(c.capacity, c.rate_tokens, c.rate_period_ns, c.unit);
         }
     }
@@ -90,7 +84,7 @@ public sealed unsafe partial class Bucket : IDisposable
         get
         {
             tb_stats s = new() { struct_size = (nuint)sizeof(tb_stats) };
-            Require(NativeMethods.tb_get_stats(_handle, ref s), 0, nameof(Statistics));
+            Require(NativeMethods.tb_get_stats(Undisposed, ref s), 0, nameof(Statistics));
             return new BucketStatistics(s.granted, s.denied, s.timed_out, s.cancelled, s.tokens_taken, s.tokens_given_back);
         }
     }
@@ -128,7 +122,7 @@ public sealed unsafe partial class Bucket : IDisposable
     /// <summary>The time until so many tokens would be there if nobody took any, rounded up; zero if they are.</summary>
     public TimeSpan TimeUntil(double tokens)
     {
-        Require(TimeUntilNative(tokens, out long ns), tokens);
+        Require(NativeMethods.tb_time_until(Undisposed, tokens, out long ns), tokens);
         return Nanoseconds.ToTimeSpan(ns);
     }
 
@@ -171,31 +165,20 @@ public sealed unsafe partial class Bucket : IDisposable
     public void SetRate(double tokensPerSecond) =>
         Require(NativeMethods.tb_set_rate(_handle, tokensPerSecond), tokensPerSecond);
 
-    /// <summary>Changes the capacity at once; what exceeds a smaller one is dropped.</summary>
+    /// <summary>Changes the capacity at once; what exceeds a smaller one is dropped. It holds at most 2^58 of
+    /// <see cref="BucketLimit.Unit"/>.</summary>
     public void SetCapacity(double capacity) => Require(NativeMethods.tb_set_capacity(_handle, capacity), capacity);
 
     /// <summary>Closes the bucket for good: waits end with <see cref="ObjectDisposedException"/>, their tokens given
     /// back, and so does every later call that takes or changes. <see cref="Available"/>, <see cref="TimeUntil"/>,
     /// <see cref="Limit"/> and <see cref="Statistics"/> go on working until the bucket is disposed. Closing twice does nothing.</summary>
-    public void Close()
-    {
-        Require(NativeMethods.tb_close(_handle), 0, nameof(Close));
-        // Not here: what the waiters do next must not run inside this call.
-        _ = _closing.CancelAsync();
-    }
+    public void Close() => Close(Undisposed);
 
-    /// <summary>Closes the bucket and frees it.</summary>
+    /// <summary>Closes the bucket for good; nothing can be asked of it any more.</summary>
     public void Dispose()
     {
-        try
-        {
-            Close();
-        }
-        catch (ObjectDisposedException)
-        {
-            return;
-        }
-        _handle.Dispose();
+        _disposed = true;
+        Close(_handle);
     }
 
     internal int AllowNative(double tokens) => NativeMethods.tb_allow(_handle, tokens);
@@ -206,14 +189,29 @@ public sealed unsafe partial class Bucket : IDisposable
     internal int ReserveNative(double tokens, long maxWaitNs, out tb_reservation reservation) =>
         NativeMethods.tb_reserve(_handle, tokens, maxWaitNs, out reservation);
 
-    internal void CancelNative(tb_reservation reservation) => Reservation.Cancel(_handle, ref reservation);
-
     // Gives back what was reserved and not used, due or not.
     internal void SettleForNothing(tb_reservation reservation) =>
         Require(NativeMethods.tb_settle(_handle, ref reservation, 0), 0);
 
     internal int TimeUntilNative(double tokens, out long ns) =>
         NativeMethods.tb_time_until(_handle, tokens, out ns);
+
+    // What is not asked of a disposed bucket goes by this. The rest the library refuses, for it is closed.
+    private BucketHandle Undisposed
+    {
+        get
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            return _handle;
+        }
+    }
+
+    private void Close(BucketHandle handle)
+    {
+        Require(NativeMethods.tb_close(handle), 0, nameof(Close));
+        // Not here: what the waiters do next must not run inside this call.
+        _ = _closing.CancelAsync();
+    }
 
     private bool TryReserve(double tokens, long maxWaitNs, out tb_reservation reservation)
     {

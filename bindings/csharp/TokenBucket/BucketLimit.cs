@@ -4,5 +4,5 @@ namespace TokenBucket;
 /// <param name="Capacity">The largest number of tokens held.</param>
 /// <param name="Tokens">Tokens gained in every period.</param>
 /// <param name="PeriodNanoseconds">The period.</param>
-/// <param name="Unit">The bucket counts in whole units of so many tokens.</param>
+/// <param name="Unit">The bucket counts in whole units of so many tokens, fixed at creation.</param>
 public readonly record struct BucketLimit(double Capacity, double Tokens, long PeriodNanoseconds, double Unit);

@@ -9,8 +9,8 @@ namespace TokenBucket;
 // waits would block a thread where the runtime cannot see it.
 public sealed partial class Bucket
 {
-    /// <summary>Takes tokens, waiting until they are there. The place in the order is that of the call. Never ends
-    /// early; the host's timers count whole milliseconds, so it may end one or two later than due.</summary>
+    /// <summary>Takes tokens, waiting until they are there. They are reserved at the call: later calls cannot delay it.
+    /// Never ends early; the host's timers count whole milliseconds, so it may end one or two later than due.</summary>
     /// <exception cref="OperationCanceledException">Cancelled; what was reserved is given back.</exception>
     public Task WaitAsync(double tokens = 1, CancellationToken cancellationToken = default) =>
         WaitAsync(tokens, Timeout.InfiniteTimeSpan, cancellationToken);
@@ -103,10 +103,14 @@ public sealed partial class Bucket
         }
     }
 
-    // Gives the reservation back and says why: the caller's wish, or the closing of the bucket.
-    private Exception Leave(in tb_reservation reserved, CancellationToken cancellation)
+    // Gives the reservation back and says why: the caller's wish, or the closing of the bucket. To the library, whose
+    // clock is ahead of the host's, it may be due: settling gives that back too. Cancelling, which gives nothing back
+    // after it, counts, and is what a closed bucket still does.
+    private Exception Leave(tb_reservation reserved, CancellationToken cancellation)
     {
-        CancelNative(reserved);
+        tb_reservation settled = reserved;
+        _ = NativeMethods.tb_settle(_handle, ref settled, 0);
+        _ = NativeMethods.tb_cancel(_handle, ref reserved);
         return cancellation.IsCancellationRequested
             ? new OperationCanceledException(cancellation)
             : TokenBucketException.For(NativeMethods.TB_CLOSED, 0, "");

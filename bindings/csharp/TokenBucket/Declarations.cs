@@ -5,6 +5,16 @@ using System.Runtime.InteropServices;
 namespace TokenBucket;
 
 [StructLayout(LayoutKind.Sequential)]
+internal struct tb_decision
+{
+    public int status;
+    public int reserved;
+    public double remaining;
+    public long retry_after_ns;
+    public long reset_after_ns;
+}
+
+[StructLayout(LayoutKind.Sequential)]
 internal struct tb_event
 {
     public nuint struct_size;
@@ -29,16 +39,6 @@ internal unsafe struct tb_config
     public uint reserved;
     public delegate* unmanaged[Cdecl]<void*, tb_event*, void> on_event;
     public void* event_user;
-}
-
-[StructLayout(LayoutKind.Sequential)]
-internal struct tb_decision
-{
-    public int status;
-    public int reserved;
-    public double remaining;
-    public long retry_after_ns;
-    public long reset_after_ns;
 }
 
 [StructLayout(LayoutKind.Sequential)]
@@ -68,9 +68,6 @@ internal struct tb_stats
 
 internal static unsafe partial class NativeMethods
 {
-    internal const int TB_VERSION_MAJOR = 1;
-    internal const int TB_VERSION_MINOR = 0;
-    internal const int TB_VERSION_PATCH = 0;
     internal const int TB_SUCCESS = 0;
     internal const int TB_DENIED = 1;
     internal const int TB_TIMED_OUT = 2;
@@ -88,24 +85,21 @@ internal static unsafe partial class NativeMethods
     internal const double TB_INITIALLY_FULL = -1.0;
     internal const uint TB_PRECISE_WAIT = 1;
     internal const uint TB_STATISTICS = 2;
+    internal const int TB_VERSION_MAJOR = 1;
+    internal const int TB_VERSION_MINOR = 0;
+    internal const int TB_VERSION_PATCH = 0;
 
-    [LibraryImport(Library)] internal static partial int tb_library_version();
-    [LibraryImport(Library)] internal static partial byte* tb_library_version_string();
-    [LibraryImport(Library)] internal static partial int tb_abi_version();
-    [LibraryImport(Library)] internal static partial int tb_has_feature(byte* name);
-    [LibraryImport(Library)] internal static partial byte* tb_status_name(int status);
-    [LibraryImport(Library)] internal static partial byte* tb_status_message(int status);
-    [LibraryImport(Library)] internal static partial int tb_config_init(tb_config* config, nuint struct_size);
-    [LibraryImport(Library)] internal static partial int tb_create(double capacity, double tokens_per_second, out BucketHandle out_bucket);
-    [LibraryImport(Library)] internal static partial int tb_create_with(tb_config* config, out BucketHandle out_bucket);
-    [LibraryImport(Library)] internal static partial int tb_close(BucketHandle bucket);
-    [LibraryImport(Library)] internal static partial void tb_destroy(nint bucket);
-    [LibraryImport(Library)] internal static partial int tb_allow(BucketHandle bucket, double n);
-    [LibraryImport(Library)] internal static partial int tb_try_consume(BucketHandle bucket, double n);
-    [LibraryImport(Library)] internal static partial int tb_take(BucketHandle bucket, double n, out tb_decision out_decision);
-    [LibraryImport(Library)] internal static partial int tb_take_up_to(BucketHandle bucket, double most, out double out_taken);
+    [LibraryImport(Library)] internal static partial int tb_create(double capacity, double tokens_per_second, out nint out_bucket);
+    [LibraryImport(Library), SuppressGCTransition] internal static partial int tb_allow(BucketHandle bucket, double n);
+    [LibraryImport(Library), SuppressGCTransition] internal static partial int tb_try_consume(BucketHandle bucket, double n);
+    [LibraryImport(Library), SuppressGCTransition] internal static partial int tb_take(BucketHandle bucket, double n, out tb_decision out_decision);
+    [LibraryImport(Library), SuppressGCTransition] internal static partial int tb_take_up_to(BucketHandle bucket, double most, out double out_taken);
     [LibraryImport(Library)] internal static partial int tb_wait(BucketHandle bucket, double n);
     [LibraryImport(Library)] internal static partial int tb_wait_for(BucketHandle bucket, double n, long timeout_ns);
+    [LibraryImport(Library)] internal static partial int tb_close(BucketHandle bucket);
+    [LibraryImport(Library)] internal static partial void tb_destroy(nint bucket);
+    [LibraryImport(Library)] internal static partial int tb_config_init(tb_config* config, nuint struct_size);
+    [LibraryImport(Library)] internal static partial int tb_create_with(tb_config* config, out nint out_bucket);
     [LibraryImport(Library)] internal static partial int tb_reserve(BucketHandle bucket, double n, long max_wait_ns, out tb_reservation out_reservation);
     [LibraryImport(Library)] internal static partial int tb_cancel(BucketHandle bucket, ref tb_reservation reservation);
     [LibraryImport(Library)] internal static partial int tb_settle(BucketHandle bucket, ref tb_reservation reservation, double actual);
@@ -118,10 +112,16 @@ internal static unsafe partial class NativeMethods
     [LibraryImport(Library), SuppressGCTransition] internal static partial int tb_time_until(BucketHandle bucket, double n, out long out_ns);
     [LibraryImport(Library)] internal static partial int tb_get_limit(BucketHandle bucket, ref tb_config out_config);
     [LibraryImport(Library)] internal static partial int tb_get_stats(BucketHandle bucket, ref tb_stats out_stats);
-    [LibraryImport(Library)] internal static partial int tb_manual_clock_create(long start_ns, out ClockHandle out_clock);
+    [LibraryImport(Library)] internal static partial int tb_manual_clock_create(long start_ns, out nint out_clock);
     [LibraryImport(Library)] internal static partial int tb_manual_clock_set(ClockHandle clock, long now_ns);
     [LibraryImport(Library)] internal static partial int tb_manual_clock_advance(ClockHandle clock, long duration_ns);
     [LibraryImport(Library)] internal static partial int tb_manual_clock_waiters(ClockHandle clock, out long out_count, out long out_next_due_ns);
-    [LibraryImport(Library)] internal static partial int tb_callback_clock_create(delegate* unmanaged[Cdecl]<void*, long> now, void* user, out ClockHandle out_clock);
+    [LibraryImport(Library)] internal static partial int tb_callback_clock_create(delegate* unmanaged[Cdecl]<void*, long> now, void* user, out nint out_clock);
     [LibraryImport(Library)] internal static partial void tb_clock_destroy(nint clock);
+    [LibraryImport(Library)] internal static partial int tb_library_version();
+    [LibraryImport(Library)] internal static partial byte* tb_library_version_string();
+    [LibraryImport(Library)] internal static partial int tb_abi_version();
+    [LibraryImport(Library)] internal static partial int tb_has_feature(byte* name);
+    [LibraryImport(Library)] internal static partial byte* tb_status_name(int status);
+    [LibraryImport(Library)] internal static partial byte* tb_status_message(int status);
 }

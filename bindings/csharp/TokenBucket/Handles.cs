@@ -1,34 +1,51 @@
-using System.Runtime.InteropServices;
+using System;
+using System.Runtime.ConstrainedExecution;
+using System.Runtime.InteropServices.Marshalling;
 
 namespace TokenBucket;
 
-// A SafeHandle is released only after the last running call on it has returned: destroy is the last call by itself.
-internal sealed class BucketHandle : SafeHandle
+// Owns a native object. A call passes its bare address and counts nothing, so only the finalizer frees it: each call
+// keeps this object reachable until it has returned. The finalizer is critical, so it runs after the finalizers of the
+// objects that use this one; what such a finalizer saved for later finds a null handle, which the library refuses.
+internal abstract class NativeHandle(nint address) : CriticalFinalizerObject
 {
-    public BucketHandle() : base(0, ownsHandle: true)
-    {
-    }
+    internal nint Address { get; private set; } = address;
 
-    public override bool IsInvalid => handle == 0;
-
-    protected override bool ReleaseHandle()
+    protected nint Release()
     {
-        NativeMethods.tb_destroy(handle);
-        return true;
+        nint address = Address;
+        Address = 0;
+        return address;
     }
 }
 
-internal sealed class ClockHandle : SafeHandle
+[NativeMarshalling(typeof(HandleMarshaller<BucketHandle>))]
+internal sealed class BucketHandle(nint address) : NativeHandle(address)
 {
-    public ClockHandle() : base(0, ownsHandle: true)
-    {
-    }
+    ~BucketHandle() => NativeMethods.tb_destroy(Release());
+}
 
-    public override bool IsInvalid => handle == 0;
+[NativeMarshalling(typeof(HandleMarshaller<ClockHandle>))]
+internal sealed class ClockHandle(nint address) : NativeHandle(address)
+{
+    ~ClockHandle() => NativeMethods.tb_clock_destroy(Release());
+}
 
-    protected override bool ReleaseHandle()
+[CustomMarshaller(typeof(CustomMarshallerAttribute.GenericPlaceholder), MarshalMode.ManagedToUnmanagedIn, typeof(HandleMarshaller<>.Argument))]
+internal static class HandleMarshaller<T> where T : NativeHandle
+{
+    internal ref struct Argument
     {
-        NativeMethods.tb_clock_destroy(handle);
-        return true;
+        private T _handle;
+
+        public void FromManaged(T handle) => _handle = handle;
+
+        public readonly nint ToUnmanaged() => _handle.Address;
+
+        public readonly void OnInvoked() => GC.KeepAlive(_handle);
+
+        public readonly void Free()
+        {
+        }
     }
 }

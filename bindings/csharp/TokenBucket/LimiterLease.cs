@@ -1,40 +1,28 @@
-using System;
 using System.Collections.Generic;
 using System.Diagnostics.CodeAnalysis;
 using System.Threading.RateLimiting;
 
 namespace TokenBucket;
 
-// Disposing a lease gives nothing back: a bucket's tokens are used up.
-internal sealed class LimiterLease : RateLimitLease
+// Disposing a lease gives nothing back: a bucket's tokens are used up. RetryAfter is the time until the limiter has so
+// many permits, found when it is read; without a limiter there is none.
+internal sealed class LimiterLease(bool isAcquired, TokenBucketLimiter? limiter = null, int permits = 0) : RateLimitLease
 {
-    internal static readonly LimiterLease Granted = new(true, NativeMethods.TB_FOREVER);
+    internal static readonly LimiterLease Granted = new(true);
 
-    // Denied for good, or by Dispose: there is no time to come back at.
-    internal static readonly LimiterLease DeniedForEver = new(false, NativeMethods.TB_FOREVER);
+    // Denied for good, or by Dispose.
+    internal static readonly LimiterLease DeniedForEver = new(false);
 
     private static readonly string[] Names = [MetadataName.RetryAfter.Name];
 
-    // TB_FOREVER: none.
-    private readonly long _retryAfterNs;
-
-    private LimiterLease(bool isAcquired, long retryAfterNs)
-    {
-        IsAcquired = isAcquired;
-        _retryAfterNs = retryAfterNs;
-    }
-
-    public override bool IsAcquired { get; }
+    public override bool IsAcquired => isAcquired;
 
     public override IEnumerable<string> MetadataNames => Names;
 
-    internal static LimiterLease Denied(long retryAfterNs) =>
-        retryAfterNs == NativeMethods.TB_FOREVER ? DeniedForEver : new LimiterLease(false, retryAfterNs);
-
     public override bool TryGetMetadata(string metadataName, [NotNullWhen(true)] out object? metadata)
     {
-        bool known = metadataName == MetadataName.RetryAfter.Name && _retryAfterNs != NativeMethods.TB_FOREVER;
-        metadata = known ? Nanoseconds.ToTimeSpan(_retryAfterNs) : null;
-        return known;
+        long? ns = metadataName == MetadataName.RetryAfter.Name ? limiter?.TimeUntil(permits) : null;
+        metadata = ns is long known and not NativeMethods.TB_FOREVER ? Nanoseconds.ToTimeSpan(known) : null;
+        return metadata is not null;
     }
 }

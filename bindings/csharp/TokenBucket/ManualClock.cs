@@ -11,18 +11,27 @@ public sealed class ManualClock : IDisposable
 {
     private readonly Lock _lock = new();
     private readonly LinkedList<Sleeper> _sleepers = [];
+    private readonly ClockHandle _handle;
     private long _now;
+    private volatile bool _disposed;
 
     /// <summary>Creates a clock that stands at a time, in nanoseconds.</summary>
     public ManualClock(long startNanoseconds = 0)
     {
-        int status = NativeMethods.tb_manual_clock_create(startNanoseconds, out ClockHandle handle);
+        int status = NativeMethods.tb_manual_clock_create(startNanoseconds, out nint address);
         Require(status, startNanoseconds, nameof(startNanoseconds));
-        Handle = handle;
+        _handle = new ClockHandle(address);
         _now = startNanoseconds;
     }
 
-    internal ClockHandle Handle { get; }
+    internal ClockHandle Handle
+    {
+        get
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            return _handle;
+        }
+    }
 
     internal long Now
     {
@@ -72,7 +81,7 @@ public sealed class ManualClock : IDisposable
     public void Advance(TimeSpan time) => Advance(Nanoseconds.From(time, nameof(time)));
 
     /// <inheritdoc/>
-    public void Dispose() => Handle.Dispose();
+    public void Dispose() => _disposed = true;
 
     internal async Task SleepUntilAsync(long readyAt, CancellationToken cancellation)
     {

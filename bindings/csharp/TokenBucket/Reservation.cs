@@ -40,15 +40,15 @@ public sealed class Reservation
     /// <summary>When the tokens may be used, as a time of the bucket's clock.</summary>
     public long ReadyAtNanoseconds { get; }
 
-    /// <summary>Gives the tokens back, as if the reservation had never been. What must stay for later reservations, so
-    /// that no window holds more than capacity + rate * window, comes back when those are cancelled too or are past; in
-    /// whatever order, no token is lost. Nothing once it is due. Cancelling twice, or after the bucket was disposed,
-    /// does nothing.</summary>
+    /// <summary>Gives all tokens back while they are not due, as if the reservation had never been; later reservations
+    /// keep their times. Once due they count as used, and nothing comes back: <see cref="Settle"/> with 0 gives back
+    /// what is due and unused. Cancelling twice, or after the bucket was disposed, does nothing.</summary>
     public void Cancel()
     {
         lock (_lock)
         {
-            Cancel(_bucket, ref _native);
+            // It fails only for what is no reservation.
+            _ = NativeMethods.tb_cancel(_bucket, ref _native);
         }
     }
 
@@ -71,23 +71,6 @@ public sealed class Reservation
             {
                 throw TokenBucketException.For(status, actualTokens, nameof(actualTokens));
             }
-        }
-    }
-
-    internal static void Cancel(BucketHandle bucket, ref tb_reservation native)
-    {
-        if (native.tokens == 0)
-        {
-            return;
-        }
-        try
-        {
-            // It fails only for what is no reservation.
-            _ = NativeMethods.tb_cancel(bucket, ref native);
-        }
-        catch (ObjectDisposedException)
-        {
-            native.tokens = 0;
         }
     }
 }

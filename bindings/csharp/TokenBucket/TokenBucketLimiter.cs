@@ -14,8 +14,9 @@ namespace TokenBucket;
 /// <see cref="TokenBucketLimiterOptions.QueueLimit"/> permits, oldest first; a request that gives up loses nothing, and
 /// those behind it move up. More permits than <see cref="TokenLimit"/> are an <see cref="ArgumentOutOfRangeException"/>.
 /// Zero permits ask whether any is there, or wait until one is.</para>
-/// <para>A failed lease says in its <see cref="MetadataName.RetryAfter"/> metadata, exactly, when the request would be
-/// granted if nobody else came; where it never would be, and from Dispose, there is none. Disposing a lease gives nothing back.</para>
+/// <para>The <see cref="MetadataName.RetryAfter"/> metadata of a failed lease is found when it is read: the exact time
+/// from then until the request would be granted if nobody else came; where it never would be, and from Dispose, there is
+/// none. Disposing a lease gives nothing back.</para>
 /// <para>All members may be called from any number of threads at once.</para>
 /// </remarks>
 public sealed partial class TokenBucketLimiter : RateLimiter
@@ -23,9 +24,11 @@ public sealed partial class TokenBucketLimiter : RateLimiter
     private readonly Bucket _bucket;
     private readonly ManualClock? _clock;
     private readonly TokenBucketMetrics? _metrics;
+    private readonly LimiterLease _deniedOne;
+    private readonly StripedCounter _granted = new();
     private volatile int _tokenLimit;
     private volatile bool _disposed;
-    private long _granted, _denied;
+    private long _denied;
 
     // The time, by Now, at which the bucket is or was full again, found when so many leases had been granted.
     private long _fullAt, _fullAtGranted;
@@ -37,6 +40,7 @@ public sealed partial class TokenBucketLimiter : RateLimiter
     {
         ArgumentNullException.ThrowIfNull(options);
         _bucket = options.CreateBucket();
+        _deniedOne = new LimiterLease(false, this, 1);
         _clock = options.Clock;
         _metrics = options.Metrics;
         _tokenLimit = options.TokenLimit;
@@ -56,8 +60,8 @@ public sealed partial class TokenBucketLimiter : RateLimiter
         {
             lock (_lock)
             {
-                long granted = Volatile.Read(ref _granted), now = Now;
-                if (_disposed || TimeUntilFull() is not long left)
+                long granted = _granted.Sum, now = Now;
+                if (TimeUntil(_tokenLimit) is not long left)
                 {
                     return null;
                 }
@@ -93,7 +97,7 @@ public sealed partial class TokenBucketLimiter : RateLimiter
     {
         CurrentAvailablePermits = WholePermits(),
         CurrentQueuedCount = Volatile.Read(ref _queuedPermits),
-        TotalSuccessfulLeases = Volatile.Read(ref _granted),
+        TotalSuccessfulLeases = _granted.Sum,
         TotalFailedLeases = Volatile.Read(ref _denied),
     };
 
@@ -103,11 +107,9 @@ public sealed partial class TokenBucketLimiter : RateLimiter
         ObjectDisposedException.ThrowIf(_disposed, this);
         if (permitCount == 0)
         {
-            return WholePermits() > 0 ? Grant() : Deny(TimeUntil(1));
+            return WholePermits() > 0 ? Grant() : Deny(permitCount);
         }
-        return IsQueueEmpty
-            ? TryTake(permitCount, out long retryAfter) ?? Deny(retryAfter)
-            : TakeBehindQueue(permitCount);
+        return IsQueueEmpty ? TryTake(permitCount) ?? Deny(permitCount) : TakeBehindQueue(permitCount);
     }
 
     /// <inheritdoc/>
@@ -130,16 +132,16 @@ public sealed partial class TokenBucketLimiter : RateLimiter
 
     private LimiterLease Grant()
     {
-        Interlocked.Increment(ref _granted);
+        _granted.Increment();
         _metrics?.Granted();
         return LimiterLease.Granted;
     }
 
-    private LimiterLease Deny(long retryAfterNs)
+    private LimiterLease Deny(int permits)
     {
         Interlocked.Increment(ref _denied);
         _metrics?.Denied();
-        return LimiterLease.Denied(retryAfterNs);
+        return permits <= 1 ? _deniedOne : new LimiterLease(false, this, permits);
     }
 
     private Exception Unanswered(int status, int permitCount) => (Status)status switch
@@ -149,10 +151,4 @@ public sealed partial class TokenBucketLimiter : RateLimiter
         Status.Closed => new ObjectDisposedException(nameof(TokenBucketLimiter)),
         _ => TokenBucketException.For(status, permitCount, nameof(permitCount)),
     };
-
-    private long? TimeUntilFull() =>
-        _bucket.TimeUntilNative(_tokenLimit, out long ns) == NativeMethods.TB_SUCCESS ? ns : null;
-
-    private long TimeUntil(int permits) =>
-        _bucket.TimeUntilNative(permits, out long ns) == NativeMethods.TB_SUCCESS ? ns : NativeMethods.TB_FOREVER;
 }

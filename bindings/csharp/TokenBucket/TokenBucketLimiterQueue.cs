@@ -9,9 +9,9 @@ namespace TokenBucket;
 
 // Who waits. Under the lock, every request in the queue holds a reservation of its permits, and these stand in the
 // queue's order; so the bucket is in debt while anybody waits, and a take that reads the bucket alone overtakes nobody.
-// A request that leaves early has the ones behind it planned anew, which is linear in their number: given back youngest
-// first, and as settled for nothing, each returns all it held, even if it falls due meanwhile. Nobody takes before they
-// stand again, so that is no more than the bucket may hold. One task sleeps until the oldest is due.
+// A request that leaves early has the ones behind it planned anew, which is linear in their number: settled for
+// nothing, each returns all it held, even if it falls due meanwhile, and nobody takes before they stand again. One task
+// sleeps until the oldest is due.
 public sealed partial class TokenBucketLimiter
 {
     private readonly Lock _lock = new();
@@ -40,14 +40,14 @@ public sealed partial class TokenBucketLimiter
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
             CompleteDue();
-            if (TryAcquireNow(permitCount, out long retryAfter) is LimiterLease granted)
+            if (TryAcquireNow(permitCount) is LimiterLease granted)
             {
                 return new ValueTask<RateLimitLease>(granted);
             }
             var request = new Request(this, permitCount);
             if (_queueLimit - _queuedPermits < permitCount || !TryPlan(request, _queue.Last?.Value))
             {
-                return new ValueTask<RateLimitLease>(Deny(retryAfter));
+                return new ValueTask<RateLimitLease>(Deny(permitCount));
             }
             Enqueue(request, cancellationToken);
             return new ValueTask<RateLimitLease>(request.Task);
@@ -58,40 +58,19 @@ public sealed partial class TokenBucketLimiter
     {
         lock (_lock)
         {
-            return TryTake(permits, out long retryAfter) ?? Deny(retryAfter);
+            return TryTake(permits) ?? Deny(permits);
         }
     }
 
-    // A refusal is told together with a time that is not over yet.
-    private LimiterLease? TryTake(int permits, out long retryAfter)
+    private LimiterLease? TryTake(int permits) => _bucket.AllowNative(permits) switch
     {
-        for (;;)
-        {
-            int status = _bucket.AllowNative(permits);
-            retryAfter = status == NativeMethods.TB_DENIED ? TimeUntil(permits) : 0;
-            switch (status)
-            {
-                case NativeMethods.TB_SUCCESS:
-                    return Grant();
-                case NativeMethods.TB_DENIED when retryAfter > 0:
-                    return null;
-                case NativeMethods.TB_DENIED:
-                    continue;
-                default:
-                    throw Unanswered(status, permits);
-            }
-        }
-    }
+        NativeMethods.TB_SUCCESS => Grant(),
+        NativeMethods.TB_DENIED => null,
+        int status => throw Unanswered(status, permits),
+    };
 
-    private LimiterLease? TryAcquireNow(int permits, out long retryAfter)
-    {
-        if (permits > 0)
-        {
-            return TryTake(permits, out retryAfter);
-        }
-        retryAfter = TimeUntil(1);
-        return WholePermits() > 0 ? Grant() : null;
-    }
+    private LimiterLease? TryAcquireNow(int permits) =>
+        permits > 0 ? TryTake(permits) : WholePermits() > 0 ? Grant() : null;
 
     // What nobody was granted yet, in whole permits: what waiting requests reserved is still there.
     private int WholePermits()
@@ -101,6 +80,15 @@ public sealed partial class TokenBucketLimiter
             ObjectDisposedException.ThrowIf(_disposed, this);
             CompleteDue();
             return (int)Math.Clamp(Math.Floor(_bucket.Available + _queuedPermits), 0, int.MaxValue);
+        }
+    }
+
+    // Under the lock, so that what waits is reserved. Null: never, or the limiter was disposed.
+    internal long? TimeUntil(int permits)
+    {
+        lock (_lock)
+        {
+            return !_disposed && _bucket.TimeUntilNative(permits, out long ns) == NativeMethods.TB_SUCCESS ? ns : null;
         }
     }
 
@@ -162,7 +150,7 @@ public sealed partial class TokenBucketLimiter
         while (_queue.First?.Value is Request oldest && _bucket.HasPassed(oldest.Deadline))
         {
             Dequeue(oldest);
-            Interlocked.Increment(ref _granted);
+            _granted.Increment();
             _metrics?.GrantedAfter(Stopwatch.GetElapsedTime(oldest.Since));
             oldest.SetResult(LimiterLease.Granted);
         }
@@ -206,13 +194,9 @@ public sealed partial class TokenBucketLimiter
 
     private void UnplanFrom(LinkedListNode<Request>? oldest)
     {
-        for (LinkedListNode<Request>? node = _queue.Last; oldest is not null; node = node.Previous)
+        for (LinkedListNode<Request>? node = oldest; node is not null; node = node.Next)
         {
-            Unplan(node!.Value);
-            if (node == oldest)
-            {
-                return;
-            }
+            Unplan(node.Value);
         }
     }
 
@@ -224,7 +208,7 @@ public sealed partial class TokenBucketLimiter
             if (!TryPlan(node.Value, node.Previous?.Value))
             {
                 Dequeue(node.Value);
-                node.Value.SetResult(Deny(NativeMethods.TB_FOREVER));
+                node.Value.SetResult(Deny(node.Value.Permits));
             }
         }
         _ = _plansChanged.CancelAsync();

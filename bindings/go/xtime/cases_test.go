@@ -252,7 +252,17 @@ func TestReservationsKeepTheirTimesWhenTheLimitChanges(t *testing.T) {
 	if d := pending.delay(); d != 2*tick {
 		t.Errorf("delay %v", d)
 	}
-	runReserves(t, p, []promise{{2, 1, 4}})
+	// What comes in until then pays for both: there is a token that nobody reserved. In x/time it is behind the debt.
+	if ours, theirs := p.ours.Reserve().Delay(), p.theirs.ReserveN(p.now(), 1).DelayFrom(p.now()); ours != 0 || theirs != 2*tick {
+		t.Errorf("one more after %v, want 0; x/time %v", ours, theirs)
+	}
+	if d := pending.delay(); d != 2*tick {
+		t.Errorf("delay %v", d)
+	}
+	p.at(4 * tick)
+	if tokens := p.tokens(); tokens != 0 {
+		t.Errorf("%v tokens, want 0", tokens)
+	}
 }
 
 func TestReservationsKeepTheirTimesWhenTheBurstChanges(t *testing.T) {
@@ -271,7 +281,11 @@ func TestCancelAfterALimitChange(t *testing.T) {
 	r := runReserves(t, p, []promise{{0, 2, 0}, {0, 2, 4}})
 	p.at(2 * tick)
 	p.setLimit(10)
-	p.cancel(r)
+	r.ours.Cancel()
+	r.theirs.CancelAt(p.now())
+	if tokens := p.tokens(); tokens != 1 {
+		t.Errorf("%v tokens, want 1", tokens)
+	}
 	runReserves(t, p, []promise{{2, 2, 3}})
 }
 

@@ -8,7 +8,9 @@
 //   - Delays: within 1 ns, to which x/time rounds down and this library up, and the time that the tolerance takes.
 //
 // What differs by intent, and is asserted as a difference or left out: amounts of 0, times that run back, limits of 0
-// and infinity, cancelling what is due at once, and how much a reservation gives back that is not the youngest, or was not when the youngest was cancelled.
+// and infinity, cancelling what is due at once, how much a reservation gives back that is not the youngest, or was not
+// when the youngest was cancelled, and what a new limit makes of pending reservations: x/time keeps the debt, this
+// library their times.
 package xtime
 
 import (
@@ -111,6 +113,7 @@ func (p *pair) cancel(r *reserved) {
 	}
 }
 
+// setLimit leaves the balances to the caller where reservations are pending.
 func (p *pair) setLimit(limit float64) {
 	p.Helper()
 	p.theirs.SetLimitAt(p.now(), rate.Limit(limit))
@@ -118,7 +121,6 @@ func (p *pair) setLimit(limit float64) {
 		p.Fatal(err)
 	}
 	p.limit = limit
-	p.tokens()
 }
 
 func (p *pair) setBurst(burst int) {

@@ -110,12 +110,19 @@ func (s *sequence) cancelYoungest() {
 	}
 }
 
+// change first lets all reservations come due: a new limit has its own rules for those that are pending.
 func (s *sequence) change() {
+	owed, err := s.ours.TimeUntil(1e-6)
+	if err != nil {
+		s.Fatal(err)
+	}
+	s.at(s.clock.Now() + owed)
 	if s.random.Intn(2) == 0 {
 		s.setLimit(s.limit * (0.5 + s.random.Float64()))
+		s.tokens()
 	} else {
 		s.burst = 1 + s.random.Intn(2*s.burst)
 		s.setBurst(s.burst)
 	}
-	s.youngest = nil // a new limit has its own rules for older reservations
+	s.youngest = nil
 }

@@ -1,4 +1,6 @@
-"""The declarations of the C# binding. Blittable types only: size_t is nuint, callbacks are function pointers."""
+"""The declarations of the C# binding. Blittable types only: size_t is nuint, callbacks are function pointers.
+
+A new handle is an address, which the library writes on success only."""
 
 from header import Type
 
@@ -14,7 +16,7 @@ SCALARS = {
 # What the binding has wrapped. Other handles, and those in structs and of functions that destroy them, are addresses.
 HANDLES = {"tb_bucket": "BucketHandle", "tb_clock": "ClockHandle"}
 # The functions that never wait for anything: see NativeMethods.cs.
-SUPPRESSING = {"tb_available", "tb_time_until"}
+SUPPRESSING = {"tb_allow", "tb_try_consume", "tb_take", "tb_take_up_to", "tb_available", "tb_time_until"}
 BEGINNING = """\
 // Made from tokenbucket.h by capi/abi/generate.
 using System.Runtime.CompilerServices;
@@ -48,7 +50,7 @@ class CSharp:
             if len(type_.pointers) == 1:
                 return handle
             if len(type_.pointers) == 2 and is_output:
-                return f"out {handle}"
+                return "out nint"
         if len(type_.pointers) != 1 or type_.is_const or type_.name == "void" or (entry and entry.kind == "opaque"):
             return self.bare(type_)
         # A struct that begins with its size is never empty: as an output it is "ref", as an input it is built in place.

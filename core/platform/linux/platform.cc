@@ -4,7 +4,6 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <sched.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -91,20 +90,6 @@ void Sleeper::add_and_wake(uint32_t amount) {
     std::atomic<uint32_t> *const slept_on = &word_;
     slept_on->fetch_add(amount, std::memory_order_acq_rel);
     syscall(SYS_futex, slept_on, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, nullptr, nullptr, 0);
-}
-
-// sigset_t has room for more signals than the kernel knows, so the system call is made directly.
-SignalSet block_all_signals() {
-    const ErrnoKept kept;
-    const SignalSet all = ~SignalSet{0};
-    SignalSet before = 0;
-    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof all);
-    return before;
-}
-
-void block_only(const SignalSet &signals) {
-    const ErrnoKept kept;
-    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &signals, nullptr, sizeof signals);
 }
 
 // Not nanosleep(): that is a cancellation point.

@@ -19,9 +19,6 @@ struct TimerState {
 // The word is all that a futex needs.
 struct SleeperState {};
 
-// The kernel's own, which is 64 bits.
-using SignalSet = uint64_t;
-
 }  // namespace tb::platform
 
 #endif

@@ -3,6 +3,8 @@
 #include <sys/mman.h>
 #include <time.h>
 
+#include <algorithm>
+
 #include "core/platform/unix/common.h"
 
 namespace tb::platform {
@@ -20,10 +22,6 @@ class NotCancelled {
   private:
     int before_ = PTHREAD_CANCEL_ENABLE;
 };
-
-int64_t sooner(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
 
 timespec to_timespec(int64_t ns) {
     return {static_cast<time_t>(ns / kNanosecondsPerSecond), static_cast<long>(ns % kNanosecondsPerSecond)};
@@ -69,7 +67,7 @@ SleeperState::SleeperState() : made(false) {
     if (!made) pthread_mutex_destroy(&mutex);
 }
 
-// Whoever added last may still hold the mutex: the thread sees the word without it.
+// The thread sees the word without the mutex, so the thread that added last may still hold it.
 SleeperState::~SleeperState() {
     if (!made) return;
     pthread_mutex_lock(&mutex);
@@ -79,7 +77,7 @@ SleeperState::~SleeperState() {
 }
 
 // Signals cannot be blocked up to the moment of the sleep, as with sigsuspend, so a handler may run while the thread
-// holds the mutex. It can take tokens: nobody who holds a lock that a take may need waits for this mutex.
+// holds the mutex. It can take tokens, which waits for no lock.
 Woken Sleeper::sleep_while(uint32_t expected, int64_t deadline_ns) {
     // Systems differ in how far ahead a deadline may lie.
     constexpr int64_t kLongest = 86400 * kNanosecondsPerSecond;
@@ -89,10 +87,10 @@ Woken Sleeper::sleep_while(uint32_t expected, int64_t deadline_ns) {
     const int64_t now = monotonic_ns();
     const int64_t left = deadline_ns > now ? deadline_ns - now : 0;
     if (!state_.made) {
-        if (word() == expected) nap(sooner(left, kNap));
+        if (word() == expected) nap(std::min(left, kNap));
         return Woken::by_wake_or_timeout;
     }
-    const timespec until = to_timespec(now + sooner(left, kLongest));
+    const timespec until = to_timespec(now + std::min(left, kLongest));
     pthread_mutex_lock(&state_.mutex);
     if (word() == expected) pthread_cond_timedwait(&state_.changed, &state_.mutex, &until);
     pthread_mutex_unlock(&state_.mutex);
@@ -109,18 +107,6 @@ void Sleeper::add_and_wake(uint32_t amount) {
     word_.fetch_add(amount, std::memory_order_acq_rel);
     pthread_cond_signal(&state_.changed);
     pthread_mutex_unlock(&state_.mutex);
-}
-
-SignalSet block_all_signals() {
-    SignalSet all;
-    SignalSet before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    return before;
-}
-
-void block_only(const SignalSet &signals) {
-    pthread_sigmask(SIG_SETMASK, &signals, nullptr);
 }
 
 void nap(int64_t duration_ns) {

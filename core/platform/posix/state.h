@@ -7,7 +7,6 @@
 #define TOKENBUCKET_CORE_PLATFORM_POSIX_STATE_H
 
 #include <pthread.h>
-#include <signal.h>
 
 #include <cstdint>
 
@@ -33,8 +32,6 @@ struct SleeperState {
     pthread_cond_t changed;
     bool made;  // false: the system had no memory for these two
 };
-
-using SignalSet = sigset_t;
 
 }  // namespace tb::platform
 

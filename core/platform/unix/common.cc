@@ -27,15 +27,6 @@ void ForkSafeLock::unlock() {
     holder_.store(0, std::memory_order_release);
 }
 
-LockGuard::LockGuard(ForkSafeLock *lock) : lock_(lock), blocked_before_(block_all_signals()) {
-    lock_->lock();
-}
-
-LockGuard::~LockGuard() {
-    lock_->unlock();
-    block_only(blocked_before_);
-}
-
 void back_off(int round) {
     constexpr int kPauseRounds = 6;
     constexpr int kYieldRounds = 16;

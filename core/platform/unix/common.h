@@ -1,4 +1,4 @@
-// What the folders of Unix systems share; nobody else includes this.
+// What the folders of Unix systems share.
 #ifndef TOKENBUCKET_CORE_PLATFORM_UNIX_COMMON_H
 #define TOKENBUCKET_CORE_PLATFORM_UNIX_COMMON_H
 
@@ -25,9 +25,8 @@ class ErrnoKept {
     int errno_;
 };
 
-// What each system has its own way to do.
-SignalSet block_all_signals();  // returns those that were blocked
-void block_only(const SignalSet &signals);
+// Each system implements these two.
+//
 // From now on a child of this process, however it is forked, finds these bytes 0, alone on their page. Does nothing
 // where the system cannot. Returns only after any fork that was under way at the call.
 void zero_in_children(void *bytes, std::size_t size);

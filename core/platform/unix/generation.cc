@@ -21,7 +21,7 @@ using Number = std::atomic<uint32_t>;
 std::atomic<Number *> current;
 Number no_page;
 
-// The highest number chosen here or in an ancestor, before that number can be seen.
+// The highest number chosen here or in an ancestor; raised before that number is stored.
 Number highest;
 
 void forget() {
@@ -39,8 +39,8 @@ Number *first_number() {
     return found;
 }
 
-// zero_in_children is asked between the two writes, each time, because it waits for a fork that another thread has
-// under way: a child that was copied with the old `highest` has seen nothing of what is done with the new number.
+// zero_in_children between the two writes waits for a fork that another thread has under way. So a child that was
+// copied with the old `highest`, which may choose the same number, holds nothing that was done under it.
 uint32_t choose() {
     const ErrnoKept kept;
     Number *number = current.load(std::memory_order_acquire);

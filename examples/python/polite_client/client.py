@@ -52,7 +52,8 @@ class Client:
                 await reservation.wait_async()
         except BaseException:
             for reservation in reservations:
-                reservation.cancel()
+                if reservation.tokens:
+                    reservation.settle(0)  # due or not, it was not used
             raise
         return reservations
 

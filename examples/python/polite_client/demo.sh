@@ -12,6 +12,7 @@ fi
 export PYTHONPATH=$PWD/../../../bindings/python/src PYTHONDONTWRITEBYTECODE=1
 export LD_LIBRARY_PATH=${TB_BUILD:?the folder with the built library}${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 
+"$python" client_test.py
 coproc server { exec "$python" server.py; }
 # shellcheck disable=SC2154 # coproc sets it, and forgets it when the server has ended
 readonly server_process=$server_PID

@@ -90,6 +90,9 @@ class TokenBucket(Bucket):
     def capacity(self) -> float:
         """The largest number of tokens held. A change is in force at once, also for those who wait.
 
+        The fraction of a token that a bucket counts in is fixed at creation, so it cannot grow without end: a million
+        times is possible within 1e15.
+
         >>> bucket = TokenBucket(capacity=10, tokens_per_second=5)
         >>> bucket.capacity = 3
         >>> bucket.tokens
@@ -101,7 +104,7 @@ class TokenBucket(Bucket):
     def capacity(self, capacity: Real) -> None:
         status = self._set_capacity(number(capacity))
         if status in (c.TB_E_INVALID_ARGUMENT, c.TB_E_OUT_OF_RANGE) and self._exists():
-            raise ValueError(f"capacity must be 1e-6 to 1e15, not {capacity!r}")
+            raise ValueError(f"capacity must be 1e-6 to 1e15, and not too far above the first one, not {capacity!r}")
         if status != c.TB_SUCCESS:
             self._fail(status, 0)
 
@@ -469,13 +472,17 @@ class Reservation:
         return max(0, self._promise[2] - now_ns(self._bucket._clock)) / NS_PER_SECOND
 
     def cancel(self) -> None:
-        """Gives the tokens back: all of the youngest reservation, of an older one as many as cannot break the limit.
+        """Gives all tokens back while they are not due; later reservations keep their times.
 
-        Nothing once they are due, nor the second time. Of several, cancel the youngest first.
+        Once due they count as used and nothing comes back, nor the second time: settle(0) gives back what is due and
+        unused.
 
         >>> bucket = TokenBucket(capacity=10, tokens_per_second=5, clock=ManualClock())
-        >>> reservation = bucket.reserve(10), bucket.reserve(4)
-        >>> reservation[1].cancel()
+        >>> due, pending = bucket.reserve(10), bucket.reserve(4)
+        >>> pending.cancel()
+        >>> bucket.tokens
+        0.0
+        >>> due.cancel()
         >>> bucket.tokens
         0.0
         """
@@ -507,7 +514,7 @@ class Reservation:
         self._bucket._fail(status, amount)
 
     async def wait_async(self) -> None:
-        """Sleeps in asyncio until the tokens may be used. Cancelled meanwhile, it gives them back.
+        """Sleeps in asyncio until the tokens may be used. Cancelled meanwhile, it gives them back, due or not.
 
         BucketClosed: the bucket was closed meanwhile, and the tokens given back.
 
@@ -543,7 +550,7 @@ class Reservation:
                 sleepers.discard(sleeper)
 
     def _give_back(self) -> None:
-        """Unlike cancel() also what has come due in this very moment."""
+        """Unlike cancel() also what is due."""
         if not self._ended:
             self._ended = True
             if self._bucket._settle(self._promise, 0.0) == c.TB_CLOSED:

@@ -1,8 +1,5 @@
 """The numbers of tokenbucket.h, under its names. Made by capi/abi/generate."""
 
-TB_VERSION_MAJOR = 1
-TB_VERSION_MINOR = 0
-TB_VERSION_PATCH = 0
 TB_SUCCESS = 0
 TB_DENIED = 1
 TB_TIMED_OUT = 2
@@ -20,3 +17,6 @@ TB_FOREVER = 2**63 - 1
 TB_INITIALLY_FULL = -1.0
 TB_PRECISE_WAIT = 1
 TB_STATISTICS = 2
+TB_VERSION_MAJOR = 1
+TB_VERSION_MINOR = 0
+TB_VERSION_PATCH = 0

@@ -22,6 +22,16 @@ class tb_bucket(Structure):
     pass
 
 
+class tb_decision(Structure):
+    _fields_ = [
+        ("status", tb_status),
+        ("reserved", c_int32),
+        ("remaining", c_double),
+        ("retry_after_ns", c_int64),
+        ("reset_after_ns", c_int64),
+    ]
+
+
 class tb_clock(Structure):
     pass
 
@@ -56,16 +66,6 @@ class tb_config(Structure):
     ]
 
 
-class tb_decision(Structure):
-    _fields_ = [
-        ("status", tb_status),
-        ("reserved", c_int32),
-        ("remaining", c_double),
-        ("retry_after_ns", c_int64),
-        ("reset_after_ns", c_int64),
-    ]
-
-
 class tb_reservation(Structure):
     _fields_ = [
         ("tokens", c_double),
@@ -96,23 +96,17 @@ tb_clock_fn: Any = CFUNCTYPE(c_int64, c_void_p)
 
 # name: result, then the parameters.
 FUNCTIONS = {
-    "tb_library_version": [c_int32],
-    "tb_library_version_string": [c_char_p],
-    "tb_abi_version": [c_int32],
-    "tb_has_feature": [c_int32, c_char_p],
-    "tb_status_name": [c_char_p, tb_status],
-    "tb_status_message": [c_char_p, tb_status],
-    "tb_config_init": [tb_status, POINTER(tb_config), c_size_t],
     "tb_create": [tb_status, c_double, c_double, POINTER(POINTER(tb_bucket))],
-    "tb_create_with": [tb_status, POINTER(tb_config), POINTER(POINTER(tb_bucket))],
-    "tb_close": [tb_status, POINTER(tb_bucket)],
-    "tb_destroy": [None, POINTER(tb_bucket)],
     "tb_allow": [tb_status, POINTER(tb_bucket), c_double],
     "tb_try_consume": [tb_status, POINTER(tb_bucket), c_double],
     "tb_take": [tb_status, POINTER(tb_bucket), c_double, POINTER(tb_decision)],
     "tb_take_up_to": [tb_status, POINTER(tb_bucket), c_double, POINTER(c_double)],
     "tb_wait": [tb_status, POINTER(tb_bucket), c_double],
     "tb_wait_for": [tb_status, POINTER(tb_bucket), c_double, c_int64],
+    "tb_close": [tb_status, POINTER(tb_bucket)],
+    "tb_destroy": [None, POINTER(tb_bucket)],
+    "tb_config_init": [tb_status, POINTER(tb_config), c_size_t],
+    "tb_create_with": [tb_status, POINTER(tb_config), POINTER(POINTER(tb_bucket))],
     "tb_reserve": [tb_status, POINTER(tb_bucket), c_double, c_int64, POINTER(tb_reservation)],
     "tb_cancel": [tb_status, POINTER(tb_bucket), POINTER(tb_reservation)],
     "tb_settle": [tb_status, POINTER(tb_bucket), POINTER(tb_reservation), c_double],
@@ -131,4 +125,10 @@ FUNCTIONS = {
     "tb_manual_clock_waiters": [tb_status, POINTER(tb_clock), POINTER(c_int64), POINTER(c_int64)],
     "tb_callback_clock_create": [tb_status, tb_clock_fn, c_void_p, POINTER(POINTER(tb_clock))],
     "tb_clock_destroy": [None, POINTER(tb_clock)],
+    "tb_library_version": [c_int32],
+    "tb_library_version_string": [c_char_p],
+    "tb_abi_version": [c_int32],
+    "tb_has_feature": [c_int32, c_char_p],
+    "tb_status_name": [c_char_p, tb_status],
+    "tb_status_message": [c_char_p, tb_status],
 }

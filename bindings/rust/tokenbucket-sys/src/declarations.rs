@@ -3,9 +3,6 @@ use core::ffi::c_void;
 use core::marker::{PhantomData, PhantomPinned};
 
 use crate::c_char;
-pub const TB_VERSION_MAJOR: i32 = 1;
-pub const TB_VERSION_MINOR: i32 = 0;
-pub const TB_VERSION_PATCH: i32 = 0;
 
 pub type tb_status = i32;
 
@@ -22,8 +19,6 @@ pub const TB_E_OUT_OF_RANGE: tb_status = -2;
 pub const TB_E_OUT_OF_MEMORY: tb_status = -3;
 pub const TB_E_UNSUPPORTED: tb_status = -4;
 pub const TB_E_SYSTEM: tb_status = -5;
-pub const TB_FOREVER: i64 = i64::MAX;
-pub const TB_INITIALLY_FULL: f64 = -1.0;
 
 /// Opaque; never made or moved by Rust code, and by itself neither `Send` nor `Sync`.
 #[repr(C)]
@@ -31,6 +26,20 @@ pub struct tb_bucket {
     _data: [u8; 0],
     _marker: PhantomData<(*mut u8, PhantomPinned)>,
 }
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct tb_decision {
+    pub status: tb_status,
+    pub reserved: i32,
+    pub remaining: f64,
+    pub retry_after_ns: i64,
+    pub reset_after_ns: i64,
+}
+pub const TB_FOREVER: i64 = i64::MAX;
+pub const TB_INITIALLY_FULL: f64 = -1.0;
+pub const TB_PRECISE_WAIT: u32 = 1;
+pub const TB_STATISTICS: u32 = 2;
 
 /// Opaque; never made or moved by Rust code, and by itself neither `Send` nor `Sync`.
 #[repr(C)]
@@ -52,9 +61,6 @@ pub struct tb_event {
 /// It must not unwind.
 pub type tb_event_fn = Option<unsafe extern "C" fn(user: *mut c_void, event: *const tb_event)>;
 
-pub const TB_PRECISE_WAIT: u32 = 1;
-pub const TB_STATISTICS: u32 = 2;
-
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct tb_config {
@@ -70,16 +76,6 @@ pub struct tb_config {
     pub reserved: u32,
     pub on_event: tb_event_fn,
     pub event_user: *mut c_void,
-}
-
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-pub struct tb_decision {
-    pub status: tb_status,
-    pub reserved: i32,
-    pub remaining: f64,
-    pub retry_after_ns: i64,
-    pub reset_after_ns: i64,
 }
 
 #[repr(C)]
@@ -110,24 +106,22 @@ pub struct tb_stats {
 /// It must not unwind.
 pub type tb_clock_fn = Option<unsafe extern "C" fn(user: *mut c_void) -> i64>;
 
+pub const TB_VERSION_MAJOR: i32 = 1;
+pub const TB_VERSION_MINOR: i32 = 0;
+pub const TB_VERSION_PATCH: i32 = 0;
+
 extern "C" {
-    pub fn tb_library_version() -> i32;
-    pub fn tb_library_version_string() -> *const c_char;
-    pub fn tb_abi_version() -> i32;
-    pub fn tb_has_feature(name: *const c_char) -> i32;
-    pub fn tb_status_name(status: tb_status) -> *const c_char;
-    pub fn tb_status_message(status: tb_status) -> *const c_char;
-    pub fn tb_config_init(config: *mut tb_config, struct_size: usize) -> tb_status;
     pub fn tb_create(capacity: f64, tokens_per_second: f64, out_bucket: *mut *mut tb_bucket) -> tb_status;
-    pub fn tb_create_with(config: *const tb_config, out_bucket: *mut *mut tb_bucket) -> tb_status;
-    pub fn tb_close(bucket: *mut tb_bucket) -> tb_status;
-    pub fn tb_destroy(bucket: *mut tb_bucket);
     pub fn tb_allow(bucket: *mut tb_bucket, n: f64) -> tb_status;
     pub fn tb_try_consume(bucket: *mut tb_bucket, n: f64) -> tb_status;
     pub fn tb_take(bucket: *mut tb_bucket, n: f64, out_decision: *mut tb_decision) -> tb_status;
     pub fn tb_take_up_to(bucket: *mut tb_bucket, most: f64, out_taken: *mut f64) -> tb_status;
     pub fn tb_wait(bucket: *mut tb_bucket, n: f64) -> tb_status;
     pub fn tb_wait_for(bucket: *mut tb_bucket, n: f64, timeout_ns: i64) -> tb_status;
+    pub fn tb_close(bucket: *mut tb_bucket) -> tb_status;
+    pub fn tb_destroy(bucket: *mut tb_bucket);
+    pub fn tb_config_init(config: *mut tb_config, struct_size: usize) -> tb_status;
+    pub fn tb_create_with(config: *const tb_config, out_bucket: *mut *mut tb_bucket) -> tb_status;
     pub fn tb_reserve(bucket: *mut tb_bucket, n: f64, max_wait_ns: i64, out_reservation: *mut tb_reservation) -> tb_status;
     pub fn tb_cancel(bucket: *mut tb_bucket, reservation: *mut tb_reservation) -> tb_status;
     pub fn tb_settle(bucket: *mut tb_bucket, reservation: *mut tb_reservation, actual: f64) -> tb_status;
@@ -146,4 +140,10 @@ extern "C" {
     pub fn tb_manual_clock_waiters(clock: *mut tb_clock, out_count: *mut i64, out_next_due_ns: *mut i64) -> tb_status;
     pub fn tb_callback_clock_create(now: tb_clock_fn, user: *mut c_void, out_clock: *mut *mut tb_clock) -> tb_status;
     pub fn tb_clock_destroy(clock: *mut tb_clock);
+    pub fn tb_library_version() -> i32;
+    pub fn tb_library_version_string() -> *const c_char;
+    pub fn tb_abi_version() -> i32;
+    pub fn tb_has_feature(name: *const c_char) -> i32;
+    pub fn tb_status_name(status: tb_status) -> *const c_char;
+    pub fn tb_status_message(status: tb_status) -> *const c_char;
 }

@@ -149,7 +149,7 @@ fn config_fields_are_where_the_library_reads_and_writes_them() {
         assert_eq!((limit.capacity, limit.rate_tokens, limit.rate_period_ns), (40.0, 3.0, 5 * SECOND));
         assert_eq!(limit.clock, clock);
         assert_eq!((limit.max_waiters, limit.flags), (17, TB_PRECISE_WAIT));
-        assert!(limit.unit > 0.0 && limit.unit <= 1e-6);
+        assert_eq!(limit.unit, 2e-10);
 
         tb_clock_destroy(clock);
         tb_destroy(bucket);

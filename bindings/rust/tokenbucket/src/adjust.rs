@@ -66,7 +66,8 @@ impl Bucket {
     /// leaves with `ExceedsCapacity`.
     ///
     /// # Errors
-    /// `OutOfRange`: outside 1e-6 ..= 1e15. `InvalidArgument`: not a number, or infinite. `Closed`.
+    /// `OutOfRange`: outside 1e-6 ..= 1e15, or more than 2^58 times [`Limit::unit`](crate::Limit::unit).
+    /// `InvalidArgument`: not a number, or infinite. `Closed`.
     pub fn set_capacity(&self, capacity: f64) -> Result<(), Error> {
         // SAFETY: the handle lives as long as self.
         check(unsafe { sys::tb_set_capacity(self.as_raw(), capacity) })

@@ -19,8 +19,8 @@ pub struct Limit {
     pub tokens: f64,
     /// The time in which `tokens` are gained.
     pub period: Duration,
-    /// What the bucket counts in, a power of ten: an amount that is no whole number of these is rounded against the
-    /// caller.
+    /// The tokens in a unit, which is fixed at creation: an amount that is no whole number of units is rounded against
+    /// the caller.
     pub unit: f64,
 }
 

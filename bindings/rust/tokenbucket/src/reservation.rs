@@ -8,8 +8,8 @@ use crate::{Bucket, Error};
 
 /// Tokens promised for a later time, which a change of the rate does not move.
 ///
-/// Dropped without [`commit`](Reservation::commit) or [`settle`](Reservation::settle), it gives back what it can: all
-/// of its tokens if no later reservation stands on it, and nothing after the time at which they might be used.
+/// Dropped without [`commit`](Reservation::commit) or [`settle`](Reservation::settle), it gives all its tokens back
+/// while they are not due. Once due they count as used; `settle(0.0)` gives back what is due and unused.
 #[must_use = "a dropped reservation gives its tokens back"]
 #[derive(Debug)]
 pub struct Reservation<'bucket> {

@@ -13,10 +13,9 @@ use crate::{Bucket, CallbackClock, Error, ManualClock, Reservation};
 
 /// A wait that occupies no thread, made by [`Bucket::wait_async`] and [`Bucket::wait_timeout_async`].
 ///
-/// It reserves at its first poll. Dropped before it is ready, it gives its tokens back: what no later reservation
-/// stands on, and all of them once they were due. It works under any executor: it is woken by one thread of this
-/// crate's, which the first wait that has to sleep starts and all buckets share, or, on a manual clock, by whoever
-/// moves that.
+/// It reserves at its first poll. Dropped before it is ready, it gives all its tokens back, due or not. It works under
+/// any executor: it is woken by one thread of this crate's, which the first wait that has to sleep starts and all
+/// buckets share, or, on a manual clock, by the call that moves that.
 #[must_use = "futures do nothing unless polled"]
 pub struct Wait<'bucket> {
     bucket: &'bucket Bucket,

@@ -94,16 +94,19 @@ fn reservation_gives_back_when_dropped() {
 }
 
 #[test]
-fn reservation_keeps_its_tokens_once_committed_or_past_due() {
+fn reservation_keeps_its_tokens_once_committed_or_due() {
     let clock = clock();
     let bucket = bucket(10.0, 2.0, &clock);
     bucket.reserve(10.0, None).unwrap().commit();
     assert_eq!(bucket.available(), Ok(0.0));
 
     let reservation = bucket.reserve(4.0, None).unwrap();
-    clock.set(reservation.ready_at() + NANOSECOND).unwrap();
+    clock.set(reservation.ready_at()).unwrap();
     drop(reservation);
-    assert!(bucket.available().unwrap() < 1e-6);
+    assert_eq!(bucket.available(), Ok(0.0));
+    assert_eq!(bucket.refund(4.0), Ok(()));
+    drop(bucket.reserve(4.0, None).unwrap());
+    assert_eq!(bucket.available(), Ok(0.0));
 }
 
 #[test]
@@ -111,6 +114,8 @@ fn settled_reservation_costs_what_the_work_did() {
     let clock = clock();
     let bucket = bucket(10.0, 2.0, &clock);
     assert_eq!(bucket.reserve(4.0, None).unwrap().settle(1.5), Ok(()));
+    assert_eq!(bucket.available(), Ok(8.5));
+    assert_eq!(bucket.reserve(8.5, None).unwrap().settle(0.0), Ok(()));
     assert_eq!(bucket.available(), Ok(8.5));
     assert_eq!(bucket.reserve(2.0, None).unwrap().settle(3.5), Ok(()));
     assert_eq!(bucket.available(), Ok(5.0));
@@ -310,7 +315,9 @@ fn limit_changes_at_once_and_can_be_read() {
     let limit = bucket.limit().unwrap();
     assert_eq!((limit.capacity, limit.tokens, limit.period), (10.0, 700_000.0, 3600 * SECOND));
     assert_eq!(limit.per_second(), 700_000.0 / 3600.0);
-    assert!(limit.unit > 0.0 && limit.unit <= 1e-6);
+    assert_eq!(limit.unit, 1.0 / 9e9); // the rate is 1750 of them a nanosecond
+    assert_eq!(bucket.set_capacity(32_025_597.0), Ok(()));
+    assert_eq!(bucket.set_capacity(32_025_598.0), Err(Error::OutOfRange)); // 2^58 units are less
 
     bucket.set_rate(4.0).unwrap();
     bucket.set_capacity(6.0).unwrap();

@@ -1,0 +1,125 @@
+// The decision: pure arithmetic on the state word, its plan, an amount and a time in nanoseconds, not negative.
+// Every take is decided here, also a reservation that is due at once.
+//
+// Units spent are Z, accrued A, both positions. n units are there if Z' = max(Z, A - capacity) + n <= A. Then Z' is the
+// next word; a refusal stores nothing. An older time than another thread's can only under-grant.
+#ifndef TOKENBUCKET_CORE_BUCKET_DECIDE_H
+#define TOKENBUCKET_CORE_BUCKET_DECIDE_H
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+
+#include "core/bucket/plan.h"
+
+namespace tb {
+
+struct Decision {
+    // success, denied, exceeds_capacity, closed or invalid_argument; stale if the plan was replaced during the reading,
+    // or so much has accrued since its base that no word can be told from the old one.
+    Status status;
+    // More than plan.elapsed_limit has elapsed since the plan's base, which should be moved up before this is stored.
+    bool outgrown;
+    uint64_t next;  // the word to store if success
+    int64_t rest;   // units left after the take (success) or there (denied, exceeds_capacity)
+    int64_t cost;   // of n, in units; 0 unless success or denied
+    Instant at;
+};
+
+constexpr Decision refusal(Status why) {
+    return {why, false, 0, 0, 0, {0, 0}};
+}
+
+inline constexpr uint64_t kPowersOfTen[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000};
+
+// The decision in all cases. decide() needs it for an n that can never be granted, an n that needs a decimal search,
+// and times before the base or more than plan.elapsed_limit after it.
+Decision decide_slowly(uint64_t word, const PlanSlot &slot, double n, int64_t now);
+
+// The cost of n in units, rounded up but at most the capacity. invalid_argument: n is no amount. exceeds_capacity.
+Status cost_of(const Plan &plan, double n, int64_t *cost);
+
+// As decide(), for as many whole tokens as there are, at most `most`. Success with cost 0 if there are none.
+Decision decide_up_to(uint64_t word, const PlanSlot &slot, double most, int64_t now);
+
+// tbu_advance(...).units. It reads each field of the plan where it is used, so that few registers are needed.
+[[gnu::always_inline]] inline uint64_t accrued_in_place(const PlanSlot &plan, uint64_t elapsed) {
+    constexpr std::size_t kBase = offsetof(Plan, base);
+    constexpr std::size_t kRate = offsetof(Plan, rate);
+    constexpr std::size_t kBaseFraction = kBase + offsetof(tbu_position, fraction);
+    constexpr std::size_t kRateFraction = kRate + offsetof(tbu_rate, fraction);
+    constexpr std::size_t kHi = offsetof(tbu_wide, hi);
+    constexpr std::size_t kLo = offsetof(tbu_wide, lo);
+    const uint64_t low = tbu_mul_add(elapsed, plan.at<kRateFraction + kLo>(), plan.at<kBaseFraction + kLo>(), 0).hi;
+    const uint64_t high = tbu_mul_add(elapsed, plan.at<kRateFraction + kHi>(), plan.at<kBaseFraction + kHi>(), low).hi;
+    const uint64_t whole = elapsed * plan.at<kRate + offsetof(tbu_rate, whole)>();
+    return high + whole + plan.at<kBase + offsetof(tbu_position, units)>();
+}
+
+// cost_of for an amount not above the capacity, reading the plan in place: 0 if only cost_of can tell, which kSure
+// excludes.
+struct WholePrice {
+    static constexpr bool kSure = true;
+    int64_t operator()(const PlanSlot &plan, double n) const {
+        return static_cast<int64_t>(n) * static_cast<int64_t>(plan.at<offsetof(Plan, scale)>());
+    }
+};
+struct FractionPrice {
+    static constexpr bool kSure = false;
+    int64_t operator()(const PlanSlot &plan, double n) const {
+        Plan p{};
+        p.traits = plan.at<offsetof(Plan, traits)>();
+        const tbu_binary x = tbu_split(std::bit_cast<uint64_t>(n));
+        const uint64_t units = tbu_fraction_to_units(x, kPowersOfTen[p.places()], p.refinement());
+        const uint64_t capacity = plan.at<offsetof(Plan, capacity)>();
+        return static_cast<int64_t>(units < capacity ? units : capacity);
+    }
+};
+
+// Is n a whole number in [0, 2^62)? The bit patterns of NaN, -0.0 and all negative numbers are above that of 2^62.
+inline bool is_whole(double n) {
+    constexpr uint64_t kTooLarge = std::bit_cast<uint64_t>(0x1p62);
+    return std::bit_cast<uint64_t>(n) < kTooLarge && static_cast<double>(static_cast<int64_t>(n)) == n;
+}
+
+// The decision in the common case; false if only decide_slowly can tell.
+template <class Price>
+[[gnu::always_inline]] inline bool decide_in_place(uint64_t word, const PlanSlot &plan, double n, int64_t now,
+                                                   Decision *decision) {
+    const uint64_t version = plan.version();
+    const uint64_t elapsed = static_cast<uint64_t>(now) - plan.at<offsetof(Plan, base_ns)>();
+    // Bit patterns of positive doubles are ordered as the numbers, and those of all others are larger once 1 is taken
+    // off. So the first comparison refuses every n that cannot be granted; the second also refuses times before the
+    // base.
+    if (std::bit_cast<uint64_t>(n) - 1 >= plan.at<offsetof(Plan, largest_amount)>()) [[unlikely]]
+        return false;
+    if (elapsed > plan.at<offsetof(Plan, elapsed_limit)>()) [[unlikely]]
+        return false;
+    const uint64_t accrued = accrued_in_place(plan, elapsed);
+    const int64_t held = static_cast<int64_t>((accrued << kGenerationBits | kGenerationMask) - word) >> kGenerationBits;
+    const int64_t capacity = static_cast<int64_t>(plan.at<offsetof(Plan, capacity)>());
+    const int64_t cost = Price()(plan, n);
+    const int64_t rest = (held < capacity ? held : capacity) - cost;
+    if ((!Price::kSure && cost == 0) || !plan.is_still(version)) [[unlikely]]
+        return false;
+    const bool granted = rest >= 0;
+    const uint64_t next = word + (static_cast<uint64_t>(held - rest) << kGenerationBits);
+    *decision = {granted ? Status::success : Status::denied,
+                 false,
+                 granted ? next : word,
+                 granted ? rest : rest + cost,
+                 cost,
+                 {elapsed, accrued - plan.at<offsetof(Plan, base) + offsetof(tbu_position, units)>()}};
+    return true;
+}
+
+[[gnu::always_inline]] inline Decision decide(uint64_t word, const PlanSlot &plan, double n, int64_t now) {
+    Decision d;
+    const bool decided = is_whole(n) ? decide_in_place<WholePrice>(word, plan, n, now, &d)
+                                     : decide_in_place<FractionPrice>(word, plan, n, now, &d);
+    return decided ? d : decide_slowly(word, plan, n, now);
+}
+
+}  // namespace tb
+
+#endif

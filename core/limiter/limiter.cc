@@ -1,0 +1,202 @@
+#include "core/limiter/limiter.h"
+
+#include "core/limiter/retry.h"
+#include "core/memory.h"
+#include "core/queue/ticket.h"
+
+namespace tb {
+
+Limiter::Limiter(const LimitSpec &spec, const Limit &limit, int64_t initial_units, const LimiterOptions &options)
+    : time_(options.clock, options.use_counter),
+      cell_(make_plan(limit, time_.now(), {0, {0, 0}}), initial_units),
+      observer_(options.observer),
+      spec_(spec),
+      max_waiters_(options.max_waiters),
+      process_(platform::process_generation()),
+      precise_(options.precise) {}
+
+Limiter::~Limiter() {
+    close();
+    WaitQueue *const queue = queue_.load(std::memory_order_acquire);
+    if (queue == nullptr) return;
+    queue->wait_until_departed();
+    destroy(queue);
+}
+
+// ---- Takes ----
+
+// decide(glance) decides. If the base must be moved this moves it. While another thread does, or was interrupted in it
+// by a signal handler that takes, the old base serves until twice kMaxGrowthUnits have accrued. After that the take is
+// repeated kPatience times, then denied.
+template <class Decide>
+Status Limiter::take_by(Decide decide) {
+    constexpr int kPatience = 16;
+    int rounds = 0;
+    return retry_until_current(cell_, &time_, [&](const Glance &g) {
+        const Decision d = decide(g);
+        if (d.outgrown && move_base(g.now)) return Status::stale;
+        if (d.outgrown && d.status == Status::stale && ++rounds > kPatience) return Status::denied;
+        const bool doubtful = d.status == Status::denied && !g.ordered && !is_surely_denied(d, cell_.plan(g.word));
+        if (doubtful) return Status::stale;
+        if (d.status != Status::success) return d.status;
+        return d.next == g.word || cell_.compare_exchange(g.word, d.next) ? Status::success : Status::stale;
+    });
+}
+
+Status Limiter::take_now(double n) {
+    return take_by([=, this](const Glance &g) { return decide(g.word, cell_.plan(g.word), n, g.now); });
+}
+
+Status Limiter::allow_fraction(double n) {
+    return allow_at_once<FractionPrice>(n);
+}
+
+Status Limiter::take_slowly(double n) {
+    return recorded(take_now(n), n);
+}
+
+Status Limiter::take_after_loss(double n) {
+    wait_after_loss();
+    return take_slowly(n);
+}
+
+Status Limiter::recorded(Status s, double n) const {
+    if (observer_ != nullptr) observer_->record(s, n);
+    return s;
+}
+
+void Limiter::record_returned(double tokens) const {
+    if (observer_ != nullptr) observer_->record_returned(tokens);
+}
+
+namespace {
+
+// The answer to a decision; false if the plan was replaced during the reading.
+[[gnu::always_inline]] inline bool explain(const Decision &d, const PlanSlot &slot, Answer *answer) {
+    const uint64_t version = slot.version();
+    const Plan plan = slot.load();
+    answer->remaining = to_tokens(plan.scale, d.rest > 0 ? d.rest : 0);
+    answer->retry_after_ns = d.status == Status::exceeds_capacity ? TBU_NEVER : 0;
+    if (d.status == Status::denied) answer->retry_after_ns = time_to_grow(plan, d.at, d.rest, d.cost);
+    answer->reset_after_ns = time_to_grow(plan, d.at, d.rest, static_cast<int64_t>(plan.capacity));
+    return slot.is_still(version);
+}
+
+}  // namespace
+
+Status Limiter::take(double n, Answer *answer) {
+    if (!is_whole(n)) return take_slowly(n, answer);
+    return take_at_once<WholePrice>(
+        n, [=](const Decision &d, const PlanSlot &plan, int64_t) { return explain(d, plan, answer); },
+        [=, this](bool) { return take_slowly(n, answer); });
+}
+
+Status Limiter::take_slowly(double n, Answer *answer) {
+    const Status s = take_by([=, this](const Glance &g) {
+        const PlanSlot &plan = cell_.plan(g.word);
+        const uint64_t version = plan.version();
+        const Decision d = decide(g.word, plan, n, g.now);
+        const bool answers =
+            d.status == Status::success || d.status == Status::denied || d.status == Status::exceeds_capacity;
+        if (answers) explain(d, plan, answer);
+        return plan.is_still(version) ? d : refusal(Status::stale);
+    });
+    return recorded(s, n);
+}
+
+Status Limiter::take_up_to(double most, double *taken) {
+    if (!is_whole(most)) return take_up_to_slowly(most, taken);
+    const auto all = [](const Decision &d, const PlanSlot &, int64_t) { return d.status == Status::success; };
+    const Status s = take_at_once<WholePrice>(most, all, [](bool) { return Status::stale; });
+    if (s == Status::stale) return take_up_to_slowly(most, taken);
+    *taken = most;
+    return s;
+}
+
+// Less than asked for is granted only where that was all at that time.
+Status Limiter::take_up_to_slowly(double most, double *taken) {
+    const Status s = take_by([=, this](const Glance &g) {
+        const PlanSlot &slot = cell_.plan(g.word);
+        const Decision d = decide_up_to(g.word, slot, most, g.now);
+        if (d.status != Status::success) return d;
+        *taken = to_tokens(slot.at<offsetof(Plan, scale)>(), d.cost);
+        const bool is_all = g.ordered && g.word == g.before && (d.cost != 0 || cell_.word() == g.before);
+        return is_all || *taken + 1 > most ? d : refusal(Status::stale);
+    });
+    if (s == Status::success && *taken != 0) recorded(s, *taken);
+    return s;
+}
+
+namespace {
+
+// A reservation that is due at once.
+Reservation reservation_at(double n, const PlanSlot &slot, int64_t now) {
+    Plan plan{};
+    plan.traits = slot.at<offsetof(Plan, traits)>();
+    return {n, 0, now, Ticket{0, 0, plan.era()}.encoded()};
+}
+
+}  // namespace
+
+Status Limiter::reserve(double n, int64_t max_wait_ns, Reservation *reservation) {
+    if (!is_whole(n)) return reserve_slowly(n, max_wait_ns, reservation);
+    Reservation at_once;
+    const Status s = take_at_once<WholePrice>(
+        n,
+        [&](const Decision &d, const PlanSlot &plan, int64_t now) {
+            at_once = reservation_at(n, plan, now);
+            return d.status == Status::success;
+        },
+        [&](bool) { return Status::stale; });
+    if (s == Status::stale) return reserve_slowly(n, max_wait_ns, reservation);
+    *reservation = at_once;
+    return s;
+}
+
+Status Limiter::reserve_slowly(double n, int64_t max_wait_ns, Reservation *reservation) {
+    Reservation at_once{};
+    Status s = take_by([&](const Glance &g) {
+        const PlanSlot &plan = cell_.plan(g.word);
+        at_once = reservation_at(n, plan, g.now);
+        return decide(g.word, plan, n, g.now);
+    });
+    if (s == Status::success) *reservation = at_once;
+    if (s == Status::denied) s = reserve_ahead(n, max_wait_ns, reservation);
+    return recorded(s, n);
+}
+
+// Moves the base of the plan to `now`; positions stay the same, so all decisions do. False if another thread holds the
+// plan's lock. The word of a full bucket is raised to the position at which it is just full, so that it stays near.
+bool Limiter::move_base(int64_t now) {
+    if (!plan_lock_.try_lock()) return false;
+    uint64_t word = 0;
+    const Plan plan = cell_.read(&word);
+    const Observation observed(word, plan, now);
+    if (observed.balance.at.elapsed > plan.elapsed_limit) {
+        cell_.prepare(word, rebased(plan, now));
+        while (!cell_.compare_exchange(word, next_generation(word_at(Observation(word, plan, now).spent(), word))))
+            word = cell_.word();
+    }
+    plan_lock_.unlock();
+    return true;
+}
+
+// ---- Looking ----
+
+double Limiter::available() {
+    uint64_t word = 0;
+    const Plan plan = cell_.read(&word);
+    return to_tokens(plan.scale, balance(word, plan, time_.now()).available);
+}
+
+Status Limiter::time_until(double n, int64_t *ns) {
+    uint64_t word = 0;
+    const Plan plan = cell_.read(&word);
+    int64_t cost = 0;
+    if (const Status s = cost_of(plan, n, &cost); s != Status::success) return s;
+    const Balance now = balance(word, plan, time_.now());
+    *ns = time_to_grow(plan, now.at, now.available, cost);
+    return Status::success;
+}
+
+}  // namespace tb

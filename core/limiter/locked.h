@@ -1,0 +1,121 @@
+// Holds the limiter's lock. A change is: look(), edit the chain or a plan, publish().
+#ifndef TOKENBUCKET_CORE_LIMITER_LOCKED_H
+#define TOKENBUCKET_CORE_LIMITER_LOCKED_H
+
+#include "core/limiter/limiter.h"
+#include "core/memory.h"
+#include "core/platform/counter.h"
+#include "core/queue/ticket.h"
+
+namespace tb {
+
+class Limiter::Locked {
+  public:
+    explicit Locked(Limiter *limiter)
+        : limiter_(*limiter),
+          guard_(asked(limiter)),
+          queue_(limiter->queue_.load(std::memory_order_relaxed)),
+          none_(limiter->time_.manual_clock()) {
+        forget_other_processes();
+    }
+    // Grants what is due, gives the first waiter its due time, publishes the chain, and wakes those whose wait is over.
+    ~Locked() {
+        if (looked_ && !chain().is_empty()) queue().serve(observed_);
+        if (holds_plan_) release_plan();
+        while (looked_ && !chain().is_empty() && !publish(chain().end())) look();
+        queue().tell_ended(observed_.now);
+    }
+    Locked(const Locked &) = delete;
+    Locked &operator=(const Locked &) = delete;
+
+    // The limiter's queue, or an empty one of its own if there is none yet.
+    WaitQueue &queue() { return queue_ == nullptr ? none_ : *queue_; }
+    Chain &chain() { return queue().chain(); }
+    // Creates the limiter's queue if there is none; false if there is no memory.
+    bool make_queue() {
+        if (queue_ == nullptr) queue_ = create<WaitQueue>(limiter_.time_.manual_clock());
+        limiter_.queue_.store(queue_, std::memory_order_release);
+        return queue_ != nullptr;
+    }
+
+    // Observes the bucket now and brings the queue up to it. The plan's base is moved first if more than elapsed_limit
+    // has elapsed since it; not under the plan's lock, whose holder publishes a plan with a new base.
+    const Observation &look() {
+        for (;;) {
+            uint64_t word = 0;
+            const Plan plan = limiter_.cell_.read(&word);
+            observed_ = Observation(word, plan, limiter_.time_.latest());
+            if (holds_plan_ || observed_.balance.at.elapsed <= plan.elapsed_limit) break;
+            if (!limiter_.move_base(observed_.now)) platform::pause();
+        }
+        looked_ = true;
+        queue().look(observed_);
+        return observed_;
+    }
+
+    // Takes the plan's lock, until the end.
+    void hold_plan() {
+        limiter_.plan_lock_.lock();
+        holds_plan_ = true;
+    }
+
+    // As last looked at or published.
+    const Observation &observed() const { return observed_; }
+
+    // After look(): is the ticket's reservation still ahead?
+    bool is_pending(const Ticket &ticket) {
+        const bool held = ticket.serial != 0 && chain().holds(ticket.index, ticket.serial);
+        return held && ticket.era == observed_.plan.era() && chain()[ticket.index].waiter == nullptr;
+    }
+
+    // Puts a word in force that shows `end` as spent; false if another thread changed the word since the look.
+    bool publish(uint64_t end) {
+        const uint64_t next = word_at(end, observed_.word);
+        if (next != observed_.word && !limiter_.cell_.compare_exchange(observed_.word, next)) return false;
+        observed_.word = next;
+        queue().published(next);
+        return true;
+    }
+    // After a change of entries, which is not undone: publishes until it succeeds.
+    void publish_changed() {
+        queue().changed();
+        while (!publish(chain().end())) look();
+    }
+    // As publish(end), and puts a plan in force with the word. Needs the plan's lock.
+    bool publish(uint64_t end, const Plan &plan) {
+        const uint64_t next = next_generation(word_at(end, observed_.word));
+        limiter_.cell_.prepare(observed_.word, plan);
+        if (!limiter_.cell_.compare_exchange(observed_.word, next)) return false;
+        queue().published(next);
+        observed_ = Observation(next, plan, observed_.now);
+        return true;
+    }
+
+  private:
+    static platform::ForkSafeLock *asked(Limiter *limiter) {
+        limiter->time_.ask();
+        return &limiter->lock_;
+    }
+    void release_plan() {
+        limiter_.plan_lock_.unlock();
+        holds_plan_ = false;
+    }
+    void forget_other_processes() {
+        const uint32_t here = platform::process_generation();
+        if (limiter_.process_ == here) return;
+        limiter_.process_ = here;
+        queue().abandon();
+    }
+
+    Limiter &limiter_;
+    const platform::LockGuard guard_;
+    WaitQueue *queue_;
+    WaitQueue none_;
+    Observation observed_;
+    bool looked_ = false;
+    bool holds_plan_ = false;
+};
+
+}  // namespace tb
+
+#endif

@@ -1,0 +1,70 @@
+// The entries of a queue, in one block of memory that grows. Entries name each other by index, so the block may move;
+// index 0 names none.
+#ifndef TOKENBUCKET_CORE_QUEUE_ARENA_H
+#define TOKENBUCKET_CORE_QUEUE_ARENA_H
+
+#include <cstdint>
+#include <cstdlib>
+
+namespace tb {
+
+struct Waiter;
+
+// What a run of entries does to the units spent, see sequence.h. Costs and positions are in units.
+struct Summary {
+    int64_t cost;    // of all of them
+    uint64_t spent;  // after them, if nothing had been spent before
+    uint64_t limit;  // what may be spent before them if nothing stands behind them
+};
+
+struct Entry {
+    uint64_t position;  // of a reservation; 0 in a waiter, which moves
+    uint64_t arrival;   // orders entries of the same position
+    int64_t cost;
+    int64_t time_ns;  // when a reservation is due; a waiter's deadline
+    Waiter *waiter;   // null in a reservation
+    Summary below;    // of the subtree of which this entry is the root
+    uint32_t left;
+    uint32_t right;
+    uint32_t serial;  // tells the entries apart that had the same index
+};
+
+class Arena {
+  public:
+    static constexpr uint32_t kMostEntries = (uint32_t{1} << 24) - 1;
+
+    Arena() = default;
+    ~Arena() { std::free(entries_); }
+    Arena(const Arena &) = delete;
+    Arena &operator=(const Arena &) = delete;
+
+    Entry &operator[](uint32_t index) { return entries_[index - 1]; }
+    const Entry &operator[](uint32_t index) const { return entries_[index - 1]; }
+    // Was the index ever acquired since the last clear()?
+    bool holds(uint32_t index) const { return index - 1 < reached_; }
+    uint32_t size() const { return size_; }
+
+    // Makes sure that the next acquire() succeeds; false if there is no memory or no index for it.
+    bool reserve() { return free_ != 0 || reached_ < room_ || grow(); }
+    uint32_t acquire();
+    // Frees the memory, too, when the last entry of a large arena is released.
+    void release(uint32_t index);
+    // Releases all, and the memory.
+    void clear();
+    // Forgets all without touching the memory, which is lost: in the child of a fork, where neither it nor the heap
+    // need be as they should.
+    void abandon();
+
+  private:
+    bool grow();
+
+    Entry *entries_ = nullptr;
+    uint32_t room_ = 0;
+    uint32_t reached_ = 0;  // the highest index used so far
+    uint32_t size_ = 0;
+    uint32_t free_ = 0;  // first released entry; `left` links to the next
+};
+
+}  // namespace tb
+
+#endif

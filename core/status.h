@@ -1,0 +1,29 @@
+// The result of every operation of the core. capi/src asserts that the numbers are those of tb_status. The last two
+// never leave the library: stale, the operation must be repeated with a new reading of the word and the clock; waiting,
+// the request stands in the queue.
+#ifndef TOKENBUCKET_CORE_STATUS_H
+#define TOKENBUCKET_CORE_STATUS_H
+
+#include <cstdint>
+
+namespace tb {
+
+enum class Status : int32_t {
+    success = 0,
+    denied = 1,
+    timed_out = 2,
+    exceeds_capacity = 3,
+    closed = 4,
+    interrupted = 5,
+    queue_full = 6,
+    invalid_argument = -1,
+    out_of_range = -2,
+    out_of_memory = -3,
+    unsupported = -4,
+    stale = -1000,
+    waiting = -1001,
+};
+
+}  // namespace tb
+
+#endif
