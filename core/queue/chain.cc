@@ -12,12 +12,13 @@ uint64_t no_limit(uint64_t base) {
 
 }  // namespace
 
-// The serial numbers of two chains mostly begin apart, so that a ticket of the one names nothing in the other.
+// The serial numbers of two chains begin far apart, whatever their addresses (Fibonacci hashing), so that a ticket of
+// the one names nothing in the other, except by an improbable accident.
 Chain::Chain()
     : reservations_(&arena_),
       waiters_(&arena_),
-      serial_(static_cast<uint32_t>(reinterpret_cast<uintptr_t>(this) / sizeof(Chain)) % (uint32_t{1} << kSerialBits)) {
-}
+      serial_(static_cast<uint32_t>(reinterpret_cast<uintptr_t>(this) * uint64_t{0x9e3779b97f4a7c15} >>
+                                    (64 - kSerialBits))) {}
 
 int64_t Chain::last_due_ns() const {
     const uint32_t last = reservations_.last();
