@@ -30,7 +30,8 @@
  *     included) put in comes on top; what tb_charge takes is no grant.
  *  6. Times are int64_t nanoseconds, `_ns` in the name. TB_FOREVER as an argument means no limit, as a result: longer
  *     than can be expressed. A reported wait is exact: if nothing else changes the bucket, the tokens are there after
- *     that time, and one nanosecond earlier they are not.
+ *     that time, and one nanosecond earlier they are not. While reservations are pending, what a take is told is that
+ *     of a take; a wait or another reservation may be served earlier.
  *  7. All functions may be called from any number of threads at once, on the same handle; only a destroy function must
  *     be the last call on its handle.
  *  8. The functions under "Taking", tb_available and tb_time_until take no lock, never wait for another thread,
@@ -99,7 +100,7 @@ TB_API tb_status tb_create(double capacity, double tokens_per_second, tb_bucket 
 /* ---- Taking: never blocks ---------------------------------------------------------------------------------------- */
 
 /* Takes n tokens if they are there now, all or nothing. It never overtakes a waiter. While reservations are pending, it
- * may be denied even where granting it would delay none of them.
+ * may be denied even where granting it would delay none of them, at the latest until the last of them is due.
  * TB_SUCCESS: taken. TB_DENIED: not enough now. TB_EXCEEDS_CAPACITY: n can never be granted. TB_CLOSED.
  * tb_try_consume is the same function under its other usual name. */
 TB_API tb_status tb_allow(tb_bucket *bucket, double n);
@@ -127,7 +128,8 @@ TB_API tb_status tb_take_up_to(tb_bucket *bucket, double most, double *out_taken
 
 /* A waiter is a thread in tb_wait or tb_wait_for. Waiters are served in the order in which they came, each at the exact
  * time at which its tokens are there, without polling. No take, no later waiter and no later reservation overtakes a
- * waiter. One that leaves without TB_SUCCESS gives its tokens back, and those behind it move up at once.
+ * waiter when it comes; but a reservation's time does not move where a charge or a lower limit puts waiters back. One
+ * that leaves without TB_SUCCESS gives its tokens back, and those behind it move up at once.
  *
  * A change of the bucket by tb_charge, tb_refund, tb_reset, tb_settle, tb_set_rate or tb_set_capacity plans all waiters
  * anew: they keep their order and get new due times. A waiter that would then pass its timeout leaves with
@@ -143,7 +145,8 @@ TB_API tb_status tb_take_up_to(tb_bucket *bucket, double most, double *out_taken
 TB_API tb_status tb_wait(tb_bucket *bucket, double n);
 
 /* As tb_wait, but TB_TIMED_OUT at once, with nothing taken, if n tokens cannot be had within timeout_ns. 0 is a poll,
- * TB_FOREVER waits as tb_wait. TB_E_INVALID_ARGUMENT: also a negative timeout. */
+ * which while reservations are pending may be granted where tb_allow is denied. TB_FOREVER waits as tb_wait.
+ * TB_E_INVALID_ARGUMENT: also a negative timeout. */
 TB_API tb_status tb_wait_for(tb_bucket *bucket, double n, int64_t timeout_ns);
 
 /* ---- Closing ----------------------------------------------------------------------------------------------------- */
@@ -263,14 +266,14 @@ TB_API tb_status tb_charge(tb_bucket *bucket, double n, int64_t *out_repaid_afte
 TB_API tb_status tb_refund(tb_bucket *bucket, double n);
 
 /* Sets the tokens in the bucket, 0 .. capacity or TB_INITIALLY_FULL, and forgives all debt. Pending reservations are
- * void: the bucket no longer counts them. Waiters are served first, in order.
+ * void: the bucket no longer counts them. The tokens go to waiters first, in order.
  * TB_EXCEEDS_CAPACITY. TB_CLOSED. TB_E_INVALID_ARGUMENT: negative or not finite. */
 TB_API tb_status tb_reset(tb_bucket *bucket, double tokens);
 
 /* Change the limit at once, whatever is owed. Tokens and debts are kept; what exceeds a lowered capacity is dropped.
  * The unit stays, so that the bucket may from then on differ from a bucket of real numbers by at most one unit and one
- * nanosecond. Reservations keep their times and their tokens, also above a lowered capacity. Waiters are planned anew,
- * in the same order.
+ * nanosecond. Reservations keep their times and tokens, and what would overflow before they are due counts as gone at
+ * once, so takes may be denied until then, also at a higher rate. Waiters are planned anew, in the same order.
  * TB_E_INVALID_ARGUMENT: NaN or infinite. TB_E_OUT_OF_RANGE: outside the ranges of tb_create, a capacity of less than
  * one unit or more than 2^58 units, or a rate that brings more than 2^58 units until the last pending reservation is
  * due. TB_CLOSED. */
@@ -279,10 +282,12 @@ TB_API tb_status tb_set_capacity(tb_bucket *bucket, double capacity);
 
 /* ---- Looking: takes nothing -------------------------------------------------------------------------------------- */
 
-/* The tokens in the bucket now, fractions included; negative while in debt. */
+/* The tokens that takes find in the bucket now, fractions included; negative while in debt. What is promised to waiters
+ * and pending reservations is already taken off. */
 TB_API tb_status tb_available(tb_bucket *bucket, double *out_tokens);
 
-/* The time until n tokens would be there if nobody took any; 0 if they are. n equal to the capacity: until full.
+/* The time until tb_take would grant n tokens if nobody took any; 0 if it would now. n equal to the capacity: until
+ * full.
  * TB_EXCEEDS_CAPACITY: never. */
 TB_API tb_status tb_time_until(tb_bucket *bucket, double n, int64_t *out_ns);
 
@@ -290,7 +295,8 @@ TB_API tb_status tb_time_until(tb_bucket *bucket, double n, int64_t *out_ns);
  * tb_config_init); fields beyond it are not written. TB_E_INVALID_ARGUMENT: struct_size is no size of a tb_config. */
 TB_API tb_status tb_get_limit(tb_bucket *bucket, tb_config *out_config);
 
-/* What a bucket created with TB_STATISTICS has decided so far. tokens_taken less tokens_given_back is what was used. */
+/* What a bucket created with TB_STATISTICS has decided so far. Where nothing was charged,
+ * refunded or settled at more than was reserved, tokens_taken less tokens_given_back is what was used. */
 typedef struct tb_stats {
     size_t struct_size;    /* set by the caller: sizeof(tb_stats) */
     int64_t granted;       /* takes, waits and reservations that got their tokens */

@@ -10,7 +10,7 @@ use crate::{Bucket, Error};
 ///
 /// Dropped without [`commit`](Reservation::commit) or [`settle`](Reservation::settle), it gives all its tokens back
 /// while they are not due. Once due they count as used; `settle(0.0)` gives back what is due and unused.
-#[must_use = "a dropped reservation gives its tokens back"]
+#[must_use = "a reservation that is dropped before it is due gives its tokens back"]
 #[derive(Debug)]
 pub struct Reservation<'bucket> {
     bucket: &'bucket Bucket,
