@@ -191,8 +191,9 @@ typedef void (*tb_event_fn)(void *user, const tb_event *event);
  * as it, else for the simplest fraction that does: 0.1 is 1/10, 1.0 / 3 is 1/3.
  *
  * The unit is at most 1e-9 token where the capacity allows it, and finer where that makes the rate a whole number of
- * units per nanosecond. A bucket holds at most 2^58 units and owes at most 2^59. The unit leaves room to raise the
- * capacity 2^19-fold and to owe 2^20 capacities wherever the ranges allow it. */
+ * units per nanosecond: 50 per minute has a unit of 1/6e9. A bucket holds at most 2^58 units and owes at most 2^59. The
+ * unit leaves room to raise the capacity 2^19-fold and to owe 2^20 capacities; but it is never more than one token, so
+ * capacities above some 5e11 leave less. */
 typedef struct tb_config {
     size_t struct_size;     /* set by tb_config_init */
     double capacity;        /* largest number of tokens held: the largest burst */
