@@ -29,10 +29,10 @@ inline bool is_surely_denied(const Decision &d, const PlanSlot &plan) {
     return static_cast<uint64_t>(d.cost - d.rest) > most_per_ns * kDisorderNs;
 }
 
-// The pause of a thread that lost a compare-and-swap: as long as some dozens of takes, in which the winner keeps the
-// cache line. If it is shorter the line moves at every take; if it is longer the loser's calls take microseconds.
+// The pause of a thread that lost a compare-and-swap: as long as a few takes, in which the winner keeps the cache line.
+// By measurement: if it is shorter the line moves at every take, if it is longer the loser's calls take that longer.
 inline void wait_after_loss() {
-    platform::back_off(5);
+    platform::back_off(2);
 }
 
 // operation(glance) decides by glance.word, which is not older than glance.now, so it can only under-grant. It is
