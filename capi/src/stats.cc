@@ -5,8 +5,6 @@
 
 namespace {
 
-static_assert(offsetof(tb_event, n) == sizeof(size_t) + 8);
-
 void emit_event(const tb::Observer *observer, const tb::Event &e) {
     const tb_observer *const o = static_cast<const tb_observer *>(observer);
     const tb_event event{sizeof event, tb::capi::to_c(e.status), 0, e.n, e.waited_ns};

@@ -187,7 +187,7 @@ class Dice {
     uint64_t below(uint64_t n) { return random_() % n; }
     template <class T>
     const T &one_of(const std::vector<T> &all) {
-        return all[below(all.size())];
+        return all[static_cast<std::size_t>(below(all.size()))];
     }
 
   private:
@@ -357,7 +357,7 @@ class EveryTrace {
 };
 
 TEST(Promises, AreKeptInEveryShortTrace) {
-    const std::size_t length = support::effort("TB_TRACE_LENGTH", 6, 4);
+    const auto length = static_cast<std::size_t>(support::effort("TB_TRACE_LENGTH", 6, 4));
     uint64_t traces = 0;
     for (const int64_t level : {int64_t{0}, 2 * kToken}) traces += EveryTrace({2 * kToken, kRate, level}, length).run();
     std::cout << "traces " << traces << "\n";

@@ -111,11 +111,13 @@ class Player {
         const double held = one_in(2) ? full : one_in(2) ? 0 : full / 2;
         auto duel = std::make_unique<Duel>(spec, held, amounts, age.created, tally);
         duel->advance(age.created + age.lived);
-        usual_ = 3 + below(amounts.size() - 4);
+        usual_ = static_cast<std::size_t>(3 + below(amounts.size() - 4));
         return duel;
     }
 
-    std::size_t amount(const Duel &duel) { return one_in(4) ? below(duel.amounts()) : usual_; }
+    std::size_t amount(const Duel &duel) {
+        return one_in(4) ? static_cast<std::size_t>(below(duel.amounts())) : usual_;
+    }
 
     // Moves the clock as if four times as much were asked for as comes in; at times to where the answer changes, or to
     // after a silence.
