@@ -5,6 +5,7 @@
 #ifndef TOKENBUCKET_CORE_PLATFORM_COUNTER_H
 #define TOKENBUCKET_CORE_PLATFORM_COUNTER_H
 
+#include <atomic>
 #include <cstdint>
 
 namespace tb::platform {
@@ -13,11 +14,14 @@ namespace tb::platform {
 
 inline constexpr bool kHasCounter = true;
 
+// The fence keeps the compiler, too, from moving loads across.
 inline uint64_t read_counter() {
+    std::atomic_signal_fence(std::memory_order_seq_cst);
     return __builtin_ia32_rdtsc();
 }
 
 inline void order_counter() {
+    std::atomic_signal_fence(std::memory_order_seq_cst);
     __builtin_ia32_lfence();
 }
 
@@ -31,7 +35,7 @@ inline constexpr bool kHasCounter = true;
 
 inline uint64_t read_counter() {
     uint64_t count;
-    asm volatile("mrs %0, cntvct_el0" : "=r"(count));
+    asm volatile("mrs %0, cntvct_el0" : "=r"(count)::"memory");
     return count;
 }
 
