@@ -232,8 +232,8 @@ typedef struct tb_reservation {
 } tb_reservation;
 
 /* Takes n tokens now, into debt if need be, and says when they may be used; nothing more need be called then. Does not
- * sleep. It stands behind all waiters. With max_wait_ns it is refused at once if it would have to wait longer;
- * TB_FOREVER: no limit.
+ * sleep. It stands behind all waiters, and before pending reservations if one of the first eight gaps between them
+ * has room for it. With max_wait_ns it is refused at once if it would have to wait longer; TB_FOREVER: no limit.
  * TB_SUCCESS. TB_TIMED_OUT: not within max_wait_ns, or not within any time that can be expressed; nothing taken.
  * TB_EXCEEDS_CAPACITY. TB_CLOSED. TB_E_INVALID_ARGUMENT: also a negative max_wait_ns.
  * TB_E_OUT_OF_RANGE and TB_E_OUT_OF_MEMORY as tb_wait. */

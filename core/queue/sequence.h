@@ -66,7 +66,6 @@ class Sequence {
         for_each_below(root_, f);
     }
 
-    Cursor begin(uint64_t spent) const { return {first(), spent}; }
     // What is spent at the end.
     uint64_t spent_at_end(Cursor from, int64_t capacity) const;
     // The first point from there on before which the bucket overflows (x < p - C at the entry behind it), else the end.

@@ -122,7 +122,8 @@ TEST(Sequence, OrderOfPositionThenOfArrival) {
 TEST(Sequence, AnEmptyOne) {
     Pair p(5, 10);
     p.expect_same_order();
-    EXPECT_EQ(p.sequence().begin(77).next, 0u);
+    EXPECT_EQ(p.sequence().first(), 0u);
+    EXPECT_EQ(p.sequence().last(), 0u);
     EXPECT_EQ(p.sequence().spent_at_end({0, 77}, 10), 77u);
     EXPECT_EQ(p.sequence().first_gap({0, 77}, 10).spent, 77u);
     EXPECT_EQ(p.sequence().largest_prefix(5), 0);
