@@ -42,8 +42,9 @@ Status cost_of(const Plan &plan, double n, int64_t *cost);
 // As decide(), for as many whole tokens as there are, at most `most`. Success with cost 0 if there are none.
 Decision decide_up_to(uint64_t word, const PlanSlot &slot, double most, int64_t now);
 
-// tbu_advance(...).units. It reads each field of the plan where it is used, so that few registers are needed.
-[[gnu::always_inline]] inline uint64_t accrued_in_place(const PlanSlot &plan, uint64_t elapsed) {
+// The units gained since the base, tbu_advance(...).units - base.units. It reads each field of the plan where it is
+// used, so that few registers are needed.
+[[gnu::always_inline]] inline uint64_t gain_in_place(const PlanSlot &plan, uint64_t elapsed) {
     constexpr std::size_t kBase = offsetof(Plan, base);
     constexpr std::size_t kRate = offsetof(Plan, rate);
     constexpr std::size_t kBaseFraction = kBase + offsetof(tbu_position, fraction);
@@ -52,8 +53,7 @@ Decision decide_up_to(uint64_t word, const PlanSlot &slot, double most, int64_t 
     constexpr std::size_t kLo = offsetof(tbu_wide, lo);
     const uint64_t low = tbu_mul_add(elapsed, plan.at<kRateFraction + kLo>(), plan.at<kBaseFraction + kLo>(), 0).hi;
     const uint64_t high = tbu_mul_add(elapsed, plan.at<kRateFraction + kHi>(), plan.at<kBaseFraction + kHi>(), low).hi;
-    const uint64_t whole = elapsed * plan.at<kRate + offsetof(tbu_rate, whole)>();
-    return high + whole + plan.at<kBase + offsetof(tbu_position, units)>();
+    return high + elapsed * plan.at<kRate + offsetof(tbu_rate, whole)>();
 }
 
 // cost_of for an amount not above the capacity, reading the plan in place: 0 if only cost_of can tell, which kSure
@@ -95,7 +95,8 @@ template <class Price>
         return false;
     if (elapsed > plan.at<offsetof(Plan, elapsed_limit)>()) [[unlikely]]
         return false;
-    const uint64_t accrued = accrued_in_place(plan, elapsed);
+    const uint64_t gain = gain_in_place(plan, elapsed);
+    const uint64_t accrued = plan.at<offsetof(Plan, base) + offsetof(tbu_position, units)>() + gain;
     const int64_t held = static_cast<int64_t>((accrued << kGenerationBits | kGenerationMask) - word) >> kGenerationBits;
     const int64_t capacity = static_cast<int64_t>(plan.at<offsetof(Plan, capacity)>());
     const int64_t cost = Price()(plan, n);
@@ -109,7 +110,7 @@ template <class Price>
                  granted ? next : word,
                  granted ? rest : rest + cost,
                  cost,
-                 {elapsed, accrued - plan.at<offsetof(Plan, base) + offsetof(tbu_position, units)>()}};
+                 {elapsed, gain}};
     return true;
 }
 
