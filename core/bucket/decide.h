@@ -27,7 +27,7 @@ struct Decision {
 };
 
 constexpr Decision refusal(Status why) {
-    return {why, false, 0, 0, 0, {0, 0}};
+    return {why, false, 0, 0, 0, {0, 0, {0, 0}}};
 }
 
 inline constexpr uint64_t kPowersOfTen[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000};
@@ -42,18 +42,16 @@ Status cost_of(const Plan &plan, double n, int64_t *cost);
 // As decide(), for as many whole tokens as there are, at most `most`. Success with cost 0 if there are none.
 Decision decide_up_to(uint64_t word, const PlanSlot &slot, double most, int64_t now);
 
-// The units gained since the base, tbu_advance(...).units - base.units. It reads each field of the plan where it is
-// used, so that few registers are needed.
-[[gnu::always_inline]] inline uint64_t gain_in_place(const PlanSlot &plan, uint64_t elapsed) {
-    constexpr std::size_t kBase = offsetof(Plan, base);
+// A number of 128 bits of the plan, read in place.
+template <std::size_t Offset>
+[[gnu::always_inline]] inline tbu_wide wide_at(const PlanSlot &plan) {
+    return {plan.at<Offset + offsetof(tbu_wide, hi)>(), plan.at<Offset + offsetof(tbu_wide, lo)>()};
+}
+
+// The rate without its reciprocal, which tbu_advance does not need.
+[[gnu::always_inline]] inline tbu_rate speed_of(const PlanSlot &plan) {
     constexpr std::size_t kRate = offsetof(Plan, rate);
-    constexpr std::size_t kBaseFraction = kBase + offsetof(tbu_position, fraction);
-    constexpr std::size_t kRateFraction = kRate + offsetof(tbu_rate, fraction);
-    constexpr std::size_t kHi = offsetof(tbu_wide, hi);
-    constexpr std::size_t kLo = offsetof(tbu_wide, lo);
-    const uint64_t low = tbu_mul_add(elapsed, plan.at<kRateFraction + kLo>(), plan.at<kBaseFraction + kLo>(), 0).hi;
-    const uint64_t high = tbu_mul_add(elapsed, plan.at<kRateFraction + kHi>(), plan.at<kBaseFraction + kHi>(), low).hi;
-    return high + elapsed * plan.at<kRate + offsetof(tbu_rate, whole)>();
+    return {plan.at<kRate + offsetof(tbu_rate, whole)>(), wide_at<kRate + offsetof(tbu_rate, fraction)>(plan), {0, 0}};
 }
 
 // cost_of for an amount not above the capacity, reading the plan in place: 0 if only cost_of can tell, which kSure
@@ -95,8 +93,10 @@ template <class Price>
         return false;
     if (elapsed > plan.at<offsetof(Plan, elapsed_limit)>()) [[unlikely]]
         return false;
-    const uint64_t gain = gain_in_place(plan, elapsed);
-    const uint64_t accrued = plan.at<offsetof(Plan, base) + offsetof(tbu_position, units)>() + gain;
+    const tbu_rate rate = speed_of(plan);
+    const tbu_wide fraction = wide_at<offsetof(Plan, base) + offsetof(tbu_position, fraction)>(plan);
+    const tbu_position gain = tbu_advance(&rate, {0, fraction}, elapsed);
+    const uint64_t accrued = plan.at<offsetof(Plan, base) + offsetof(tbu_position, units)>() + gain.units;
     const int64_t held = static_cast<int64_t>((accrued << kGenerationBits | kGenerationMask) - word) >> kGenerationBits;
     const int64_t capacity = static_cast<int64_t>(plan.at<offsetof(Plan, capacity)>());
     const int64_t cost = Price()(plan, n);
@@ -105,12 +105,9 @@ template <class Price>
         return false;
     const bool granted = rest >= 0;
     const uint64_t next = word + (static_cast<uint64_t>(held - rest) << kGenerationBits);
-    *decision = {granted ? Status::success : Status::denied,
-                 false,
-                 granted ? next : word,
-                 granted ? rest : rest + cost,
-                 cost,
-                 {elapsed, gain}};
+    *decision = {
+        granted ? Status::success : Status::denied, false, granted ? next : word, granted ? rest : rest + cost, cost,
+        {elapsed, gain.units, gain.fraction}};
     return true;
 }
 

@@ -83,7 +83,7 @@ uint64_t refinement_for(double capacity, tbu_fraction tokens_per_ns, uint64_t te
 // The most nanoseconds in which less than kMaxGrowthUnits accrue, starting without a fraction of a unit.
 uint64_t elapsed_limit(const tbu_rate &rate) {
     constexpr uint64_t kMaxElapsed = uint64_t{1} << 62;
-    const uint64_t growth = static_cast<uint64_t>(tbu_time_to(&rate, {0, {0, 0}}, kMaxGrowthUnits));
+    const uint64_t growth = static_cast<uint64_t>(tbu_time_to(&rate, {0, 0}, kMaxGrowthUnits));
     return growth < kMaxElapsed ? growth - 1 : kMaxElapsed;
 }
 

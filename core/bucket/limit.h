@@ -59,12 +59,11 @@ bool is_amount(double n);
 uint64_t to_units(uint64_t scale, double n, tbu_rounding rounding);
 
 // Units as tokens: the nearest double if both numbers are at most 2^53 in magnitude, else one next to it. It never
-// shows a whole token more than there is.
+// shows a whole token more than there is. Scales are below 2^53.
 double to_tokens_beyond_doubles(uint64_t units_per_token, int64_t units);
 inline double to_tokens(uint64_t scale, int64_t units) {
     constexpr uint64_t kExact = uint64_t{1} << 53;
-    const bool exact = scale <= kExact && static_cast<uint64_t>(units) + kExact <= 2 * kExact;
-    if (!exact) return to_tokens_beyond_doubles(scale, units);
+    if (static_cast<uint64_t>(units) + kExact > 2 * kExact) return to_tokens_beyond_doubles(scale, units);
     return static_cast<double>(units) / static_cast<double>(static_cast<int64_t>(scale));
 }
 

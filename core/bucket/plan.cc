@@ -35,7 +35,9 @@ Balance balance(uint64_t word, const Plan &plan, int64_t now) {
     Balance b{};
     if (now > plan.base_ns) b.at.elapsed = static_cast<uint64_t>(now) - static_cast<uint64_t>(plan.base_ns);
     b.at.gain = tbu_gain(&plan.rate, plan.base, b.at.elapsed);
-    b.accrued = tbu_advance(&plan.rate, plan.base, b.at.elapsed).units;
+    const tbu_position accrued = tbu_advance(&plan.rate, plan.base, b.at.elapsed);
+    b.at.fraction = accrued.fraction;
+    b.accrued = accrued.units;
     const int64_t at_base = word_difference(word_at(plan.base.units, 0), word);
     const int64_t capacity = static_cast<int64_t>(plan.capacity);
     const uint64_t room = static_cast<uint64_t>(capacity - at_base);

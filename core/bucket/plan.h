@@ -47,8 +47,9 @@ Plan make_plan(const Limit &limit, int64_t base_ns, tbu_position base);
 
 // A time, counted from the base of a plan; 0 if it is before the base.
 struct Instant {
-    uint64_t elapsed;  // nanoseconds
-    uint64_t gain;     // units; UINT64_MAX if more
+    uint64_t elapsed;   // nanoseconds
+    uint64_t gain;      // units; UINT64_MAX if more
+    tbu_wide fraction;  // of the position
 };
 
 struct Balance {
@@ -60,12 +61,13 @@ struct Balance {
 Balance balance(uint64_t word, const Plan &plan, int64_t now);
 
 // Nanoseconds until the `rest` units that are there at `then` have grown to `target`, whatever the capacity; TBU_NEVER
-// if that does not fit an int64_t. then.gain + target - rest < 2^62.
-inline int64_t time_to_grow(const Plan &plan, Instant then, int64_t rest, int64_t target) {
+// if that does not fit an int64_t. target - rest < 2^62.
+inline int64_t time_to_grow(const tbu_rate &rate, const Instant &then, int64_t rest, int64_t target) {
     if (rest >= target) return 0;
-    const uint64_t growth = then.gain + static_cast<uint64_t>(target - rest);
-    const int64_t elapsed = tbu_time_to(&plan.rate, plan.base, growth);
-    return elapsed == TBU_NEVER ? TBU_NEVER : elapsed - static_cast<int64_t>(then.elapsed);
+    return tbu_time_to(&rate, then.fraction, static_cast<uint64_t>(target) - static_cast<uint64_t>(rest));
+}
+inline int64_t time_to_grow(const Plan &plan, const Instant &then, int64_t rest, int64_t target) {
+    return time_to_grow(plan.rate, then, rest, target);
 }
 
 // The accrued position at `now`, which is not before the base.

@@ -74,12 +74,16 @@ namespace {
 // The answer to a decision; false if the plan was replaced during the reading.
 [[gnu::always_inline]] inline bool explain(const Decision &d, const PlanSlot &slot, Answer *answer) {
     const uint64_t version = slot.version();
-    const Plan plan = slot.load();
-    answer->remaining = to_tokens(plan.scale, d.rest > 0 ? d.rest : 0);
+    const uint64_t scale = slot.at<offsetof(Plan, scale)>();
+    const int64_t capacity = static_cast<int64_t>(slot.at<offsetof(Plan, capacity)>());
+    tbu_rate rate = speed_of(slot);
+    rate.reciprocal = wide_at<offsetof(Plan, rate) + offsetof(tbu_rate, reciprocal)>(slot);
+    if (!slot.is_still(version)) return false;
+    answer->remaining = to_tokens(scale, d.rest > 0 ? d.rest : 0);
     answer->retry_after_ns = d.status == Status::exceeds_capacity ? TBU_NEVER : 0;
-    if (d.status == Status::denied) answer->retry_after_ns = time_to_grow(plan, d.at, d.rest, d.cost);
-    answer->reset_after_ns = time_to_grow(plan, d.at, d.rest, static_cast<int64_t>(plan.capacity));
-    return slot.is_still(version);
+    if (d.status == Status::denied) answer->retry_after_ns = time_to_grow(rate, d.at, d.rest, d.cost);
+    answer->reset_after_ns = time_to_grow(rate, d.at, d.rest, capacity);
+    return true;
 }
 
 }  // namespace

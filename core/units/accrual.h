@@ -17,8 +17,7 @@
 typedef struct tbu_rate {
     uint64_t whole;       // units per nanosecond
     tbu_wide fraction;    // of a unit per nanosecond, / 2^128
-    uint64_t reciprocal;  // nanoseconds per unit * 2^reciprocal_shift, rounded down to 64 significant bits
-    uint64_t reciprocal_shift;
+    tbu_wide reciprocal;  // nanoseconds per unit * 2^64, rounded up
 } tbu_rate;
 
 typedef struct tbu_position {
@@ -28,34 +27,26 @@ typedef struct tbu_position {
 
 #define TBU_NEVER INT64_MAX
 
-// p / q units per nanosecond; p > 0, 0 < q < 2^127, p / q < 2^64, q / p < 2^64.
+// n / d * 2^bits, rounded up; the result must fit 128 bits. 0 < d < 2^127.
+TBU_FN tbu_wide tbu_ratio(tbu_wide n, tbu_wide d, int bits) {
+    const tbu_quotient whole = tbu_divide(n, d);
+    tbu_wide r = whole.quotient;
+    tbu_wide rest = whole.remainder;
+    while (bits-- > 0) {
+        rest = tbu_shl(rest, 1);
+        r = tbu_shl(r, 1);
+        if (!tbu_less(rest, d)) {
+            rest = tbu_sub(rest, d);
+            r.lo |= 1;
+        }
+    }
+    return tbu_add64(r, (rest.hi | rest.lo) != 0);
+}
+
+// p / q units per nanosecond; 0 < p < 2^127, 0 < q < 2^127, p / q <= 2^63, q / p <= 2^62.
 TBU_FN tbu_rate tbu_rate_make(tbu_wide p, tbu_wide q) {
     const tbu_quotient whole = tbu_divide(p, q);
-    tbu_rate r = {whole.quotient.lo, {0, 0}, 0, 0};
-    tbu_wide rest = whole.remainder;
-    for (int bit = 0; bit < 128; ++bit) {
-        rest = tbu_shl(rest, 1);
-        r.fraction = tbu_shl(r.fraction, 1);
-        if (!tbu_less(rest, q)) {
-            rest = tbu_sub(rest, q);
-            r.fraction.lo |= 1;
-        }
-    }
-    if (rest.hi != 0 || rest.lo != 0) r.fraction = tbu_add64(r.fraction, 1);
-
-    const tbu_quotient slow = tbu_divide(q, p);
-    tbu_wide left = slow.remainder;
-    r.reciprocal = slow.quotient.lo;
-    while (r.reciprocal >> 63 == 0 && r.reciprocal_shift < 127) {
-        const int carry = (int)(left.hi >> 63);
-        left = tbu_shl(left, 1);
-        r.reciprocal <<= 1;
-        if (carry || !tbu_less(left, p)) {
-            left = tbu_sub(left, p);
-            r.reciprocal |= 1;
-        }
-        ++r.reciprocal_shift;
-    }
+    const tbu_rate r = {whole.quotient.lo, tbu_ratio(whole.remainder, q, 128), tbu_ratio(q, p, 64)};
     return r;
 }
 
@@ -74,26 +65,18 @@ TBU_FN uint64_t tbu_gain(const tbu_rate *rate, tbu_position base, uint64_t e) {
     return whole.hi != 0 || sum < whole.lo ? UINT64_MAX : sum;
 }
 
-// The smallest e with tbu_gain(e) >= d, or TBU_NEVER if it does not fit an int64_t. d < 2^62. e is the ceiling of
-// (d - base.fraction) / rate. low and high bound that quotient: the reciprocal and each of the two roundings are less
-// than 1 / 2^shift too small. If both have the same whole part e is the next number, else tbu_gain decides.
-TBU_FN int64_t tbu_time_to(const tbu_rate *rate, tbu_position base, uint64_t d) {
-    if (d == 0) return 0;
-    const unsigned shift = (unsigned)rate->reciprocal_shift;
-    const uint64_t fractions = rate->fraction.hi | rate->fraction.lo | base.fraction.hi | base.fraction.lo;
-    if (fractions == 0) {
-        uint64_t whole = tbu_shr(tbu_mul(d, rate->reciprocal), shift).lo;
-        while (whole * rate->whole < d) ++whole;
-        return (int64_t)whole;
-    }
-    const tbu_wide product = tbu_mul(d, rate->reciprocal);
-    const tbu_wide ahead = tbu_make(0, tbu_mul(base.fraction.hi, rate->reciprocal).hi + 3);
-    const tbu_wide low = tbu_less(product, ahead) ? tbu_make(0, 0) : tbu_shr(tbu_sub(product, ahead), shift);
-    const tbu_wide high = tbu_shr(tbu_sub(tbu_add64(product, d + 2), ahead), shift);
-    if (low.hi != 0 || low.lo >= (uint64_t)TBU_NEVER - 1) return TBU_NEVER;
-    uint64_t e = low.lo + 1;
-    while (low.lo != high.lo && tbu_gain(rate, base, e) < d) ++e;
-    return (int64_t)e;
+// The smallest e with tbu_gain(e) >= d from a position with that fraction, or TBU_NEVER if it does not fit an int64_t.
+// 0 < d < 2^62. e is the ceiling of t = (d - fraction) / rate. d * reciprocal - fraction.hi * reciprocal is at least t
+// and less than t + 1: rounding up the reciprocal adds less than d / 2^64 <= 1/4, rounding up the rate took less than
+// t * q / p / 2^128 <= 1/8, and fraction.lo is worth less than q / p / 2^64 <= 1/4. So its whole part is e or e - 1.
+TBU_FN int64_t tbu_time_to(const tbu_rate *rate, tbu_wide fraction, uint64_t d) {
+    const tbu_position start = {0, fraction};
+    const tbu_wide r = rate->reciprocal;
+    const tbu_wide ahead = tbu_mul_add(fraction.hi, r.hi, tbu_mul(fraction.hi, r.lo).hi, 0);
+    const tbu_wide part = tbu_mul(d, r.lo);
+    const tbu_wide most = tbu_sub(tbu_mul_add(d, r.hi, part.hi, 0), tbu_make(0, ahead.hi + (part.lo < ahead.lo)));
+    if (most.hi != 0 || most.lo >= (uint64_t)TBU_NEVER) return TBU_NEVER;
+    return (int64_t)(most.lo + (tbu_advance(rate, start, most.lo).units < d));
 }
 
 #endif

@@ -6,6 +6,7 @@
 #include <random>
 
 #include "tests/model/integer.h"
+#include "tests/support/effort.h"
 
 namespace {
 
@@ -97,27 +98,75 @@ TEST(Accrual, RatesAreRoundedUpByLessThanOneStep) {
     }
 }
 
-// From any fraction of a unit: with a slow rate that fraction is worth up to 10^14 ns.
+// ceil((d - fraction) / rate) of the rate as it is kept; never if an int64_t cannot hold it.
+int64_t exact_time_to(const tbu_rate &rate, tbu_wide fraction, uint64_t d) {
+    const Integer unit = Integer::power(2, 128);
+    const Integer per_ns = Integer::of_unsigned(rate.whole) * unit + integer(rate.fraction);
+    const Integer e = floor_of(Integer::of_unsigned(d) * unit - integer(fraction) + per_ns - Integer(1), per_ns);
+    return e < Integer(INT64_MAX) ? static_cast<int64_t>(e.to_uint64()) : TBU_NEVER;
+}
+
+// The rates and capacities that a bucket may have, in units of 1 to 10^-9 token: 1e-9 .. 1e10 tokens a second.
+Fraction random_limit_rate(std::mt19937_64 *random) {
+    constexpr uint64_t kBillion = 1000000000;
+    const Fraction kEdges[] = {
+        {1, kBillion * kBillion}, {1, kBillion}, {10, 1}, {10 * kBillion, 1}, {999999999, kBillion}};
+    if ((*random)() % 4 == 0) return kEdges[(*random)() % std::size(kEdges)];
+    return random_rate(random);
+}
+
+// From any fraction of a unit: with a slow rate that fraction is worth up to 10^18 ns.
 TEST(Accrual, TimeToIsTheFirstInstant) {
-    std::mt19937_64 random(5);
+    std::mt19937_64 random(support::effort("TB_SEED", 5, 5));
     uint64_t never = 0;
-    for (int i = 0; i < 30000; ++i) {
-        const Fraction f = random_rate(&random);
+    uint64_t sharp = 0;
+    const uint64_t rounds = support::effort("TB_ROUNDS", 60000, 60000);
+    for (uint64_t i = 0; i < rounds; ++i) {
+        const Fraction f = random_limit_rate(&random);
         const tbu_rate rate = tbu_rate_make({0, f.p}, {0, f.q});
-        const tbu_position base{random(), {i % 3 == 0 ? 0 : random(), i % 3 == 0 ? 0 : random()}};
-        const uint64_t d = random() >> (2 + random() % 62);
-        const int64_t e = tbu_time_to(&rate, base, d);
-        if (e == TBU_NEVER) {
-            ++never;
-            ASSERT_LT(tbu_gain(&rate, base, static_cast<uint64_t>(INT64_MAX) - 1), d) << f.p << "/" << f.q << " " << d;
-            continue;
+        const tbu_wide kFractions[] = {
+            {0, 0}, {0, 1}, {UINT64_MAX, UINT64_MAX}, {UINT64_MAX, 0}, {random(), random()}, {random(), 0}};
+        const tbu_wide fraction = kFractions[random() % std::size(kFractions)];
+        uint64_t d = 1 + (random() >> (2 + random() % 62));
+        // What there is at some instant and the first unit that is not: the bound is as sharp as it can be.
+        const uint64_t there = tbu_gain(&rate, {0, fraction}, random_elapsed(&random));
+        if (random() % 2 == 0 && there < (uint64_t{1} << 62) - 1) {
+            d = std::max<uint64_t>(there + random() % 2, 1);
+            ++sharp;
         }
-        ASSERT_GE(tbu_gain(&rate, base, static_cast<uint64_t>(e)), d);
-        if (e == 0) continue;
-        ASSERT_LT(tbu_gain(&rate, base, static_cast<uint64_t>(e) - 1), d);
+        if (d >> 62 != 0) continue;
+        const int64_t e = tbu_time_to(&rate, fraction, d);
+        ASSERT_EQ(e, exact_time_to(rate, fraction, d)) << f.p << "/" << f.q << " " << d << " " << fraction.hi;
+        never += e == TBU_NEVER ? 1 : 0;
     }
-    EXPECT_GT(never, 100u);
-    EXPECT_LT(never, 15000u);
+    EXPECT_GT(never, rounds / 300);
+    EXPECT_LT(never, rounds / 2);
+    EXPECT_GT(sharp, rounds / 10);
+}
+
+// 2^64 + 1 is a multiple of 274177, so rounding the reciprocal up adds as much as it can, and the largest d and
+// fraction make the most of it and of every part that is left out.
+TEST(Accrual, TimeToWhereTheBoundIsWorst) {
+    const tbu_rate rate = tbu_rate_make({0, 274177}, {0, 2 * 274177 - 1});
+    for (uint64_t i = 1; i <= 1000; ++i) {
+        const uint64_t d = (uint64_t{1} << 62) - i;
+        for (const tbu_wide fraction : {tbu_wide{UINT64_MAX, UINT64_MAX}, tbu_wide{UINT64_MAX, 0}, tbu_wide{0, 0}})
+            ASSERT_EQ(tbu_time_to(&rate, fraction, d), exact_time_to(rate, fraction, d)) << d;
+    }
+}
+
+// Instants at the end of an int64_t.
+TEST(Accrual, TimeToAtTheLastInstant) {
+    const tbu_rate slow = tbu_rate_make({0, 1}, {0, uint64_t{1} << 62});
+    const tbu_rate one = tbu_rate_make({0, 1}, {0, 2});
+    EXPECT_EQ(tbu_time_to(&slow, {0, 0}, 1), int64_t{1} << 62);
+    EXPECT_EQ(tbu_time_to(&slow, {0, 0}, 2), TBU_NEVER);
+    EXPECT_EQ(tbu_time_to(&slow, {1, 0}, 2), exact_time_to(slow, {1, 0}, 2));
+    EXPECT_EQ(tbu_time_to(&slow, {4, 0}, 2), TBU_NEVER);
+    EXPECT_EQ(tbu_time_to(&slow, {8, 0}, 2), INT64_MAX - 1);
+    EXPECT_EQ(tbu_time_to(&slow, {UINT64_MAX, UINT64_MAX}, 2), exact_time_to(slow, {UINT64_MAX, UINT64_MAX}, 2));
+    EXPECT_EQ(tbu_time_to(&one, {0, 0}, (uint64_t{1} << 62) - 1), INT64_MAX - 1);
+    EXPECT_EQ(tbu_time_to(&one, {uint64_t{1} << 63, 1}, (uint64_t{1} << 62) - 1), INT64_MAX - 2);
 }
 
 }  // namespace

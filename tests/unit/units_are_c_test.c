@@ -31,7 +31,7 @@ int main(void) {
     expect(tbu_gcd(tbu_make(0, 84), tbu_make(0, 36)).lo == 12, "tbu_gcd");
     expect(tbu_advance(&third, start, 2).units == 0, "tbu_advance before a unit");
     expect(tbu_advance(&third, start, 3).units == 1, "tbu_advance at a unit");
-    expect(tbu_time_to(&third, start, 5) == 15, "tbu_time_to");
+    expect(tbu_time_to(&third, start.fraction, 5) == 15, "tbu_time_to");
     expect(meaning.numerator.lo == 1 && meaning.denominator.lo == 3, "tbu_meaning");
     expect(tbu_to_units(split(0.1), 1000000000, TBU_UP) == 100000000, "tbu_to_units");
     expect(tbu_fraction_to_units(split(0.1), 1000, 3) == 300, "tbu_fraction_to_units");
