@@ -6,6 +6,7 @@
 #ifndef TOKENBUCKET_CORE_BUCKET_DECIDE_H
 #define TOKENBUCKET_CORE_BUCKET_DECIDE_H
 
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -54,31 +55,43 @@ template <std::size_t Offset>
     return {plan.at<kRate + offsetof(tbu_rate, whole)>(), wide_at<kRate + offsetof(tbu_rate, fraction)>(plan), {0, 0}};
 }
 
-// cost_of for an amount not above the capacity, reading the plan in place: 0 if only cost_of can tell, which kSure
-// excludes.
-struct WholePrice {
-    static constexpr bool kSure = true;
-    int64_t operator()(const PlanSlot &plan, double n) const {
-        return static_cast<int64_t>(n) * static_cast<int64_t>(plan.at<offsetof(Plan, scale)>());
-    }
-};
-struct FractionPrice {
-    static constexpr bool kSure = false;
-    int64_t operator()(const PlanSlot &plan, double n) const {
-        Plan p{};
-        p.traits = plan.at<offsetof(Plan, traits)>();
-        const tbu_binary x = tbu_split(std::bit_cast<uint64_t>(n));
-        const uint64_t units = tbu_fraction_to_units(x, kPowersOfTen[p.places()], p.refinement());
-        const uint64_t capacity = plan.at<offsetof(Plan, capacity)>();
-        return static_cast<int64_t>(units < capacity ? units : capacity);
-    }
-};
-
 // Is n a whole number in [0, 2^62)? The bit patterns of NaN, -0.0 and all negative numbers are above that of 2^62.
 inline bool is_whole(double n) {
     constexpr uint64_t kTooLarge = std::bit_cast<uint64_t>(0x1p62);
     return std::bit_cast<uint64_t>(n) < kTooLarge && static_cast<double>(static_cast<int64_t>(n)) == n;
 }
+
+// Is n a multiple of 1/16 in (0, 2^58)? Then it stands for itself (decimal.h), for no decimal N / 10^p beside it, with
+// N below 10^15, rounds to it: half a unit in its last place is at most 10^(15 - p) / 2^53, but a decimal of 1 to 3
+// places is at least 5^-p / 16 away, one of more at least 10^-p, and a whole number is a double of its own. No flag
+// that flushes to zero takes part, as the least n is 1/16.
+inline bool is_in_sixteenths(double n) {
+    constexpr uint64_t kLeast = std::bit_cast<uint64_t>(0x1p-4);
+    constexpr uint64_t kTooLarge = std::bit_cast<uint64_t>(0x1p58);
+    if (std::bit_cast<uint64_t>(n) - kLeast >= kTooLarge - kLeast) return false;
+    return static_cast<double>(static_cast<int64_t>(n * 16)) == n * 16;
+}
+
+// n in units, rounded up, for an n not above the capacity, reading the plan in place: 0 if only cost_of can tell, which
+// kSure excludes.
+struct PriceInSixteenths {
+    static constexpr bool kSure = true;
+    uint64_t operator()(const PlanSlot &plan, double n) const {
+        // At most 16 * (kMaxCapacityUnits + 1) + 15.
+        const uint64_t sixteenths =
+            static_cast<uint64_t>(static_cast<int64_t>(n * 16)) * plan.at<offsetof(Plan, scale)>();
+        return (sixteenths + 15) >> 4;
+    }
+};
+struct PriceOfFraction {
+    static constexpr bool kSure = false;
+    uint64_t operator()(const PlanSlot &plan, double n) const {
+        Plan p{};
+        p.traits = plan.at<offsetof(Plan, traits)>();
+        const tbu_binary x = tbu_split(std::bit_cast<uint64_t>(n));
+        return tbu_fraction_to_units(x, kPowersOfTen[p.places()], p.refinement());
+    }
+};
 
 // The decision in the common case; false if only decide_slowly can tell.
 template <class Price>
@@ -99,7 +112,7 @@ template <class Price>
     const uint64_t accrued = plan.at<offsetof(Plan, base) + offsetof(tbu_position, units)>() + gain.units;
     const int64_t held = static_cast<int64_t>((accrued << kGenerationBits | kGenerationMask) - word) >> kGenerationBits;
     const int64_t capacity = static_cast<int64_t>(plan.at<offsetof(Plan, capacity)>());
-    const int64_t cost = Price()(plan, n);
+    const int64_t cost = std::min(static_cast<int64_t>(Price()(plan, n)), capacity);
     const int64_t rest = (held < capacity ? held : capacity) - cost;
     if ((!Price::kSure && cost == 0) || !plan.is_still(version)) [[unlikely]]
         return false;
@@ -113,8 +126,8 @@ template <class Price>
 
 [[gnu::always_inline]] inline Decision decide(uint64_t word, const PlanSlot &plan, double n, int64_t now) {
     Decision d;
-    const bool decided = is_whole(n) ? decide_in_place<WholePrice>(word, plan, n, now, &d)
-                                     : decide_in_place<FractionPrice>(word, plan, n, now, &d);
+    const bool decided = is_in_sixteenths(n) ? decide_in_place<PriceInSixteenths>(word, plan, n, now, &d)
+                                             : decide_in_place<PriceOfFraction>(word, plan, n, now, &d);
     return decided ? d : decide_slowly(word, plan, n, now);
 }
 

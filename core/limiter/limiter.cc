@@ -48,7 +48,7 @@ Status Limiter::take_now(double n) {
 }
 
 Status Limiter::allow_fraction(double n) {
-    return allow_at_once<FractionPrice>(n);
+    return allow_at_once<PriceOfFraction>(n);
 }
 
 Status Limiter::take_slowly(double n) {
@@ -71,28 +71,43 @@ void Limiter::record_returned(double tokens) const {
 
 namespace {
 
-// The answer to a decision; false if the plan was replaced during the reading.
-[[gnu::always_inline]] inline bool explain(const Decision &d, const PlanSlot &slot, Answer *answer) {
-    const uint64_t version = slot.version();
-    const uint64_t scale = slot.at<offsetof(Plan, scale)>();
-    const int64_t capacity = static_cast<int64_t>(slot.at<offsetof(Plan, capacity)>());
-    tbu_rate rate = speed_of(slot);
-    rate.reciprocal = wide_at<offsetof(Plan, rate) + offsetof(tbu_rate, reciprocal)>(slot);
-    if (!slot.is_still(version)) return false;
-    answer->remaining = to_tokens(scale, d.rest > 0 ? d.rest : 0);
-    answer->retry_after_ns = d.status == Status::exceeds_capacity ? TBU_NEVER : 0;
-    if (d.status == Status::denied) answer->retry_after_ns = time_to_grow(rate, d.at, d.rest, d.cost);
-    answer->reset_after_ns = time_to_grow(rate, d.at, d.rest, capacity);
-    return true;
-}
+// What the answer to a decision follows from.
+struct Terms {
+    Decision decision;
+    uint64_t scale;
+    int64_t capacity;
+    tbu_rate rate;
+
+    // False if the plan was replaced during the reading.
+    [[gnu::always_inline]] bool read(const Decision &d, const PlanSlot &slot) {
+        const uint64_t version = slot.version();
+        decision = d;
+        scale = slot.at<offsetof(Plan, scale)>();
+        capacity = static_cast<int64_t>(slot.at<offsetof(Plan, capacity)>());
+        rate = speed_of(slot);
+        rate.reciprocal = wide_at<offsetof(Plan, rate) + offsetof(tbu_rate, reciprocal)>(slot);
+        return slot.is_still(version);
+    }
+    [[gnu::always_inline]] Answer answer() const {
+        const Decision &d = decision;
+        int64_t retry_after_ns = d.status == Status::exceeds_capacity ? TBU_NEVER : 0;
+        if (d.status == Status::denied) retry_after_ns = time_to_grow(rate, d.at, d.rest, d.cost);
+        return {to_tokens(scale, d.rest > 0 ? d.rest : 0), retry_after_ns, time_to_grow(rate, d.at, d.rest, capacity)};
+    }
+};
 
 }  // namespace
 
+// The answer is computed while the compare-and-swap is under way.
 Status Limiter::take(double n, Answer *answer) {
-    if (!is_whole(n)) return take_slowly(n, answer);
-    return take_at_once<WholePrice>(
-        n, [=](const Decision &d, const PlanSlot &plan, int64_t) { return explain(d, plan, answer); },
-        [=, this](bool) { return take_slowly(n, answer); });
+    if (!is_in_sixteenths(n)) return take_slowly(n, answer);
+    Terms terms;
+    const Status s = take_at_once<PriceInSixteenths>(
+        n, [&](const Decision &d, const PlanSlot &plan, int64_t) { return terms.read(d, plan); },
+        [](bool) { return Status::stale; });
+    if (s == Status::stale) return take_slowly(n, answer);
+    *answer = terms.answer();
+    return s;
 }
 
 Status Limiter::take_slowly(double n, Answer *answer) {
@@ -102,7 +117,8 @@ Status Limiter::take_slowly(double n, Answer *answer) {
         const Decision d = decide(g.word, plan, n, g.now);
         const bool answers =
             d.status == Status::success || d.status == Status::denied || d.status == Status::exceeds_capacity;
-        if (answers) explain(d, plan, answer);
+        Terms terms;
+        if (answers && terms.read(d, plan)) *answer = terms.answer();
         return plan.is_still(version) ? d : refusal(Status::stale);
     });
     return recorded(s, n);
@@ -111,7 +127,7 @@ Status Limiter::take_slowly(double n, Answer *answer) {
 Status Limiter::take_up_to(double most, double *taken) {
     if (!is_whole(most)) return take_up_to_slowly(most, taken);
     const auto all = [](const Decision &d, const PlanSlot &, int64_t) { return d.status == Status::success; };
-    const Status s = take_at_once<WholePrice>(most, all, [](bool) { return Status::stale; });
+    const Status s = take_at_once<PriceInSixteenths>(most, all, [](bool) { return Status::stale; });
     if (s == Status::stale) return take_up_to_slowly(most, taken);
     *taken = most;
     return s;
@@ -143,9 +159,9 @@ Reservation reservation_at(double n, const PlanSlot &slot, int64_t now) {
 }  // namespace
 
 Status Limiter::reserve(double n, int64_t max_wait_ns, Reservation *reservation) {
-    if (!is_whole(n)) return reserve_slowly(n, max_wait_ns, reservation);
+    if (!is_in_sixteenths(n)) return reserve_slowly(n, max_wait_ns, reservation);
     Reservation at_once;
-    const Status s = take_at_once<WholePrice>(
+    const Status s = take_at_once<PriceInSixteenths>(
         n,
         [&](const Decision &d, const PlanSlot &plan, int64_t now) {
             at_once = reservation_at(n, plan, now);

@@ -55,7 +55,7 @@ class Limiter {
     ~Limiter();
 
     [[gnu::always_inline]] Status allow(double n) {
-        return is_whole(n) ? allow_at_once<WholePrice>(n) : allow_fraction(n);
+        return is_in_sixteenths(n) ? allow_at_once<PriceInSixteenths>(n) : allow_fraction(n);
     }
 
     // *answer is written for success, denied and exceeds_capacity.

@@ -68,10 +68,12 @@ TBU_FN tbu_wide tbu_mul_portable(uint64_t a, uint64_t b) {
 #ifdef __SIZEOF_INT128__
 __extension__ typedef unsigned __int128 tbu_native;
 
-// a * b + c + d, which always fits.
+// a * b + c + d, which always fits. The carries are added by hand: compilers widen c and d first otherwise.
 TBU_FN tbu_wide tbu_mul_add(uint64_t a, uint64_t b, uint64_t c, uint64_t d) {
-    const tbu_native p = (tbu_native)a * b + c + d;
-    return tbu_make((uint64_t)(p >> 64), (uint64_t)p);
+    const tbu_native p = (tbu_native)a * b;
+    const uint64_t lo = (uint64_t)p + c;
+    const uint64_t sum = lo + d;
+    return tbu_make((uint64_t)(p >> 64) + (lo < c) + (sum < d), sum);
 }
 #else
 TBU_FN tbu_wide tbu_mul_add(uint64_t a, uint64_t b, uint64_t c, uint64_t d) {

@@ -10,7 +10,9 @@
 #include <thread>
 #include <vector>
 
+#include "tests/model/meaning.h"
 #include "tests/support/core.h"
+#include "tests/support/effort.h"
 
 namespace {
 
@@ -89,6 +91,49 @@ TEST_F(Decide, SaysWhatItCostsAndLeaves) {
     EXPECT_EQ(denied.cost, 8000000000);
     EXPECT_EQ(denied.rest, 7500000000) << "what is there";
     EXPECT_EQ(denied.next, word);
+}
+
+TEST(Price, IsInSixteenths) {
+    for (const double n : {0x1p-4, 0.125, 0.9375, 1.0, 2.5, 1e15, 0x1.fffffffffffffp57})
+        EXPECT_TRUE(tb::is_in_sixteenths(n)) << n;
+    for (const double n : {0.0, -0.0, -0.5, -1.0, 5e-324, 0x1p-5, 0.1, 0x1.8p-5, 1.03125, 0x1p58, 1e300, kNan, -kNan,
+                           kInfinity, -kInfinity, std::nextafter(0.5, 0), std::nextafter(0.5, 1)})
+        EXPECT_FALSE(tb::is_in_sixteenths(n)) << n;
+}
+
+// Against the search and the model, in units of all sizes, and in whole tokens with a capacity that is none.
+TEST(Price, InSixteenthsIsTheCost) {
+    const tb::Limit largest = limit_of(1e15, 1);
+    ASSERT_EQ(largest.units.scale, 1u);
+    std::vector<tb::Limit> limits;
+    for (const double rate : {1e-9, 1.0 / 3, 7.0, 1e10})
+        for (const double capacity : {0.0625, 2.5, 1e3, 98765.4321, 1e6, 1e9, 123456789012.5, 1e12, 1e15})
+            limits.push_back(limit_of(capacity, rate));
+    for (const double capacity : {1.5, 2.9375, 1e6 + 0.5, 999999999999.9375}) {
+        limits.push_back({});
+        ASSERT_EQ(tb::change_limit(largest.units, {capacity, 1, tb_test::kSecond}, &limits.back()), Status::success);
+    }
+    std::mt19937_64 random(support::effort("TB_SEED", 3, 3));
+    PlanSlot slot;
+    for (const tb::Limit &limit : limits) {
+        const Plan plan = tb::make_plan(limit, 0, {0, {0, 0}});
+        slot.store(plan);
+        const uint64_t rounds = support::effort("TB_ROUNDS", 3000, 1000);
+        for (uint64_t i = 0; i < rounds; ++i) {
+            double n = std::floor(limit.capacity_tokens * 16 / static_cast<double>(1 + random() % (i + 1))) / 16;
+            n = std::max(0x1p-4, n - static_cast<double>(random() % 40) / 16);
+            if (i == 0) n = std::floor(limit.capacity_tokens * 16) / 16;
+            ASSERT_TRUE(tb::is_in_sixteenths(n));
+            ASSERT_LE(n, limit.capacity_tokens);
+            const uint64_t price = tb::PriceInSixteenths()(slot, n);
+            int64_t cost = 0;
+            ASSERT_EQ(tb::cost_of(plan, n, &cost), Status::success);
+            ASSERT_EQ(std::min(price, plan.capacity), static_cast<uint64_t>(cost)) << n << " " << plan.scale;
+            const model::Rational meant = model::amount_meaning(n);
+            const model::Integer units = model::Integer::of_unsigned(plan.scale) * meant.numerator;
+            ASSERT_TRUE(model::Integer::of_unsigned(price) == model::ceiling_of(units, meant.denominator)) << n;
+        }
+    }
 }
 
 TEST_F(Decide, AnOlderTimeCanOnlyUnderGrant) {
