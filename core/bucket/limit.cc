@@ -99,7 +99,8 @@ Status limit_in(const Units &units, double capacity, tbu_fraction tokens_per_ns,
 }  // namespace
 
 bool is_amount(double n) {
-    return tbu_is_positive(std::bit_cast<uint64_t>(n)) != 0;
+    constexpr uint64_t kInfinity = uint64_t{0x7ff} << 52;
+    return std::bit_cast<uint64_t>(n) - 1 < kInfinity - 1;
 }
 
 Status make_limit(const LimitSpec &spec, Limit *limit) {

@@ -16,7 +16,7 @@ constexpr uint64_t kSteerPartsPerMillion = 500;
 constexpr uint64_t kMillion = 1000000;
 
 uint64_t scaled_quotient(uint64_t ns, uint64_t ticks) {
-    return tbu_divide(tbu_shl({0, ns}, ClockAnchor::kSlopeBits), {0, ticks}).quotient.lo;
+    return tbu_divide_shifted({0, ns}, ClockAnchor::kSlopeBits, {0, ticks}).quotient.lo;
 }
 
 bool has_run_back(const ClockSample &origin, const ClockSample &now) {

@@ -30,12 +30,8 @@ Status Clock::advance(int64_t duration_ns) {
 void Clock::arm(Alarm *alarm) {
     const platform::LockGuard guard(&lock_);
     forget_other_processes();
-    const bool due = alarm->due_ns.load(std::memory_order_relaxed) <= latest_ns_.load(std::memory_order_acquire);
-    if (due) {
-        unlist(alarm);
-    } else {
-        list(alarm);
-    }
+    unlist(alarm);
+    if (alarm->due_ns.load(std::memory_order_relaxed) > latest_ns_.load(std::memory_order_acquire)) list(alarm);
 }
 
 void Clock::disarm(Alarm *alarm) {
@@ -76,7 +72,6 @@ void Clock::forget_other_processes() {
 }
 
 void Clock::list(Alarm *alarm) {
-    if (alarm->listed) return;
     alarm->listed = true;
     alarm->before = nullptr;
     alarm->after = first_;

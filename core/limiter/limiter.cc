@@ -111,16 +111,14 @@ Status Limiter::take(double n, Answer *answer) {
 }
 
 Status Limiter::take_slowly(double n, Answer *answer) {
-    const Status s = take_by([=, this](const Glance &g) {
+    Terms terms;
+    const Status s = take_by([&](const Glance &g) {
         const PlanSlot &plan = cell_.plan(g.word);
         const uint64_t version = plan.version();
         const Decision d = decide(g.word, plan, n, g.now);
-        const bool answers =
-            d.status == Status::success || d.status == Status::denied || d.status == Status::exceeds_capacity;
-        Terms terms;
-        if (answers && terms.read(d, plan)) *answer = terms.answer();
-        return plan.is_still(version) ? d : refusal(Status::stale);
+        return terms.read(d, plan) && plan.is_still(version) ? d : refusal(Status::stale);
     });
+    *answer = terms.answer();
     return recorded(s, n);
 }
 

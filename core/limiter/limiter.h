@@ -58,7 +58,7 @@ class Limiter {
         return is_in_sixteenths(n) ? allow_at_once<PriceInSixteenths>(n) : allow_fraction(n);
     }
 
-    // *answer is written for success, denied and exceeds_capacity.
+    // *answer has a meaning for success, denied and exceeds_capacity.
     Status take(double n, Answer *answer);
     Status take_up_to(double most, double *taken);
     // Blocks, unless timeout_ns is 0.

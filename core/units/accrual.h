@@ -27,26 +27,13 @@ typedef struct tbu_position {
 
 #define TBU_NEVER INT64_MAX
 
-// n / d * 2^bits, rounded up; the result must fit 128 bits. 0 < d < 2^127.
-TBU_FN tbu_wide tbu_ratio(tbu_wide n, tbu_wide d, int bits) {
-    const tbu_quotient whole = tbu_divide(n, d);
-    tbu_wide r = whole.quotient;
-    tbu_wide rest = whole.remainder;
-    while (bits-- > 0) {
-        rest = tbu_shl(rest, 1);
-        r = tbu_shl(r, 1);
-        if (!tbu_less(rest, d)) {
-            rest = tbu_sub(rest, d);
-            r.lo |= 1;
-        }
-    }
-    return tbu_add64(r, (rest.hi | rest.lo) != 0);
-}
-
-// p / q units per nanosecond; 0 < p < 2^127, 0 < q < 2^127, p / q <= 2^63, q / p <= 2^62.
+// p / q units per nanosecond; p > 0, q > 0, p / q <= 2^63, q / p <= 2^62.
 TBU_FN tbu_rate tbu_rate_make(tbu_wide p, tbu_wide q) {
     const tbu_quotient whole = tbu_divide(p, q);
-    const tbu_rate r = {whole.quotient.lo, tbu_ratio(whole.remainder, q, 128), tbu_ratio(q, p, 64)};
+    const tbu_quotient part = tbu_divide_shifted(whole.remainder, 128, q);
+    const tbu_quotient slow = tbu_divide_shifted(q, 64, p);
+    const tbu_rate r = {whole.quotient.lo, tbu_add64(part.quotient, (part.remainder.hi | part.remainder.lo) != 0),
+                        tbu_add64(slow.quotient, (slow.remainder.hi | slow.remainder.lo) != 0)};
     return r;
 }
 

@@ -16,11 +16,6 @@ typedef struct tbu_binary {
     int exponent;
 } tbu_binary;
 
-// 0: `bits` is NaN, infinite, negative or zero. 1: a positive finite double.
-TBU_FN int tbu_is_positive(uint64_t bits) {
-    return bits - 1 < ((uint64_t)0x7ff << 52) - 1;
-}
-
 TBU_FN tbu_binary tbu_split(uint64_t bits) {
     const uint64_t fraction = bits & (((uint64_t)1 << 52) - 1);
     const int biased = (int)(bits >> 52);
@@ -118,18 +113,12 @@ TBU_FN tbu_fraction tbu_simplest_between(tbu_fraction low, tbu_fraction high) {
         const tbu_wide high_rest = tbu_sub(high.numerator, tbu_mul_wide(high.denominator, term));
         const tbu_fraction low_inverse = {low.denominator, l.remainder};
         const tbu_fraction high_inverse = {high.denominator, high_rest};
-        // 1 / x reverses the order. If low had no remainder its inverse, the new upper bound, is infinite.
+        // 1 / x reverses the order. If low had no remainder its inverse, the new upper bound, has the denominator 0,
+        // and the next term differs.
         low = high_inverse;
         high = low_inverse;
         previous = current;
         current = next;
-        if (high.denominator.hi == 0 && high.denominator.lo == 0) {
-            const tbu_quotient q = tbu_divide(low.numerator, low.denominator);
-            const uint64_t last = q.quotient.lo + 1;
-            const tbu_fraction r = {tbu_add(tbu_mul_wide(current.numerator, last), previous.numerator),
-                                    tbu_add(tbu_mul_wide(current.denominator, last), previous.denominator)};
-            return r;
-        }
     }
 }
 

@@ -97,13 +97,14 @@ typedef struct tbu_quotient {
     tbu_wide remainder;
 } tbu_quotient;
 
-// n / d by long division, 128 steps: too slow for the common take. d is not 0.
-TBU_FN tbu_quotient tbu_divide(tbu_wide n, tbu_wide d) {
+// n * 2^bits / d by long division, 128 + bits steps: too slow for the common take. d is not 0; the quotient must fit
+// 128 bits.
+TBU_FN tbu_quotient tbu_divide_shifted(tbu_wide n, int bits, tbu_wide d) {
     tbu_quotient r = {{0, 0}, {0, 0}};
-    for (int bit = 127; bit >= 0; --bit) {
+    for (int bit = 127; bit >= -bits; --bit) {
         const int carry = (int)(r.remainder.hi >> 63);
         r.remainder = tbu_shl(r.remainder, 1);
-        r.remainder.lo |= tbu_shr(n, (unsigned)bit).lo & 1;
+        if (bit >= 0) r.remainder.lo |= tbu_shr(n, (unsigned)bit).lo & 1;
         r.quotient = tbu_shl(r.quotient, 1);
         if (carry || !tbu_less(r.remainder, d)) {
             r.remainder = tbu_sub(r.remainder, d);
@@ -111,6 +112,10 @@ TBU_FN tbu_quotient tbu_divide(tbu_wide n, tbu_wide d) {
         }
     }
     return r;
+}
+
+TBU_FN tbu_quotient tbu_divide(tbu_wide n, tbu_wide d) {
+    return tbu_divide_shifted(n, 0, d);
 }
 
 TBU_FN tbu_wide tbu_gcd(tbu_wide a, tbu_wide b) {

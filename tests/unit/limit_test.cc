@@ -171,6 +171,13 @@ TEST(Limit, Headroom) {
         }
 }
 
+TEST(Limit, WhatIsAnAmount) {
+    for (const double x : {0.0, -0.0, -1.0, -5e-324, HUGE_VAL, -HUGE_VAL, std::nan(""), -std::nan("")})
+        EXPECT_FALSE(tb::is_amount(x)) << x;
+    for (const double x : {5e-324, 2.2250738585072014e-308, 1.0, 1.7976931348623157e308})
+        EXPECT_TRUE(tb::is_amount(x)) << x;
+}
+
 TEST(Limit, TokensShownAreNeverAWholeOneTooMany) {
     std::mt19937_64 random(4);
     for (int i = 0; i < 100000; ++i) {
