@@ -37,11 +37,8 @@ Decision decide_slowly(uint64_t word, const PlanSlot &slot, double n, int64_t no
     int64_t cost = 0;
     const Status s = cost_of(plan, n, &cost);
     if (s == Status::success) return decide_units(word, plan, cost, now);
-    Decision d = refusal(s);
     const Balance b = balance(word, plan, now);
-    d.rest = b.available;
-    d.at = b.at;
-    return d;
+    return {s, false, 0, b.available, 0, b.at};
 }
 
 Decision decide_up_to(uint64_t word, const PlanSlot &slot, double most, int64_t now) {

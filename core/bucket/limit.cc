@@ -18,11 +18,6 @@ bool is_finite(double x) {
     return (std::bit_cast<uint64_t>(x) >> 52 & 0x7ff) != 0x7ff;
 }
 
-Status check_capacity(double capacity) {
-    if (!is_finite(capacity)) return Status::invalid_argument;
-    return capacity >= kMinCapacity && capacity <= kMaxCapacity ? Status::success : Status::out_of_range;
-}
-
 tbu_fraction reduced(tbu_fraction x) {
     const tbu_wide divisor = tbu_gcd(x.numerator, x.denominator);
     return {tbu_divide(x.numerator, divisor).quotient, tbu_divide(x.denominator, divisor).quotient};
@@ -44,8 +39,9 @@ Status read_rate(const LimitSpec &spec, tbu_fraction *rate) {
 }
 
 Status check(const LimitSpec &spec, tbu_fraction *rate) {
-    const Status s = check_capacity(spec.capacity);
-    return s == Status::success ? read_rate(spec, rate) : s;
+    if (!is_finite(spec.capacity)) return Status::invalid_argument;
+    if (spec.capacity < kMinCapacity || spec.capacity > kMaxCapacity) return Status::out_of_range;
+    return read_rate(spec, rate);
 }
 
 bool has_headroom(double capacity, uint64_t scale) {
