@@ -56,6 +56,10 @@ void check_pair(tbu_native a, tbu_native b) {
     const tbu_quotient q = tbu_divide(x, y);
     ASSERT_EQ(native(q.quotient), a / b);
     ASSERT_EQ(native(q.remainder), a % b);
+    const int bits = static_cast<int>(y.lo % 65);
+    const tbu_quotient shifted = tbu_divide_shifted({0, x.lo}, bits, y);
+    ASSERT_EQ(native(shifted.quotient), (static_cast<tbu_native>(x.lo) << bits) / b);
+    ASSERT_EQ(native(shifted.remainder), (static_cast<tbu_native>(x.lo) << bits) % b);
 }
 
 TEST(Wide, EveryOperationEqualsTheNativeOne) {
