@@ -1,6 +1,6 @@
-// The result of every operation of the core. capi/src asserts that the numbers are those of tb_status. The last two
-// never leave the library: stale, the operation must be repeated with a new reading of the word and the clock; waiting,
-// the request stands in the queue.
+// The result of every operation of the core. capi/src asserts that the numbers are those of tb_status. The last one
+// never leaves the library: stale, the operation must be repeated with a new reading of the word and the clock. waiting
+// is TB_PENDING: the request stands in the queue.
 #ifndef TOKENBUCKET_CORE_STATUS_H
 #define TOKENBUCKET_CORE_STATUS_H
 
@@ -16,12 +16,12 @@ enum class Status : int32_t {
     closed = 4,
     interrupted = 5,
     queue_full = 6,
+    waiting = 8,
     invalid_argument = -1,
     out_of_range = -2,
     out_of_memory = -3,
     unsupported = -4,
     stale = -1000,
-    waiting = -1001,
 };
 
 }  // namespace tb

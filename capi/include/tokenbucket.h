@@ -26,7 +26,8 @@
  *  5. In any window of w nanoseconds at most capacity + rate * (w + 1 ns) + 1 unit tokens are granted. The capacity is
  *     the largest since the oldest promise in the window was made. The rate is at each instant the one in force, or the
  *     one by which a reservation was promised that is not due yet, if that is higher. A wait counts at its due time, a
- *     reservation at its ready_at_ns. What tb_refund, tb_settle of a due reservation and tb_reset (forgiven debt
+ *     reservation at its ready_at_ns; counted when they collect their tokens, waiters get at most capacity + rate *
+ *     (w + max_lateness_ns). What tb_refund, tb_settle of a due reservation, tb_reset and tb_set_tokens (forgiven debt
  *     included) put in comes on top; what tb_charge takes is no grant.
  *  6. Times are int64_t nanoseconds, `_ns` in the name. TB_FOREVER as an argument means no limit, as a result: longer
  *     than can be expressed. A reported wait is exact: if nothing else changes the bucket, the tokens are there after
@@ -37,7 +38,7 @@
  *  8. The functions under "Taking", tb_available and tb_time_until take no lock, never wait for another thread,
  *     allocate nothing, leave errno alone and make no system call except to read the clock. They are async-signal-safe
  *     if on_event and the function of a callback clock are. The others take a lock for a short time: do not call them
- *     in signal handlers. Only tb_wait, tb_wait_for and tb_destroy sleep.
+ *     in signal handlers. Only tb_wait, tb_wait_for, tb_wait_with and tb_destroy sleep.
  *  9. After fork the child has an independent copy of every bucket. Waiters and reservations belong to the parent:
  *     nothing is pending in the copy, and the tokens that they hold stay taken in it.
  * 10. No initialisation call, no thread, no environment variable, and no global state but a number that tells a forked
@@ -74,9 +75,10 @@ typedef int32_t tb_status;
     X(TB_TIMED_OUT, 2, "timed out: cannot be granted within the time allowed")               \
     X(TB_EXCEEDS_CAPACITY, 3, "exceeds capacity: more tokens than the bucket can ever hold") \
     X(TB_CLOSED, 4, "closed: the bucket was closed")                                         \
-    X(TB_INTERRUPTED, 5, "interrupted: a signal handler ran during the wait")                \
+    X(TB_INTERRUPTED, 5, "interrupted: a signal handler ran, or the waiter left")            \
     X(TB_QUEUE_FULL, 6, "queue full: too many waiters")                                      \
     X(TB_TABLE_FULL, 7, "table full: no room for another key")                               \
+    X(TB_PENDING, 8, "pending: waits in the queue")                                          \
     X(TB_E_INVALID_ARGUMENT, -1, "invalid argument")                                         \
     X(TB_E_OUT_OF_RANGE, -2, "out of range: not representable by a bucket")                  \
     X(TB_E_OUT_OF_MEMORY, -3, "out of memory")                                               \
@@ -126,14 +128,22 @@ TB_API tb_status tb_take_up_to(tb_bucket *bucket, double most, double *out_taken
 
 #define TB_FOREVER INT64_MAX
 
-/* A waiter is a thread in tb_wait or tb_wait_for. Waiters are served in the order in which they came, each at the exact
- * time at which its tokens are there, without polling. No take, no later waiter and no later reservation overtakes a
- * waiter when it comes; but a reservation's time does not move where a charge or a lower limit puts waiters back. One
- * that leaves without TB_SUCCESS gives its tokens back, and those behind it move up at once.
+/* A waiter is a thread in tb_wait, tb_wait_for or tb_wait_with, or a place in the queue that tb_enqueue gave. All stand
+ * in one queue: those of a higher priority first, then in the order in which they came. Each is served at the exact
+ * time at which its tokens are there, without polling. No take, no later reservation and no later waiter of the same or
+ * a lower priority overtakes a waiter when it comes; but a reservation's time does not move where a charge or a lower
+ * limit puts waiters back. One that leaves without TB_SUCCESS gives its tokens back, and those behind it move up at
+ * once.
  *
- * A change of the bucket by tb_charge, tb_refund, tb_reset, tb_settle, tb_set_rate or tb_set_capacity plans all waiters
- * anew: they keep their order and get new due times. A waiter that would then pass its timeout leaves with
- * TB_TIMED_OUT, one that no longer fits the capacity with TB_EXCEEDS_CAPACITY. */
+ * A change of the bucket by tb_charge, tb_refund, tb_reset, tb_set_tokens, tb_settle, tb_set_rate or tb_set_capacity
+ * plans all waiters anew: they keep their order and get new due times. A waiter that would then pass its timeout leaves
+ * with TB_TIMED_OUT, as does one that a waiter of a higher priority puts behind its timeout; one that no longer fits
+ * the capacity leaves with TB_EXCEEDS_CAPACITY.
+ *
+ * A waiter collects its tokens when its thread wakes or tb_waiter_check is called. They are kept for it for
+ * max_lateness_ns. If it comes later, because the process was stopped or its event loop was busy, it is planned anew
+ * from then on with all behind it, so late waiters do not act all at once. One that is late twice in a row is passed
+ * over until it comes, and then takes its old place. */
 
 /* Takes n tokens, sleeping until they are there. Not a POSIX cancellation point. On Linux the thread's timer slack is
  * narrowed while it sleeps.
@@ -149,6 +159,29 @@ TB_API tb_status tb_wait(tb_bucket *bucket, double n);
  * TB_E_INVALID_ARGUMENT: also a negative timeout. */
 TB_API tb_status tb_wait_for(tb_bucket *bucket, double n, int64_t timeout_ns);
 
+/* As tb_wait_for, with a priority: any number, that of tb_wait is 0. */
+TB_API tb_status tb_wait_with(tb_bucket *bucket, double n, int64_t timeout_ns, int32_t priority);
+
+/* ---- Waiting without a thread: for event loops, tasks and futures ------------------------------------------------ */
+
+/* Takes n tokens if they are there, as tb_allow, else puts a waiter into the queue that is no thread. Does not sleep.
+ * TB_SUCCESS: taken; *out_waiter and *out_wait_ns are 0. TB_PENDING: *out_waiter is the waiter's number, never 0; its
+ * tokens are due in *out_wait_ns. Then call tb_waiter_check, and again whenever it says TB_PENDING, or tb_waiter_leave.
+ * TB_TIMED_OUT: *out_wait_ns is the time that it would have taken. Other answers as tb_wait_for.
+ * on_wake is passed the tag, which is any number; it may be called before tb_enqueue has returned. */
+TB_API tb_status tb_enqueue(tb_bucket *bucket, double n, int64_t timeout_ns, int32_t priority, uint64_t tag,
+                            uint64_t *out_waiter, int64_t *out_wait_ns);
+
+/* Collects a waiter's tokens, or says how long they will still take.
+ * TB_PENDING: due in *out_wait_ns. After any other answer the waiter is gone, and its number is void.
+ * TB_SUCCESS: taken. TB_TIMED_OUT, TB_EXCEEDS_CAPACITY: by a change of the bucket, or for a waiter of a higher
+ * priority. TB_CLOSED. TB_E_INVALID_ARGUMENT: no waiter of this bucket has that number. */
+TB_API tb_status tb_waiter_check(tb_bucket *bucket, uint64_t waiter, int64_t *out_wait_ns);
+
+/* The waiter gives up and is gone. Its tokens come back, also those that are due and were not collected, and those
+ * behind it move up. It counts as TB_INTERRUPTED. TB_E_INVALID_ARGUMENT as tb_waiter_check. */
+TB_API tb_status tb_waiter_leave(tb_bucket *bucket, uint64_t waiter);
+
 /* ---- Closing ----------------------------------------------------------------------------------------------------- */
 
 /* Closes the bucket for good. Waiters leave with TB_CLOSED, except those that are due, and later calls that take tokens
@@ -156,8 +189,9 @@ TB_API tb_status tb_wait_for(tb_bucket *bucket, double n, int64_t timeout_ns);
  * TB_SUCCESS. */
 TB_API tb_status tb_close(tb_bucket *bucket);
 
-/* Closes the bucket, sleeps until the last waiter has left, and frees it. When it is called, no other call but those of
- * waiters may be in progress, and none may start any more. */
+/* Closes the bucket, sleeps until the last thread has left its wait and no on_wake of a manual clock is in progress, and
+ * frees it and all waiters. When it is called, no other call but waits may be in progress, and none may start any more;
+ * only an on_wake called by tb_destroy itself may still check or leave. Not to be called by on_wake or on_event. */
 TB_API void tb_destroy(tb_bucket *bucket);
 
 /* ---- Configuring ------------------------------------------------------------------------------------------------- */
@@ -177,14 +211,20 @@ typedef struct tb_event {
     tb_status status;
     int32_t reserved;  /* 0 */
     double n;          /* the tokens asked for */
-    int64_t waited_ns; /* how long the thread waited, by the bucket's clock; 0 if it did not */
+    int64_t waited_ns; /* how long the waiter waited, by the bucket's clock; 0 if it did not */
 } tb_event;
 
-/* Called for each TB_DENIED by tb_allow, tb_try_consume and tb_take, for the end of each wait that slept, whatever its
+/* Called for each TB_DENIED by tb_allow, tb_try_consume and tb_take, for the end of each wait in the queue, whatever its
  * status, for each wait refused at once with TB_TIMED_OUT or TB_QUEUE_FULL, and for each TB_TIMED_OUT by tb_reserve. It
  * runs on the calling thread, after the decision and with no lock held. It may call anything on the same bucket but
  * tb_destroy, and must neither throw nor longjmp. */
 typedef void (*tb_event_fn)(void *user, const tb_event *event);
+
+/* Tells a waiter of tb_enqueue, by its tag, to call tb_waiter_check: its tokens are due earlier than it was last told,
+ * its wait has ended, or a manual clock has reached its due time. It is called with no lock held, on the thread whose
+ * call brought that about. It may call anything but tb_destroy, and must neither throw nor longjmp. A call in progress
+ * when a waiter is gone may still pass its tag, so look the tag up instead of following a pointer. */
+typedef void (*tb_wake_fn)(void *user, uint64_t tag);
 
 /* What a bucket is made of; the ranges are those of tb_create. The rate is the exact fraction rate_tokens /
  * rate_period_ns, such as 700000 per hour. A double stands for the shortest decimal of up to 15 digits that reads back
@@ -202,11 +242,14 @@ typedef struct tb_config {
     double initial_tokens;  /* 0 .. capacity, or TB_INITIALLY_FULL (default) */
     tb_clock *clock;        /* NULL (default): the system clock; otherwise kept alive by the bucket */
     double unit;            /* read-only, written by tb_get_limit: the tokens in a unit */
-    int64_t max_waiters;    /* threads that wait at a time, the next is told TB_QUEUE_FULL; 0 (default): no limit */
+    int64_t max_waiters;    /* that wait at a time, the next is told TB_QUEUE_FULL; 0 (default): no limit */
     uint32_t flags;         /* TB_PRECISE_WAIT, TB_STATISTICS; default 0 */
     uint32_t reserved;      /* 0 */
     tb_event_fn on_event;   /* see tb_event_fn; NULL (default): none */
     void *event_user;       /* passed to on_event */
+    tb_wake_fn on_wake;     /* see tb_wake_fn; NULL (default): none, then waiters of tb_enqueue must look themselves */
+    void *wake_user;        /* passed to on_wake */
+    int64_t max_lateness_ns; /* see "Waiting"; 0 (default): 10 ms, and no limit on a manual clock */
 } tb_config;
 
 /* Writes the defaults to *config; capacity and rate_tokens are left 0 and must be set. Pass sizeof(tb_config).
@@ -214,8 +257,8 @@ typedef struct tb_config {
 TB_API tb_status tb_config_init(tb_config *config, size_t struct_size);
 
 /* Creates a bucket as *config says; *config is copied. Errors as tb_create, besides:
- * TB_E_INVALID_ARGUMENT: struct_size is too small to hold a rate, the period is not above 0, or initial_tokens or
- * max_waiters is below 0.
+ * TB_E_INVALID_ARGUMENT: struct_size is too small to hold a rate, the period is not above 0, or initial_tokens,
+ * max_waiters or max_lateness_ns is below 0.
  * TB_E_OUT_OF_RANGE: initial_tokens is above the capacity.
  * TB_E_UNSUPPORTED: unknown flags, or a tail that is unknown and not zero. */
 TB_API tb_status tb_create_with(const tb_config *config, tb_bucket **out_bucket);
@@ -271,6 +314,11 @@ TB_API tb_status tb_refund(tb_bucket *bucket, double n);
  * TB_EXCEEDS_CAPACITY. TB_CLOSED. TB_E_INVALID_ARGUMENT: negative or not finite. */
 TB_API tb_status tb_reset(tb_bucket *bucket, double tokens);
 
+/* Sets the tokens in the bucket, 0 .. capacity, to what a server said is left: what was taken or owed so far is
+ * forgotten. Waiters keep their places and are planned anew, reservations keep their times and tokens; both are taken
+ * off what tb_available then shows. TB_EXCEEDS_CAPACITY. TB_CLOSED. TB_E_INVALID_ARGUMENT: negative or not finite. */
+TB_API tb_status tb_set_tokens(tb_bucket *bucket, double tokens);
+
 /* Change the limit at once, whatever is owed. Tokens and debts are kept; what exceeds a lowered capacity is dropped.
  * The unit stays, so that the bucket may from then on differ from a bucket of real numbers by at most one unit and one
  * nanosecond. Reservations keep their times and tokens, and what would overflow before they are due counts as gone at
@@ -303,11 +351,11 @@ typedef struct tb_stats {
     int64_t granted;       /* takes, waits and reservations that got their tokens */
     int64_t denied;        /* takes: TB_DENIED */
     int64_t timed_out;     /* waits and reservations: TB_TIMED_OUT, at once or later */
-    int64_t cancelled;     /* reservations cancelled, and waits that a signal, a close or a capacity ended */
-    int64_t waits;         /* waits that slept and are over */
+    int64_t cancelled;     /* reservations cancelled, and waiters that left or that a signal, a close or a capacity ended */
+    int64_t waits;         /* waits in the queue that are over */
     int64_t total_wait_ns; /* of all those, by the bucket's clock */
     int64_t longest_wait_ns;
-    int64_t waiting;          /* waits that sleep now and are not due */
+    int64_t waiting;          /* waiters now in the queue that are not due */
     double tokens_taken;      /* by all that was granted, and by waits that ended otherwise */
     double tokens_given_back; /* of these, by tb_cancel, tb_settle, and by waits that ended otherwise */
 } tb_stats;
@@ -327,14 +375,15 @@ TB_API tb_status tb_get_stats(tb_bucket *bucket, tb_stats *out_stats);
  * TB_E_INVALID_ARGUMENT. TB_E_OUT_OF_MEMORY. */
 TB_API tb_status tb_manual_clock_create(int64_t start_ns, tb_clock **out_clock);
 
-/* Move a manual clock to a time, or on by a duration (not negative), and wake the waiters that are due. A time before
+/* Move a manual clock to a time, or on by a duration (not negative), and wake the waiters that are due. Without
+ * max_lateness_ns none of them is late, as if each had come at its own time. A time before
  * the present one is TB_SUCCESS and leaves the clock where it is.
  * TB_E_INVALID_ARGUMENT: negative, or no manual clock. TB_E_OUT_OF_RANGE: past INT64_MAX. */
 TB_API tb_status tb_manual_clock_set(tb_clock *clock, int64_t now_ns);
 TB_API tb_status tb_manual_clock_advance(tb_clock *clock, int64_t duration_ns);
 
 /* How many waiters on a manual clock, of all its buckets, are not due yet, and when the first of them is (TB_FOREVER:
- * none). Either output may be NULL. A thread is counted once its place in the order is fixed, so that a test knows
+ * none). Either output may be NULL. A waiter is counted once its place in the order is fixed, so that a test knows
  * without sleeping that it waits. TB_E_INVALID_ARGUMENT: no manual clock. */
 TB_API tb_status tb_manual_clock_waiters(tb_clock *clock, int64_t *out_count, int64_t *out_next_due_ns);
 

@@ -32,6 +32,17 @@ bool create_observer(const tb_config &config, const tb_observer **observer) {
     return *observer != nullptr;
 }
 
+const tb::WaitOptions *create_wait_options(const tb_config &c) {
+    const bool precise = (c.flags & TB_PRECISE_WAIT) != 0;
+    if (!precise && c.max_waiters == 0 && c.max_lateness_ns == 0 && c.on_wake == nullptr) return &tb::kNoWaitOptions;
+    return tb::create<const tb::WaitOptions>(precise, c.max_waiters, c.max_lateness_ns,
+                                             tb::Bell{c.on_wake, c.wake_user});
+}
+
+void destroy(const tb::WaitOptions *options) {
+    if (options != nullptr && options != &tb::kNoWaitOptions) tb::destroy(options);
+}
+
 }  // namespace
 
 extern "C" {
@@ -51,9 +62,11 @@ tb_status tb_create_with(const tb_config *config, tb_bucket **out_bucket) {
     tb_clock *const clock = parsed.config.clock;
     const bool use_counter = is_null(clock) && tb::platform::counter_is_trusted();
     const tb_observer *observer = nullptr;
-    if (!create_observer(parsed.config, &observer)) return TB_E_OUT_OF_MEMORY;
-    tb_bucket *const b = tb::create<tb_bucket>(parsed, use_counter, observer);
+    const tb::WaitOptions *const waiting = create_wait_options(parsed.config);
+    const bool complete = waiting != nullptr && create_observer(parsed.config, &observer);
+    tb_bucket *const b = complete ? tb::create<tb_bucket>(parsed, use_counter, waiting, observer) : nullptr;
     if (b == nullptr) {
+        destroy(waiting);
         destroy(observer);
         return TB_E_OUT_OF_MEMORY;
     }
@@ -69,9 +82,11 @@ tb_status tb_close(tb_bucket *b) {
 void tb_destroy(tb_bucket *b) {
     if (is_null(b)) return;
     const tb_observer *const observer = b->observer();
+    const tb::WaitOptions *const waiting = &b->limiter.waiting_options();
     tb_clock *const clock = b->clock();
     tb::destroy(b);
     destroy(observer);
+    destroy(waiting);
     tb::capi::release_clock(clock);
 }
 
@@ -105,8 +120,34 @@ tb_status tb_wait(tb_bucket *b, double n) {
 }
 
 tb_status tb_wait_for(tb_bucket *b, double n, int64_t timeout_ns) {
+    return tb_wait_with(b, n, timeout_ns, 0);
+}
+
+tb_status tb_wait_with(tb_bucket *b, double n, int64_t timeout_ns, int32_t priority) {
     if (is_null(b) || timeout_ns < 0) return TB_E_INVALID_ARGUMENT;
-    return to_c(b->limiter.wait(n, timeout_ns));
+    return to_c(b->limiter.wait(n, timeout_ns, priority));
+}
+
+tb_status tb_enqueue(tb_bucket *b, double n, int64_t timeout_ns, int32_t priority, uint64_t tag, uint64_t *out_waiter,
+                     int64_t *out_wait_ns) {
+    if (is_null(b) || timeout_ns < 0 || out_waiter == nullptr || out_wait_ns == nullptr) return TB_E_INVALID_ARGUMENT;
+    tb::QueuePlace place;
+    const Status s = b->limiter.enqueue(n, timeout_ns, priority, tag, &place);
+    if (s == Status::success || s == Status::waiting) *out_waiter = place.waiter;
+    if (s == Status::success || s == Status::waiting || s == Status::timed_out) *out_wait_ns = place.wait_ns;
+    return to_c(s);
+}
+
+tb_status tb_waiter_check(tb_bucket *b, uint64_t waiter, int64_t *out_wait_ns) {
+    if (is_null(b) || out_wait_ns == nullptr) return TB_E_INVALID_ARGUMENT;
+    int64_t wait_ns = 0;
+    const Status s = b->limiter.check(waiter, &wait_ns);
+    if (s == Status::success || s == Status::waiting) *out_wait_ns = wait_ns;
+    return to_c(s);
+}
+
+tb_status tb_waiter_leave(tb_bucket *b, uint64_t waiter) {
+    return is_null(b) ? TB_E_INVALID_ARGUMENT : to_c(b->limiter.leave(waiter));
 }
 
 tb_status tb_reserve(tb_bucket *b, double n, int64_t max_wait_ns, tb_reservation *out_reservation) {
@@ -148,6 +189,10 @@ tb_status tb_reset(tb_bucket *b, double tokens) {
     return is_null(b) ? TB_E_INVALID_ARGUMENT : to_c(b->limiter.reset(tokens));
 }
 
+tb_status tb_set_tokens(tb_bucket *b, double tokens) {
+    return is_null(b) ? TB_E_INVALID_ARGUMENT : to_c(b->limiter.set_tokens(tokens));
+}
+
 tb_status tb_set_rate(tb_bucket *b, double tokens_per_second) {
     return is_null(b) ? TB_E_INVALID_ARGUMENT : to_c(b->limiter.set_rate(tokens_per_second));
 }
@@ -178,8 +223,12 @@ tb_status tb_get_limit(tb_bucket *b, tb_config *out_config) {
     full.initial_tokens = TB_INITIALLY_FULL;
     full.clock = b->clock();
     full.unit = 1.0 / static_cast<double>(scale);
-    full.max_waiters = b->limiter.max_waiters();
-    full.flags = b->limiter.is_precise() ? TB_PRECISE_WAIT : 0;
+    const tb::WaitOptions &waiting = b->limiter.waiting_options();
+    full.max_waiters = waiting.max_waiters;
+    full.max_lateness_ns = waiting.max_lateness_ns;
+    full.on_wake = waiting.bell.function;
+    full.wake_user = waiting.bell.user;
+    full.flags = waiting.precise ? TB_PRECISE_WAIT : 0;
     if (const tb_observer *const observer = b->observer()) {
         full.flags |= observer->statistics() != nullptr ? TB_STATISTICS : 0;
         full.on_event = observer->on_event;

@@ -23,7 +23,7 @@ bool is_size(std::size_t size) {
 }
 
 tb_config defaults(std::size_t size) {
-    return {size, 0, 0, kSecond, TB_INITIALLY_FULL, nullptr, 0, 0, 0, 0, nullptr, nullptr};
+    return {size, 0, 0, kSecond, TB_INITIALLY_FULL, nullptr, 0, 0, 0, 0, nullptr, nullptr, nullptr, nullptr, 0};
 }
 
 std::size_t known(std::size_t size) {
@@ -54,7 +54,7 @@ Status read_config(const tb_config *config, ParsedConfig *parsed) {
     p.config = defaults(size);
     std::memcpy(&p.config, bytes, known(size));
     const tb_config &c = p.config;
-    if (c.max_waiters < 0) return Status::invalid_argument;
+    if (c.max_waiters < 0 || c.max_lateness_ns < 0) return Status::invalid_argument;
     if ((c.flags & ~kFlags) != 0 || c.reserved != 0) return Status::unsupported;
     if (const Status s = make_limit({c.capacity, c.rate_tokens, c.rate_period_ns}, &p.limit); s != Status::success)
         return s;

@@ -51,13 +51,12 @@ struct tb_observer : tb::Observer {
 struct tb_bucket {
     static constexpr uint64_t kMagic = 0x74656b6375622d74;
 
-    // The observer, which may be null, becomes the bucket's own.
-    tb_bucket(const tb::capi::ParsedConfig &parsed, bool use_counter, const tb_observer *observer)
+    // The observer, which may be null, and the options, unless they are kNoWaitOptions, become the bucket's own.
+    tb_bucket(const tb::capi::ParsedConfig &parsed, bool use_counter, const tb::WaitOptions *waiting,
+              const tb_observer *observer)
         : magic(kMagic),
           limiter({parsed.config.capacity, parsed.config.rate_tokens, parsed.config.rate_period_ns}, parsed.limit,
-                  parsed.initial_units,
-                  {parsed.config.clock, use_counter, (parsed.config.flags & TB_PRECISE_WAIT) != 0,
-                   parsed.config.max_waiters, observer}) {}
+                  parsed.initial_units, {parsed.config.clock, use_counter, waiting, observer}) {}
 
     const tb_observer *observer() const { return static_cast<const tb_observer *>(limiter.observer()); }
     tb_clock *clock() const { return static_cast<tb_clock *>(limiter.clock()); }

@@ -1,34 +1,46 @@
-// The alarm on which one waiting thread sleeps until its due time. Each has its own, so that no other thread is woken.
+// The alarm of one waiter: when it is to act, and how it learns of an earlier time. Each has its own, so that no other
+// is woken.
 #ifndef TOKENBUCKET_CORE_CLOCK_ALARM_H
 #define TOKENBUCKET_CORE_CLOCK_ALARM_H
 
 #include <atomic>
 #include <cstdint>
 
+#include "core/clock/in_flight.h"
 #include "core/platform/platform.h"
 
 namespace tb {
 
-struct Alarm {
-    static constexpr uint32_t kOver = 1;
-    static constexpr uint32_t kRing = 2;
+// What is called, under no lock, for waiters that are no threads: a function of the user, with the waiter's tag.
+struct Bell {
+    using Function = void (*)(void *user, uint64_t tag);
 
-    // Its word is kRing times the rings so far, and kOver if the wait is over.
+    Function function = nullptr;  // null: they are not told
+    void *user = nullptr;
+
+    void ring(uint64_t tag) const {
+        if (function != nullptr) function(user, tag);
+    }
+};
+
+struct Alarm {
+    // A thread's alarm. Its word is the number of rings so far.
     platform::Sleeper sleeper;
     std::atomic<int64_t> due_ns{0};  // on the bucket's clock
+
+    // Of a waiter that is no thread: its tag, and its bucket's bell, null in a thread's alarm, and calls in flight.
+    uint64_t tag = 0;
+    const Bell *bell = nullptr;
+    InFlight *calls = nullptr;
 
     // In the list of a manual clock; under that clock's lock.
     bool listed = false;
     Alarm *before = nullptr;
     Alarm *after = nullptr;
 
-    // Wakes the thread, which reads the time and due_ns again.
-    void ring() { sleeper.add_and_wake(kRing); }
-
-    // Ends the wait. The caller must not touch the alarm again: the thread may destroy it at once. Without a wake the
-    // thread sees it when its sleep ends.
-    void finish() { sleeper.add_and_wake(kOver); }
-    void finish_without_wake() { sleeper.add(kOver); }
+    bool is_thread() const { return bell == nullptr; }
+    // For a thread's: wakes it, and it reads the time and due_ns again.
+    void ring() { sleeper.add_and_wake(1); }
 };
 
 }  // namespace tb

@@ -52,17 +52,40 @@ int64_t Clock::waiters(int64_t *next_due_ns) {
     return count;
 }
 
-// A thread that moves the clock further meanwhile rings the alarms of that time itself.
+// A thread that moves the clock further meanwhile rings the alarms of that time itself. The bells are rung in rounds,
+// without the lock; each keeps its bucket until then.
 void Clock::ring_due_alarms() {
-    const platform::LockGuard guard(&lock_);
-    forget_other_processes();
-    const int64_t now = latest_ns_.load(std::memory_order_acquire);
-    for (Alarm *a = first_, *after = nullptr; a != nullptr; a = after) {
-        after = a->after;
-        if (a->due_ns.load(std::memory_order_relaxed) > now) continue;
-        unlist(a);
-        a->ring();
-    }
+    constexpr int kMost = 64;
+    struct Call {
+        Bell bell;
+        uint64_t tag;
+        InFlight *calls;
+    } calls[kMost];
+    int count = 0;
+    do {
+        count = 0;
+        {
+            const platform::LockGuard guard(&lock_);
+            forget_other_processes();
+            const int64_t now = latest_ns_.load(std::memory_order_acquire);
+            for (Alarm *a = first_, *after = nullptr; a != nullptr && count < kMost; a = after) {
+                after = a->after;
+                if (a->due_ns.load(std::memory_order_relaxed) > now) continue;
+                unlist(a);
+                if (a->is_thread()) {
+                    a->ring();
+                } else {
+                    a->calls->begin();
+                    calls[count++] = {*a->bell, a->tag, a->calls};
+                }
+            }
+        }
+        const uint32_t process = platform::process_generation();
+        for (int i = 0; i < count; ++i) {
+            calls[i].bell.ring(calls[i].tag);
+            calls[i].calls->end(process);
+        }
+    } while (count == kMost);
 }
 
 // After a fork the listed alarms belong to threads that only the parent has.

@@ -1,8 +1,8 @@
 // Clocks that replace the system clock: manual and callback. Counted by reference: the creator holds one, every bucket
 // another. The time never runs back: where an earlier one is set or returned, the latest stays.
 //
-// A manual clock lists the alarms of all its buckets that are not due yet, and rings each when the clock reaches its
-// due time. The list's lock may be taken under any limiter's lock; the core takes no lock under it.
+// A manual clock lists the alarms of all its buckets that are not due yet, and rings each, in no particular order, when
+// the clock reaches its due time. The list's lock may be taken under any limiter's lock; the core takes no lock under it.
 #ifndef TOKENBUCKET_CORE_CLOCK_CLOCK_H
 #define TOKENBUCKET_CORE_CLOCK_CLOCK_H
 

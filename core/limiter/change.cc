@@ -169,6 +169,20 @@ Status Limiter::reset(double tokens) {
     });
 }
 
+// The fraction of a unit that has accrued is dropped. What takes and charges had spent is forgotten; entries stay.
+Status Limiter::set_tokens(double tokens) {
+    if (tokens != 0 && !is_amount(tokens)) return Status::invalid_argument;
+    Locked locked(this);
+    return change_plan(&locked, [&](const Observation &now, Plan *next) {
+        if (tokens > std::bit_cast<double>(next->largest_amount)) return Status::exceeds_capacity;
+        const uint64_t units = tokens == 0 ? 0 : to_units(next->scale, tokens, TBU_DOWN);
+        next->base.fraction = {0, 0};
+        locked.chain().set_base(now.balance.accrued - std::min(next->capacity, units));
+        locked.queue().replan(Observation(now.word, *next, now.now));
+        return Status::success;
+    });
+}
+
 Status Limiter::set_rate(double tokens_per_second) {
     constexpr int64_t kSecond = 1000000000;
     Locked locked(this);
@@ -203,6 +217,9 @@ Status Limiter::set_limit(Locked *locked, const LimitSpec &spec) {
 
 Status Limiter::close() {
     Locked locked(this);
+    locked.look();
+    locked.queue().grant_due();
+    locked.publish_changed();
     const Status s = change_plan(&locked, [&](const Observation &, Plan *next) {
         next->close();
         locked.queue().end_all_waits(Status::closed);

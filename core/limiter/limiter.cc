@@ -11,15 +11,14 @@ Limiter::Limiter(const LimitSpec &spec, const Limit &limit, int64_t initial_unit
       cell_(make_plan(limit, time_.now(), {0, {0, 0}}), initial_units),
       observer_(options.observer),
       spec_(spec),
-      max_waiters_(options.max_waiters),
-      process_(platform::process_generation()),
-      precise_(options.precise) {}
+      waiting_(*options.waiting),
+      process_(platform::process_generation()) {}
 
 Limiter::~Limiter() {
     close();
     WaitQueue *const queue = queue_.load(std::memory_order_acquire);
     if (queue == nullptr) return;
-    queue->wait_until_departed();
+    queue->inside().wait_for_all();
     destroy(queue);
 }
 

@@ -23,11 +23,20 @@
 
 namespace tb {
 
+struct WaitOptions {
+    bool precise = false;         // spin for the last kLatestWakeNs of a wait
+    int64_t max_waiters = 0;      // 0: no limit
+    int64_t max_lateness_ns = 0;  // 0: kMaxLatenessNs; on a manual clock, no limit
+    Bell bell;
+};
+inline constexpr WaitOptions kNoWaitOptions;
+inline constexpr int64_t kMaxLatenessNs = 10000000;
+
+// All pointers must live as long as the limiter.
 struct LimiterOptions {
     Clock *clock = nullptr;  // null: the system clock, which may use the counter
     bool use_counter = false;
-    bool precise = false;     // spin for the last kLatestWakeNs of a wait
-    int64_t max_waiters = 0;  // 0: no limit
+    const WaitOptions *waiting = &kNoWaitOptions;
     const Observer *observer = nullptr;
 };
 
@@ -43,6 +52,12 @@ struct Reservation {
     int64_t wait_ns;
     int64_t ready_at_ns;
     uint64_t ticket;
+};
+
+// Of a waiter that is no thread.
+struct QueuePlace {
+    uint64_t waiter = 0;  // its number; 0: it does not wait
+    int64_t wait_ns = 0;  // until its tokens are due
 };
 
 class Limiter {
@@ -62,7 +77,13 @@ class Limiter {
     Status take(double n, Answer *answer);
     Status take_up_to(double most, double *taken);
     // Blocks, unless timeout_ns is 0.
-    Status wait(double n, int64_t timeout_ns);
+    Status wait(double n, int64_t timeout_ns, int32_t priority);
+    // success: taken. waiting: *place is where the waiter stands, and the bell rings with its tag. timed_out:
+    // place->wait_ns is what it would have had to wait.
+    Status enqueue(double n, int64_t timeout_ns, int32_t priority, uint64_t tag, QueuePlace *place);
+    // waiting: *wait_ns is set. invalid_argument: not in the queue. Else the outcome, and the waiter is gone.
+    Status check(uint64_t waiter, int64_t *wait_ns);
+    Status leave(uint64_t waiter);
 
     Status reserve(double n, int64_t max_wait_ns, Reservation *reservation);
     Status cancel(const Reservation &reservation);
@@ -71,6 +92,7 @@ class Limiter {
     Status charge(double n, int64_t *repaid_after_ns);
     Status refund(double n);
     Status reset(double tokens);  // or kFull
+    Status set_tokens(double tokens);
     Status set_rate(double tokens_per_second);
     Status set_capacity(double capacity);
     Status close();
@@ -83,8 +105,7 @@ class Limiter {
 
     const Observer *observer() const { return observer_; }
     Clock *clock() const { return time_.clock(); }
-    int64_t max_waiters() const { return max_waiters_; }
-    bool is_precise() const { return precise_; }
+    const WaitOptions &waiting_options() const { return waiting_; }
 
   private:
     class Locked;
@@ -130,14 +151,18 @@ class Limiter {
 
     // Waits and reservations.
     template <class Place, class Put>
-    static Status join(Locked *locked, double n, int64_t max_wait_ns, Place place, Put put);
+    static Status join(Locked *locked, double n, int64_t max_wait_ns, int64_t *wait_ns, Place place, Put put);
     // Can there be room before a reservation? A take does not see that; it needs the queue.
     bool may_have_gaps() const { return queue_.load(std::memory_order_acquire) != nullptr; }
     Status reserve_ahead(double n, int64_t max_wait_ns, Reservation *reservation);
-    Status enter(double n, int64_t timeout_ns, Waiter *waiter, int64_t *since_ns);
+    WaitQueue::Options queue_options() const;
+    void take_calls(Calls *calls);
+    Status enter(Waiter *waiter, double n, int64_t timeout_ns, int32_t priority, QueuePlace *place);
     Status sleep_until_over(Waiter *waiter);
-    bool sleep_towards(Waiter *waiter, int64_t due_ns, int64_t now, uint32_t rung);
-    Status leave(Waiter *waiter, bool signalled);
+    bool sleep_towards(Waiter *waiter, int64_t due_ns, int64_t now, uint32_t seen);
+    Status come(Waiter *waiter, bool signalled);
+    static Status collect(Locked *locked, Waiter *waiter, bool signalled);
+    void record_wait(const Waiter &waiter, Status outcome);
 
     // Changes.
     template <class Edit>
@@ -158,9 +183,8 @@ class Limiter {
     platform::ForkSafeLock lock_;
     std::atomic<WaitQueue *> queue_{nullptr};  // null before the first wait or reservation that is not due at once
     LimitSpec spec_;
-    const int64_t max_waiters_;
+    const WaitOptions &waiting_;
     uint32_t process_;
-    const bool precise_;
 };
 
 }  // namespace tb

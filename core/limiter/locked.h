@@ -13,17 +13,19 @@ class Limiter::Locked {
   public:
     explicit Locked(Limiter *limiter)
         : limiter_(*limiter),
+          caller_{*limiter, {}},
           guard_(asked(limiter)),
           queue_(limiter->queue_.load(std::memory_order_relaxed)),
-          none_(limiter->time_.manual_clock()) {
+          none_(limiter->queue_options()) {
         forget_other_processes();
     }
-    // Grants what is due, gives the first waiter its due time, publishes the chain, and wakes those whose wait is over.
+    // Makes waiters due, gives the first one its due time, publishes the chain, and calls those to be called.
     ~Locked() {
         if (looked_ && !chain().is_empty()) queue().serve(observed_);
         if (holds_plan_) release_plan();
-        while (looked_ && !chain().is_empty() && !publish(chain().end())) look();
-        queue().tell_ended(observed_.now);
+        const bool changed = !chain().is_empty() || !queue().is_published();
+        while (looked_ && changed && !publish(chain().end())) look();
+        queue().take_calls(&caller_.calls);
     }
     Locked(const Locked &) = delete;
     Locked &operator=(const Locked &) = delete;
@@ -33,7 +35,7 @@ class Limiter::Locked {
     Chain &chain() { return queue().chain(); }
     // Creates the limiter's queue if there is none; false if there is no memory.
     bool make_queue() {
-        if (queue_ == nullptr) queue_ = create<WaitQueue>(limiter_.time_.manual_clock());
+        if (queue_ == nullptr) queue_ = create<WaitQueue>(limiter_.queue_options());
         limiter_.queue_.store(queue_, std::memory_order_release);
         return queue_ != nullptr;
     }
@@ -92,6 +94,20 @@ class Limiter::Locked {
     }
 
   private:
+    // Calls waiters after the lock has been released.
+    struct Caller {
+        ~Caller() {
+            while (calls.count != 0) {
+                const bool more = calls.count == Calls::kMost;
+                for (int i = 0; i < calls.count; ++i) limiter.waiting_.bell.ring(calls.tags[i]);
+                calls.count = 0;
+                if (more) limiter.take_calls(&calls);
+            }
+        }
+        Limiter &limiter;
+        Calls calls;
+    };
+
     static platform::ForkSafeLock *asked(Limiter *limiter) {
         limiter->time_.ask();
         return &limiter->lock_;
@@ -108,6 +124,7 @@ class Limiter::Locked {
     }
 
     Limiter &limiter_;
+    Caller caller_;  // before the guard, so that it outlives it
     const platform::LockGuard guard_;
     WaitQueue *queue_;
     WaitQueue none_;

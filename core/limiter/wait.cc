@@ -8,9 +8,10 @@
 namespace tb {
 
 // Finds the point for n tokens by place(chain, cost). success: they are there, and taken. waiting: they are due within
-// max_wait_ns, and put(at, cost, due_ns) has put them into the queue. timed_out: they are due later.
+// max_wait_ns, and put(at, cost, due_ns) has put them into the queue; it returns the index. timed_out: they are due
+// later. *wait_ns, when they are due, is set in these three cases.
 template <class Place, class Put>
-Status Limiter::join(Locked *locked, double n, int64_t max_wait_ns, Place place, Put put) {
+Status Limiter::join(Locked *locked, double n, int64_t max_wait_ns, int64_t *wait_ns, Place place, Put put) {
     for (;;) {
         const Observation &now = locked->look();
         Chain &chain = locked->chain();
@@ -19,19 +20,21 @@ Status Limiter::join(Locked *locked, double n, int64_t max_wait_ns, Place place,
         if (const Status s = cost_of(now.plan, n, &cost); s != Status::success) return s;
         const Cursor at = place(&chain, cost);
         const int64_t due_ns = locked->queue().due_ns(now, at, cost);
-        if (due_ns == TBU_NEVER || due_ns - now.now > max_wait_ns) return Status::timed_out;
-        const uint64_t end = chain.end_with(at, cost);
-        if (distance(now.balance.accrued, end) > static_cast<int64_t>(kMaxDebtUnits)) return Status::out_of_range;
-        if (!chain.reserve_room()) return Status::out_of_memory;
-        if (!locked->publish(end)) continue;
-        const uint64_t position = at.spent + static_cast<uint64_t>(cost);
-        if (distance(position, now.balance.accrued) < 0) {
-            put(at, cost, due_ns);
-            return Status::waiting;
+        *wait_ns = due_ns == TBU_NEVER ? TBU_NEVER : due_ns - now.now;
+        if (due_ns == TBU_NEVER || *wait_ns > max_wait_ns) return Status::timed_out;
+        if (distance(at.spent + static_cast<uint64_t>(cost), now.balance.accrued) >= 0) {
+            chain.set_base(chain.base() + static_cast<uint64_t>(cost));
+            if (locked->publish(chain.end())) return Status::success;
+            chain.set_base(chain.base() - static_cast<uint64_t>(cost));
+            continue;
         }
-        assert(at.next == chain.first_reservation());
-        chain.set_base(position);
-        return Status::success;
+        if (!chain.reserve_room()) return Status::out_of_memory;
+        const uint32_t index = put(at, cost, due_ns);
+        const uint64_t end = chain.end();
+        const bool fits = distance(now.balance.accrued, end) <= static_cast<int64_t>(kMaxDebtUnits);
+        if (fits && locked->publish(end)) return Status::waiting;
+        locked->queue().withdraw(index);
+        if (!fits) return Status::out_of_range;
     }
 }
 
@@ -40,68 +43,107 @@ Status Limiter::reserve_ahead(double n, int64_t max_wait_ns, Reservation *reserv
     Locked locked(this);
     if (!locked.make_queue()) return Status::out_of_memory;
     Ticket ticket{0, 0, 0};
-    int64_t ready_at_ns = 0;
+    int64_t wait_ns = 0;
     const auto place = [](const Chain *chain, int64_t cost) { return chain->place_reservation(cost); };
-    const Status s = join(&locked, n, max_wait_ns, place, [&](Cursor at, int64_t cost, int64_t due_ns) {
-        ready_at_ns = due_ns;
+    const Status s = join(&locked, n, max_wait_ns, &wait_ns, place, [&](Cursor at, int64_t cost, int64_t due_ns) {
         ticket.index = locked.chain().put_reservation(at, cost, due_ns);
         ticket.serial = locked.chain()[ticket.index].serial;
+        return ticket.index;
     });
     if (s != Status::success && s != Status::waiting) return s;
     const Observation &now = locked.observed();
     ticket.era = now.plan.era();
-    if (s == Status::success) ready_at_ns = now.now;
-    *reservation = {n, ready_at_ns - now.now, ready_at_ns, ticket.encoded()};
+    *reservation = {n, wait_ns, now.now + wait_ns, ticket.encoded()};
     return Status::success;
 }
 
-Status Limiter::wait(double n, int64_t timeout_ns) {
+WaitQueue::Options Limiter::queue_options() const {
+    int64_t lateness = waiting_.max_lateness_ns;
+    if (lateness == 0) lateness = time_.manual_clock() == nullptr ? kMaxLatenessNs : INT64_MAX;
+    return {time_.manual_clock(), lateness};
+}
+
+void Limiter::take_calls(Calls *calls) {
+    const platform::LockGuard guard(&lock_);
+    queue_.load(std::memory_order_relaxed)->take_calls(calls);
+}
+
+Status Limiter::wait(double n, int64_t timeout_ns, int32_t priority) {
     const Status at_once = take_now(n);
     if (at_once != Status::denied) return recorded(at_once, n);
     if (timeout_ns == 0 && !may_have_gaps()) return recorded(Status::timed_out, n);
     Waiter waiter;
-    int64_t since_ns = 0;
-    const Status entered = enter(n, timeout_ns, &waiter, &since_ns);
+    QueuePlace place;
+    const Status entered = enter(&waiter, n, timeout_ns, priority, &place);
     if (entered != Status::waiting) return recorded(entered, n);
     const Status s = sleep_until_over(&waiter);
-    if (observer_ != nullptr) observer_->record_wait(s, n, time_.now() - since_ns);
-    queue_.load(std::memory_order_relaxed)->depart(waiter.process);
+    record_wait(waiter, s);
+    queue_.load(std::memory_order_relaxed)->inside().end(waiter.process);
     return s;
 }
 
-Status Limiter::enter(double n, int64_t timeout_ns, Waiter *waiter, int64_t *since_ns) {
+Status Limiter::enqueue(double n, int64_t timeout_ns, int32_t priority, uint64_t tag, QueuePlace *place) {
+    *place = {0, 0};
+    const Status at_once = take_now(n);
+    if (at_once != Status::denied) return recorded(at_once, n);
+    Waiter *const waiter = create<Waiter>();
+    if (waiter == nullptr) return Status::out_of_memory;
+    waiter->alarm.bell = &waiting_.bell;
+    waiter->alarm.tag = tag;
+    const Status entered = enter(waiter, n, timeout_ns, priority, place);
+    if (entered == Status::waiting) return entered;
+    destroy(waiter);
+    return recorded(entered, n);
+}
+
+// *place is read under the lock: once it is released, any thread may end the wait of a waiter that is no thread.
+Status Limiter::enter(Waiter *w, double n, int64_t timeout_ns, int32_t priority, QueuePlace *place) {
     Locked locked(this);
     if (!locked.make_queue()) return Status::out_of_memory;
     const Observation &now = locked.look();
-    if (timeout_ns != 0 && max_waiters_ != 0 && locked.chain().waiters() >= max_waiters_) return Status::queue_full;
-    waiter->process = process_;
-    const auto place = [](const Chain *chain, int64_t cost) { return chain->place_waiter(chain->tail(), cost); };
-    return join(&locked, n, timeout_ns, place, [&](Cursor at, int64_t cost, int64_t due_ns) {
-        *since_ns = now.now;
+    WaitQueue &queue = locked.queue();
+    const bool full = waiting_.max_waiters != 0 && queue.chain().waiters() >= waiting_.max_waiters;
+    if (full && timeout_ns != 0) return Status::queue_full;
+    w->process = process_;
+    w->tokens = n;
+    const auto find = [=](const Chain *chain, int64_t cost) {
+        return chain->place_waiter(chain->behind_priority(priority), cost);
+    };
+    const Status s = join(&locked, n, timeout_ns, &place->wait_ns, find, [&](Cursor at, int64_t cost, int64_t due_ns) {
         const int64_t deadline_ns = timeout_ns > INT64_MAX - now.now ? INT64_MAX : now.now + timeout_ns;
-        locked.queue().enter(waiter, at, cost, due_ns, deadline_ns);
+        w->since_ns = now.now;
+        queue.enter(w, at, cost, due_ns, deadline_ns, priority);
+        return w->index;
     });
+    if (s != Status::waiting) return s;
+    if (w->alarm.is_thread()) queue.inside().begin();
+    if (!queue.is_last(w)) {
+        queue.replan(now);
+        locked.publish_changed();
+    }
+    place->waiter = queue.chain().number(w->index);
+    return s;
 }
 
-// The alarm's word is read first: a ring after that changes it, and then the sleep ends at once.
+// A ring after the word has been read changes it, and then the sleep ends at once.
 Status Limiter::sleep_until_over(Waiter *w) {
-    for (;;) {
-        const uint32_t rung = w->alarm.sleeper.word();
-        if ((rung & Alarm::kOver) != 0) return w->outcome;
+    for (uint32_t seen = 0;;) {
         const int64_t due = w->alarm.due_ns.load(std::memory_order_acquire);
         const int64_t now = time_.now();
-        const bool signalled = now < due && !sleep_towards(w, due, now, rung);
-        if (now < due && !signalled) continue;
-        const Status outcome = leave(w, signalled);
+        const bool signalled = now < due && !sleep_towards(w, due, now, seen);
+        const uint32_t rung = w->alarm.sleeper.word();
+        if (now < due && !signalled && rung == seen) continue;
+        seen = rung;
+        const Status outcome = come(w, signalled);
         if (outcome != Status::waiting) return outcome;
     }
 }
 
-// Sleeps until due_ns or a ring, maybe less. False if a signal handler ended the sleep.
-bool Limiter::sleep_towards(Waiter *w, int64_t due_ns, int64_t now, uint32_t rung) {
+// Sleeps until due_ns or a ring that has not been seen, maybe less. False if a signal handler ended the sleep.
+bool Limiter::sleep_towards(Waiter *w, int64_t due_ns, int64_t now, uint32_t seen) {
     int64_t deadline = INT64_MAX;
     if (time_.manual_clock() == nullptr) {
-        const int64_t spin = precise_ ? platform::kLatestWakeNs : 0;
+        const int64_t spin = waiting_.precise ? platform::kLatestWakeNs : 0;
         if (due_ns - now <= spin) {
             w->exact.end();  // a system call, so before the last stretch
             platform::pause();
@@ -112,21 +154,64 @@ bool Limiter::sleep_towards(Waiter *w, int64_t due_ns, int64_t now, uint32_t run
         const int64_t left = due_ns - now - spin;
         if (left < INT64_MAX - monotonic) deadline = monotonic + left;
     }
-    return w->alarm.sleeper.sleep_while(rung, deadline) != platform::Woken::by_signal;
+    return w->alarm.sleeper.sleep_while(seen, deadline) != platform::Woken::by_signal;
 }
 
-// Ends the wait if it is due, was signalled, or no later time exists; waiting if none of that holds. interrupted in a
-// child that a signal handler forked during the wait, which is the parent's.
-Status Limiter::leave(Waiter *w, bool signalled) {
+// interrupted in a child that a signal handler forked during the wait, which is the parent's.
+Status Limiter::come(Waiter *w, bool signalled) {
     Locked locked(this);
-    if (w->process != process_) return Status::interrupted;
-    if (w->outcome != Status::waiting) return w->outcome;
-    const Observation &now = locked.look();
-    const bool ends = signalled || now.now == TBU_NEVER;
-    if (w->outcome != Status::waiting || !ends) return w->outcome;
-    locked.queue().end_wait(w->index, signalled ? Status::interrupted : Status::timed_out);
-    locked.publish_changed();
-    return w->outcome;
+    return w->process == process_ ? collect(&locked, w, signalled) : Status::interrupted;
+}
+
+// The waiter comes for its tokens. It is gone unless waiting is returned. A wait ends that was signalled, or for which
+// no later time exists.
+Status Limiter::collect(Locked *locked, Waiter *w, bool signalled) {
+    const Observation &now = locked->look();
+    Status s = locked->queue().collect(now, w);
+    if (s == Status::waiting && now.now == TBU_NEVER) s = Status::timed_out;
+    if (s == Status::waiting && signalled) s = Status::interrupted;
+    if (s != Status::waiting) {
+        locked->queue().leave(w);
+        locked->publish_changed();
+    }
+    return s;
+}
+
+Status Limiter::check(uint64_t number, int64_t *wait_ns) {
+    Waiter *w = nullptr;
+    Status s = Status::waiting;
+    {
+        Locked locked(this);
+        w = locked.queue().find(number);
+        if (w == nullptr) return Status::invalid_argument;
+        s = collect(&locked, w, false);
+        if (s == Status::waiting) {
+            *wait_ns = w->alarm.due_ns.load(std::memory_order_relaxed) - locked.observed().now;
+            return s;
+        }
+    }
+    record_wait(*w, s);
+    destroy(w);
+    return s;
+}
+
+Status Limiter::leave(uint64_t number) {
+    Waiter *w = nullptr;
+    {
+        Locked locked(this);
+        w = locked.queue().find(number);
+        if (w == nullptr) return Status::invalid_argument;
+        locked.look();
+        locked.queue().leave(w);
+        locked.publish_changed();
+    }
+    record_wait(*w, w->outcome == Status::waiting ? Status::interrupted : w->outcome);
+    destroy(w);
+    return Status::success;
+}
+
+void Limiter::record_wait(const Waiter &w, Status outcome) {
+    if (observer_ != nullptr) observer_->record_wait(outcome, w.tokens, time_.now() - w.since_ns);
 }
 
 }  // namespace tb

@@ -17,16 +17,24 @@ struct Summary {
     uint64_t limit;  // what may be spent before them if nothing stands behind them
 };
 
+enum class Place : uint8_t {
+    reserved,  // among the reservations
+    waiting,   // among the waiters
+    due,       // among the waiters that may collect their tokens
+    apart,     // in no order: a waiter whose wait has ended, or that was set aside
+};
+
 struct Entry {
-    uint64_t position;  // of a reservation; 0 in a waiter, which moves
+    uint64_t position;  // of a reservation; a waiter moves, and has its priority here, negated
     uint64_t arrival;   // orders entries of the same position
     int64_t cost;
     int64_t time_ns;  // when a reservation is due; a waiter's deadline
     Waiter *waiter;   // null in a reservation
-    Summary below;    // of the subtree of which this entry is the root
-    uint32_t left;
+    Summary below;    // of the subtree of which this entry is the root; of an entry that is due see Chain
+    uint32_t left;    // in the tree, or in the list of those that are due
     uint32_t right;
     uint32_t serial;  // tells the entries apart that had the same index
+    Place place;
 };
 
 class Arena {
@@ -43,6 +51,11 @@ class Arena {
     // Was the index ever acquired since the last clear()?
     bool holds(uint32_t index) const { return index - 1 < reached_; }
     uint32_t size() const { return size_; }
+    // f(Entry *) for each index ever acquired since the last clear(), also for those released, which are all zero.
+    template <class F>
+    void for_each(F f) {
+        for (uint32_t index = 1; index <= reached_; ++index) f(&(*this)[index]);
+    }
 
     // Makes sure that the next acquire() succeeds; false if there is no memory or no index for it.
     bool reserve() { return free_ != 0 || reached_ < room_ || grow(); }

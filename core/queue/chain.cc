@@ -1,5 +1,6 @@
 #include "core/queue/chain.h"
 
+#include <algorithm>
 #include <cassert>
 
 namespace tb {
@@ -8,6 +9,11 @@ namespace {
 // Later than any position of the chain.
 uint64_t no_limit(uint64_t base) {
     return base + (uint64_t{1} << 61);
+}
+
+// Orders waiters: those of a higher priority come first.
+uint64_t order(int32_t priority) {
+    return static_cast<uint64_t>(-int64_t{priority});
 }
 
 }  // namespace
@@ -28,56 +34,62 @@ int64_t Chain::last_due_ns() const {
 Cursor Chain::place(Cursor from, int64_t cost, uint32_t most_gaps) const {
     const uint64_t no_end = no_limit(base_);
     for (uint32_t gaps = 0; gaps < most_gaps; ++gaps) {
-        const Cursor gap = reservations_.first_gap(from, capacity_);
+        const Cursor gap = reservations_.first_gap(from);
         if (gap.next == 0 || room_before(gap) >= cost)
-            return reservations_.first_fit(from, gap, cost, no_end, capacity_);
-        from = reservations_.step(gap, capacity_);
+            return reservations_.first_fit(from, gap, cost, no_end);
+        from = reservations_.step(gap);
     }
-    return {0, reservations_.spent_at_end(from, capacity_)};
+    return {0, reservations_.spent_at_end(from)};
 }
 
 int64_t Chain::room_before(Cursor gap) const {
-    return distance(gap.spent, reservations_.limit_before(gap.next, no_limit(base_), capacity_));
+    return distance(gap.spent, reservations_.limit_before(gap.next, no_limit(base_)));
 }
 
 Cursor Chain::tail() const {
     if (waiter_count_ == 0) return begin();
-    if (!tail_known_) tail_ = find_tail();
+    if (!tail_known_) tail_ = behind_cost(waiters_.cost());
     tail_known_ = true;
     return tail_;
 }
 
-// Before a gap the waiters stand without space between them, so all that fit there are placed in one step, as one entry
-// of their total cost.
-Cursor Chain::find_tail() const {
-    const int64_t total = waiters_.cost();
-    int64_t placed = 0;
-    for (Cursor from = begin(); placed < total;) {
-        const Cursor gap = reservations_.first_gap(from, capacity_);
+Cursor Chain::behind(uint32_t waiter) const {
+    if (waiter == waiters_.last()) return tail();
+    const Entry &e = arena_[waiter];
+    return behind_cost(waiters_.cost_before(e.position, e.arrival) + e.cost);
+}
+
+Cursor Chain::behind_priority(int32_t priority) const {
+    const uint32_t last = waiters_.last();
+    if (last == 0 || distance(arena_[last].position, order(priority)) >= 0) return tail();
+    return behind_cost(waiters_.cost_before(order(priority), UINT64_MAX));
+}
+
+// The point behind the first waiters, which cost `total`. Before a gap the waiters stand without space between them, so
+// all that fit there are placed in one step, as one entry of their total cost.
+Cursor Chain::behind_cost(int64_t total) const {
+    Cursor from = begin();
+    for (int64_t placed = 0; placed < total;) {
+        const Cursor gap = reservations_.first_gap(from);
         const int64_t left = total - placed;
         const int64_t room = gap.next == 0 ? left : room_before(gap);
         if (room >= left) {
-            const Cursor last = reservations_.first_fit(from, gap, left, no_limit(base_), capacity_);
+            const Cursor last = reservations_.first_fit(from, gap, left, no_limit(base_));
             return {last.next, last.spent + static_cast<uint64_t>(left)};
         }
         const int64_t fitting = room > 0 ? waiters_.largest_prefix(placed + room) - placed : 0;
         placed += fitting;
-        from = reservations_.step({gap.next, gap.spent + static_cast<uint64_t>(fitting)}, capacity_);
-        if (placed == total) return from;
+        from = reservations_.step({gap.next, gap.spent + static_cast<uint64_t>(fitting)});
     }
-    return begin();
-}
-
-uint64_t Chain::end_with(Cursor at, int64_t cost) const {
-    return reservations_.spent_at_end({at.next, at.spent + static_cast<uint64_t>(cost)}, capacity_);
+    return from;
 }
 
 void Chain::set_capacity(int64_t capacity) {
     if (capacity == capacity_) return;
     capacity_ = capacity;
     tail_known_ = false;
-    reservations_.summarize(capacity_);
-    waiters_.summarize(capacity_);
+    reservations_.set_capacity(capacity);
+    waiters_.set_capacity(capacity);
 }
 
 void Chain::set_rate(const Plan &plan) {
@@ -86,22 +98,24 @@ void Chain::set_rate(const Plan &plan) {
         e->position = position_at(plan, e->time_ns).units;
         e->arrival = ++arrivals_;
     });
-    reservations_.summarize(capacity_);
+    reservations_.summarize();
     assert(check());
 }
 
 uint32_t Chain::put_reservation(Cursor at, int64_t cost, int64_t due_ns) {
     const uint64_t position = at.spent + static_cast<uint64_t>(cost);
-    const uint32_t index = put({position, ++arrivals_, cost, due_ns, nullptr, {}, 0, 0, 0}, &reservations_);
+    const uint32_t index =
+        put({position, ++arrivals_, cost, due_ns, nullptr, {}, 0, 0, 0, Place::reserved}, &reservations_);
     if (tail_.next == at.next) tail_.next = index;
     return index;
 }
 
-uint32_t Chain::put_waiter(Cursor at, int64_t cost, int64_t deadline_ns, Waiter *waiter) {
+uint32_t Chain::put_waiter(Cursor at, int64_t cost, int64_t deadline_ns, int32_t priority, Waiter *waiter) {
     ++waiter_count_;
-    const uint32_t index = put({0, ++arrivals_, cost, deadline_ns, waiter, {}, 0, 0, 0}, &waiters_);
+    const uint32_t index =
+        put({order(priority), ++arrivals_, cost, deadline_ns, waiter, {}, 0, 0, 0, Place::waiting}, &waiters_);
     tail_ = {at.next, at.spent + static_cast<uint64_t>(cost)};
-    tail_known_ = true;
+    tail_known_ = waiters_.last() == index;
     return index;
 }
 
@@ -111,41 +125,147 @@ uint32_t Chain::put(const Entry &entry, Sequence *sequence) {
     serial_ = (serial_ + 1) % (uint32_t{1} << kSerialBits);
     if (serial_ == 0) serial_ = 1;
     arena_[index].serial = serial_;
-    sequence->insert(index, capacity_);
+    sequence->insert(index);
     assert(check());
     return index;
 }
 
+Waiter *Chain::waiter(uint64_t number) const {
+    const uint32_t index = static_cast<uint32_t>(number % (1u << kIndexBits));
+    if (!arena_.holds(index) || this->number(index) != number) return nullptr;
+    return arena_[index].waiter;
+}
+
+void Chain::spend(const Summary &run) {
+    const uint64_t base = spent_after(run, base_);
+    if (base != base_) tail_known_ = false;
+    base_ = base;
+    if (last_due_ == 0) {
+        base_before_due_ = base;
+    } else {
+        Summary &since = arena_[last_due_].below;
+        since = {since.cost + run.cost, spent_after(run, since.spent), since.limit};
+    }
+}
+
+void Chain::fill_and_take(uint64_t full, int64_t taken, uint64_t most) {
+    const uint64_t filled = later(base_, full);
+    const uint64_t base = earlier(filled + static_cast<uint64_t>(taken), most);
+    spend({distance(filled, base), full + (base - filled), 0});
+}
+
+void Chain::restart(uint64_t base) {
+    tail_known_ = false;
+    base_ = base_before_due_ = base;
+    for (uint32_t due = last_due_; due != 0; due = arena_[due].left) {
+        base_before_due_ -= static_cast<uint64_t>(arena_[due].cost);
+        arena_[due].below = {0, base - kFar, base - kFar};
+    }
+}
+
+uint64_t Chain::folded_base(bool with_due) const {
+    uint64_t base = base_before_due_;
+    for (uint32_t due = first_due_; due != 0; due = arena_[due].right) {
+        if (with_due) base = spent_after(own(due), base);
+        base = spent_after(arena_[due].below, base);
+    }
+    return base;
+}
+
+// Takes an entry out of the order in which it stands.
 void Chain::take_out(uint32_t index) {
-    const bool is_waiter = arena_[index].waiter != nullptr;
-    (is_waiter ? waiters_ : reservations_).remove(index, capacity_);
-    if (is_waiter) --waiter_count_;
-    arena_.release(index);
+    Entry &e = arena_[index];
+    if (e.place == Place::reserved) reservations_.remove(index);
+    if (e.place == Place::waiting) waiters_.remove(index);
+    if (e.place == Place::waiting) --waiter_count_;
+    if (e.place == Place::due) {
+        unlink_due(index, e.below);
+        base_ = folded_base(true);
+    }
+    e.place = Place::apart;
     assert(check());
 }
 
-void Chain::remove(uint32_t index) {
+// `run` is what remains of the entry.
+void Chain::unlink_due(uint32_t index, const Summary &run) {
+    const Entry &e = arena_[index];
+    if (e.left == 0) {
+        base_before_due_ = spent_after(run, base_before_due_);
+    } else {
+        Summary &since = arena_[e.left].below;
+        since = {since.cost + run.cost, spent_after(run, since.spent), since.limit};
+    }
+    (e.left == 0 ? first_due_ : arena_[e.left].right) = e.right;
+    (e.right == 0 ? last_due_ : arena_[e.right].left) = e.left;
+}
+
+void Chain::set_aside(uint32_t index) {
     tail_known_ = false;
     take_out(index);
 }
 
-// The points of the entries behind it stay the same, so the tail stays known.
-void Chain::pass_reservation(uint32_t index) {
-    base_ = reservations_.step({index, base_}, capacity_).spent;
-    take_out(index);
+void Chain::remove(uint32_t index) {
+    set_aside(index);
+    arena_.release(index);
 }
 
-void Chain::pass_waiter(uint32_t index) {
-    base_ += static_cast<uint64_t>(arena_[index].cost);
+void Chain::rejoin(uint32_t index) {
+    tail_known_ = false;
+    ++waiter_count_;
+    arena_[index].place = Place::waiting;
+    waiters_.insert(index);
+    assert(check());
+}
+
+// This and the next two leave the points of the entries behind it as they are.
+void Chain::pass_reservation(uint32_t index) {
+    const bool known = tail_known_;
+    const Entry &e = arena_[index];
+    const uint64_t cost = static_cast<uint64_t>(e.cost);
+    spend({e.cost, e.position - static_cast<uint64_t>(capacity_) + cost, 0});
+    tail_known_ = known;
     take_out(index);
+    arena_.release(index);
+}
+
+void Chain::make_due(uint32_t index) {
+    take_out(index);
+    Entry &e = arena_[index];
+    const uint64_t cost = static_cast<uint64_t>(e.cost);
+    base_ += cost;
+    e.place = Place::due;
+    e.left = last_due_;
+    e.right = 0;
+    const uint64_t capacity = static_cast<uint64_t>(std::max(capacity_, e.cost));
+    e.below = {0, base_ - kFar, base_ - capacity + cost};
+    (last_due_ == 0 ? first_due_ : arena_[last_due_].right) = index;
+    last_due_ = index;
+    assert(check());
+}
+
+void Chain::collect(uint32_t index) {
+    const Summary self = own(index), since = arena_[index].below;
+    unlink_due(index, {self.cost + since.cost, spent_after(since, self.spent), 0});
+    arena_[index].place = Place::apart;
+    assert(check());
+}
+
+void Chain::undo_due() {
+    tail_known_ = false;
+    base_ = base_before_due_ = folded_base(false);
+    for (uint32_t index = first_due_, next = 0; index != 0; index = next) {
+        next = arena_[index].right;
+        rejoin(index);
+    }
+    first_due_ = last_due_ = 0;
 }
 
 void Chain::keep(uint32_t index, int64_t cost) {
     tail_known_ = false;
-    reservations_.remove(index, capacity_);
+    reservations_.remove(index);
     arena_[index].cost = cost;
     arena_[index].serial = 0;
-    reservations_.insert(index, capacity_);
+    reservations_.insert(index);
     assert(check());
 }
 
@@ -156,7 +276,7 @@ void Chain::remove_reservations() {
 void Chain::abandon() {
     reservations_.clear();
     waiters_.clear();
-    waiter_count_ = 0;
+    waiter_count_ = first_due_ = last_due_ = 0;
     tail_known_ = false;
     arena_.abandon();
 }

@@ -7,10 +7,6 @@ namespace tb {
 
 namespace {
 
-Summary composed(const Summary &a, const Summary &b) {
-    return {a.cost + b.cost, spent_after(b, a.spent), tb::limit_before(a, b.limit)};
-}
-
 // The priority in the treap: a hash of the index (MurmurHash3's finalizer), so that the tree is balanced.
 uint32_t priority(uint32_t index) {
     uint32_t h = index;
@@ -26,30 +22,30 @@ bool Sequence::comes_before(uint32_t a, uint32_t b) const {
     return d != 0 ? d > 0 : arena_[a].arrival < arena_[b].arrival;
 }
 
-Summary Sequence::own(uint32_t index, int64_t capacity) const {
+Summary Sequence::own(uint32_t index) const {
     const Entry &e = arena_[index];
     const uint64_t cost = static_cast<uint64_t>(e.cost);
-    const Summary self{e.cost, e.position - static_cast<uint64_t>(capacity) + cost, e.position - cost};
+    const Summary self{e.cost, e.position - static_cast<uint64_t>(capacity_) + cost, e.position - cost};
     return {self.cost, self.spent, tb::limit_before(self, e.position)};
 }
 
-Summary Sequence::summary_of(uint32_t index, int64_t capacity) const {
+Summary Sequence::summary_of(uint32_t index) const {
     const Entry &e = arena_[index];
-    Summary s = own(index, capacity);
+    Summary s = own(index);
     if (e.left != 0) s = composed(arena_[e.left].below, s);
     if (e.right != 0) s = composed(s, arena_[e.right].below);
     return s;
 }
 
-void Sequence::summarize_one(uint32_t index, int64_t capacity) {
-    arena_[index].below = summary_of(index, capacity);
+void Sequence::summarize_one(uint32_t index) {
+    arena_[index].below = summary_of(index);
 }
 
-void Sequence::summarize(uint32_t root, int64_t capacity) {
+void Sequence::summarize(uint32_t root) {
     if (root == 0) return;
-    summarize(arena_[root].left, capacity);
-    summarize(arena_[root].right, capacity);
-    summarize_one(root, capacity);
+    summarize(arena_[root].left);
+    summarize(arena_[root].right);
+    summarize_one(root);
 }
 
 uint32_t Sequence::first() const {
@@ -74,105 +70,117 @@ uint32_t Sequence::next(uint32_t index) const {
     return found;
 }
 
-void Sequence::insert(uint32_t index, int64_t capacity) {
-    root_ = insert_below(root_, index, capacity);
+int64_t Sequence::cost_before(uint64_t position, uint64_t arrival) const {
+    int64_t sum = 0;
+    for (uint32_t root = root_; root != 0;) {
+        const Entry &r = arena_[root];
+        const int64_t d = distance(r.position, position);
+        const bool before = d != 0 ? d > 0 : r.arrival < arrival;
+        if (before) sum += r.cost + (r.left == 0 ? 0 : arena_[r.left].below.cost);
+        root = before ? r.right : r.left;
+    }
+    return sum;
 }
 
-void Sequence::remove(uint32_t index, int64_t capacity) {
-    root_ = remove_below(root_, index, capacity);
+void Sequence::insert(uint32_t index) {
+    root_ = insert_below(root_, index);
 }
 
-uint32_t Sequence::insert_below(uint32_t root, uint32_t index, int64_t capacity) {
+void Sequence::remove(uint32_t index) {
+    root_ = remove_below(root_, index);
+}
+
+uint32_t Sequence::insert_below(uint32_t root, uint32_t index) {
     if (root == 0 || priority(index) > priority(root)) {
         Entry &e = arena_[index];
-        split(root, index, &e.left, &e.right, capacity);
-        summarize_one(index, capacity);
+        split(root, index, &e.left, &e.right);
+        summarize_one(index);
         return index;
     }
     Entry &r = arena_[root];
     uint32_t &child = comes_before(index, root) ? r.left : r.right;
-    child = insert_below(child, index, capacity);
-    summarize_one(root, capacity);
+    child = insert_below(child, index);
+    summarize_one(root);
     return root;
 }
 
-uint32_t Sequence::remove_below(uint32_t root, uint32_t index, int64_t capacity) {
+uint32_t Sequence::remove_below(uint32_t root, uint32_t index) {
     Entry &r = arena_[root];
-    if (root == index) return merge(r.left, r.right, capacity);
+    if (root == index) return merge(r.left, r.right);
     uint32_t &child = comes_before(index, root) ? r.left : r.right;
-    child = remove_below(child, index, capacity);
-    summarize_one(root, capacity);
+    child = remove_below(child, index);
+    summarize_one(root);
     return root;
 }
 
-void Sequence::split(uint32_t root, uint32_t at, uint32_t *before, uint32_t *behind, int64_t capacity) {
+void Sequence::split(uint32_t root, uint32_t at, uint32_t *before, uint32_t *behind) {
     *before = *behind = 0;
     if (root == 0) return;
     Entry &r = arena_[root];
     if (comes_before(root, at)) {
         *before = root;
-        split(r.right, at, &r.right, behind, capacity);
+        split(r.right, at, &r.right, behind);
     } else {
         *behind = root;
-        split(r.left, at, before, &r.left, capacity);
+        split(r.left, at, before, &r.left);
     }
-    summarize_one(root, capacity);
+    summarize_one(root);
 }
 
-uint32_t Sequence::merge(uint32_t before, uint32_t behind, int64_t capacity) {
+uint32_t Sequence::merge(uint32_t before, uint32_t behind) {
     if (before == 0 || behind == 0) return before + behind;
     const bool first_is_root = priority(before) > priority(behind);
     const uint32_t root = first_is_root ? before : behind;
     Entry &r = arena_[root];
     if (first_is_root) {
-        r.right = merge(r.right, behind, capacity);
+        r.right = merge(r.right, behind);
     } else {
-        r.left = merge(before, r.left, capacity);
+        r.left = merge(before, r.left);
     }
-    summarize_one(root, capacity);
+    summarize_one(root);
     return root;
 }
 
-uint64_t Sequence::spent_at_end(Cursor from, int64_t capacity) const {
-    return from.next == 0 ? from.spent : spent_below(root_, from, capacity);
+uint64_t Sequence::spent_at_end(Cursor from) const {
+    return from.next == 0 ? from.spent : spent_below(root_, from);
 }
 
 // What is spent after the entries below root that stand behind the point.
-uint64_t Sequence::spent_below(uint32_t root, Cursor from, int64_t capacity) const {
+uint64_t Sequence::spent_below(uint32_t root, Cursor from) const {
     if (root == 0) return from.spent;
     const Entry &r = arena_[root];
-    if (comes_before(root, from.next)) return spent_below(r.right, from, capacity);
-    const uint64_t before = root == from.next ? from.spent : spent_below(r.left, from, capacity);
-    const uint64_t behind = spent_after(own(root, capacity), before);
+    if (comes_before(root, from.next)) return spent_below(r.right, from);
+    const uint64_t before = root == from.next ? from.spent : spent_below(r.left, from);
+    const uint64_t behind = spent_after(own(root), before);
     return r.right == 0 ? behind : spent_after(arena_[r.right].below, behind);
 }
 
-Cursor Sequence::first_gap(Cursor from, int64_t capacity) const {
-    return from.next == 0 ? from : gap_below(root_, from, false, capacity);
+Cursor Sequence::first_gap(Cursor from) const {
+    return from.next == 0 ? from : gap_below(root_, from, false);
 }
 
 // The first gap below root; if there is none, next is 0 and spent is that after the entries below root. `whole`: all of
 // them stand behind the point.
-Cursor Sequence::gap_below(uint32_t root, Cursor from, bool whole, int64_t capacity) const {
+Cursor Sequence::gap_below(uint32_t root, Cursor from, bool whole) const {
     if (root == 0) return {0, from.spent};
     const Entry &r = arena_[root];
-    if (!whole && comes_before(root, from.next)) return gap_below(r.right, from, false, capacity);
+    if (!whole && comes_before(root, from.next)) return gap_below(r.right, from, false);
     const uint64_t sum = from.spent + static_cast<uint64_t>(r.below.cost);
     if (whole && distance(sum, r.below.spent) <= 0) return {0, sum};
     const bool starts_here = !whole && root == from.next;
-    const Cursor before = starts_here ? Cursor{0, from.spent} : gap_below(r.left, from, whole, capacity);
+    const Cursor before = starts_here ? Cursor{0, from.spent} : gap_below(r.left, from, whole);
     if (before.next != 0) return before;
-    const Summary self = own(root, capacity);
-    const uint64_t full = r.position - static_cast<uint64_t>(capacity);
+    const Summary self = own(root);
+    const uint64_t full = r.position - static_cast<uint64_t>(capacity_);
     if (distance(before.spent, full) > 0) return {root, before.spent};
-    return gap_below(r.right, {from.next, before.spent + static_cast<uint64_t>(self.cost)}, true, capacity);
+    return gap_below(r.right, {from.next, before.spent + static_cast<uint64_t>(self.cost)}, true);
 }
 
-Cursor Sequence::step(Cursor at, int64_t capacity) const {
-    return {next(at.next), spent_after(own(at.next, capacity), at.spent)};
+Cursor Sequence::step(Cursor at) const {
+    return {next(at.next), spent_after(own(at.next), at.spent)};
 }
 
-uint64_t Sequence::limit_before(uint32_t index, uint64_t at_end, int64_t capacity) const {
+uint64_t Sequence::limit_before(uint32_t index, uint64_t at_end) const {
     uint64_t limit = at_end;
     for (uint32_t root = root_;;) {
         const Entry &r = arena_[root];
@@ -181,13 +189,13 @@ uint64_t Sequence::limit_before(uint32_t index, uint64_t at_end, int64_t capacit
             continue;
         }
         if (r.right != 0) limit = tb::limit_before(arena_[r.right].below, limit);
-        limit = tb::limit_before(own(root, capacity), limit);
+        limit = tb::limit_before(own(root), limit);
         if (root == index) return limit;
         root = r.left;
     }
 }
 
-Cursor Sequence::first_fit(Cursor from, Cursor to, int64_t cost, uint64_t at_end, int64_t capacity) const {
+Cursor Sequence::first_fit(Cursor from, Cursor to, int64_t cost, uint64_t at_end) const {
     Cursor found = to;
     uint64_t limit = at_end;
     bool whole = false;
@@ -197,7 +205,7 @@ Cursor Sequence::first_fit(Cursor from, Cursor to, int64_t cost, uint64_t at_end
             root = r.right;
             continue;
         }
-        const Summary self = own(root, capacity);
+        const Summary self = own(root);
         const uint64_t behind = r.right == 0 ? limit : tb::limit_before(arena_[r.right].below, limit);
         const uint64_t most = tb::limit_before(self, behind);
         if (to.next != 0 && !comes_before(root, to.next)) {
@@ -207,7 +215,7 @@ Cursor Sequence::first_fit(Cursor from, Cursor to, int64_t cost, uint64_t at_end
         }
         uint64_t spent = from.spent;
         if (whole && r.left != 0) spent = spent_after(arena_[r.left].below, spent);
-        if (!whole && root != from.next) spent = spent_below(r.left, from, capacity);
+        if (!whole && root != from.next) spent = spent_below(r.left, from);
         if (distance(spent, most) >= cost) {
             found = {root, spent};
             if (root == from.next) break;
@@ -233,21 +241,21 @@ int64_t Sequence::largest_prefix(int64_t most) const {
     return sum;
 }
 
-bool Sequence::check(int64_t capacity) const {
+bool Sequence::check() const {
     uint32_t last = 0;
-    return check_below(root_, capacity, &last);
+    return check_below(root_, &last);
 }
 
 // `last`: in, the entry that comes before those below root, or 0; out, the last of these.
-bool Sequence::check_below(uint32_t root, int64_t capacity, uint32_t *last) const {
+bool Sequence::check_below(uint32_t root, uint32_t *last) const {
     if (root == 0) return true;
-    const Summary s = summary_of(root, capacity);
+    const Summary s = summary_of(root);
     const Summary &kept = arena_[root].below;
     if (s.cost != kept.cost || s.spent != kept.spent || s.limit != kept.limit) return false;
-    if (!check_below(arena_[root].left, capacity, last)) return false;
+    if (!check_below(arena_[root].left, last)) return false;
     if (*last != 0 && !comes_before(*last, root)) return false;
     *last = root;
-    return check_below(arena_[root].right, capacity, last);
+    return check_below(arena_[root].right, last);
 }
 
 // NOLINTEND(misc-no-recursion)

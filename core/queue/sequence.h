@@ -30,10 +30,14 @@ inline uint64_t earlier(uint64_t a, uint64_t b) {
 inline uint64_t spent_after(const Summary &run, uint64_t spent) {
     return later(spent + static_cast<uint64_t>(run.cost), run.spent);
 }
+inline constexpr uint64_t kFar = uint64_t{1} << 61;  // more than any two positions lie apart
 inline uint64_t limit_before(const Summary &run, uint64_t limit) {
-    constexpr uint64_t kFar = uint64_t{1} << 61;
     if (distance(limit, run.spent) > 0) return run.spent - kFar;
     return earlier(run.limit, limit - static_cast<uint64_t>(run.cost));
+}
+
+inline Summary composed(const Summary &a, const Summary &b) {
+    return {a.cost + b.cost, spent_after(b, a.spent), limit_before(a, b.limit)};
 }
 
 // A point before, between or behind entries, and what is spent there.
@@ -50,14 +54,19 @@ class Sequence {
     uint32_t first() const;
     uint32_t last() const;
     uint32_t next(uint32_t index) const;
-    // The cost of all.
+    // The cost of all, and of those before a place in the order.
     int64_t cost() const { return root_ == 0 ? 0 : arena_[root_].below.cost; }
+    int64_t cost_before(uint64_t position, uint64_t arrival) const;
 
-    // In the order of position, then of arrival; capacity as in the summaries.
-    void insert(uint32_t index, int64_t capacity);
-    void remove(uint32_t index, int64_t capacity);
-    // Computes all summaries, after the capacity or positions have changed. Costs the number of entries.
-    void summarize(int64_t capacity) { summarize(root_, capacity); }
+    // In the order of position, then of arrival.
+    void insert(uint32_t index);
+    void remove(uint32_t index);
+    // These compute all summaries, the second after positions have changed. They cost the number of entries.
+    void set_capacity(int64_t capacity) {
+        capacity_ = capacity;
+        summarize();
+    }
+    void summarize() { summarize(root_); }
     void clear() { root_ = 0; }
     // f(Entry *) for each, in order; it must keep the order. summarize() has to follow a change. Costs the number of
     // entries.
@@ -67,22 +76,22 @@ class Sequence {
     }
 
     // What is spent at the end.
-    uint64_t spent_at_end(Cursor from, int64_t capacity) const;
+    uint64_t spent_at_end(Cursor from) const;
     // The first point from there on before which the bucket overflows (x < p - C at the entry behind it), else the end.
-    Cursor first_gap(Cursor from, int64_t capacity) const;
+    Cursor first_gap(Cursor from) const;
     // The point behind the next entry.
-    Cursor step(Cursor at, int64_t capacity) const;
+    Cursor step(Cursor at) const;
     // What may at most be spent before that entry so that it and those behind it keep their promises; at the end,
     // at_end may be spent.
-    uint64_t limit_before(uint32_t index, uint64_t at_end, int64_t capacity) const;
+    uint64_t limit_before(uint32_t index, uint64_t at_end) const;
     // The first point from `from` to `to` at which `cost` fits. It must fit at `to`, and there must be no gap between
     // the two: then the room never shrinks from point to point. Costs the square of the depth.
-    Cursor first_fit(Cursor from, Cursor to, int64_t cost, uint64_t at_end, int64_t capacity) const;
+    Cursor first_fit(Cursor from, Cursor to, int64_t cost, uint64_t at_end) const;
     // The total cost of the longest prefix that costs at most `most`.
     int64_t largest_prefix(int64_t most) const;
 
     // Are the order and the summaries right? Costs the number of entries.
-    bool check(int64_t capacity) const;
+    bool check() const;
 
   private:
     template <class F>
@@ -93,20 +102,21 @@ class Sequence {
         for_each_below(arena_[root].right, f);
     }
     bool comes_before(uint32_t a, uint32_t b) const;
-    Summary own(uint32_t index, int64_t capacity) const;
-    bool check_below(uint32_t root, int64_t capacity, uint32_t *last) const;
-    Summary summary_of(uint32_t index, int64_t capacity) const;
-    void summarize_one(uint32_t index, int64_t capacity);
-    void summarize(uint32_t root, int64_t capacity);
-    uint32_t insert_below(uint32_t root, uint32_t index, int64_t capacity);
-    uint32_t remove_below(uint32_t root, uint32_t index, int64_t capacity);
-    void split(uint32_t root, uint32_t at, uint32_t *before, uint32_t *behind, int64_t capacity);
-    uint32_t merge(uint32_t before, uint32_t behind, int64_t capacity);
-    uint64_t spent_below(uint32_t root, Cursor from, int64_t capacity) const;
-    Cursor gap_below(uint32_t root, Cursor from, bool whole, int64_t capacity) const;
+    Summary own(uint32_t index) const;
+    bool check_below(uint32_t root, uint32_t *last) const;
+    Summary summary_of(uint32_t index) const;
+    void summarize_one(uint32_t index);
+    void summarize(uint32_t root);
+    uint32_t insert_below(uint32_t root, uint32_t index);
+    uint32_t remove_below(uint32_t root, uint32_t index);
+    void split(uint32_t root, uint32_t at, uint32_t *before, uint32_t *behind);
+    uint32_t merge(uint32_t before, uint32_t behind);
+    uint64_t spent_below(uint32_t root, Cursor from) const;
+    Cursor gap_below(uint32_t root, Cursor from, bool whole) const;
 
     Arena &arena_;
     uint32_t root_ = 0;
+    int64_t capacity_ = 0;
 };
 
 }  // namespace tb

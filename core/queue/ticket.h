@@ -10,7 +10,7 @@
 namespace tb {
 
 struct Ticket {
-    static constexpr unsigned kIndexBits = 24;
+    static constexpr unsigned kIndexBits = Chain::kIndexBits;
 
     uint32_t index;
     uint32_t serial;

@@ -1,52 +1,81 @@
 #include "core/queue/wait_queue.h"
 
+#include "core/memory.h"
+
 namespace tb {
 namespace {
 
 // More than any entry lies ahead (kMaxDebtUnits): once so much has accrued, every entry is due.
-constexpr uint64_t kFar = uint64_t{1} << 60;
+constexpr uint64_t kAllDue = uint64_t{1} << 60;
 
 }  // namespace
 
+WaitQueue::~WaitQueue() {
+    chain_.for_each_waiter([](Waiter *w) {
+        if (!w->alarm.is_thread()) destroy(w);
+    });
+}
+
 void WaitQueue::look(const Observation &observed) {
     chain_.set_capacity(static_cast<int64_t>(observed.plan.capacity));
-    if (!chain_.is_empty()) {
-        const uint64_t since = static_cast<uint64_t>(observed.now - looked_ns_);
-        grant_due(observed, tbu_gain(&observed.plan.rate, {0, {0, 0}}, since) >= kFar);
-    }
-    if (chain_.is_empty() && in_step_) {
-        chain_.set_base(observed.spent());
+    const uint64_t since = static_cast<uint64_t>(observed.now - looked_ns_);
+    const bool far = !chain_.is_empty() && tbu_gain(&observed.plan.rate, {0, {0, 0}}, since) >= kAllDue;
+    pass_due(observed, far);
+    const uint64_t most = observed.spent() + raised_;
+    if (far || (chain_.is_empty() && in_step_)) {
+        chain_.restart(most);
     } else {
-        const uint64_t full = observed.balance.accrued - observed.plan.capacity;
-        const int64_t unattributed = word_difference(observed.word, last_word_);
-        const uint64_t base = later(chain_.base(), full) + static_cast<uint64_t>(unattributed);
-        // The bucket may have been full since the last look; then the word is an upper bound of what is spent, but for
-        // what has not been published.
-        chain_.set_base(chain_.is_empty() ? earlier(base, observed.spent() + raised_) : base);
+        // Where nobody is ahead the bucket may have been full since the last look; then the word is an upper bound of
+        // what is spent, but for what has not been published.
+        chain_.fill_and_take(observed.balance.accrued - observed.plan.capacity,
+                             word_difference(observed.word, last_word_),
+                             chain_.is_settled() ? most : chain_.base() + kFar);
     }
     last_word_ = observed.word;
     looked_ns_ = observed.now;
+    const uint32_t first = chain_.first_due();
+    if (first != 0 && is_late(waiter(first), observed.now)) expire(observed);
 }
 
-// In order of position. `all`: every entry is due, and positions are too far apart to be compared.
-void WaitQueue::grant_due(const Observation &observed, bool all) {
-    while (!chain_.is_empty()) {
+// Passes what is due, in order of position. `all`: every entry is, and positions are too far apart to be compared.
+void WaitQueue::pass_due(const Observation &observed, bool all) {
+    while (!chain_.is_settled()) {
         const uint32_t reservation = chain_.first_reservation();
-        const uint32_t waiter = chain_.first_waiter();
-        const int64_t cost = waiter == 0 ? 0 : chain_[waiter].cost;
-        const Cursor at = waiter == 0 || all ? chain_.begin() : chain_.place_waiter(chain_.begin(), cost);
-        const bool waiter_first = waiter != 0 && at.next == reservation;
+        const uint32_t first = chain_.first_waiter();
+        const int64_t cost = first == 0 ? 0 : chain_[first].cost;
+        const Cursor at = first == 0 || all ? chain_.begin() : chain_.place_waiter(chain_.begin(), cost);
+        const bool waiter_first = first != 0 && at.next == reservation;
         const uint64_t position = at.spent + static_cast<uint64_t>(cost);
         const bool due = waiter_first ? distance(position, observed.balance.accrued) >= 0
                                       : chain_[reservation].time_ns <= observed.now;
         if (!due && !all) return;
         if (waiter_first) {
-            end_with(waiter, Status::success);
-            chain_.pass_waiter(waiter);
+            chain_.make_due(first);
+            const int64_t told = waiter(first)->alarm.due_ns.load(std::memory_order_relaxed);
+            if (told > observed.now) arm(waiter(first), observed.now);
         } else {
             chain_.pass_reservation(reservation);
         }
     }
+}
+
+bool WaitQueue::is_late(const Waiter *w, int64_t now) const {
+    const int64_t due = w->alarm.due_ns.load(std::memory_order_relaxed);
+    return now > due && now - due > options_.max_lateness_ns;
+}
+
+// All that are due wait anew, except those that are late once more.
+void WaitQueue::expire(const Observation &observed) {
+    changed();
+    for (uint32_t index = chain_.first_due(), next = 0; index != 0; index = next) {
+        Waiter *const w = waiter(index);
+        next = chain_.next_due(index);
+        if (!is_late(w, observed.now)) continue;
+        if (w->was_late) chain_.set_aside(index);
+        w->was_late = true;
+    }
+    chain_.undo_due();
+    replan(observed);
 }
 
 int64_t WaitQueue::due_ns(const Observation &observed, Cursor at, int64_t cost) const {
@@ -56,99 +85,146 @@ int64_t WaitQueue::due_ns(const Observation &observed, Cursor at, int64_t cost) 
     return wait < TBU_NEVER - observed.now ? observed.now + wait : TBU_NEVER;
 }
 
-void WaitQueue::enter(Waiter *waiter, Cursor at, int64_t cost, int64_t due_ns, int64_t deadline_ns) {
-    inside_.fetch_add(1, std::memory_order_acq_rel);
-    waiter->index = chain_.put_waiter(at, cost, deadline_ns, waiter);
-    waiter->alarm.due_ns.store(due_ns, std::memory_order_release);
-    if (manual_clock_ != nullptr) manual_clock_->arm(&waiter->alarm);
+int64_t WaitQueue::due_ns(const Observation &observed, uint32_t index) const {
+    return due_ns(observed, chain_.behind(index), 0);
 }
 
-void WaitQueue::end_wait(uint32_t index, Status outcome) {
-    changed();
-    end_with(index, outcome);
-    chain_.remove(index);
+void WaitQueue::enter(Waiter *w, Cursor at, int64_t cost, int64_t due_ns, int64_t deadline_ns, int32_t priority) {
+    w->index = chain_.put_waiter(at, cost, deadline_ns, priority, w);
+    w->alarm.calls = &inside_;
+    w->alarm.due_ns.store(due_ns, std::memory_order_release);
+    if (options_.manual_clock != nullptr) options_.manual_clock->arm(&w->alarm);
 }
 
-void WaitQueue::end_with(uint32_t index, Status outcome) {
-    Waiter *const waiter = chain_[index].waiter;
-    waiter->outcome = outcome;
-    waiter->next_ended = ended_;
-    ended_ = waiter;
+Status WaitQueue::collect(const Observation &observed, Waiter *w) {
+    if (w->outcome != Status::waiting) return w->outcome;
+    w->was_late = false;
+    if (chain_[w->index].place == Place::apart) {
+        changed();
+        chain_.rejoin(w->index);
+        replan(observed);
+    }
+    serve(observed);
+    if (w->outcome != Status::waiting) return w->outcome;
+    if (chain_[w->index].place != Place::due) {
+        arm(w, due_ns(observed, w->index));
+        return Status::waiting;
+    }
+    chain_.collect(w->index);
+    return w->outcome = Status::success;
 }
 
-void WaitQueue::end_all_waits(Status outcome) {
-    while (const uint32_t waiter = chain_.first_waiter()) end_wait(waiter, outcome);
+Waiter *WaitQueue::find(uint64_t number) const {
+    Waiter *const w = chain_.waiter(number);
+    return w == nullptr || w->alarm.is_thread() ? nullptr : w;
 }
 
-// A thread whose due time has come wakes by itself, except on a manual clock.
-void WaitQueue::tell_ended(int64_t now) {
-    while (Waiter *const waiter = ended_) {
-        ended_ = waiter->next_ended;
-        if (manual_clock_ != nullptr) manual_clock_->disarm(&waiter->alarm);
-        const bool sleeps_on = manual_clock_ != nullptr || waiter->alarm.due_ns.load(std::memory_order_relaxed) > now;
-        if (sleeps_on) {
-            waiter->alarm.finish();
-        } else {
-            waiter->alarm.finish_without_wake();
-        }
+void WaitQueue::withdraw(uint32_t index) {
+    if (waiter(index) == nullptr) {
+        chain_.remove(index);
+    } else {
+        leave(waiter(index));
     }
 }
 
+void WaitQueue::leave(Waiter *w) {
+    if (w->outcome == Status::waiting) changed();
+    disarm(w);
+    uncall(w);
+    chain_.remove(w->index);
+}
+
+void WaitQueue::end_wait(Waiter *w, Status outcome) {
+    changed();
+    disarm(w);
+    chain_.set_aside(w->index);
+    w->outcome = outcome;
+    call(w);
+}
+
+void WaitQueue::grant_due() {
+    while (const uint32_t due = chain_.first_due()) {
+        chain_.collect(due);
+        end_wait(waiter(due), Status::success);
+    }
+}
+
+void WaitQueue::end_all_waits(Status outcome) {
+    chain_.for_each_waiter([&](Waiter *w) {
+        if (w->outcome == Status::waiting) end_wait(w, outcome);
+    });
+}
+
 void WaitQueue::serve(const Observation &observed) {
-    grant_due(observed, false);
-    const uint32_t waiter = chain_.first_waiter();
-    if (waiter == 0) return;
-    const int64_t cost = chain_[waiter].cost;
-    arm(waiter, due_ns(observed, chain_.place_waiter(chain_.begin(), cost), cost));
+    pass_due(observed, false);
+    const uint32_t first = chain_.first_waiter();
+    if (first != 0) arm(waiter(first), due_ns(observed, first));
 }
 
 void WaitQueue::replan(const Observation &observed) {
     Cursor from = chain_.begin();
-    for (uint32_t waiter = chain_.first_waiter(), next = 0; waiter != 0; waiter = next) {
-        next = chain_.next_waiter(waiter);
-        const int64_t cost = chain_[waiter].cost;
+    for (uint32_t index = chain_.first_waiter(), next = 0; index != 0; index = next) {
+        next = chain_.next_waiter(index);
+        const int64_t cost = chain_[index].cost;
         const Cursor at = cost > chain_.capacity() ? from : chain_.place_waiter(from, cost);
         const int64_t due = due_ns(observed, at, cost);
         if (cost > chain_.capacity()) {
-            end_wait(waiter, Status::exceeds_capacity);
-        } else if (due > chain_[waiter].time_ns) {
-            end_wait(waiter, Status::timed_out);
+            end_wait(waiter(index), Status::exceeds_capacity);
+        } else if (due > chain_[index].time_ns) {
+            end_wait(waiter(index), Status::timed_out);
         } else {
-            arm(waiter, due);
+            arm(waiter(index), due);
             from = {at.next, at.spent + static_cast<uint64_t>(cost)};
         }
     }
 }
 
-void WaitQueue::arm(uint32_t index, int64_t due_ns) {
-    Waiter *const waiter = chain_[index].waiter;
-    if (waiter->alarm.due_ns.load(std::memory_order_relaxed) == due_ns) return;
-    waiter->alarm.due_ns.store(due_ns, std::memory_order_release);
-    if (manual_clock_ != nullptr) manual_clock_->arm(&waiter->alarm);
-    waiter->alarm.ring();
+// An earlier time is told at once.
+void WaitQueue::arm(Waiter *w, int64_t due_ns) {
+    const int64_t told = w->alarm.due_ns.load(std::memory_order_relaxed);
+    if (told == due_ns) return;
+    w->alarm.due_ns.store(due_ns, std::memory_order_release);
+    if (options_.manual_clock != nullptr) options_.manual_clock->arm(&w->alarm);
+    if (due_ns < told) call(w);
 }
 
-// In a child that a signal handler forked during the wait, abandon() has set the count to that of the owner alone.
-void WaitQueue::depart(uint32_t process) {
-    if (process != platform::process_generation()) return;
-    if (inside_.fetch_sub(1, std::memory_order_acq_rel) == 1) departed_->add_and_wake(1);
+void WaitQueue::disarm(Waiter *w) {
+    if (options_.manual_clock != nullptr) options_.manual_clock->disarm(&w->alarm);
 }
 
-// The thread that takes the count to 0 wakes the owner, whose frame holds the sleeper until then.
-void WaitQueue::wait_until_departed() {
-    if (inside_.load(std::memory_order_acquire) == 1) return;
-    platform::Sleeper departed;
-    departed_ = &departed;
-    if (inside_.fetch_sub(1, std::memory_order_acq_rel) == 1) return;
-    while (departed.word() == 0) departed.sleep_while(0, INT64_MAX);
+void WaitQueue::call(Waiter *w) {
+    if (w->alarm.is_thread()) {
+        w->alarm.ring();
+    } else if (!w->is_called) {
+        w->is_called = true;
+        w->before_called = last_called_;
+        w->after_called = nullptr;
+        (last_called_ == nullptr ? first_called_ : last_called_->after_called) = w;
+        last_called_ = w;
+    }
 }
 
+void WaitQueue::uncall(Waiter *w) {
+    if (!w->is_called) return;
+    w->is_called = false;
+    (w->before_called == nullptr ? first_called_ : w->before_called->after_called) = w->after_called;
+    (w->after_called == nullptr ? last_called_ : w->after_called->before_called) = w->before_called;
+}
+
+void WaitQueue::take_calls(Calls *calls) {
+    for (calls->count = 0; calls->count < Calls::kMost && first_called_ != nullptr; ++calls->count) {
+        calls->tags[calls->count] = first_called_->alarm.tag;
+        uncall(first_called_);
+    }
+}
+
+// The heap need not be as it should, so the waiters on it are lost.
 void WaitQueue::abandon() {
     chain_.abandon();
-    ended_ = nullptr;
+    first_called_ = last_called_ = nullptr;
     in_step_ = true;
     raised_ = 0;
-    inside_.store(1, std::memory_order_release);
+    inside_.abandon();
 }
 
 }  // namespace tb

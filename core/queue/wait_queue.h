@@ -1,12 +1,16 @@
 // The waiters and pending reservations of one bucket: the chain, as of the last look, and the waiters' alarms.
 //
-// All but depart and wait_until_departed needs the limiter's lock. Only the first waiter is sure to have its present
-// due time in its alarm. The others get an earlier time when they become the first, so that one change wakes at most
-// one of them. They get a later time at once, because it may be behind their deadline.
+// A waiter is told of its due time by its alarm, and comes for its tokens itself. Until it comes they are kept for it,
+// for max_lateness_ns after the time in its alarm. Then they flow back into the bucket; the waiter keeps its place, and
+// is planned anew with all behind it. If it is late once more it is set aside: the others are served as if it were gone,
+// until it comes back to its place.
+//
+// All functions need the limiter's lock. Only the first waiter is sure to have its present due time in its alarm. The
+// others get an earlier time when they become the first or due, so that a change wakes none without need. A later time
+// that a waiter has not been told it learns when it comes.
 #ifndef TOKENBUCKET_CORE_QUEUE_WAIT_QUEUE_H
 #define TOKENBUCKET_CORE_QUEUE_WAIT_QUEUE_H
 
-#include <atomic>
 #include <cstdint>
 
 #include "core/bucket/plan.h"
@@ -32,27 +36,52 @@ struct Observation {
     uint64_t spent() const { return balance.accrued - static_cast<uint64_t>(balance.available); }
 };
 
-// Lies in the frame of the waiting thread, which sleeps on the alarm.
+// Lies in the frame of the waiting thread; of a waiter that is no thread, on the heap.
 struct Waiter {
     Alarm alarm;
     Status outcome = Status::waiting;
+    bool was_late = false;  // once, since it last came
     uint32_t index = 0;
-    uint32_t process = 0;
-    Waiter *next_ended = nullptr;
-    platform::ExactTimers exact;
+    uint32_t process = 0;  // process_generation
+    double tokens = 0;
+    int64_t since_ns = 0;
+    // In the queue's list of those whose bell is to be rung.
+    bool is_called = false;
+    Waiter *before_called = nullptr;
+    Waiter *after_called = nullptr;
+    platform::ExactTimers exact;  // a thread's
+};
+
+// Waiters to be called when the lock is released.
+struct Calls {
+    static constexpr int kMost = 32;
+    uint64_t tags[kMost];
+    int count = 0;
 };
 
 class WaitQueue {
   public:
-    explicit WaitQueue(Clock *manual_clock) : manual_clock_(manual_clock) {}
+    struct Options {
+        Clock *manual_clock = nullptr;
+        int64_t max_lateness_ns = INT64_MAX;
+    };
+
+    explicit WaitQueue(const Options &options) : options_(options) {}
+    ~WaitQueue();
+    WaitQueue(const WaitQueue &) = delete;
+    WaitQueue &operator=(const WaitQueue &) = delete;
 
     Chain &chain() { return chain_; }
+    // The threads that wait, and the clock's calls of the bell.
+    InFlight &inside() { return inside_; }
 
-    // Brings the chain up to the observation: passes the entries that are due by then, adds to the base what takes have
-    // spent since the last look, and clamps it to a full bucket. Costs the number of entries passed.
+    // Brings the chain up to the observation: passes the reservations that are due by then, makes waiters due, adds to
+    // the base what takes have spent since the last look, and clamps it to a full bucket. Costs the number of these
+    // entries; of all waiters, if one is late.
     void look(const Observation &observed);
     // Entries have left. Until that is published the word shows more than is spent, even if no entry is left.
     void changed() { in_step_ = false; }
+    bool is_published() const { return in_step_; }
     // So much more is spent at the end of the chain, which the word does not show until it is published either.
     void raised(uint64_t units) { raised_ = units; }
     // `word`, which shows what is spent at the end of the chain, is in force.
@@ -64,42 +93,58 @@ class WaitQueue {
 
     // When `cost`, put at that point, is due; not before now. TBU_NEVER if that does not fit an int64_t.
     int64_t due_ns(const Observation &observed, Cursor at, int64_t cost) const;
+    // When that waiter is due by the present chain.
+    int64_t due_ns(const Observation &observed, uint32_t index) const;
 
-    // Puts a waiter at a point behind all others, due at due_ns. Its thread counts as in the queue until it departs.
-    void enter(Waiter *waiter, Cursor at, int64_t cost, int64_t due_ns, int64_t deadline_ns);
-    // Removes a waiter. Its thread learns of it by tell_ended, the last to touch the waiter.
-    void end_wait(uint32_t index, Status outcome);
+    // Puts a waiter at the point that place_waiter(behind_priority) gave, due at due_ns.
+    void enter(Waiter *waiter, Cursor at, int64_t cost, int64_t due_ns, int64_t deadline_ns, int32_t priority);
+    // Are there waiters behind this one?
+    bool is_last(const Waiter *waiter) const { return chain_.next_waiter(waiter->index) == 0; }
+    // The waiter comes for its tokens, after a look. success: it has them. waiting: its alarm has its present due time.
+    // Unless waiting is returned it must leave().
+    Status collect(const Observation &observed, Waiter *waiter);
+    // The waiter of a number that is no thread; null if it is gone.
+    Waiter *find(uint64_t number) const;
+    // The waiter gives up, or has learnt the outcome, and is gone from the queue.
+    void leave(Waiter *waiter);
+    // Undoes a put that was not published.
+    void withdraw(uint32_t index);
+    // Those that are due have their tokens, though they have not come for them yet.
+    void grant_due();
     void end_all_waits(Status outcome);
-    void tell_ended(int64_t now);
 
-    // After a change: grants what is due by now, and gives the first waiter its due time.
+    // After a change: makes due who is due by now, and gives the first waiter its due time.
     void serve(const Observation &observed);
     // For a change that may delay waiters: gives all of them their due times. Ends with timed_out those due after their
     // deadline, with exceeds_capacity those that cost more than the capacity. Costs the number of waiters.
     void replan(const Observation &observed);
 
-    // The last that a thread does with the queue and its limiter after enter(). `process` is the process_generation in
-    // which it entered. The owner waits once, before it destroys the queue, until all threads have departed.
-    void depart(uint32_t process);
-    void wait_until_departed();
+    // Moves up to Calls::kMost from the list of those to be called.
+    void take_calls(Calls *calls);
 
     // Drops all entries: in the child of a fork, where they belong to the parent.
     void abandon();
 
   private:
-    void grant_due(const Observation &observed, bool all);
-    void end_with(uint32_t index, Status outcome);
-    void arm(uint32_t index, int64_t due_ns);
+    void pass_due(const Observation &observed, bool all);
+    bool is_late(const Waiter *waiter, int64_t now) const;
+    void expire(const Observation &observed);
+    void end_wait(Waiter *waiter, Status outcome);
+    void arm(Waiter *waiter, int64_t due_ns);
+    void disarm(Waiter *waiter);
+    void call(Waiter *waiter);
+    void uncall(Waiter *waiter);
+    Waiter *waiter(uint32_t index) const { return chain_[index].waiter; }
 
-    Clock *const manual_clock_;
+    const Options options_;
     Chain chain_;
-    Waiter *ended_ = nullptr;
+    Waiter *first_called_ = nullptr;
+    Waiter *last_called_ = nullptr;
     uint64_t last_word_ = 0;  // as last looked at or published
     int64_t looked_ns_ = 0;
     bool in_step_ = true;
     uint64_t raised_ = 0;
-    std::atomic<uint32_t> inside_{1};        // threads in the queue, and the owner until it waits for them
-    platform::Sleeper *departed_ = nullptr;  // what the owner then sleeps on
+    InFlight inside_;
 };
 
 }  // namespace tb

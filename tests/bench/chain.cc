@@ -1,6 +1,5 @@
 // What entering, cancelling and leaving cost while many others are pending, in processor time of the calling thread, so
-// that what else the machine does is not in it. Reservations go through the API, on a manual clock. Where half of the
-// entries are waiters, which would take a thread each, the core's queue is driven as the limiter does under its lock.
+// that what else the machine does is not in it. On a manual clock; the waiters are no threads.
 #include <time.h>
 
 #include <algorithm>
@@ -10,12 +9,10 @@
 #include <memory>
 #include <random>
 #include <string>
-#include <thread>
+#include <utility>
 #include <vector>
 
 #include "capi/include/tokenbucket.h"
-#include "core/bucket/cell.h"
-#include "core/queue/wait_queue.h"
 #include "tests/bench/rounds.h"
 
 namespace bench {
@@ -29,7 +26,6 @@ constexpr int64_t kLongest = 300000000;
 constexpr int64_t kLongestFilling = 3 * kSecond;
 constexpr double kGoal = 20;  // us on average
 constexpr int kCapacity = 10;
-constexpr tb::LimitSpec kLimit = {kCapacity, 1, kSecond};
 
 void require(bool held, const char *what) {
     if (held) return;
@@ -46,98 +42,79 @@ int64_t processor_ns() {
 // Gaps: 10 and 5 in turn, and then all of 5 are cancelled, which leaves gaps before reservations that are too small for
 // a waiter of 10.
 enum Costs { kEqual, kMixed, kWhole, kGaps };
-enum Who { kReservations, kOneWaiter, kHalfWaiters };
+enum Who { kReservations, kOneWaiter, kHalfWaiters, kWaiters };
 
 // What is pending, in the order in which it entered until one in the middle is cancelled.
 class Pending {
   public:
-    explicit Pending(Costs costs) : costs_(costs) {}
-    virtual ~Pending() = default;
-    virtual std::size_t size() const = 0;
-    virtual void enter() = 0;
-    virtual void cancel(std::size_t i) = 0;
-    // The first leaves when it is next looked at, and to cancel it is just that look.
-    virtual void let_first_be_due() = 0;
-
-    uint32_t random_below(std::size_t limit) { return static_cast<uint32_t>(random_() % limit); }
-
-  protected:
-    double next_cost() {
-        constexpr double kTurns[] = {10, 5};
-        if (costs_ == kGaps) return kTurns[turn_++ % 2];
-        return costs_ == kEqual ? 1 : costs_ == kWhole ? kCapacity : random_below(kCapacity) + 1;
-    }
-    template <class T>
-    static T removed(std::deque<T> *entries, std::size_t i) {
-        const T entry = (*entries)[i];
-        if (i == 0) {
-            entries->pop_front();
-        } else {
-            (*entries)[i] = entries->back();
-            entries->pop_back();
-        }
-        return entry;
-    }
-
-  private:
-    const Costs costs_;
-    uint32_t turn_ = 0;
-    std::minstd_rand random_{1};
-};
-
-class Reservations : public Pending {
-  public:
-    explicit Reservations(Costs costs) : Pending(costs) {
+    Pending(Who who, Costs costs) : who_(who), costs_(costs) {
         require(tb_manual_clock_create(0, &clock_) == TB_SUCCESS, "cannot create a clock");
         tb_config config;
         tb_config_init(&config, sizeof config);
-        config.capacity = kLimit.capacity;
-        config.rate_tokens = kLimit.rate_tokens;
+        config.capacity = kCapacity;
+        config.rate_tokens = 1;
         config.initial_tokens = 0;
         config.clock = clock_;
+        config.on_wake = [](void *self, uint64_t) { ++static_cast<Pending *>(self)->wakes_; };
+        config.wake_user = this;
         require(tb_create_with(&config, &bucket_) == TB_SUCCESS, "cannot create a bucket");
     }
-    ~Reservations() override {
-        tb_close(bucket_);
-        if (waiter_.joinable()) waiter_.join();
+    ~Pending() {
         tb_destroy(bucket_);
         tb_clock_destroy(clock_);
     }
-    Reservations(const Reservations &) = delete;
-    Reservations &operator=(const Reservations &) = delete;
+    Pending(const Pending &) = delete;
+    Pending &operator=(const Pending &) = delete;
 
-    std::size_t size() const override { return entries_.size(); }
-    void enter() override {
-        tb_reservation r;
-        require(tb_reserve(bucket_, next_cost(), TB_FOREVER, &r) == TB_SUCCESS, "cannot reserve");
-        entries_.push_back(r);
-    }
-    void cancel(std::size_t i) override {
-        tb_reservation r = removed(&entries_, i);
-        require(tb_cancel(bucket_, &r) == TB_SUCCESS, "cannot cancel");
-    }
-    void let_first_be_due() override { tb_manual_clock_set(clock_, entries_.front().ready_at_ns); }
-    void add_waiter() {
-        waiter_ = std::thread([this] {
-            while (tb_wait(bucket_, kCapacity) == TB_SUCCESS) {
-            }
-        });
-        for (int64_t waiters = 0; waiters == 0;) tb_manual_clock_waiters(clock_, &waiters, nullptr);
-    }
+    std::size_t size() const { return entries_.size(); }
+    // on_wake's calls since the last time.
+    int wakes() { return std::exchange(wakes_, 0); }
+    uint32_t random_below(std::size_t limit) { return static_cast<uint32_t>(random_() % limit); }
 
+    void enter() {
+        Entry e{};
+        const bool waits = who_ == kWaiters || (who_ == kHalfWaiters && turn_ % 2 == 0);
+        const double n = next_cost();
+        if (waits) {
+            enqueue(n, &e);
+        } else {
+            require(tb_reserve(bucket_, n, TB_FOREVER, &e.reservation) == TB_SUCCESS, "cannot reserve");
+            e.due_ns = e.reservation.ready_at_ns;
+        }
+        entries_.push_back(e);
+    }
+    void enqueue_one() {
+        Entry e{};
+        enqueue(kCapacity, &e);
+    }
+    void cancel(std::size_t i) {
+        Entry e = entries_[i];
+        if (i == 0) {
+            entries_.pop_front();
+        } else {
+            entries_[i] = entries_.back();
+            entries_.pop_back();
+        }
+        give_up(&e);
+    }
+    // The first leaves when it is next looked at, and to cancel it is just that look.
+    void let_first_be_due() {
+        Entry &first = entries_.front();
+        int64_t wait_ns = 0;
+        if (first.waiter != 0) tb_waiter_check(bucket_, first.waiter, &wait_ns);
+        now_ns_ = first.waiter == 0 ? first.due_ns : now_ns_ + wait_ns;
+        tb_manual_clock_set(clock_, now_ns_);
+    }
     void cancel_every_second() {
-        std::deque<tb_reservation> kept;
+        std::deque<Entry> kept;
         for (std::size_t i = 0; i < entries_.size(); ++i) {
-            if (i % 2 == 0) {
-                kept.push_back(entries_[i]);
-            } else {
-                require(tb_cancel(bucket_, &entries_[i]) == TB_SUCCESS, "cannot cancel");
-            }
+            if (i % 2 == 0) kept.push_back(entries_[i]);
+            if (i % 2 != 0) give_up(&entries_[i]);
         }
         entries_ = kept;
     }
     void let_all_be_due() {
-        tb_manual_clock_set(clock_, entries_.back().ready_at_ns);
+        tb_manual_clock_set(clock_, entries_.back().due_ns);
         entries_.resize(1);
     }
     void set_rate(double tokens_per_second) {
@@ -148,91 +125,37 @@ class Reservations : public Pending {
     }
 
   private:
-    tb_clock *clock_ = nullptr;
-    tb_bucket *bucket_ = nullptr;
-    std::deque<tb_reservation> entries_;
-    std::thread waiter_;
-};
-
-// Every second one is a waiter.
-class HalfWaiters : public Pending {
-  public:
-    explicit HalfWaiters(Costs costs) : Pending(costs) {
-        require(tb::make_limit(kLimit, &limit_) == tb::Status::success, "cannot make a limit");
-        plan_ = tb::make_plan(limit_, 0, {0, {0, 0}});
-    }
-
-    std::size_t size() const override { return entries_.size(); }
-    void enter() override {
-        look();
-        tb::Chain &chain = queue_.chain();
-        const int64_t cost = static_cast<int64_t>(next_cost()) * static_cast<int64_t>(limit_.units.scale);
-        const bool waits = entered_++ % 2 == 0;
-        const tb::Cursor at = waits ? chain.place_waiter(chain.tail(), cost) : chain.place_reservation(cost);
-        const int64_t due_ns = queue_.due_ns(observed_, at, cost);
-        require(due_ns > now_ns_ && chain.reserve_room(), "cannot enter");
-        publish(chain.end_with(at, cost));
-        uint32_t index = 0;
-        if (waits) {
-            waiters_.push_back(std::make_unique<tb::Waiter>());
-            queue_.enter(waiters_.back().get(), at, cost, due_ns, INT64_MAX);
-            index = waiters_.back()->index;
-        } else {
-            index = chain.put_reservation(at, cost, due_ns);
-        }
-        entries_.push_back({index, chain[index].serial});
-        unlock();
-    }
-    void cancel(std::size_t i) override {
-        look();
-        const Name name = removed(&entries_, i);
-        if (queue_.chain().holds(name.index, name.serial)) {
-            if (queue_.chain()[name.index].waiter != nullptr) {
-                queue_.end_wait(name.index, tb::Status::interrupted);
-            } else {
-                queue_.chain().remove(name.index);
-            }
-            queue_.changed();
-            publish(queue_.chain().end());
-        }
-        unlock();
-    }
-    void let_first_be_due() override {
-        const Name name = entries_.front();
-        require(queue_.chain().holds(name.index, name.serial), "another one than the first was due");
-        const tb::Entry &first = queue_.chain()[name.index];
-        now_ns_ = first.waiter == nullptr ? first.time_ns : first.waiter->alarm.due_ns.load();
-    }
-
-  private:
-    struct Name {
-        uint32_t index, serial;
+    struct Entry {
+        uint64_t waiter;  // 0: a reservation
+        tb_reservation reservation;
+        int64_t due_ns;
     };
 
-    void look() {
-        observed_ = tb::Observation(word_, plan_, now_ns_);
-        queue_.look(observed_);
+    double next_cost() {
+        const uint32_t turn = turn_++;
+        if (costs_ == kGaps) return turn % 2 == 0 ? 10 : 5;
+        return costs_ == kEqual ? 1 : costs_ == kWhole ? kCapacity : random_below(kCapacity) + 1;
     }
-    void publish(uint64_t end) {
-        word_ = tb::word_at(end, word_);
-        observed_.word = word_;
-        queue_.published(word_);
+    void enqueue(double n, Entry *e) {
+        int64_t wait_ns = 0;
+        const tb_status s = tb_enqueue(bucket_, n, TB_FOREVER, 0, 0, &e->waiter, &wait_ns);
+        require(s == TB_PENDING || s == TB_SUCCESS, "cannot enqueue");
     }
-    void unlock() {
-        if (!queue_.chain().is_empty()) queue_.serve(observed_);
-        if (!queue_.chain().is_empty()) publish(queue_.chain().end());
-        queue_.tell_ended(now_ns_);
+    void give_up(Entry *e) {
+        // A waiter is gone if it was due when let_first_be_due() asked.
+        if (e->waiter != 0) tb_waiter_leave(bucket_, e->waiter);
+        if (e->waiter == 0) require(tb_cancel(bucket_, &e->reservation) == TB_SUCCESS, "cannot cancel");
     }
 
-    tb::Limit limit_{};
-    tb::Plan plan_{};
-    uint64_t word_ = 0;
+    const Who who_;
+    const Costs costs_;
+    tb_clock *clock_ = nullptr;
+    tb_bucket *bucket_ = nullptr;
+    std::deque<Entry> entries_;
     int64_t now_ns_ = 0;
-    tb::Observation observed_;
-    tb::WaitQueue queue_{nullptr};
-    std::deque<Name> entries_;
-    std::vector<std::unique_ptr<tb::Waiter>> waiters_;
-    uint32_t entered_ = 0;
+    int wakes_ = 0;
+    uint32_t turn_ = 0;
+    std::minstd_rand random_{1};
 };
 
 // Times of one kind of operation in one round; one reading of the processor time is included.
@@ -273,15 +196,10 @@ void fill(Pending *all, int pending) {
 }
 
 std::unique_ptr<Pending> make(const Case &c) {
-    if (c.who == kHalfWaiters) {
-        auto all = std::make_unique<HalfWaiters>(c.costs);
-        fill(all.get(), c.pending);
-        return all;
-    }
-    auto all = std::make_unique<Reservations>(c.costs);
+    auto all = std::make_unique<Pending>(c.who, c.costs);
     fill(all.get(), c.costs == kGaps ? 2 * c.pending : c.pending);
     if (c.costs == kGaps) all->cancel_every_second();
-    if (c.who == kOneWaiter) all->add_waiter();
+    if (c.who == kOneWaiter) all->enqueue_one();
     return all;
 }
 
@@ -320,7 +238,7 @@ void measure(const Case &c, Samples *samples) {
 }
 
 void print_row(const Case &c, const Samples &samples) {
-    constexpr const char *kWho[] = {"reservations", "and one waiter", "half waiters"};
+    constexpr const char *kWho[] = {"reservations", "and one waiter", "half waiters", "waiters"};
     constexpr const char *kCosts[] = {"1", "1 to 10", "10", "10, small gaps"};
     double worst_average = 0;
     std::printf("%6zu %-14s %-14s", samples.pending, kWho[c.who], kCosts[c.costs]);
@@ -342,7 +260,7 @@ void print_chains() {
     for (const char *name : kKindNames) std::printf(" %16s", name);
     std::printf("  goal\n");
     for (const int pending : {10, 1000, 100000}) {
-        for (const Who who : {kReservations, kOneWaiter, kHalfWaiters}) {
+        for (const Who who : {kReservations, kOneWaiter, kHalfWaiters, kWaiters}) {
             for (const Costs costs : {kEqual, kMixed, kWhole, kGaps}) {
                 if (costs == kGaps && who != kOneWaiter) continue;
                 Samples samples;
@@ -357,7 +275,7 @@ template <class Operation>
 void print_change(const char *name, Operation operation) {
     std::vector<double> averages, worsts;
     for (int i = 0; i < kRounds; ++i) {
-        Reservations all(kMixed);
+        Pending all(kReservations, kMixed);
         for (int k = 0; k < 100000; ++k) all.enter();
         Times times;
         operation(&all, &times);
@@ -370,22 +288,46 @@ void print_change(const char *name, Operation operation) {
 void print_changes() {
     constexpr int kChanges = 20;
     std::printf("\n100000 reservations of 1 to 10 pending, ms a call, average / worst\n");
-    print_change("set the rate", [](Reservations *all, Times *times) {
+    print_change("set the rate", [](Pending *all, Times *times) {
         for (int i = 0; i < kChanges; ++i) times->time([&] { all->set_rate(2 + i % 2); });
     });
-    print_change("set the capacity", [](Reservations *all, Times *times) {
+    print_change("set the capacity", [](Pending *all, Times *times) {
         for (int i = 0; i < kChanges; ++i) times->time([&] { all->set_capacity(kCapacity + i % 2); });
     });
-    print_change("look when all are due", [](Reservations *all, Times *times) {
+    print_change("look when all are due", [](Pending *all, Times *times) {
         all->let_all_be_due();
         times->time([&] { all->cancel(0); });
     });
 }
 
+// All enter, then all are cancelled.
+void print_all_cancelled() {
+    constexpr int kAll = 100000;
+    constexpr double kSeconds = 2;
+    std::printf("\n%d waiters enter and are cancelled, s; wakes: the most that one cancel made (goal %.0f s, 1 wake)\n", kAll,
+                kSeconds);
+    for (const Kind order : {kOldest, kYoungest, kRandom}) {
+        Pending all(kWaiters, kMixed);
+        Times times;
+        int most = 0;
+        times.time([&] {
+            for (int i = 0; i < kAll; ++i) all.enter();
+            while (all.size() != 0) {
+                const std::size_t last = all.size() - 1;
+                all.cancel(order == kOldest ? 0 : order == kYoungest ? last : all.random_below(last + 1));
+                most = std::max(most, all.wakes());
+            }
+        });
+        const double seconds = static_cast<double>(times.sum_ns()) / kSecond;
+        std::printf("%-16s %6.2f, %d wakes  %s\n", kKindNames[order], seconds, most,
+                    seconds <= kSeconds && most <= 1 ? "reached" : "MISSED");
+    }
+}
+
 // For who counts what it asks of the kernel: on the system clock.
 void reserve_and_cancel(int times) {
     tb_bucket *b = nullptr;
-    require(tb_create(kLimit.capacity, kLimit.rate_tokens, &b) == TB_SUCCESS, "cannot create a bucket");
+    require(tb_create(kCapacity, 1, &b) == TB_SUCCESS, "cannot create a bucket");
     tb_reservation r;
     require(tb_reserve(b, kCapacity, 0, &r) == TB_SUCCESS, "cannot empty the bucket");
     for (int i = 0; i < times; ++i) {
@@ -402,6 +344,7 @@ int main(int argc, char **argv) {
     if (argc == 2) {
         bench::reserve_and_cancel(std::atoi(argv[1]));
     } else {
+        bench::print_all_cancelled();
         bench::print_chains();
         bench::print_changes();
     }

@@ -67,7 +67,7 @@ class Duel {
 
     void wait_for_nothing(std::size_t i) {
         ++tally_->decisions;
-        const tb::Status s = limiter_.wait(amounts_[i].tokens, 0);
+        const tb::Status s = limiter_.wait(amounts_[i].tokens, 0, 0);
         decided(s == tb::Status::timed_out ? tb::Status::denied : s, amounts_[i], "wait");
         check_state("wait");
     }

@@ -22,6 +22,12 @@ using tb_test::Trace;
 
 constexpr uint64_t kOrigins[] = {0, UINT64_MAX - 40, (uint64_t{1} << 63) - 40, uint64_t{12345} << 40};
 
+struct PlainWaiter {
+    uint32_t index;
+    int64_t cost;
+    int32_t priority;
+};
+
 struct Issued {
     uint32_t index;
     uint32_t serial;
@@ -56,19 +62,20 @@ class Pair {
         const Point p = list_.place(tail(), cost, Chain::kMostGaps);
         expect_equal(chain_.place_reservation(cost), p);
         const Point with = {p.at, p.spent + cost};
-        EXPECT_EQ(chain_.end_with(cursor(p), cost), at(list_.spent_at_end(with)));
         EXPECT_TRUE(chain_.reserve_room());
         const uint32_t index = chain_.put_reservation(cursor(p), cost, with.spent);
         list_.insert({index, with.spent, cost});
         issued_.push_back({index, chain_[index].serial, true});
         return with.spent;
     }
-    void wait(int64_t cost) {
-        const Point p = list_.place(tail(), cost);
-        expect_equal(chain_.place_waiter(chain_.tail(), cost), p);
+    void wait(int64_t cost, int32_t priority = 0) {
+        std::size_t i = 0;
+        while (i < waiters_.size() && waiters_[i].priority >= priority) ++i;
+        const Point p = list_.place(behind(i), cost);
+        expect_equal(chain_.place_waiter(chain_.behind_priority(priority), cost), p);
         EXPECT_TRUE(chain_.reserve_room());
-        const uint32_t index = chain_.put_waiter(cursor(p), cost, 0, &nobody_);
-        waiters_.push_back({index, 0, cost});
+        const uint32_t index = chain_.put_waiter(cursor(p), cost, 0, priority, &nobody_);
+        waiters_.insert(waiters_.begin() + static_cast<std::ptrdiff_t>(i), {index, cost, priority});
         issued_.push_back({index, chain_[index].serial, true});
     }
     void remove_reservation(std::size_t i) {
@@ -92,7 +99,9 @@ class Pair {
         if (first.at == 0) {
             base_ = first.spent + waiters_[0].cost;
             invalidate(waiters_[0].index);
-            chain_.pass_waiter(waiters_[0].index);
+            chain_.make_due(waiters_[0].index);
+            chain_.collect(waiters_[0].index);
+            chain_.remove(waiters_[0].index);
             waiters_.erase(waiters_.begin());
         } else if (!list_.entries.empty()) {
             invalidate(list_.entries[0].index);
@@ -112,8 +121,9 @@ class Pair {
         EXPECT_EQ(chain_.is_empty(), waiters_.empty() && list_.entries.empty());
         EXPECT_EQ(chain_.first_reservation(), index(0));
         uint32_t next = chain_.first_waiter();
-        for (const PlainEntry &w : waiters_) {
-            ASSERT_EQ(next, w.index);
+        for (std::size_t i = 0; i < waiters_.size(); ++i) {
+            ASSERT_EQ(next, waiters_[i].index);
+            expect_equal(chain_.behind(next), behind(i + 1));
             next = chain_.next_waiter(next);
         }
         EXPECT_EQ(next, 0u);
@@ -136,9 +146,11 @@ class Pair {
     uint64_t at(int64_t position) const { return origin_ + static_cast<uint64_t>(position); }
     uint32_t index(std::size_t i) const { return i < list_.entries.size() ? list_.entries[i].index : 0; }
     Cursor cursor(Point p) const { return {index(p.at), at(p.spent)}; }
-    Point tail() const {
+    Point tail() const { return behind(waiters_.size()); }
+    // The point behind so many waiters.
+    Point behind(std::size_t count) const {
         std::vector<int64_t> costs;
-        for (const PlainEntry &w : waiters_) costs.push_back(w.cost);
+        for (std::size_t i = 0; i < count; ++i) costs.push_back(waiters_[i].cost);
         return list_.tail(base_, costs);
     }
     void expect_equal(Cursor got, Point expected) const {
@@ -148,7 +160,7 @@ class Pair {
 
     Chain chain_;
     PlainList list_;
-    std::vector<PlainEntry> waiters_;  // in order of arrival, at no position
+    std::vector<PlainWaiter> waiters_;  // in their order
     std::vector<Issued> issued_;
     tb::Waiter nobody_;
     int64_t base_;
@@ -200,6 +212,115 @@ TEST(Chain, WaitersMoveUpInOrder) {
     EXPECT_EQ(p.base(), 3);
     EXPECT_EQ(p.waiters(), 2u);
     p.expect_same();
+}
+
+TEST(Chain, EachPriorityIsALineOfItsOwn) {
+    Pair p(0, 10, 0);
+    p.wait(3, 0);
+    p.wait(2, 1);
+    p.wait(1, 1);
+    p.wait(4, INT32_MIN);
+    p.wait(5, INT32_MAX);
+    p.expect_same();
+    p.remove_waiter(0);
+    p.expect_same();
+}
+
+// Three waiters of capacity 10; the first two are due at 5, the rest at 9.
+class Due : public testing::Test {
+  protected:
+    void SetUp() override {
+        chain.set_capacity(10);
+        for (const int64_t cost : {2, 3, 4}) {
+            ASSERT_TRUE(chain.reserve_room());
+            waiters.push_back(chain.put_waiter(chain.place_waiter(chain.tail(), cost), cost, 0, 0, &nobody));
+        }
+        chain.make_due(waiters[0]);
+        chain.make_due(waiters[1]);
+    }
+
+    Chain chain;
+    tb::Waiter nobody;
+    std::vector<uint32_t> waiters;
+};
+
+TEST_F(Due, TheyCountAsServedAndChangeNothingBehind) {
+    EXPECT_EQ(chain.base(), 5u);
+    EXPECT_EQ(chain.end(), 9u);
+    EXPECT_EQ(chain.waiters(), 1u);
+    EXPECT_EQ(chain.first_due(), waiters[0]);
+    EXPECT_EQ(chain.next_due(waiters[0]), waiters[1]);
+    chain.collect(waiters[0]);
+    EXPECT_EQ(chain.base(), 5u);
+    EXPECT_EQ(chain.end(), 9u);
+    EXPECT_EQ(chain.first_due(), waiters[1]);
+}
+
+TEST_F(Due, WhatOneGivesBackIsWhatItKeptAway) {
+    chain.fill_and_take(1, 2, 100);  // 2 more are taken, and the bucket has not been full
+    chain.remove(waiters[1]);
+    EXPECT_EQ(chain.base(), 4u);
+    chain.fill_and_take(3, 0, 100);  // full without the first, too
+    chain.remove(waiters[0]);
+    EXPECT_EQ(chain.base(), 3u) << "of its 2 one would have overflowed";
+    EXPECT_EQ(chain.first_due(), 0u);
+}
+
+TEST_F(Due, WhatOverflowedMeanwhileDoesNotComeBack) {
+    chain.fill_and_take(5, 10, 100);
+    chain.remove(waiters[0]);
+    EXPECT_EQ(chain.base(), 15u);
+    chain.undo_due();
+    EXPECT_EQ(chain.base(), 15u);
+    EXPECT_EQ(chain.end(), 22u) << "they wait again, behind what was taken";
+}
+
+TEST_F(Due, OneThatGoesLeavesTheOthersAtTheirPositions) {
+    chain.remove(waiters[0]);
+    EXPECT_EQ(chain.base(), 3u);
+    chain.fill_and_take(1, 0, 100);
+    chain.make_due(waiters[2]);
+    EXPECT_EQ(chain.base(), 7u);
+    chain.fill_and_take(4, 0, 100);
+    chain.remove(waiters[1]);
+    EXPECT_EQ(chain.base(), 5u) << "1 has overflowed before the last became due";
+}
+
+TEST_F(Due, AllWaitAgainInTheirOrder) {
+    chain.undo_due();
+    EXPECT_EQ(chain.base(), 0u);
+    EXPECT_EQ(chain.end(), 9u);
+    EXPECT_EQ(chain.first_waiter(), waiters[0]);
+    EXPECT_EQ(chain.next_waiter(waiters[0]), waiters[1]);
+    chain.set_aside(waiters[0]);
+    EXPECT_EQ(chain.end(), 7u);
+    chain.rejoin(waiters[0]);
+    EXPECT_EQ(chain.first_waiter(), waiters[0]);
+    EXPECT_EQ(chain.end(), 9u);
+}
+
+TEST_F(Due, AReservationBehindThemPassesWithAndWithoutThem) {
+    ASSERT_TRUE(chain.reserve_room());
+    chain.remove(waiters[2]);
+    const uint32_t r = chain.put_reservation({0, 12}, 2, 0);  // at 14; the bucket overflows before it without the two
+    chain.pass_reservation(r);
+    EXPECT_EQ(chain.base(), 7u);
+    chain.undo_due();
+    EXPECT_EQ(chain.base(), 6u);
+}
+
+TEST_F(Due, AWaiterIsFoundByItsNumberUntilItIsGone) {
+    const uint64_t number = chain.number(waiters[0]);
+    EXPECT_EQ(chain.waiter(number), &nobody);
+    chain.collect(waiters[0]);
+    EXPECT_EQ(chain.waiter(number), &nobody);
+    chain.remove(waiters[0]);
+    EXPECT_EQ(chain.waiter(number), nullptr);
+    ASSERT_TRUE(chain.reserve_room());
+    EXPECT_EQ(chain.put_waiter(chain.tail(), 1, 0, 0, &nobody), waiters[0]) << "the same index";
+    EXPECT_EQ(chain.waiter(number), nullptr);
+    for (const uint64_t other : {uint64_t{0}, uint64_t{1}, number + 1, UINT64_MAX})
+        EXPECT_EQ(chain.waiter(other), nullptr);
 }
 
 TEST(Chain, WhatIsPastGoesIntoTheBase) {
@@ -294,8 +415,9 @@ class Chains {
     }
     void wait() {
         const int64_t n = cost();
-        trace_.note("wait", n);
-        pair_.wait(n);
+        const int32_t priority = trace_.one_in(3) ? static_cast<int32_t>(trace_.between(-1, 1)) : 0;
+        trace_.note("wait", n, priority);
+        pair_.wait(n, priority);
     }
     void leave() {
         const std::size_t count = pair_.reservations() + pair_.waiters();

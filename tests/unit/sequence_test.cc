@@ -28,7 +28,7 @@ uint64_t no_limit(uint64_t origin) {
 // A sequence and the list that it must equal; positions are counted from an origin.
 class Pair {
   public:
-    Pair(uint64_t origin, int64_t capacity) : origin_(origin), sequence_(&arena_) { list.capacity = capacity; }
+    Pair(uint64_t origin, int64_t capacity) : origin_(origin), sequence_(&arena_) { set_capacity(capacity); }
 
     void insert(int64_t position, int64_t cost) {
         ASSERT_TRUE(arena_.reserve());
@@ -36,20 +36,20 @@ class Pair {
         arena_[index].position = at(position);
         arena_[index].arrival = ++arrivals_;
         arena_[index].cost = cost;
-        sequence_.insert(index, list.capacity);
+        sequence_.insert(index);
         list.insert({index, position, cost});
     }
     void remove(std::size_t i) {
-        sequence_.remove(list.entries[i].index, list.capacity);
+        sequence_.remove(list.entries[i].index);
         arena_.release(list.entries[i].index);
         list.erase(i);
     }
     void set_capacity(int64_t capacity) {
         list.capacity = capacity;
-        sequence_.summarize(capacity);
+        sequence_.set_capacity(capacity);
     }
 
-    bool check() const { return sequence_.check(list.capacity); }
+    bool check() const { return sequence_.check(); }
     tb::Entry &entry(std::size_t i) { return arena_[list.entries[i].index]; }
     const Sequence &sequence() const { return sequence_; }
 
@@ -79,14 +79,14 @@ class Pair {
     // All questions that are asked at a point.
     void expect_same_from(Point from, int64_t cost) const {
         const Cursor c = cursor(from);
-        EXPECT_EQ(sequence_.spent_at_end(c, list.capacity), at(list.spent_at_end(from)));
+        EXPECT_EQ(sequence_.spent_at_end(c), at(list.spent_at_end(from)));
         const Point gap = list.first_gap(from);
-        expect_equal(sequence_.first_gap(c, list.capacity), gap);
-        if (from.at < list.entries.size()) expect_equal(sequence_.step(c, list.capacity), list.step(from));
+        expect_equal(sequence_.first_gap(c), gap);
+        if (from.at < list.entries.size()) expect_equal(sequence_.step(c), list.step(from));
         if (from.at < list.entries.size()) expect_same_limit(from);
         if (!list.fits(gap, cost)) return;
         const Point fit = list.place(from, cost);
-        expect_equal(sequence_.first_fit(c, cursor(gap), cost, no_limit(origin_), list.capacity), fit);
+        expect_equal(sequence_.first_fit(c, cursor(gap), cost, no_limit(origin_)), fit);
     }
 
     PlainList list;
@@ -94,7 +94,7 @@ class Pair {
   private:
     // What may be spent before an entry: that fits, one more does not.
     void expect_same_limit(Point from) const {
-        const uint64_t limit = sequence_.limit_before(index(from.at), no_limit(origin_), list.capacity);
+        const uint64_t limit = sequence_.limit_before(index(from.at), no_limit(origin_));
         const int64_t most = static_cast<int64_t>(limit - origin_);
         if (most < -(int64_t{1} << 59)) {
             EXPECT_FALSE(list.fits({from.at, -(int64_t{1} << 59)}, 0)) << "nothing";
@@ -124,8 +124,8 @@ TEST(Sequence, AnEmptyOne) {
     p.expect_same_order();
     EXPECT_EQ(p.sequence().first(), 0u);
     EXPECT_EQ(p.sequence().last(), 0u);
-    EXPECT_EQ(p.sequence().spent_at_end({0, 77}, 10), 77u);
-    EXPECT_EQ(p.sequence().first_gap({0, 77}, 10).spent, 77u);
+    EXPECT_EQ(p.sequence().spent_at_end({0, 77}), 77u);
+    EXPECT_EQ(p.sequence().first_gap({0, 77}).spent, 77u);
     EXPECT_EQ(p.sequence().largest_prefix(5), 0);
 }
 
@@ -133,9 +133,9 @@ TEST(Sequence, AGapIsWhereTheBucketOverflows) {
     Pair p(0, 10);
     p.insert(12, 5);  // from 2 spent on it does not overflow
     p.insert(30, 5);
-    p.expect_equal(p.sequence().first_gap(p.cursor({0, 1}), 10), {0, 1});
-    p.expect_equal(p.sequence().first_gap(p.cursor({0, 2}), 10), {1, 7});
-    p.expect_equal(p.sequence().first_gap(p.cursor({0, 15}), 10), {2, 25});
+    p.expect_equal(p.sequence().first_gap(p.cursor({0, 1})), {0, 1});
+    p.expect_equal(p.sequence().first_gap(p.cursor({0, 2})), {1, 7});
+    p.expect_equal(p.sequence().first_gap(p.cursor({0, 15})), {2, 25});
 }
 
 TEST(Sequence, NothingIsPutBeforeABrokenPromise) {
@@ -246,6 +246,7 @@ TEST_P(Deep, StaysShallow) {
     constexpr uint32_t kEntries = 100000;
     tb::Arena arena;
     Sequence sequence(&arena);
+    sequence.set_capacity(10);
     std::vector<bool> is_child(kEntries + 1, false);
     int64_t cost = 0;
     for (uint32_t i = 0; i < kEntries; ++i) {
@@ -255,7 +256,7 @@ TEST_P(Deep, StaysShallow) {
         arena[index].arrival = i;
         arena[index].cost = 1 + i % 5;
         cost += arena[index].cost;
-        sequence.insert(index, 10);
+        sequence.insert(index);
     }
     EXPECT_EQ(sequence.cost(), cost);
     for (uint32_t i = 1; i <= kEntries; ++i) is_child[arena[i].left] = is_child[arena[i].right] = true;

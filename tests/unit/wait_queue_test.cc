@@ -21,7 +21,8 @@ constexpr int64_t kToken = 1000000000;  // units
 // A bucket of 10 tokens, empty at 0, that gains one a nanosecond, and its queue.
 class Queue : public testing::Test {
   protected:
-    explicit Queue(tb::Clock *manual_clock = nullptr) : queue(manual_clock) {}
+    explicit Queue(tb::Clock *manual_clock = nullptr, int64_t max_lateness_ns = INT64_MAX)
+        : queue({manual_clock, max_lateness_ns}) {}
 
     const Observation &look(int64_t now) {
         observed = Observation(word, plan, now);
@@ -39,13 +40,13 @@ class Queue : public testing::Test {
         look(observed.now);
     }
 
-    Waiter *enter(int64_t tokens, int64_t now, int64_t deadline_ns = INT64_MAX) {
+    Waiter *enter(int64_t tokens, int64_t now, int64_t deadline_ns = INT64_MAX, int32_t priority = 0) {
         waiters.push_back(std::make_unique<Waiter>());
         look(now);
         const int64_t cost = tokens * kToken;
-        const tb::Cursor at = queue.chain().place_waiter(queue.chain().tail(), cost);
+        const tb::Cursor at = queue.chain().place_waiter(queue.chain().behind_priority(priority), cost);
         EXPECT_TRUE(queue.chain().reserve_room());
-        queue.enter(waiters.back().get(), at, cost, queue.due_ns(observed, at, cost), deadline_ns);
+        queue.enter(waiters.back().get(), at, cost, queue.due_ns(observed, at, cost), deadline_ns, priority);
         publish();
         return waiters.back().get();
     }
@@ -64,9 +65,21 @@ class Queue : public testing::Test {
     }
     int64_t available(int64_t now) const { return tb::balance(word, plan, now).available / kToken; }
 
+    // The waiter comes for its tokens.
+    Status come(Waiter *w, int64_t now) {
+        look(now);
+        const Status s = queue.collect(observed, w);
+        if (s != Status::waiting) leave(w);
+        publish_changed();
+        return s;
+    }
+    void leave(Waiter *w) {
+        queue.leave(w);
+        publish_changed();
+    }
+
     static int64_t due(const Waiter *w) { return w->alarm.due_ns; }
-    static bool is_over(const Waiter *w) { return (w->alarm.sleeper.word() & tb::Alarm::kOver) != 0; }
-    static uint32_t rings(const Waiter *w) { return w->alarm.sleeper.word() / tb::Alarm::kRing; }
+    static uint32_t rings(const Waiter *w) { return w->alarm.sleeper.word(); }
 
     tb::Plan plan = tb::make_plan(tb_test::limit_of(10, 1e9), 0, {0, {0, 0}});
     uint64_t word = 0;
@@ -84,29 +97,27 @@ TEST_F(Queue, EachIsDueBehindTheOneBefore) {
     EXPECT_EQ(queue.chain().waiters(), 2u);
 }
 
-TEST_F(Queue, WhoIsDueIsGrantedInOrder) {
+TEST_F(Queue, WhoIsDueCollectsWheneverItComes) {
     Waiter *const first = enter(3, 0);
     Waiter *const second = enter(2, 0);
-    look(2);
-    EXPECT_EQ(first->outcome, Status::waiting);
-    look(3);
-    EXPECT_EQ(first->outcome, Status::success);
-    EXPECT_EQ(second->outcome, Status::waiting);
-    look(5);
-    EXPECT_EQ(second->outcome, Status::success);
+    EXPECT_EQ(come(first, 2), Status::waiting);
+    EXPECT_EQ(come(second, 5), Status::success);
+    EXPECT_EQ(come(first, 5), Status::success);
     EXPECT_TRUE(queue.chain().is_empty());
     EXPECT_EQ(available(5), 0);
 }
 
 // Granted late, they were due at their own times: what came in since is there.
 TEST_F(Queue, ALateLookGrantsAtTheRightPositions) {
-    enter(3, 0);
+    Waiter *const first = enter(3, 0);
     reserve(4, 0);
     Waiter *const last = enter(1, 0);
     look(100);
-    EXPECT_EQ(last->outcome, Status::success);
-    EXPECT_TRUE(queue.chain().is_empty());
+    EXPECT_TRUE(queue.chain().is_settled());
     publish();
+    EXPECT_EQ(available(100), 10);
+    EXPECT_EQ(come(last, 100), Status::success);
+    EXPECT_EQ(come(first, 100), Status::success);
     EXPECT_EQ(available(100), 10);
 }
 
@@ -115,20 +126,9 @@ TEST_F(Queue, AReservationBeforeAWaiterIsPastBeforeIt) {
     Waiter *const w = enter(3, 0);
     enter(2, 0);
     look(8);
-    EXPECT_EQ(w->outcome, Status::success);
+    EXPECT_EQ(queue.chain().first_due(), w->index);
     EXPECT_EQ(queue.chain().first_reservation(), 0u);
     EXPECT_EQ(queue.chain().base(), static_cast<uint64_t>(7 * kToken));
-}
-
-TEST_F(Queue, TheEndIsToldOnce) {
-    Waiter *const w = enter(3, 0);
-    look(3);
-    EXPECT_FALSE(is_over(w));
-    queue.tell_ended(3);
-    EXPECT_TRUE(is_over(w));
-    const uint32_t word_then = w->alarm.sleeper.word();
-    queue.tell_ended(3);
-    EXPECT_EQ(w->alarm.sleeper.word(), word_then);
 }
 
 TEST_F(Queue, OnlyTheOneInFrontLearnsThatItMovedUp) {
@@ -136,10 +136,8 @@ TEST_F(Queue, OnlyTheOneInFrontLearnsThatItMovedUp) {
     Waiter *const second = enter(2, 0);
     Waiter *const third = enter(1, 0);
     look(1);
-    queue.end_wait(first->index, Status::interrupted);
-    publish_changed();
+    leave(first);
     queue.serve(observed);
-    EXPECT_EQ(first->outcome, Status::interrupted);
     EXPECT_EQ(due(second), 2);
     EXPECT_EQ(rings(second), 1u);
     EXPECT_EQ(due(third), 6) << "learns it in front";
@@ -147,9 +145,23 @@ TEST_F(Queue, OnlyTheOneInFrontLearnsThatItMovedUp) {
     EXPECT_EQ(available(1), -2);
     look(2);
     queue.serve(observed);
-    EXPECT_EQ(second->outcome, Status::success);
+    EXPECT_EQ(rings(second), 1u) << "it knows that it is due";
     EXPECT_EQ(due(third), 3);
     EXPECT_EQ(rings(third), 1u);
+}
+
+TEST_F(Queue, AllWhomAChangeMakesDueAreToldAtOnce) {
+    Waiter *const first = enter(3, 0);
+    Waiter *const second = enter(2, 0);
+    Waiter *const third = enter(4, 0);
+    look(1);
+    charge(-5);
+    queue.serve(observed);
+    for (const Waiter *w : {first, second}) {
+        EXPECT_EQ(due(w), 1);
+        EXPECT_EQ(rings(w), 1u);
+    }
+    EXPECT_EQ(due(third), 4);
 }
 
 TEST_F(Queue, NobodyIsWokenForNothing) {
@@ -163,7 +175,7 @@ TEST_F(Queue, NobodyIsWokenForNothing) {
     EXPECT_EQ(rings(first) + rings(second), 0u);
 }
 
-TEST_F(Queue, WhoIsPutBackLearnsItAtOnce) {
+TEST_F(Queue, WhoIsPutBackIsNotWokenForItUnlessItIsTooLate) {
     Waiter *const first = enter(3, 0);
     Waiter *const second = enter(2, 0, 8);
     Waiter *const third = enter(2, 0, 8);
@@ -172,10 +184,21 @@ TEST_F(Queue, WhoIsPutBackLearnsItAtOnce) {
     publish();
     EXPECT_EQ(due(first), 5);
     EXPECT_EQ(due(second), 7);
-    EXPECT_EQ(rings(first), 1u);
-    EXPECT_EQ(rings(second), 1u);
+    EXPECT_EQ(rings(first) + rings(second), 0u);
     EXPECT_EQ(third->outcome, Status::timed_out) << "9 is behind its deadline";
+    EXPECT_EQ(rings(third), 1u);
     EXPECT_EQ(available(1), -6);
+}
+
+TEST_F(Queue, WhoIsDueKeepsItsTokensWhateverChanges) {
+    Waiter *const w = enter(3, 0, 3);
+    look(4);
+    charge(20);
+    publish();
+    plan.capacity = 2 * kToken;
+    look(5);
+    queue.replan(observed);
+    EXPECT_EQ(come(w, 6), Status::success);
 }
 
 TEST_F(Queue, AtItsDeadlineIsNotBehindIt) {
@@ -223,21 +246,22 @@ TEST_F(Queue, AnEmptyQueueFollowsTheWord) {
 TEST_F(Queue, WhatLeftIsNotTakenUpAgain) {
     Waiter *const w = enter(3, 0);
     look(1);
-    queue.end_wait(w->index, Status::interrupted);
-    queue.changed();
+    queue.leave(w);
     look(1);
     EXPECT_EQ(queue.chain().base(), 0u) << "the word still shows it";
     publish();
     EXPECT_EQ(available(1), 1);
 }
 
-TEST_F(Queue, AfterAnAgeEverybodyIsGranted) {
-    enter(3, 0);
+TEST_F(Queue, AfterAnAgeEverybodyIsDue) {
+    Waiter *const first = enter(3, 0);
     reserve(4, 0);
-    enter(1, 0);
-    look(int64_t{1} << 62);
+    Waiter *const last = enter(1, 0);
+    constexpr int64_t kAge = int64_t{1} << 62;
+    EXPECT_EQ(come(first, kAge), Status::success);
+    EXPECT_EQ(come(last, kAge), Status::success);
     EXPECT_TRUE(queue.chain().is_empty());
-    for (const auto &w : waiters) EXPECT_EQ(w->outcome, Status::success);
+    EXPECT_EQ(available(kAge), 10);
 }
 
 TEST_F(Queue, DueAtNoTimeThatCanBeExpressed) {
@@ -249,46 +273,105 @@ TEST_F(Queue, DueAtNoTimeThatCanBeExpressed) {
     EXPECT_EQ(queue.due_ns(observed, {0, accrued - 9}, 9), INT64_MAX - 5) << "now";
 }
 
-TEST_F(Queue, ClosingEndsAllWaits) {
-    enter(3, 0);
-    enter(2, 0);
-    look(0);
+TEST_F(Queue, ClosingEndsAllWaitsButOfThoseThatAreDue) {
+    Waiter *const first = enter(3, 0);
+    Waiter *const second = enter(2, 0);
+    look(3);
+    queue.grant_due();
     queue.end_all_waits(Status::closed);
-    queue.tell_ended(0);
-    for (const auto &w : waiters) {
-        EXPECT_EQ(w->outcome, Status::closed);
-        EXPECT_TRUE(is_over(w.get()));
-    }
-    EXPECT_EQ(queue.chain().waiters(), 0u);
+    EXPECT_EQ(first->outcome, Status::success);
+    EXPECT_EQ(second->outcome, Status::closed);
+    EXPECT_EQ(rings(first), 1u);
+    EXPECT_EQ(rings(second), 1u);
+    publish_changed();
+    EXPECT_EQ(available(3), 0);
+    EXPECT_EQ(come(first, 4), Status::success);
+    EXPECT_EQ(come(second, 4), Status::closed);
+    EXPECT_EQ(available(4), 1);
 }
 
 TEST_F(Queue, AChildOfAForkForgetsEverybody) {
     Waiter *const w = enter(3, 0);
-    look(3);
+    queue.inside().begin();
     const auto abandon = [&] {
         queue.abandon();
-        queue.tell_ended(3);
-        queue.wait_until_departed();
-        _exit(!is_over(w) && queue.chain().is_empty() ? 0 : 1);
+        queue.inside().wait_for_all();
+        _exit(rings(w) == 0 && queue.chain().is_empty() ? 0 : 1);
     };
     EXPECT_EXIT(abandon(), testing::ExitedWithCode(0), "") << "who waits belongs to another process";
 }
 
-TEST_F(Queue, TheOwnerWaitsForAllWhoAreInside) {
-    enter(3, 0);
-    enter(2, 0);
-    std::atomic<int> departed{0};
+TEST(InFlight, TheOwnerWaitsForAll) {
+    tb::InFlight inside;
+    inside.begin();
+    inside.begin();
+    std::atomic<int> ended{0};
     std::thread others([&] {
         for (int i = 0; i < 2; ++i) {
             std::this_thread::yield();
-            queue.depart(tb::platform::process_generation() + 1);  // was never counted
-            ++departed;
-            queue.depart(tb::platform::process_generation());
+            inside.end(tb::platform::process_generation() + 1);  // was never counted
+            ++ended;
+            inside.end(tb::platform::process_generation());
         }
     });
-    queue.wait_until_departed();
-    EXPECT_EQ(departed, 2);
+    inside.wait_for_all();
+    EXPECT_EQ(ended, 2);
     others.join();
+}
+
+// As Queue; tokens are kept for 2 ns.
+class LateQueue : public Queue {
+  protected:
+    LateQueue() : Queue(nullptr, 2) {}
+};
+
+TEST_F(LateQueue, InTimeIsAtItsDueTime) {
+    Waiter *const first = enter(10, 0);
+    Waiter *const second = enter(10, 0);
+    EXPECT_EQ(come(first, 12), Status::success);
+    EXPECT_EQ(come(second, 12), Status::waiting);
+    EXPECT_EQ(due(second), 20);
+}
+
+TEST_F(LateQueue, TheLateAndAllBehindArePlannedAnew) {
+    Waiter *const first = enter(10, 0);
+    Waiter *const second = enter(10, 0, 25);
+    Waiter *const third = enter(4, 0);
+    EXPECT_EQ(come(third, 17), Status::waiting);
+    EXPECT_EQ(due(first), 17);
+    EXPECT_EQ(due(third), 21) << "the second has left";
+    EXPECT_EQ(second->outcome, Status::timed_out);
+    EXPECT_EQ(come(first, 19), Status::success);
+    EXPECT_EQ(come(third, 21), Status::success);
+    EXPECT_EQ(available(21), 0);
+}
+
+TEST_F(LateQueue, OneThatIsLateAgainIsPassedOverUntilItComes) {
+    Waiter *const lost = enter(10, 0);
+    Waiter *const second = enter(6, 0);
+    EXPECT_EQ(come(second, 16), Status::waiting);
+    EXPECT_EQ(due(second), 22);
+    EXPECT_EQ(come(second, 22), Status::success);
+    EXPECT_EQ(available(22), 4) << "nothing is kept for the lost one";
+    Waiter *const third = enter(5, 22);
+    EXPECT_EQ(due(third), 23);
+    EXPECT_EQ(come(lost, 22), Status::waiting);
+    EXPECT_EQ(due(lost), 28);
+    EXPECT_EQ(due(third), 33);
+    EXPECT_EQ(come(lost, 28), Status::success);
+    EXPECT_EQ(come(third, 33), Status::success);
+}
+
+TEST_F(LateQueue, OneSetAsideCanLeave) {
+    Waiter *const lost = enter(10, 0);
+    look(16);
+    publish_changed();
+    look(20);
+    publish_changed();
+    EXPECT_TRUE(queue.chain().is_empty());
+    EXPECT_EQ(available(20), 10);
+    leave(lost);
+    EXPECT_EQ(available(20), 10);
 }
 
 struct Clocked {
@@ -309,18 +392,14 @@ TEST_F(ManualQueue, TheClockKnowsWhoWaits) {
     EXPECT_EQ(counted(&next), 2);
     EXPECT_EQ(next, 3);
     look(1);
-    queue.end_wait(first->index, Status::interrupted);
-    publish_changed();
+    leave(first);
     queue.serve(observed);
-    queue.tell_ended(1);
     EXPECT_EQ(counted(&next), 1);
     EXPECT_EQ(next, 2);
     set(2);
     EXPECT_EQ(counted(&next), 0) << "rung, as it is due";
     EXPECT_EQ(next, INT64_MAX);
-    look(2);
-    queue.tell_ended(2);
-    EXPECT_TRUE(is_over(waiters[1].get()));
+    EXPECT_EQ(rings(waiters[1].get()), 2u);
 }
 
 }  // namespace

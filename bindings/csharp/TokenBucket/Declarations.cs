@@ -39,6 +39,9 @@ internal unsafe struct tb_config
     public uint reserved;
     public delegate* unmanaged[Cdecl]<void*, tb_event*, void> on_event;
     public void* event_user;
+    public delegate* unmanaged[Cdecl]<void*, ulong, void> on_wake;
+    public void* wake_user;
+    public long max_lateness_ns;
 }
 
 [StructLayout(LayoutKind.Sequential)]
@@ -76,6 +79,7 @@ internal static unsafe partial class NativeMethods
     internal const int TB_INTERRUPTED = 5;
     internal const int TB_QUEUE_FULL = 6;
     internal const int TB_TABLE_FULL = 7;
+    internal const int TB_PENDING = 8;
     internal const int TB_E_INVALID_ARGUMENT = -1;
     internal const int TB_E_OUT_OF_RANGE = -2;
     internal const int TB_E_OUT_OF_MEMORY = -3;
@@ -96,6 +100,10 @@ internal static unsafe partial class NativeMethods
     [LibraryImport(Library), SuppressGCTransition] internal static partial int tb_take_up_to(BucketHandle bucket, double most, out double out_taken);
     [LibraryImport(Library)] internal static partial int tb_wait(BucketHandle bucket, double n);
     [LibraryImport(Library)] internal static partial int tb_wait_for(BucketHandle bucket, double n, long timeout_ns);
+    [LibraryImport(Library)] internal static partial int tb_wait_with(BucketHandle bucket, double n, long timeout_ns, int priority);
+    [LibraryImport(Library)] internal static partial int tb_enqueue(BucketHandle bucket, double n, long timeout_ns, int priority, ulong tag, out ulong out_waiter, out long out_wait_ns);
+    [LibraryImport(Library)] internal static partial int tb_waiter_check(BucketHandle bucket, ulong waiter, out long out_wait_ns);
+    [LibraryImport(Library)] internal static partial int tb_waiter_leave(BucketHandle bucket, ulong waiter);
     [LibraryImport(Library)] internal static partial int tb_close(BucketHandle bucket);
     [LibraryImport(Library)] internal static partial void tb_destroy(nint bucket);
     [LibraryImport(Library)] internal static partial int tb_config_init(tb_config* config, nuint struct_size);
@@ -106,6 +114,7 @@ internal static unsafe partial class NativeMethods
     [LibraryImport(Library)] internal static partial int tb_charge(BucketHandle bucket, double n, out long out_repaid_after_ns);
     [LibraryImport(Library)] internal static partial int tb_refund(BucketHandle bucket, double n);
     [LibraryImport(Library)] internal static partial int tb_reset(BucketHandle bucket, double tokens);
+    [LibraryImport(Library)] internal static partial int tb_set_tokens(BucketHandle bucket, double tokens);
     [LibraryImport(Library)] internal static partial int tb_set_rate(BucketHandle bucket, double tokens_per_second);
     [LibraryImport(Library)] internal static partial int tb_set_capacity(BucketHandle bucket, double capacity);
     [LibraryImport(Library), SuppressGCTransition] internal static partial int tb_available(BucketHandle bucket, out double out_tokens);

@@ -49,6 +49,9 @@ class tb_event(Structure):
 tb_event_fn: Any = CFUNCTYPE(None, c_void_p, POINTER(tb_event))
 
 
+tb_wake_fn: Any = CFUNCTYPE(None, c_void_p, c_uint64)
+
+
 class tb_config(Structure):
     _fields_ = [
         ("struct_size", c_size_t),
@@ -63,6 +66,9 @@ class tb_config(Structure):
         ("reserved", c_uint32),
         ("on_event", tb_event_fn),
         ("event_user", c_void_p),
+        ("on_wake", tb_wake_fn),
+        ("wake_user", c_void_p),
+        ("max_lateness_ns", c_int64),
     ]
 
 
@@ -103,6 +109,10 @@ FUNCTIONS = {
     "tb_take_up_to": [tb_status, POINTER(tb_bucket), c_double, POINTER(c_double)],
     "tb_wait": [tb_status, POINTER(tb_bucket), c_double],
     "tb_wait_for": [tb_status, POINTER(tb_bucket), c_double, c_int64],
+    "tb_wait_with": [tb_status, POINTER(tb_bucket), c_double, c_int64, c_int32],
+    "tb_enqueue": [tb_status, POINTER(tb_bucket), c_double, c_int64, c_int32, c_uint64, POINTER(c_uint64), POINTER(c_int64)],
+    "tb_waiter_check": [tb_status, POINTER(tb_bucket), c_uint64, POINTER(c_int64)],
+    "tb_waiter_leave": [tb_status, POINTER(tb_bucket), c_uint64],
     "tb_close": [tb_status, POINTER(tb_bucket)],
     "tb_destroy": [None, POINTER(tb_bucket)],
     "tb_config_init": [tb_status, POINTER(tb_config), c_size_t],
@@ -113,6 +123,7 @@ FUNCTIONS = {
     "tb_charge": [tb_status, POINTER(tb_bucket), c_double, POINTER(c_int64)],
     "tb_refund": [tb_status, POINTER(tb_bucket), c_double],
     "tb_reset": [tb_status, POINTER(tb_bucket), c_double],
+    "tb_set_tokens": [tb_status, POINTER(tb_bucket), c_double],
     "tb_set_rate": [tb_status, POINTER(tb_bucket), c_double],
     "tb_set_capacity": [tb_status, POINTER(tb_bucket), c_double],
     "tb_available": [tb_status, POINTER(tb_bucket), POINTER(c_double)],

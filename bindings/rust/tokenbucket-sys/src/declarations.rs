@@ -14,6 +14,7 @@ pub const TB_CLOSED: tb_status = 4;
 pub const TB_INTERRUPTED: tb_status = 5;
 pub const TB_QUEUE_FULL: tb_status = 6;
 pub const TB_TABLE_FULL: tb_status = 7;
+pub const TB_PENDING: tb_status = 8;
 pub const TB_E_INVALID_ARGUMENT: tb_status = -1;
 pub const TB_E_OUT_OF_RANGE: tb_status = -2;
 pub const TB_E_OUT_OF_MEMORY: tb_status = -3;
@@ -61,6 +62,9 @@ pub struct tb_event {
 /// It must not unwind.
 pub type tb_event_fn = Option<unsafe extern "C" fn(user: *mut c_void, event: *const tb_event)>;
 
+/// It must not unwind.
+pub type tb_wake_fn = Option<unsafe extern "C" fn(user: *mut c_void, tag: u64)>;
+
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct tb_config {
@@ -76,6 +80,9 @@ pub struct tb_config {
     pub reserved: u32,
     pub on_event: tb_event_fn,
     pub event_user: *mut c_void,
+    pub on_wake: tb_wake_fn,
+    pub wake_user: *mut c_void,
+    pub max_lateness_ns: i64,
 }
 
 #[repr(C)]
@@ -118,6 +125,10 @@ extern "C" {
     pub fn tb_take_up_to(bucket: *mut tb_bucket, most: f64, out_taken: *mut f64) -> tb_status;
     pub fn tb_wait(bucket: *mut tb_bucket, n: f64) -> tb_status;
     pub fn tb_wait_for(bucket: *mut tb_bucket, n: f64, timeout_ns: i64) -> tb_status;
+    pub fn tb_wait_with(bucket: *mut tb_bucket, n: f64, timeout_ns: i64, priority: i32) -> tb_status;
+    pub fn tb_enqueue(bucket: *mut tb_bucket, n: f64, timeout_ns: i64, priority: i32, tag: u64, out_waiter: *mut u64, out_wait_ns: *mut i64) -> tb_status;
+    pub fn tb_waiter_check(bucket: *mut tb_bucket, waiter: u64, out_wait_ns: *mut i64) -> tb_status;
+    pub fn tb_waiter_leave(bucket: *mut tb_bucket, waiter: u64) -> tb_status;
     pub fn tb_close(bucket: *mut tb_bucket) -> tb_status;
     pub fn tb_destroy(bucket: *mut tb_bucket);
     pub fn tb_config_init(config: *mut tb_config, struct_size: usize) -> tb_status;
@@ -128,6 +139,7 @@ extern "C" {
     pub fn tb_charge(bucket: *mut tb_bucket, n: f64, out_repaid_after_ns: *mut i64) -> tb_status;
     pub fn tb_refund(bucket: *mut tb_bucket, n: f64) -> tb_status;
     pub fn tb_reset(bucket: *mut tb_bucket, tokens: f64) -> tb_status;
+    pub fn tb_set_tokens(bucket: *mut tb_bucket, tokens: f64) -> tb_status;
     pub fn tb_set_rate(bucket: *mut tb_bucket, tokens_per_second: f64) -> tb_status;
     pub fn tb_set_capacity(bucket: *mut tb_bucket, capacity: f64) -> tb_status;
     pub fn tb_available(bucket: *mut tb_bucket, out_tokens: *mut f64) -> tb_status;
