@@ -189,9 +189,10 @@ TB_API tb_status tb_waiter_leave(tb_bucket *bucket, uint64_t waiter);
  * TB_SUCCESS. */
 TB_API tb_status tb_close(tb_bucket *bucket);
 
-/* Closes the bucket, sleeps until the last thread has left its wait and no on_wake of a manual clock is in progress, and
- * frees it and all waiters. When it is called, no other call but waits may be in progress, and none may start any more;
- * only an on_wake called by tb_destroy itself may still check or leave. Not to be called by on_wake or on_event. */
+/* Closes the bucket, sleeps until the last thread has left its wait and no on_wake of a manual clock is in progress,
+ * and frees it and all waiters. When it is called, no other call but waits may be in progress, and none may start any
+ * more; only an on_wake called by tb_destroy itself may still check or leave. Not to be called by on_wake or on_event.
+ */
 TB_API void tb_destroy(tb_bucket *bucket);
 
 /* ---- Configuring ------------------------------------------------------------------------------------------------- */
@@ -214,10 +215,10 @@ typedef struct tb_event {
     int64_t waited_ns; /* how long the waiter waited, by the bucket's clock; 0 if it did not */
 } tb_event;
 
-/* Called for each TB_DENIED by tb_allow, tb_try_consume and tb_take, for the end of each wait in the queue, whatever its
- * status, for each wait refused at once with TB_TIMED_OUT or TB_QUEUE_FULL, and for each TB_TIMED_OUT by tb_reserve. It
- * runs on the calling thread, after the decision and with no lock held. It may call anything on the same bucket but
- * tb_destroy, and must neither throw nor longjmp. */
+/* Called for each TB_DENIED by tb_allow, tb_try_consume and tb_take, for the end of each wait in the queue, whatever
+ * its status, for each wait refused at once with TB_TIMED_OUT or TB_QUEUE_FULL, and for each TB_TIMED_OUT by
+ * tb_reserve. It runs on the calling thread, after the decision and with no lock held. It may call anything on the same
+ * bucket but tb_destroy, and must neither throw nor longjmp. */
 typedef void (*tb_event_fn)(void *user, const tb_event *event);
 
 /* Tells a waiter of tb_enqueue, by its tag, to call tb_waiter_check: its tokens are due earlier than it was last told,
@@ -235,20 +236,20 @@ typedef void (*tb_wake_fn)(void *user, uint64_t tag);
  * unit leaves room to raise the capacity 2^19-fold and to owe 2^20 capacities; but it is never more than one token, so
  * capacities above some 5e11 leave less. */
 typedef struct tb_config {
-    size_t struct_size;     /* set by tb_config_init */
-    double capacity;        /* largest number of tokens held: the largest burst */
-    double rate_tokens;     /* tokens gained ... */
-    int64_t rate_period_ns; /* ... in this time; default one second */
-    double initial_tokens;  /* 0 .. capacity, or TB_INITIALLY_FULL (default) */
-    tb_clock *clock;        /* NULL (default): the system clock; otherwise kept alive by the bucket */
-    double unit;            /* read-only, written by tb_get_limit: the tokens in a unit */
-    int64_t max_waiters;    /* that wait at a time, the next is told TB_QUEUE_FULL; 0 (default): no limit */
-    uint32_t flags;         /* TB_PRECISE_WAIT, TB_STATISTICS; default 0 */
-    uint32_t reserved;      /* 0 */
-    tb_event_fn on_event;   /* see tb_event_fn; NULL (default): none */
-    void *event_user;       /* passed to on_event */
-    tb_wake_fn on_wake;     /* see tb_wake_fn; NULL (default): none, then waiters of tb_enqueue must look themselves */
-    void *wake_user;        /* passed to on_wake */
+    size_t struct_size;      /* set by tb_config_init */
+    double capacity;         /* largest number of tokens held: the largest burst */
+    double rate_tokens;      /* tokens gained ... */
+    int64_t rate_period_ns;  /* ... in this time; default one second */
+    double initial_tokens;   /* 0 .. capacity, or TB_INITIALLY_FULL (default) */
+    tb_clock *clock;         /* NULL (default): the system clock; otherwise kept alive by the bucket */
+    double unit;             /* read-only, written by tb_get_limit: the tokens in a unit */
+    int64_t max_waiters;     /* that wait at a time, the next is told TB_QUEUE_FULL; 0 (default): no limit */
+    uint32_t flags;          /* TB_PRECISE_WAIT, TB_STATISTICS; default 0 */
+    uint32_t reserved;       /* 0 */
+    tb_event_fn on_event;    /* see tb_event_fn; NULL (default): none */
+    void *event_user;        /* passed to on_event */
+    tb_wake_fn on_wake;      /* see tb_wake_fn; NULL (default): none, then waiters of tb_enqueue must look themselves */
+    void *wake_user;         /* passed to on_wake */
     int64_t max_lateness_ns; /* see "Waiting"; 0 (default): 10 ms, and no limit on a manual clock */
 } tb_config;
 
@@ -347,12 +348,12 @@ TB_API tb_status tb_get_limit(tb_bucket *bucket, tb_config *out_config);
 /* What a bucket created with TB_STATISTICS has decided so far. Where nothing was charged,
  * refunded or settled at more than was reserved, tokens_taken less tokens_given_back is what was used. */
 typedef struct tb_stats {
-    size_t struct_size;    /* set by the caller: sizeof(tb_stats) */
-    int64_t granted;       /* takes, waits and reservations that got their tokens */
-    int64_t denied;        /* takes: TB_DENIED */
-    int64_t timed_out;     /* waits and reservations: TB_TIMED_OUT, at once or later */
-    int64_t cancelled;     /* reservations cancelled, and waiters that left or that a signal, a close or a capacity ended */
-    int64_t waits;         /* waits in the queue that are over */
+    size_t struct_size; /* set by the caller: sizeof(tb_stats) */
+    int64_t granted;    /* takes, waits and reservations that got their tokens */
+    int64_t denied;     /* takes: TB_DENIED */
+    int64_t timed_out;  /* waits and reservations: TB_TIMED_OUT, at once or later */
+    int64_t cancelled;  /* reservations cancelled, and waits that ended by leaving, a signal, a close or a capacity */
+    int64_t waits;      /* waits in the queue that are over */
     int64_t total_wait_ns; /* of all those, by the bucket's clock */
     int64_t longest_wait_ns;
     int64_t waiting;          /* waiters now in the queue that are not due */

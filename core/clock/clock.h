@@ -2,7 +2,8 @@
 // another. The time never runs back: where an earlier one is set or returned, the latest stays.
 //
 // A manual clock lists the alarms of all its buckets that are not due yet, and rings each, in no particular order, when
-// the clock reaches its due time. The list's lock may be taken under any limiter's lock; the core takes no lock under it.
+// the clock reaches its due time. The list's lock may be taken under any limiter's lock; the core takes no lock under
+// it.
 #ifndef TOKENBUCKET_CORE_CLOCK_CLOCK_H
 #define TOKENBUCKET_CORE_CLOCK_CLOCK_H
 
@@ -32,9 +33,10 @@ class Clock {
     void set(int64_t now_ns);
     Status advance(int64_t duration_ns);
 
-    // For manual clocks: lists the alarm if it is not due yet, else takes it off the list; disarm takes it off. arm()
-    // has to follow a change of due_ns. waiters() costs the number of alarms.
-    void arm(Alarm *alarm);
+    // For manual clocks. arm() has to follow a change of due_ns: it lists the alarm if that is still ahead, else takes
+    // it off the list and returns false: then the clock does not ring it. disarm() takes it off. waiters() costs the
+    // number of alarms.
+    bool arm(Alarm *alarm);
     void disarm(Alarm *alarm);
     // How many alarms are not due yet, and when the next one is: INT64_MAX if none.
     int64_t waiters(int64_t *next_due_ns);

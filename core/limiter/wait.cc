@@ -115,12 +115,15 @@ Status Limiter::enter(Waiter *w, double n, int64_t timeout_ns, int32_t priority,
         queue.enter(w, at, cost, due_ns, deadline_ns, priority);
         return w->index;
     });
-    if (s != Status::waiting) return s;
-    if (w->alarm.is_thread()) queue.inside().begin();
-    if (!queue.is_last(w)) {
+    if (s != Status::waiting && s != Status::success) return s;
+    // Those of a lower priority are put back.
+    const bool is_last = s == Status::waiting ? queue.is_last(w) : queue.chain().first_waiter() == 0;
+    if (!is_last) {
         queue.replan(now);
         locked.publish_changed();
     }
+    if (s == Status::success) return s;
+    if (w->alarm.is_thread()) queue.inside().begin();
     place->waiter = queue.chain().number(w->index);
     return s;
 }

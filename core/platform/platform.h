@@ -85,9 +85,9 @@ class Sleeper {
     [[no_unique_address, maybe_unused]] SleeperState state_;
 };
 
-// A lock for short work: without contention a compare-and-swap and a store. What another process held when it forked is
-// free in the child. A signal handler may try it, but not wait for it: the thread that it interrupted may be the
-// holder.
+// A lock for short work: without contention a compare-and-swap and an exchange. What another process held when it
+// forked is free in the child. linux: a thread that waits long sleeps until it is woken; posix: in naps. A signal
+// handler may try it, but not wait for it: the thread that it interrupted may be the holder.
 class ForkSafeLock {
   public:
     // Not in a signal handler: asks for the first process_generation of the program.
@@ -100,7 +100,7 @@ class ForkSafeLock {
     void unlock();
 
   private:
-    std::atomic<uint32_t> holder_{0};  // its process_generation
+    std::atomic<uint32_t> holder_{0};
 };
 
 class LockGuard {

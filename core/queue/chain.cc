@@ -35,11 +35,14 @@ Cursor Chain::place(Cursor from, int64_t cost, uint32_t most_gaps) const {
     const uint64_t no_end = no_limit(base_);
     for (uint32_t gaps = 0; gaps < most_gaps; ++gaps) {
         const Cursor gap = reservations_.first_gap(from);
-        if (gap.next == 0 || room_before(gap) >= cost)
-            return reservations_.first_fit(from, gap, cost, no_end);
+        if (gap.next == 0 || room_before(gap) >= cost) return reservations_.first_fit(from, gap, cost, no_end);
         from = reservations_.step(gap);
     }
     return {0, reservations_.spent_at_end(from)};
+}
+
+bool Chain::fits_at_begin(int64_t cost) const {
+    return reservations_.is_empty() || room_before(begin()) >= cost;
 }
 
 int64_t Chain::room_before(Cursor gap) const {

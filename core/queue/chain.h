@@ -65,6 +65,8 @@ class Chain {
 
     // The point before all entries but those that are due.
     Cursor begin() const { return {reservations_.first(), base_}; }
+    // Does `cost` break no promise at that point?
+    bool fits_at_begin(int64_t cost) const;
     // The first point, from there on or behind all waiters, at which `cost` breaks no promise. Costs the number of gaps
     // that are too small. After kMostGaps of them a reservation goes behind all others.
     Cursor place_waiter(Cursor from, int64_t cost) const { return place(from, cost, UINT32_MAX); }

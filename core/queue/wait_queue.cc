@@ -43,9 +43,8 @@ void WaitQueue::pass_due(const Observation &observed, bool all) {
         const uint32_t reservation = chain_.first_reservation();
         const uint32_t first = chain_.first_waiter();
         const int64_t cost = first == 0 ? 0 : chain_[first].cost;
-        const Cursor at = first == 0 || all ? chain_.begin() : chain_.place_waiter(chain_.begin(), cost);
-        const bool waiter_first = first != 0 && at.next == reservation;
-        const uint64_t position = at.spent + static_cast<uint64_t>(cost);
+        const bool waiter_first = first != 0 && (all || chain_.fits_at_begin(cost));
+        const uint64_t position = chain_.base() + static_cast<uint64_t>(cost);
         const bool due = waiter_first ? distance(position, observed.balance.accrued) >= 0
                                       : chain_[reservation].time_ns <= observed.now;
         if (!due && !all) return;

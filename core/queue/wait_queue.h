@@ -2,8 +2,8 @@
 //
 // A waiter is told of its due time by its alarm, and comes for its tokens itself. Until it comes they are kept for it,
 // for max_lateness_ns after the time in its alarm. Then they flow back into the bucket; the waiter keeps its place, and
-// is planned anew with all behind it. If it is late once more it is set aside: the others are served as if it were gone,
-// until it comes back to its place.
+// is planned anew with all behind it. If it is late once more it is set aside: the others are served as if it were
+// gone, until it comes back to its place.
 //
 // All functions need the limiter's lock. Only the first waiter is sure to have its present due time in its alarm. The
 // others get an earlier time when they become the first or due, so that a change wakes none without need. A later time

@@ -304,8 +304,8 @@ void print_changes() {
 void print_all_cancelled() {
     constexpr int kAll = 100000;
     constexpr double kSeconds = 2;
-    std::printf("\n%d waiters enter and are cancelled, s; wakes: the most that one cancel made (goal %.0f s, 1 wake)\n", kAll,
-                kSeconds);
+    std::printf("\n%d waiters enter and are cancelled, s; wakes: the most that one cancel made (goal %.0f s, 1 wake)\n",
+                kAll, kSeconds);
     for (const Kind order : {kOldest, kYoungest, kRandom}) {
         Pending all(kWaiters, kMixed);
         Times times;

@@ -116,6 +116,27 @@ TEST_F(Enqueue, WhatWouldHaveOverflowedDoesNotComeBack) {
     EXPECT_EQ(left(), 0) << "a bucket that never knew it holds 10 at 20 s, too";
 }
 
+TEST_F(Enqueue, OneThatGoesLeavesTheOthersWhereTheyAre) {
+    const uint64_t a = enter(10);
+    const uint64_t b = enter(2);
+    advance(12 * kSecond);
+    leave(a);
+    EXPECT_EQ(left(), 8) << "without it the bucket was full until the other became due";
+    EXPECT_EQ(tb_allow(bucket.get(), 10), TB_DENIED);
+    EXPECT_EQ(check(b), TB_SUCCESS);
+    EXPECT_EQ(left(), 8);
+}
+
+TEST_F(Enqueue, OneOfAHigherPriorityThatIsGrantedAtOncePushesOthersBack) {
+    advance(3 * kSecond);
+    const uint64_t a = enter(5, 2 * kSecond);
+    const uint64_t b = enter(4, 8 * kSecond);
+    EXPECT_EQ(enter(3, TB_FOREVER, 1), 0u);
+    EXPECT_EQ(status, TB_SUCCESS);
+    EXPECT_EQ(check(a), TB_TIMED_OUT);
+    expect_pending(b, 4 * kSecond);
+}
+
 TEST_F(Enqueue, AHigherPriorityGoesFirstAndPushesOthersBehindTheirTimeouts) {
     const uint64_t a = enter(1, 3 * kSecond);
     const uint64_t b = enter(2, 3 * kSecond);

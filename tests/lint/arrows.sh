@@ -13,7 +13,7 @@ core/units:       core/status.h
 core/platform:    core/status.h
 core/bucket:      core/status.h core/versioned.h core/units
 core/clock:       core/status.h core/versioned.h core/units core/platform
-core/queue:       core/status.h core/versioned.h core/units core/platform core/clock core/bucket
+core/queue:       core/status.h core/versioned.h core/memory.h core/units core/platform core/clock core/bucket
 core/limiter:     core/status.h core/memory.h core/units core/platform core/clock core/bucket core/queue
 capi/include:
 capi/src:         core/status.h core/memory.h core/platform core/clock core/bucket core/queue core/limiter capi/include

@@ -167,9 +167,10 @@ TEST(Change, AClosedBucketStaysAsItIs) {
     Reservation r{};
     EXPECT_EQ(b.limiter.close(), Status::success);
     EXPECT_EQ(b.limiter.close(), Status::success);
-    for (const Status s : {b.limiter.allow(1), b.limiter.take_up_to(1, &taken), b.limiter.wait(1, 0, 0),
-                           b.limiter.reserve(1, 0, &r), b.limiter.charge(1, &repaid), b.limiter.refund(1),
-                           b.limiter.reset(0), b.limiter.set_tokens(0), b.limiter.set_rate(2), b.limiter.set_capacity(2)})
+    for (const Status s :
+         {b.limiter.allow(1), b.limiter.take_up_to(1, &taken), b.limiter.wait(1, 0, 0), b.limiter.reserve(1, 0, &r),
+          b.limiter.charge(1, &repaid), b.limiter.refund(1), b.limiter.reset(0), b.limiter.set_tokens(0),
+          b.limiter.set_rate(2), b.limiter.set_capacity(2)})
         EXPECT_EQ(s, Status::closed);
     EXPECT_EQ(b.limiter.available(), 4);
 }

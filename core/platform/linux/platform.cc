@@ -92,6 +92,15 @@ void Sleeper::add_and_wake(uint32_t amount) {
     syscall(SYS_futex, slept_on, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, nullptr, nullptr, 0);
 }
 
+void sleep_on(std::atomic<uint32_t> *word, uint32_t expected) {
+    syscall(SYS_futex, word, FUTEX_WAIT | FUTEX_PRIVATE_FLAG, expected, nullptr, nullptr, 0);
+}
+
+void wake_one(std::atomic<uint32_t> *word) {
+    const ErrnoKept kept;
+    syscall(SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, nullptr, nullptr, 0);
+}
+
 // Not nanosleep(): that is a cancellation point.
 void nap(int64_t duration_ns) {
     const KernelTime duration = to_kernel_time(duration_ns);

@@ -115,4 +115,11 @@ void nap(int64_t duration_ns) {
     nanosleep(&duration, nullptr);
 }
 
+void sleep_on(std::atomic<uint32_t> *word, uint32_t expected) {
+    constexpr int64_t kNapNs = 50000;
+    if (word->load(std::memory_order_relaxed) == expected) nap(kNapNs);
+}
+
+void wake_one([[maybe_unused]] std::atomic<uint32_t> *word) {}
+
 }  // namespace tb::platform

@@ -13,18 +13,39 @@ int64_t monotonic_ns() {
     return static_cast<int64_t>(t.tv_sec) * kNanosecondsPerSecond + t.tv_nsec;
 }
 
+// holder_ is 0 or the generation of the holder's process, with kContended if a thread may sleep until it is free. A
+// generation counts the forks from the first process on, so it never has that bit.
+namespace {
+constexpr uint32_t kContended = uint32_t{1} << 31;
+}
+
 bool ForkSafeLock::try_lock() {
     const uint32_t here = process_generation();
     uint32_t holder = holder_.load(std::memory_order_relaxed);
-    return holder != here && holder_.compare_exchange_strong(holder, here, std::memory_order_acquire);
+    return (holder & ~kContended) != here && holder_.compare_exchange_strong(holder, here, std::memory_order_acquire);
 }
 
 void ForkSafeLock::lock() {
-    for (int round = 0; !try_lock(); ++round) back_off(round);
+    constexpr int kSpins = 10;
+    for (int round = 0; round < kSpins; ++round) {
+        if (try_lock()) return;
+        back_off(round);
+    }
+    // A thread that has slept takes the lock as contended, for others that may sleep.
+    const uint32_t here = process_generation();
+    const ErrnoKept kept;
+    for (;;) {
+        uint32_t holder = holder_.load(std::memory_order_relaxed);
+        if ((holder & ~kContended) != here) {
+            if (holder_.compare_exchange_weak(holder, here | kContended, std::memory_order_acquire)) return;
+        } else if (holder == (here | kContended) || holder_.compare_exchange_weak(holder, here | kContended)) {
+            sleep_on(&holder_, here | kContended);
+        }
+    }
 }
 
 void ForkSafeLock::unlock() {
-    holder_.store(0, std::memory_order_release);
+    if ((holder_.exchange(0, std::memory_order_release) & kContended) != 0) wake_one(&holder_);
 }
 
 void back_off(int round) {

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -25,12 +26,16 @@ class ErrnoKept {
     int errno_;
 };
 
-// Each system implements these two.
+// Each system implements these.
 //
 // From now on a child of this process, however it is forked, finds these bytes 0, alone on their page. Does nothing
 // where the system cannot. Returns only after any fork that was under way at the call.
 void zero_in_children(void *bytes, std::size_t size);
 void nap(int64_t duration_ns);  // not a cancellation point
+// Sleeps while the word is as expected, until wake_one; may return early. posix: for a moment. wake_one needs the
+// word's address alone.
+void sleep_on(std::atomic<uint32_t> *word, uint32_t expected);
+void wake_one(std::atomic<uint32_t> *word);
 
 }  // namespace tb::platform
 
