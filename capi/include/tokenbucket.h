@@ -140,10 +140,10 @@ TB_API tb_status tb_take_up_to(tb_bucket *bucket, double most, double *out_taken
  * with TB_TIMED_OUT, as does one that a waiter of a higher priority puts behind its timeout; one that no longer fits
  * the capacity leaves with TB_EXCEEDS_CAPACITY.
  *
- * A waiter collects its tokens when its thread wakes or tb_waiter_check is called. They are kept for it for
- * max_lateness_ns. If it comes later, because the process was stopped or its event loop was busy, it is planned anew
- * from then on with all behind it, so late waiters do not act all at once. One that is late twice in a row is passed
- * over until it comes, and then takes its old place. */
+ * A waiter collects its tokens when its thread wakes or tb_waiter_check is called. Once due they are kept for it for
+ * max_lateness_ns, whatever changes but by tb_reset and tb_set_tokens. If it comes later, because the process was
+ * stopped or its event loop was busy, it is planned anew with all behind it, so late waiters do not act all at once.
+ * One that is late twice in a row is passed over until it comes, and then takes its old place. */
 
 /* Takes n tokens, sleeping until they are there. Not a POSIX cancellation point. On Linux the thread's timer slack is
  * narrowed while it sleeps.

@@ -27,11 +27,13 @@ Status Clock::advance(int64_t duration_ns) {
     return Status::success;
 }
 
-void Clock::arm(Alarm *alarm) {
+bool Clock::arm(Alarm *alarm) {
     const platform::LockGuard guard(&lock_);
     forget_other_processes();
     unlist(alarm);
-    if (alarm->due_ns.load(std::memory_order_relaxed) > latest_ns_.load(std::memory_order_acquire)) list(alarm);
+    const bool ahead = alarm->due_ns.load(std::memory_order_relaxed) > latest_ns_.load(std::memory_order_acquire);
+    if (ahead) list(alarm);
+    return ahead;
 }
 
 void Clock::disarm(Alarm *alarm) {

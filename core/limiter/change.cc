@@ -163,6 +163,7 @@ Status Limiter::reset(double tokens) {
         next->begin_era();
         next->base.fraction = {0, 0};
         locked.chain().remove_reservations();
+        locked.chain().undo_due();
         locked.chain().set_base(now.balance.accrued - held);
         locked.queue().replan(Observation(now.word, *next, now.now));
         return Status::success;
@@ -177,6 +178,7 @@ Status Limiter::set_tokens(double tokens) {
         if (tokens > std::bit_cast<double>(next->largest_amount)) return Status::exceeds_capacity;
         const uint64_t units = tokens == 0 ? 0 : to_units(next->scale, tokens, TBU_DOWN);
         next->base.fraction = {0, 0};
+        locked.chain().undo_due();
         locked.chain().set_base(now.balance.accrued - std::min(next->capacity, units));
         locked.queue().replan(Observation(now.word, *next, now.now));
         return Status::success;

@@ -116,12 +116,9 @@ Status Limiter::enter(Waiter *w, double n, int64_t timeout_ns, int32_t priority,
         return w->index;
     });
     if (s != Status::waiting && s != Status::success) return s;
-    // Those of a lower priority are put back.
-    const bool is_last = s == Status::waiting ? queue.is_last(w) : queue.chain().first_waiter() == 0;
-    if (!is_last) {
-        queue.replan(now);
-        locked.publish_changed();
-    }
+    const Chain &chain = queue.chain();
+    queue.overtaken(now, s == Status::success ? chain.first_waiter() : chain.next_waiter(w->index));
+    locked.publish_changed();
     if (s == Status::success) return s;
     if (w->alarm.is_thread()) queue.inside().begin();
     place->waiter = queue.chain().number(w->index);

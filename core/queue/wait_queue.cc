@@ -8,6 +8,12 @@ namespace {
 // More than any entry lies ahead (kMaxDebtUnits): once so much has accrued, every entry is due.
 constexpr uint64_t kAllDue = uint64_t{1} << 60;
 
+// Has `lateness` accrued since the waiter became due?
+bool is_late(const Waiter *w, const Observation &observed, uint64_t lateness) {
+    const int64_t since = distance(w->due_position, observed.balance.accrued);
+    return since > 0 && static_cast<uint64_t>(since) > lateness;
+}
+
 }  // namespace
 
 WaitQueue::~WaitQueue() {
@@ -34,7 +40,10 @@ void WaitQueue::look(const Observation &observed) {
     last_word_ = observed.word;
     looked_ns_ = observed.now;
     const uint32_t first = chain_.first_due();
-    if (first != 0 && is_late(waiter(first), observed.now)) expire(observed);
+    if (first == 0 || options_.max_lateness_ns == INT64_MAX) return;
+    const uint64_t lateness =
+        tbu_gain(&observed.plan.rate, {0, {0, 0}}, static_cast<uint64_t>(options_.max_lateness_ns) + 1);
+    if (is_late(waiter(first), observed, lateness)) expire(observed, lateness);
 }
 
 // Passes what is due, in order of position. `all`: every entry is, and positions are too far apart to be compared.
@@ -50,6 +59,7 @@ void WaitQueue::pass_due(const Observation &observed, bool all) {
         if (!due && !all) return;
         if (waiter_first) {
             chain_.make_due(first);
+            waiter(first)->due_position = position;
             const int64_t told = waiter(first)->alarm.due_ns.load(std::memory_order_relaxed);
             if (told > observed.now) arm(waiter(first), observed.now);
         } else {
@@ -58,23 +68,18 @@ void WaitQueue::pass_due(const Observation &observed, bool all) {
     }
 }
 
-bool WaitQueue::is_late(const Waiter *w, int64_t now) const {
-    const int64_t due = w->alarm.due_ns.load(std::memory_order_relaxed);
-    return now > due && now - due > options_.max_lateness_ns;
-}
-
-// All that are due wait anew, except those that are late once more.
-void WaitQueue::expire(const Observation &observed) {
+// All that are due wait anew, except those that are late once more. The first of them are due again.
+void WaitQueue::expire(const Observation &observed, uint64_t lateness) {
     changed();
     for (uint32_t index = chain_.first_due(), next = 0; index != 0; index = next) {
         Waiter *const w = waiter(index);
         next = chain_.next_due(index);
-        if (!is_late(w, observed.now)) continue;
+        if (!is_late(w, observed, lateness)) continue;
         if (w->was_late) chain_.set_aside(index);
         w->was_late = true;
     }
     chain_.undo_due();
-    replan(observed);
+    pass_due(observed, false);
 }
 
 int64_t WaitQueue::due_ns(const Observation &observed, Cursor at, int64_t cost) const {
@@ -91,8 +96,14 @@ int64_t WaitQueue::due_ns(const Observation &observed, uint32_t index) const {
 void WaitQueue::enter(Waiter *w, Cursor at, int64_t cost, int64_t due_ns, int64_t deadline_ns, int32_t priority) {
     w->index = chain_.put_waiter(at, cost, deadline_ns, priority, w);
     w->alarm.calls = &inside_;
+    if (deadline_ns != INT64_MAX) ++deadlines_;
     w->alarm.due_ns.store(due_ns, std::memory_order_release);
-    if (options_.manual_clock != nullptr) options_.manual_clock->arm(&w->alarm);
+    // A manual clock may have passed that time since the look.
+    if (options_.manual_clock != nullptr && !options_.manual_clock->arm(&w->alarm)) call(w);
+}
+
+void WaitQueue::overtaken(const Observation &observed, uint32_t first_behind) {
+    if (first_behind != 0 && (deadlines_ != 0 || options_.manual_clock != nullptr)) replan(observed);
 }
 
 Status WaitQueue::collect(const Observation &observed, Waiter *w) {
@@ -100,13 +111,14 @@ Status WaitQueue::collect(const Observation &observed, Waiter *w) {
     w->was_late = false;
     if (chain_[w->index].place == Place::apart) {
         changed();
+        chain_.undo_due();
         chain_.rejoin(w->index);
-        replan(observed);
     }
     serve(observed);
-    if (w->outcome != Status::waiting) return w->outcome;
     if (chain_[w->index].place != Place::due) {
-        arm(w, due_ns(observed, w->index));
+        const int64_t due = due_ns(observed, w->index);
+        if (due > chain_[w->index].time_ns) return w->outcome = Status::timed_out;
+        arm(w, due);
         return Status::waiting;
     }
     chain_.collect(w->index);
@@ -127,7 +139,8 @@ void WaitQueue::withdraw(uint32_t index) {
 }
 
 void WaitQueue::leave(Waiter *w) {
-    if (w->outcome == Status::waiting) changed();
+    changed();
+    if (chain_[w->index].time_ns != INT64_MAX) --deadlines_;
     disarm(w);
     uncall(w);
     chain_.remove(w->index);
@@ -183,8 +196,8 @@ void WaitQueue::arm(Waiter *w, int64_t due_ns) {
     const int64_t told = w->alarm.due_ns.load(std::memory_order_relaxed);
     if (told == due_ns) return;
     w->alarm.due_ns.store(due_ns, std::memory_order_release);
-    if (options_.manual_clock != nullptr) options_.manual_clock->arm(&w->alarm);
-    if (due_ns < told) call(w);
+    const bool passed = options_.manual_clock != nullptr && !options_.manual_clock->arm(&w->alarm);
+    if (due_ns < told || passed) call(w);
 }
 
 void WaitQueue::disarm(Waiter *w) {
@@ -221,6 +234,7 @@ void WaitQueue::take_calls(Calls *calls) {
 void WaitQueue::abandon() {
     chain_.abandon();
     first_called_ = last_called_ = nullptr;
+    deadlines_ = 0;
     in_step_ = true;
     raised_ = 0;
     inside_.abandon();

@@ -1,13 +1,14 @@
 // The waiters and pending reservations of one bucket: the chain, as of the last look, and the waiters' alarms.
 //
-// A waiter is told of its due time by its alarm, and comes for its tokens itself. Until it comes they are kept for it,
-// for max_lateness_ns after the time in its alarm. Then they flow back into the bucket; the waiter keeps its place, and
-// is planned anew with all behind it. If it is late once more it is set aside: the others are served as if it were
-// gone, until it comes back to its place.
+// A waiter is told of its due time by its alarm, and comes for its tokens itself. Once it is due they are kept for it,
+// for max_lateness_ns. Then they flow back into the bucket; the waiter keeps its place, and is planned anew with all
+// behind it. If it is late once more it is set aside: the others are served as if it were gone, until it comes back to
+// its place.
 //
 // All functions need the limiter's lock. Only the first waiter is sure to have its present due time in its alarm. The
 // others get an earlier time when they become the first or due, so that a change wakes none without need. A later time
-// that a waiter has not been told it learns when it comes.
+// a waiter learns when it comes, and then also that it is behind its deadline; unless replan() was called, which costs
+// the number of waiters.
 #ifndef TOKENBUCKET_CORE_QUEUE_WAIT_QUEUE_H
 #define TOKENBUCKET_CORE_QUEUE_WAIT_QUEUE_H
 
@@ -40,7 +41,8 @@ struct Observation {
 struct Waiter {
     Alarm alarm;
     Status outcome = Status::waiting;
-    bool was_late = false;  // once, since it last came
+    bool was_late = false;      // once, since it last came
+    uint64_t due_position = 0;  // where it became due
     uint32_t index = 0;
     uint32_t process = 0;  // process_generation
     double tokens = 0;
@@ -77,7 +79,7 @@ class WaitQueue {
 
     // Brings the chain up to the observation: passes the reservations that are due by then, makes waiters due, adds to
     // the base what takes have spent since the last look, and clamps it to a full bucket. Costs the number of these
-    // entries; of all waiters, if one is late.
+    // entries; of all that are due, if one is late.
     void look(const Observation &observed);
     // Entries have left. Until that is published the word shows more than is spent, even if no entry is left.
     void changed() { in_step_ = false; }
@@ -98,8 +100,8 @@ class WaitQueue {
 
     // Puts a waiter at the point that place_waiter(behind_priority) gave, due at due_ns.
     void enter(Waiter *waiter, Cursor at, int64_t cost, int64_t due_ns, int64_t deadline_ns, int32_t priority);
-    // Are there waiters behind this one?
-    bool is_last(const Waiter *waiter) const { return chain_.next_waiter(waiter->index) == 0; }
+    // A waiter has entered, or has been granted at once, before those of a lower priority.
+    void overtaken(const Observation &observed, uint32_t first_behind);
     // The waiter comes for its tokens, after a look. success: it has them. waiting: its alarm has its present due time.
     // Unless waiting is returned it must leave().
     Status collect(const Observation &observed, Waiter *waiter);
@@ -127,8 +129,7 @@ class WaitQueue {
 
   private:
     void pass_due(const Observation &observed, bool all);
-    bool is_late(const Waiter *waiter, int64_t now) const;
-    void expire(const Observation &observed);
+    void expire(const Observation &observed, uint64_t lateness);
     void end_wait(Waiter *waiter, Status outcome);
     void arm(Waiter *waiter, int64_t due_ns);
     void disarm(Waiter *waiter);
@@ -144,6 +145,7 @@ class WaitQueue {
     int64_t looked_ns_ = 0;
     bool in_step_ = true;
     uint64_t raised_ = 0;
+    uint32_t deadlines_ = 0;  // waiters that have one
     InFlight inside_;
 };
 
