@@ -173,7 +173,8 @@ TB_API tb_status tb_enqueue(tb_bucket *bucket, double n, int64_t timeout_ns, int
                             uint64_t *out_waiter, int64_t *out_wait_ns);
 
 /* Collects a waiter's tokens, or says how long they will still take.
- * TB_PENDING: due in *out_wait_ns. After any other answer the waiter is gone, and its number is void.
+ * TB_PENDING: due in *out_wait_ns. If those before it are late again and again that may be a later time; on_wake then
+ * calls it when its turn comes. After any other answer the waiter is gone, and its number is void.
  * TB_SUCCESS: taken. TB_TIMED_OUT, TB_EXCEEDS_CAPACITY: by a change of the bucket, or for a waiter of a higher
  * priority. TB_CLOSED. TB_E_INVALID_ARGUMENT: no waiter of this bucket has that number. */
 TB_API tb_status tb_waiter_check(tb_bucket *bucket, uint64_t waiter, int64_t *out_wait_ns);

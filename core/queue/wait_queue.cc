@@ -1,5 +1,7 @@
 #include "core/queue/wait_queue.h"
 
+#include <algorithm>
+
 #include "core/memory.h"
 
 namespace tb {
@@ -118,11 +120,25 @@ Status WaitQueue::collect(const Observation &observed, Waiter *w) {
     if (chain_[w->index].place != Place::due) {
         const int64_t due = due_ns(observed, w->index);
         if (due > chain_[w->index].time_ns) return w->outcome = Status::timed_out;
-        arm(w, due);
+        arm(w, next_look(observed, w, due));
         return Status::waiting;
     }
     chain_.collect(w->index);
     return w->outcome = Status::success;
+}
+
+// The waiter's due time; but one that has come in vain at its time more than once, since those before it were late, is
+// given a later time if it can be called when its turn comes. Else, where waiters come slower than tokens, they would
+// come in vain so often that they never got faster.
+int64_t WaitQueue::next_look(const Observation &observed, Waiter *w, int64_t due_ns) const {
+    constexpr int64_t kPatience = 8;
+    const bool in_vain = w->alarm.due_ns.load(std::memory_order_relaxed) <= observed.now;
+    const bool is_called = w->alarm.is_thread() || w->alarm.bell->function != nullptr;
+    if (in_vain && w->in_vain < 2) ++w->in_vain;
+    if (w->in_vain < 2 || !is_called) return due_ns;
+    const int64_t wait = due_ns - observed.now;
+    const int64_t later = wait < (INT64_MAX - observed.now) / kPatience ? observed.now + kPatience * wait : INT64_MAX;
+    return std::min(later, chain_[w->index].time_ns);
 }
 
 Waiter *WaitQueue::find(uint64_t number) const {
@@ -185,7 +201,8 @@ void WaitQueue::replan(const Observation &observed) {
         } else if (due > chain_[index].time_ns) {
             end_wait(waiter(index), Status::timed_out);
         } else {
-            arm(waiter(index), due);
+            const int64_t told = waiter(index)->alarm.due_ns.load(std::memory_order_relaxed);
+            if (due > told) arm(waiter(index), due);
             from = {at.next, at.spent + static_cast<uint64_t>(cost)};
         }
     }

@@ -42,6 +42,7 @@ struct Waiter {
     Alarm alarm;
     Status outcome = Status::waiting;
     bool was_late = false;      // once, since it last came
+    uint8_t in_vain = 0;        // how often it came at its time and had to wait on, up to 2
     uint64_t due_position = 0;  // where it became due
     uint32_t index = 0;
     uint32_t process = 0;  // process_generation
@@ -102,7 +103,7 @@ class WaitQueue {
     void enter(Waiter *waiter, Cursor at, int64_t cost, int64_t due_ns, int64_t deadline_ns, int32_t priority);
     // A waiter has entered, or has been granted at once, before those of a lower priority.
     void overtaken(const Observation &observed, uint32_t first_behind);
-    // The waiter comes for its tokens, after a look. success: it has them. waiting: its alarm has its present due time.
+    // The waiter comes for its tokens, after a look. success: it has them. waiting: its alarm says when to come again.
     // Unless waiting is returned it must leave().
     Status collect(const Observation &observed, Waiter *waiter);
     // The waiter of a number that is no thread; null if it is gone.
@@ -117,8 +118,9 @@ class WaitQueue {
 
     // After a change: makes due who is due by now, and gives the first waiter its due time.
     void serve(const Observation &observed);
-    // For a change that may delay waiters: gives all of them their due times. Ends with timed_out those due after their
-    // deadline, with exceeds_capacity those that cost more than the capacity. Costs the number of waiters.
+    // For a change that may delay waiters: gives them their later due times; the earlier ones serve() gives. Ends with
+    // timed_out those due after their deadline, with exceeds_capacity those that cost more than the capacity. Costs the
+    // number of waiters.
     void replan(const Observation &observed);
 
     // Moves up to Calls::kMost from the list of those to be called.
@@ -130,6 +132,7 @@ class WaitQueue {
   private:
     void pass_due(const Observation &observed, bool all);
     void expire(const Observation &observed, uint64_t lateness);
+    int64_t next_look(const Observation &observed, Waiter *waiter, int64_t due_ns) const;
     void end_wait(Waiter *waiter, Status outcome);
     void arm(Waiter *waiter, int64_t due_ns);
     void disarm(Waiter *waiter);

@@ -216,6 +216,7 @@ TEST_F(Queue, WhoCostsMoreThanTheCapacityLeaves) {
     plan.capacity = 5 * kToken;
     look(0);
     queue.replan(observed);
+    queue.serve(observed);
     publish_changed();
     EXPECT_EQ(first->outcome, Status::exceeds_capacity);
     EXPECT_EQ(second->outcome, Status::waiting);
@@ -363,6 +364,25 @@ TEST_F(LateQueue, OneThatIsLateAgainIsPassedOverUntilItComes) {
     EXPECT_EQ(due(third), 33);
     EXPECT_EQ(come(lost, 28), Status::success);
     EXPECT_EQ(come(third, 33), Status::success);
+}
+
+TEST_F(LateQueue, OneThatComesInVainAgainAndAgainIsCalledInstead) {
+    Waiter *const first = enter(10, 0);
+    Waiter *const second = enter(10, 0);
+    Waiter *const third = enter(10, 0);
+    Waiter *const fourth = enter(10, 0);
+    EXPECT_EQ(come(fourth, 40), Status::waiting);
+    EXPECT_EQ(due(fourth), 70) << "the others are late, and it comes in vain for the first time";
+    EXPECT_EQ(come(first, 42), Status::success);
+    for (Waiter *w : {second, third}) EXPECT_EQ(come(w, 42), Status::waiting);
+    EXPECT_EQ(come(fourth, 70), Status::waiting);
+    EXPECT_EQ(due(fourth), 70 + 8 * 20);
+    EXPECT_EQ(come(second, 70), Status::success);
+    EXPECT_EQ(come(third, 80), Status::success);
+    queue.serve(observed);
+    EXPECT_EQ(due(fourth), 90);
+    EXPECT_EQ(rings(fourth), 1u);
+    EXPECT_EQ(come(fourth, 90), Status::success);
 }
 
 TEST_F(LateQueue, OneSetAsideCanLeave) {
