@@ -10,12 +10,6 @@ namespace {
 // More than any entry lies ahead (kMaxDebtUnits): once so much has accrued, every entry is due.
 constexpr uint64_t kAllDue = uint64_t{1} << 60;
 
-// Has `lateness` accrued since the waiter became due?
-bool is_late(const Waiter *w, const Observation &observed, uint64_t lateness) {
-    const int64_t since = distance(w->due_position, observed.balance.accrued);
-    return since > 0 && static_cast<uint64_t>(since) > lateness;
-}
-
 }  // namespace
 
 WaitQueue::~WaitQueue() {
@@ -42,10 +36,7 @@ void WaitQueue::look(const Observation &observed) {
     last_word_ = observed.word;
     looked_ns_ = observed.now;
     const uint32_t first = chain_.first_due();
-    if (first == 0 || options_.max_lateness_ns == INT64_MAX) return;
-    const uint64_t lateness =
-        tbu_gain(&observed.plan.rate, {0, {0, 0}}, static_cast<uint64_t>(options_.max_lateness_ns) + 1);
-    if (is_late(waiter(first), observed, lateness)) expire(observed, lateness);
+    if (first != 0 && is_late(waiter(first), observed.now)) expire(observed);
 }
 
 // Passes what is due, in order of position. `all`: every entry is, and positions are too far apart to be compared.
@@ -61,7 +52,7 @@ void WaitQueue::pass_due(const Observation &observed, bool all) {
         if (!due && !all) return;
         if (waiter_first) {
             chain_.make_due(first);
-            waiter(first)->due_position = position;
+            waiter(first)->due_since_ns = reached_ns(observed.plan, position);
             const int64_t told = waiter(first)->alarm.due_ns.load(std::memory_order_relaxed);
             if (told > observed.now) arm(waiter(first), observed.now);
         } else {
@@ -70,13 +61,26 @@ void WaitQueue::pass_due(const Observation &observed, bool all) {
     }
 }
 
-// All that are due wait anew, except those that are late once more. The first of them are due again.
-void WaitQueue::expire(const Observation &observed, uint64_t lateness) {
+// When a position was reached that the last look had not reached, or, if something else has changed since, the time of
+// that look.
+int64_t WaitQueue::reached_ns(const Plan &plan, uint64_t position) const {
+    const int64_t growth = distance(plan.base.units, position);
+    if (growth <= 0) return looked_ns_;
+    const int64_t elapsed = tbu_time_to(&plan.rate, plan.base.fraction, static_cast<uint64_t>(growth));
+    return std::max(looked_ns_, plan.base_ns + elapsed);
+}
+
+bool WaitQueue::is_late(const Waiter *w, int64_t now) const {
+    return now - w->due_since_ns > options_.max_lateness_ns;
+}
+
+// All that are due wait anew, except those that are late once more. The first of them are due again, as of now.
+void WaitQueue::expire(const Observation &observed) {
     changed();
     for (uint32_t index = chain_.first_due(), next = 0; index != 0; index = next) {
         Waiter *const w = waiter(index);
         next = chain_.next_due(index);
-        if (!is_late(w, observed, lateness)) continue;
+        if (!is_late(w, observed.now)) continue;
         if (w->was_late) chain_.set_aside(index);
         w->was_late = true;
     }
@@ -112,6 +116,7 @@ Status WaitQueue::collect(const Observation &observed, Waiter *w) {
     if (w->outcome != Status::waiting) return w->outcome;
     w->was_late = false;
     if (chain_[w->index].place == Place::apart) {
+        if (chain_[w->index].cost > chain_.capacity()) return w->outcome = Status::exceeds_capacity;
         changed();
         chain_.undo_due();
         chain_.rejoin(w->index);

@@ -41,9 +41,9 @@ struct Observation {
 struct Waiter {
     Alarm alarm;
     Status outcome = Status::waiting;
-    bool was_late = false;      // once, since it last came
-    uint8_t in_vain = 0;        // how often it came at its time and had to wait on, up to 2
-    uint64_t due_position = 0;  // where it became due
+    bool was_late = false;     // once, since it last came
+    uint8_t in_vain = 0;       // how often it came at its time and had to wait on, up to 2
+    int64_t due_since_ns = 0;  // if it is due
     uint32_t index = 0;
     uint32_t process = 0;  // process_generation
     double tokens = 0;
@@ -131,7 +131,9 @@ class WaitQueue {
 
   private:
     void pass_due(const Observation &observed, bool all);
-    void expire(const Observation &observed, uint64_t lateness);
+    int64_t reached_ns(const Plan &plan, uint64_t position) const;
+    bool is_late(const Waiter *waiter, int64_t now) const;
+    void expire(const Observation &observed);
     int64_t next_look(const Observation &observed, Waiter *waiter, int64_t due_ns) const;
     void end_wait(Waiter *waiter, Status outcome);
     void arm(Waiter *waiter, int64_t due_ns);
