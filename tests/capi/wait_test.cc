@@ -1,4 +1,4 @@
-// Waits, and what may happen to a thread inside one.
+// What may happen to a thread inside a wait; who is served when is in tests/conformance/waits.txt.
 #include <gtest/gtest.h>
 #include <pthread.h>
 #include <sched.h>
@@ -17,52 +17,6 @@ namespace {
 
 using namespace tb_test;
 
-TEST_F(Waits, TakeAtOnceWhatIsThere) {
-    advance(3 * kSecond);
-    EXPECT_EQ(tb_wait(bucket.get(), 2), TB_SUCCESS);
-    EXPECT_EQ(tb_wait_for(bucket.get(), 1, 0), TB_SUCCESS);
-    EXPECT_EQ(left(), 0);
-}
-
-TEST_F(Waits, AreRefusedAtOnceWhatTheyCannotHave) {
-    EXPECT_EQ(tb_wait(bucket.get(), 10.5), TB_EXCEEDS_CAPACITY);
-    EXPECT_EQ(tb_wait_for(bucket.get(), 1, 0), TB_TIMED_OUT);
-    EXPECT_EQ(tb_wait_for(bucket.get(), 2, 2 * kSecond - 1), TB_TIMED_OUT);
-    EXPECT_EQ(left(), 0);
-    EXPECT_EQ(tb_close(bucket.get()), TB_SUCCESS);
-    EXPECT_EQ(tb_wait(bucket.get(), 1), TB_CLOSED);
-}
-
-TEST_F(Waits, EndWhenTheTokensAreThereAndInOrder) {
-    const auto first = wait(2);
-    const auto second = wait(1, 3 * kSecond);
-    EXPECT_EQ(left(), -3);
-    EXPECT_EQ(allow(1), TB_DENIED);
-    EXPECT_EQ(due(), 2 * kSecond);
-    advance(2 * kSecond - 1);
-    EXPECT_EQ(parked(), 2);
-    advance(1);
-    EXPECT_EQ(first->join(), TB_SUCCESS);
-    EXPECT_FALSE(second->returned());
-    EXPECT_EQ(due(), 3 * kSecond);
-    advance(kSecond);
-    EXPECT_EQ(second->join(), TB_SUCCESS);
-    EXPECT_EQ(due(), TB_FOREVER);
-    EXPECT_EQ(left(), 0);
-}
-
-TEST_F(Waits, ForTheWholeCapacityAreNotStarvedBySmallTakers) {
-    const auto whole = wait(10);
-    for (int second = 1; second <= 10; ++second) {
-        EXPECT_EQ(allow(1), TB_DENIED);
-        EXPECT_EQ(tb_wait_for(bucket.get(), 1, (11 - second) * kSecond), TB_TIMED_OUT);
-        EXPECT_FALSE(whole->returned());
-        advance(kSecond);
-    }
-    EXPECT_EQ(whole->join(), TB_SUCCESS);
-    EXPECT_EQ(left(), 0);
-}
-
 TEST_F(Waits, OfSeveralBucketsShareAClock) {
     const BucketHandle other = bucket_of(config_of(10, 2, clock.get()));
     ASSERT_EQ(tb_allow(other.get(), 10), TB_SUCCESS);
@@ -78,24 +32,16 @@ TEST_F(Waits, OfSeveralBucketsShareAClock) {
     EXPECT_EQ(slow->join(), TB_SUCCESS);
 }
 
-TEST_F(Waits, CloseEndsThemAndTheirTokensComeBack) {
+TEST_F(Waits, ThatAreDueAtNoTimeAreNotServedWhenTimeEnds) {
+    ASSERT_EQ(tb_charge(bucket.get(), 100, nullptr), TB_SUCCESS);
     const auto first = wait(5);
     const auto second = wait(2);
-    EXPECT_EQ(tb_close(bucket.get()), TB_SUCCESS);
-    EXPECT_EQ(first->join(), TB_CLOSED);
-    EXPECT_EQ(second->join(), TB_CLOSED);
-    EXPECT_EQ(left(), 0);
-    EXPECT_EQ(parked(), 0);
-}
-
-TEST_F(Waits, ThatAreDueWhenTheBucketClosesAreGranted) {
-    const auto due_now = wait(5);
-    const auto later = wait(2);
-    advance(5 * kSecond);
-    EXPECT_EQ(tb_close(bucket.get()), TB_SUCCESS);
-    EXPECT_EQ(due_now->join(), TB_SUCCESS);
-    EXPECT_EQ(later->join(), TB_CLOSED);
-    EXPECT_EQ(left(), 0);
+    ASSERT_EQ(tb_set_rate(bucket.get(), 1e-9), TB_SUCCESS);
+    ASSERT_EQ(due(), TB_FOREVER);
+    ASSERT_EQ(tb_manual_clock_set(clock.get(), INT64_MAX), TB_SUCCESS);
+    EXPECT_EQ(first->join(), TB_TIMED_OUT);
+    EXPECT_EQ(second->join(), TB_TIMED_OUT);
+    EXPECT_GT(left(), -100) << "their tokens are back";
 }
 
 TEST_F(Waits, DestroyLetsEveryoneOutFirst) {
@@ -207,29 +153,6 @@ TEST_F(Waits, AHandlerThatForksEndsTheWaitOnBothSides) {
     ASSERT_EQ(waitpid(child, &code, 0), child);
     EXPECT_TRUE(WIFEXITED(code) && WEXITSTATUS(code) == 0);
     sigaction(SIGUSR2, &before, nullptr);
-}
-
-TEST_F(Waits, AreBoundedInNumber) {
-    tb_config config = config_of(10, 1, clock.get());
-    config.max_waiters = 2;
-    bucket = bucket_of(config);
-    ASSERT_EQ(allow(10), TB_SUCCESS);
-    const QuietHandler handler(SIGUSR1);
-    const auto first = wait(3);
-    const auto second = wait(1);
-    EXPECT_EQ(tb_wait(bucket.get(), 1), TB_QUEUE_FULL);
-    EXPECT_EQ(tb_wait_for(bucket.get(), 1, 0), TB_TIMED_OUT) << "a poll needs no place";
-    EXPECT_EQ(left(), -4) << "nothing was taken";
-    drop_largest(first.get(), 3);
-    const auto third = wait(1);
-    EXPECT_EQ(tb_wait(bucket.get(), 1), TB_QUEUE_FULL);
-    advance(kSecond);
-    const auto fourth = wait(1);
-    EXPECT_EQ(second->join(), TB_SUCCESS);
-    advance(2 * kSecond);
-    EXPECT_EQ(third->join(), TB_SUCCESS);
-    EXPECT_EQ(fourth->join(), TB_SUCCESS);
-    EXPECT_EQ(left(), 0);
 }
 
 // Keeps a thread inside a signal handler, and so from leaving its wait.
