@@ -212,7 +212,7 @@ class Bucket:
 
 
 class Row:
-    """Replays a row. said(what, value) is called for every value that the row asserts."""
+    """Replays a row. expect(right, said) is called for every value that the row asserts."""
 
     def __init__(self, limits, expect):
         self.b = Bucket(limits)
