@@ -28,8 +28,10 @@ struct Tank {
     int64_t level = 0;
     int64_t capacity = 0;
     int64_t rate = 0;
+    int64_t accrued = 0;  // since the beginning, whether there was room or not
 
     void grow(int64_t to) {
+        accrued += rate * (to - at);
         level = std::min(capacity, level + rate * (to - at));
         at = to;
     }
@@ -57,11 +59,11 @@ struct Waiter {
     int64_t cost;
     int32_t priority;
     int64_t deadline_ns;
-    int64_t at;         // when it is due
-    int64_t told_ns;    // as far as it has been told
-    int64_t kept_ns;    // since when its tokens are kept for it
-    bool was_late;      // once, since it last came
-    tb_status outcome;  // when it has ended
+    int64_t at;           // when it is due
+    int64_t told_ns;      // as far as it has been told
+    int64_t due_accrued;  // what had accrued when it became due
+    bool was_late;        // once, since it last came
+    tb_status outcome;    // when it has ended
 };
 
 struct Reservation {
@@ -107,17 +109,14 @@ class Bucket {
         now_ns_ = now_ns;
         serve();
         const Waiter *const oldest = oldest_due();
-        if (oldest == nullptr || now_ns_ - oldest->kept_ns <= max_lateness_ns_) return;
+        if (oldest == nullptr || !is_late(*oldest)) return;
         for (Waiter &w : waiters_) {
-            if (w.state != Waiter::due) continue;
-            const bool late = now_ns_ - w.kept_ns > max_lateness_ns_;
-            w.state = late && w.was_late ? Waiter::passed_over : Waiter::waiting;
-            w.was_late = w.was_late || late;
-            std::erase_if(changes_, [&](const Change &c) { return c.waiter == w.id; });
+            if (w.state != Waiter::due || !is_late(w)) continue;
+            if (w.was_late) set_aside(&w);
+            w.was_late = true;
         }
-        became_due_.clear();
-        recount();
-        plan_all();
+        undo_due();
+        move_up();
     }
 
     tb_status take(int64_t n) {
@@ -155,10 +154,13 @@ class Bucket {
         if (w->state != Waiter::ended) {
             w->was_late = false;
             if (w->state == Waiter::passed_over) {
-                w->state = Waiter::waiting;
-                plan_all();
+                undo_due();
+                of(id)->state = Waiter::waiting;
+                move_up();
             }
         }
+        w = of(id);
+        if (w->state == Waiter::waiting && whole_ns(w->at) > w->deadline_ns) end(w, TB_TIMED_OUT);
         if (w->state == Waiter::waiting) {
             w->told_ns = whole_ns(w->at);
             *wait_ns = w->told_ns - now_ns_;
@@ -205,6 +207,7 @@ class Bucket {
         set_tokens(n);
     }
     void set_tokens(int64_t n) {
+        undo_due();
         change(Change::set, n);
         plan_all();
     }
@@ -290,13 +293,13 @@ class Bucket {
         int64_t from = now_ns_ * kParts;
         for (Waiter &w : waiters_) {
             if (w.state != Waiter::waiting) continue;
-            if (w.cost > tank_.capacity) {
+            if (tell_all && w.cost > tank_.capacity) {
                 end(&w, TB_EXCEEDS_CAPACITY);
                 continue;
             }
             std::stable_sort(made.begin(), made.end(), [](const Promise &a, const Promise &b) { return a.at < b.at; });
             w.at = earliest(w.cost, made, from);
-            if (whole_ns(w.at) > w.deadline_ns) {
+            if (tell_all && whole_ns(w.at) > w.deadline_ns) {
                 end(&w, TB_TIMED_OUT);
                 continue;
             }
@@ -320,7 +323,7 @@ class Bucket {
             if (p.waiter == 0) continue;
             Waiter *const w = of(p.waiter);
             w->state = Waiter::due;
-            w->kept_ns = std::max(whole_ns(w->at), std::min(w->told_ns, now_ns_));
+            w->due_accrued = tank_.accrued;
             became_due_.push_back(w->id);
         }
         std::erase_if(reservations_, [=](const Reservation &r) { return r.at <= now; });
@@ -332,6 +335,24 @@ class Bucket {
         }
     }
 
+    bool is_late(const Waiter &w) const {
+        return max_lateness_ns_ != kForever &&
+               tank_.accrued - w.due_accrued > tank_.rate * (max_lateness_ns_ + 1) * kParts;
+    }
+    void set_aside(Waiter *w) {
+        w->state = Waiter::passed_over;
+        std::erase_if(changes_, [=](const Change &c) { return c.waiter == w->id; });
+    }
+    // All that are due wait again, as if they had not become due.
+    void undo_due() {
+        for (Waiter &w : waiters_) {
+            if (w.state != Waiter::due) continue;
+            set_aside(&w);
+            w.state = Waiter::waiting;
+        }
+        became_due_.clear();
+        recount();
+    }
     // The first that became due of those that are.
     const Waiter *oldest_due() {
         std::erase_if(became_due_, [this](int id) {

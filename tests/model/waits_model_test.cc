@@ -1,5 +1,5 @@
 // Random traces of waiters that are no threads, on a bucket of the library and on tests/model/waits_model.h: after each
-// step every answer, the tokens, those who wait and those who were woken are the same. What sets the tokens, refunds or
+// step every answer, the tokens, those who wait and those who were woken are the same. What refunds or
 // changes the capacity is left out while somebody is due and has not come: how its tokens count then no rule tells.
 #include "tests/model/waits_model.h"
 
@@ -272,7 +272,6 @@ class Trial {
     }
 
     void set(const Op &op) {
-        if (model_.count(Waiter::due) != 0) return;
         const bool fits = op.amount * kParts <= model_.capacity();
         const tb_status right = fits ? TB_SUCCESS : TB_EXCEEDS_CAPACITY;
         const double n = tokens(op.amount);
