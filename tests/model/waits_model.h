@@ -28,10 +28,8 @@ struct Tank {
     int64_t level = 0;
     int64_t capacity = 0;
     int64_t rate = 0;
-    int64_t accrued = 0;  // since the beginning, whether there was room or not
 
     void grow(int64_t to) {
-        accrued += rate * (to - at);
         level = std::min(capacity, level + rate * (to - at));
         at = to;
     }
@@ -59,11 +57,11 @@ struct Waiter {
     int64_t cost;
     int32_t priority;
     int64_t deadline_ns;
-    int64_t at;           // when it is due
-    int64_t told_ns;      // as far as it has been told
-    int64_t due_accrued;  // what had accrued when it became due
-    bool was_late;        // once, since it last came
-    tb_status outcome;    // when it has ended
+    int64_t at;         // when it is due
+    int64_t told_ns;    // as far as it has been told
+    int64_t due_at;     // when it became due
+    bool was_late;      // once, since it last came
+    tb_status outcome;  // when it has ended
 };
 
 struct Reservation {
@@ -169,6 +167,7 @@ class Bucket {
         const tb_status s = w->state == Waiter::due ? TB_SUCCESS : w->outcome;
         if (s == TB_SUCCESS) settle(id);
         erase(id);
+        move_up();
         return s;
     }
     void leave(int id) {
@@ -323,7 +322,7 @@ class Bucket {
             if (p.waiter == 0) continue;
             Waiter *const w = of(p.waiter);
             w->state = Waiter::due;
-            w->due_accrued = tank_.accrued;
+            w->due_at = p.at;
             became_due_.push_back(w->id);
         }
         std::erase_if(reservations_, [=](const Reservation &r) { return r.at <= now; });
@@ -336,8 +335,7 @@ class Bucket {
     }
 
     bool is_late(const Waiter &w) const {
-        return max_lateness_ns_ != kForever &&
-               tank_.accrued - w.due_accrued > tank_.rate * (max_lateness_ns_ + 1) * kParts;
+        return max_lateness_ns_ != kForever && now_ns_ * kParts - w.due_at > (max_lateness_ns_ + 1) * kParts;
     }
     void set_aside(Waiter *w) {
         w->state = Waiter::passed_over;

@@ -182,7 +182,7 @@ class Trial {
                 is_steady_ = false;
                 return model_.set_rate(op.amount);
             case Op::set_capacity:
-                if (model_.count(Waiter::due) != 0) return;
+                if (model_.count(Waiter::due) + model_.count(Waiter::passed_over) != 0) return;
                 expect(tb_set_capacity(b(), n), TB_SUCCESS, "tb_set_capacity");
                 is_steady_ = false;
                 return model_.set_capacity(units);
