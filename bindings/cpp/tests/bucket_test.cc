@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 #include <ratio>
+#include <thread>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -24,15 +25,16 @@ using tokenbucket::ManualClock;
 using tokenbucket::Reservation;
 using tokenbucket::Result;
 using tokenbucket::Status;
+using tokenbucket::Waiter;
 
 template <class T>
 inline constexpr bool kIsHandle =
     std::is_nothrow_move_constructible_v<T> &&std::is_nothrow_move_assignable_v<T> &&
     !std::is_copy_constructible_v<T> && !std::is_copy_assignable_v<T> && !std::is_default_constructible_v<T>;
-static_assert(kIsHandle<Bucket> && kIsHandle<Reservation> && kIsHandle<CallbackClock>);
+static_assert(kIsHandle<Bucket> && kIsHandle<Reservation> && kIsHandle<CallbackClock> && kIsHandle<Waiter>);
 static_assert(std::is_nothrow_move_constructible_v<ManualClock> && !std::is_copy_constructible_v<ManualClock>);
 static_assert(!std::is_convertible_v<Result<void>, bool> && !std::is_convertible_v<Decision, bool>);
-static_assert(sizeof(Bucket) == sizeof(tb_bucket *) && sizeof(Result<void>) == sizeof(tb_status));
+static_assert(sizeof(Bucket) == 2 * sizeof(tb_bucket *) && sizeof(Result<void>) == sizeof(tb_status));
 
 // Ten tokens, one a second, on a manual clock that stands at 0.
 class CppBucket : public testing::Test {
@@ -97,6 +99,45 @@ TEST_F(CppBucket, WaitsAreGrantedOrRefusedAtOnce) {
     EXPECT_EQ(left(), 0);
     clock.advance(3s).value();
     EXPECT_TRUE(bucket.wait_for(3, 0s));
+}
+
+TEST_F(CppBucket, AThreadOfAHigherPriorityGoesFirst) {
+    bucket.allow(10).value();
+    std::vector<int> order;
+    std::vector<std::thread> threads;
+    for (const int priority : {0, 1}) {
+        threads.emplace_back([this, priority, &order] {
+            bucket.wait_for(1, 10s, priority).value();
+            order.push_back(priority);
+        });
+        while (clock.waiters()->count <= priority) std::this_thread::yield();
+    }
+    clock.advance(1s).value();
+    threads[1].join();
+    clock.advance(1s).value();
+    threads[0].join();
+    EXPECT_EQ(order, (std::vector<int>{1, 0}));
+}
+
+// Two limits of one request, reserved by hand; one has its tokens at once. Who gives up gives both back with settle(0):
+// to cancel would give nothing back of the one that is due.
+TEST_F(CppBucket, TwoReservationsThatAreGivenUpLoseNothing) {
+    Config config = config_on(clock);
+    config.initial_tokens = 0;
+    Bucket other(config);
+    bucket.allow(4).value();
+    for (int round = 0; round < 5; ++round) {
+        Reservation at_once = bucket.reserve(1).value();
+        Reservation later = other.reserve(1).value();
+        EXPECT_EQ(at_once.delay(), 0s);
+        EXPECT_EQ(later.delay(), 1s);
+        EXPECT_TRUE(at_once.settle(0));
+        EXPECT_TRUE(later.settle(0));
+    }
+    EXPECT_EQ(left(), 6);
+    EXPECT_EQ(*other.available(), 0);
+    bucket.reserve(1).value().cancel();
+    EXPECT_EQ(left(), 5);
 }
 
 TEST_F(CppBucket, AReservationThatEndsGivesItsTokensBack) {
@@ -213,13 +254,16 @@ TEST_F(CppBucket, TimeoutsOfEveryKind) {
     EXPECT_TRUE(bucket.reserve(2, Seconds(std::numeric_limits<double>::infinity())));
     EXPECT_TRUE(bucket.reserve(2, std::chrono::duration<std::uint64_t>::max()));
 
-    // A deadline that has passed is a poll, as with the waits of the standard library.
-    EXPECT_EQ(bucket.wait_for(2, -1ns).status(), Status::timed_out);
-    EXPECT_EQ(bucket.wait_for(2, std::chrono::hours::min()).status(), Status::timed_out);
-    EXPECT_EQ(bucket.wait_for(2, Seconds(-0.5)).status(), Status::timed_out);
-    EXPECT_EQ(bucket.wait_for(2, Seconds(std::nan(""))).status(), Status::invalid_argument);
     clock.advance(2s).value();
-    EXPECT_TRUE(bucket.wait_for(2, -1s));
+    EXPECT_EQ(bucket.wait_for(2, -1ns).status(), Status::invalid_argument);
+    EXPECT_EQ(bucket.wait_for(2, -1ns, 1).status(), Status::invalid_argument);
+    EXPECT_EQ(bucket.wait_for(2, std::chrono::hours::min()).status(), Status::invalid_argument);
+    EXPECT_EQ(bucket.wait_for(2, Seconds(-1e-10)).status(), Status::invalid_argument);
+    EXPECT_EQ(bucket.wait_for(2, Seconds(std::nan(""))).status(), Status::invalid_argument);
+    EXPECT_EQ(bucket.reserve(2, -1ns).status(), Status::invalid_argument);
+    EXPECT_EQ(bucket.reserve(2, Seconds(-0.5)).status(), Status::invalid_argument);
+    EXPECT_EQ(left(), 2);
+    EXPECT_TRUE(bucket.wait_for(2, 0s));
 }
 
 TEST_F(CppBucket, ChargeRefundAndReset) {
@@ -232,6 +276,10 @@ TEST_F(CppBucket, ChargeRefundAndReset) {
     EXPECT_TRUE(bucket.reset());
     EXPECT_EQ(left(), 10);
     EXPECT_EQ(bucket.reset(11).status(), Status::exceeds_capacity);
+    EXPECT_TRUE(bucket.set_tokens(2));
+    EXPECT_EQ(left(), 2);
+    EXPECT_EQ(bucket.set_tokens(11).status(), Status::exceeds_capacity);
+    EXPECT_EQ(bucket.set_tokens(-1).status(), Status::invalid_argument);
     EXPECT_EQ(bucket.refund(0).status(), Status::invalid_argument);
     EXPECT_EQ(bucket.charge(-1).status(), Status::invalid_argument);
 }
@@ -274,6 +322,7 @@ TEST_F(CppBucket, AMovedFromHandleRefuses) {
 TEST(CppConfig, EveryFieldIsHandedOn) {
     ManualClock clock;
     const auto ignore = [](const Event &) {};
+    const auto wake = [](std::uint64_t) {};
     Config config;
     config.capacity = 700;
     config.rate_tokens = 700000;
@@ -281,9 +330,11 @@ TEST(CppConfig, EveryFieldIsHandedOn) {
     config.initial_tokens = 3;
     config.clock = clock.get();
     config.max_waiters = 5;
+    config.max_lateness = 7ms;
     config.precise_wait = true;
     config.statistics = true;
     config.notify(ignore);
+    config.wake_by(wake);
     const Bucket bucket(config);
 
     const Config limit = bucket.limit().value();
@@ -293,10 +344,13 @@ TEST(CppConfig, EveryFieldIsHandedOn) {
     EXPECT_EQ(limit.clock, clock.get());
     EXPECT_GT(limit.unit, 0);
     EXPECT_EQ(limit.max_waiters, 5);
+    EXPECT_EQ(limit.max_lateness, 7ms);
     EXPECT_TRUE(limit.precise_wait);
     EXPECT_TRUE(limit.statistics);
     EXPECT_EQ(limit.on_event, config.on_event);
     EXPECT_EQ(limit.event_user, &ignore);
+    EXPECT_EQ(limit.on_wake, config.on_wake);
+    EXPECT_EQ(limit.wake_user, &wake);
 }
 
 TEST(CppConfig, TheDefaultsAreThoseOfC) {
@@ -306,12 +360,15 @@ TEST(CppConfig, TheDefaultsAreThoseOfC) {
     EXPECT_EQ(config.rate_period.count(), c.rate_period_ns);
     EXPECT_EQ(config.initial_tokens, c.initial_tokens);
     EXPECT_EQ(config.max_waiters, c.max_waiters);
+    EXPECT_EQ(config.max_lateness.count(), c.max_lateness_ns);
     EXPECT_EQ(config.precise_wait || config.statistics, c.flags != 0);
 
     const Config limit = Bucket(1, 1).limit().value();
     EXPECT_FALSE(limit.precise_wait);
     EXPECT_FALSE(limit.statistics);
     EXPECT_EQ(limit.on_event, nullptr);
+    EXPECT_EQ(limit.on_wake, nullptr) << "that of the bucket's own loops serves no other bucket";
+    EXPECT_EQ(limit.wake_user, nullptr);
 }
 
 TEST(CppConfig, DesignatedFields) {

@@ -1,4 +1,4 @@
-// when_ready: coroutines that wait for reservations on an event loop.
+// wait_on: coroutines that wait on an event loop.
 #include <gtest/gtest.h>
 
 #include "tokenbucket.hpp"
@@ -8,6 +8,7 @@
 #include <chrono>
 #include <coroutine>
 #include <exception>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -20,9 +21,8 @@ namespace {
 using namespace std::chrono_literals;
 using tb_test::TimerLoop;
 using tokenbucket::Bucket;
-using tokenbucket::Result;
-using tokenbucket::Status;
-using tokenbucket::when_ready;
+using tokenbucket::kForever;
+using tokenbucket::Waited;
 
 // A coroutine that runs at once up to its first wait, and is ended with its owner.
 class Task {
@@ -50,36 +50,22 @@ class Task {
     std::coroutine_handle<promise_type> coroutine_;
 };
 
-// The adapter of a loop: arms a timer, and disarms it with the coroutine that waits for it.
-class LoopTimer {
-  public:
-    explicit LoopTimer(TimerLoop &loop) : loop_(&loop) {}
-    LoopTimer(LoopTimer &&other) noexcept : loop_(other.loop_), armed_(std::exchange(other.armed_, 0)) {}
-    LoopTimer &operator=(LoopTimer &&) = delete;
-    ~LoopTimer() {
-        if (armed_ != 0) loop_->disarm(armed_);
-    }
-    void operator()(TimerLoop::Time time, std::coroutine_handle<> waiting) { armed_ = loop_->at(time, waiting); }
-
-  private:
-    TimerLoop *loop_;
-    std::uint64_t armed_ = 0;
-};
-
+// Empty, two tokens a second.
 class CppCoroutine : public testing::Test {
   protected:
-    CppCoroutine() { bucket.allow(10).value(); }
-
-    template <class... Limit>
-    Task work(std::string name, double cost, Limit... limit) {
-        const Result<void> answer = co_await when_ready(bucket.reserve(cost, limit...), LoopTimer(loop));
+    template <class... Limits>
+    Task work(std::string name, double cost, Limits... limits) {
+        const Waited answer = co_await bucket.wait_on(loop, cost, limits...);
         log.emplace_back(name + " " + tokenbucket::name(answer.status()), loop.now());
+        would_take = answer.would_take();
     }
+    double left() const { return *bucket.available(); }
     using Log = std::vector<std::pair<std::string, std::chrono::nanoseconds>>;
 
     TimerLoop loop;
-    Bucket bucket = loop.bucket(10, 2);
+    Bucket bucket{loop.config(10, 2)};
     Log log;
+    std::chrono::nanoseconds would_take{};
 };
 
 TEST_F(CppCoroutine, ResumeInOrderAtTheirExactTimes) {
@@ -89,80 +75,79 @@ TEST_F(CppCoroutine, ResumeInOrderAtTheirExactTimes) {
     loop.run();
     EXPECT_EQ(log, (Log{{"large TB_SUCCESS", 4000ms}, {"small TB_SUCCESS", 4500ms}}));
     EXPECT_TRUE(large.done() && small.done());
-    EXPECT_EQ(*bucket.available(), 0);
+    EXPECT_EQ(left(), 0);
 }
 
 TEST_F(CppCoroutine, DoNotSuspendWhereThereIsNothingToWaitFor) {
     bucket.reset(5).value();
     const Task at_once = work("at once", 5);
-    const Task too_late = work("too late", 4, 1999ms);
     const Task never = work("never", 11);
+    const Task negative = work("negative", 1, -1ns);
+    const Task too_late = work("too late", 4, 1999ms);
+    EXPECT_EQ(would_take, 2s);
     EXPECT_EQ(loop.armed(), 0u);
-    EXPECT_EQ(log, (Log{{"at once TB_SUCCESS", 0s}, {"too late TB_TIMED_OUT", 0s}, {"never TB_EXCEEDS_CAPACITY", 0s}}));
-    EXPECT_EQ(*bucket.available(), 0);
+    EXPECT_EQ(log, (Log{{"at once TB_SUCCESS", 0s},
+                        {"never TB_EXCEEDS_CAPACITY", 0s},
+                        {"negative TB_E_INVALID_ARGUMENT", 0s},
+                        {"too late TB_TIMED_OUT", 0s}}));
+    EXPECT_EQ(left(), 0);
 }
 
-TEST_F(CppCoroutine, OneThatIsDestroyedGivesItsTokensBack) {
-    const Task first = work("first", 4);
-    {
-        const Task dropped = work("dropped", 6);
-        EXPECT_EQ(*bucket.available(), -10);
-        EXPECT_EQ(loop.armed(), 2u);
-    }
-    EXPECT_EQ(*bucket.available(), -4);
+// The one behind it is granted at the time at which it would have been had the first one never come, and no take comes
+// before it.
+TEST_F(CppCoroutine, OneThatIsDestroyedLetsThoseBehindMoveUp) {
+    std::optional<Task> dropped(work("dropped", 10));
+    const Task behind = work("behind", 1);
+    EXPECT_EQ(left(), -11);
+    dropped.reset();
+    EXPECT_EQ(left(), -1);
+    EXPECT_EQ(loop.armed(), 1u);
+    loop.run(300ms);
+    EXPECT_FALSE(bucket.allow(0.5));
     loop.run();
-    EXPECT_EQ(log, (Log{{"first TB_SUCCESS", 2000ms}}));
+    EXPECT_EQ(log, (Log{{"behind TB_SUCCESS", 500ms}}));
 }
 
 TEST_F(CppCoroutine, OneThatIsDestroyedWhenDueButNotResumedGivesItsTokensBackToo) {
     {
         const Task dropped = work("dropped", 6);
-        loop.clock.advance(4000ms).value();
-        EXPECT_EQ(*bucket.available(), 2);
+        loop.block(4000ms);
+        EXPECT_EQ(left(), 2);
     }
-    EXPECT_EQ(*bucket.available(), 8);
+    EXPECT_EQ(left(), 8);
+    loop.run();
     EXPECT_TRUE(log.empty());
 }
 
-TEST_F(CppCoroutine, ATimerMayBeALambda) {
-    auto timer = [this](TimerLoop::Time time, std::coroutine_handle<> waiting) { loop.at(time, waiting); };
-    auto twice = [&]() -> Task {
-        for (int i = 0; i < 2; ++i) (co_await when_ready(bucket.reserve(3), timer)).value();
-        log.emplace_back("both", loop.now());
-    };
-    const Task task = twice();
+TEST_F(CppCoroutine, AHigherPriorityGoesFirst) {
+    const Task low = work("low", 2);
+    const Task high = work("high", 2, kForever, 7);
     loop.run();
-    EXPECT_EQ(log, (Log{{"both", 3000ms}}));
+    EXPECT_EQ(log, (Log{{"high TB_SUCCESS", 1000ms}, {"low TB_SUCCESS", 2000ms}}));
+}
+
+TEST_F(CppCoroutine, MayLoopWithoutGrowingTheStack) {
+    bucket.reset(10).value();
+    auto many = [&]() -> Task {
+        for (int i = 0; i < 20; ++i) (co_await bucket.wait_on(loop)).value();
+        log.emplace_back("all", loop.now());
+    };
+    const Task task = many();
+    loop.run();
+    EXPECT_EQ(log, (Log{{"all", 5000ms}}));
 }
 
 // A loop that cannot arm its timer: the coroutine goes on with the exception, and the tokens are back.
 TEST_F(CppCoroutine, ATimerThatThrowsTakesNothing) {
-    auto broken = [](TimerLoop::Time, std::coroutine_handle<>) { throw std::runtime_error("no timer"); };
-    auto wait = [&]() -> Task { (void)co_await when_ready(bucket.reserve(3), broken); };
+    struct Broken {
+        void post(const TimerLoop::Work &) {}
+        void after(std::chrono::nanoseconds, const TimerLoop::Work &) { throw std::runtime_error("no timer"); }
+    } broken;
+    auto wait = [&]() -> Task { (void)co_await bucket.wait_on(broken, 3); };
     const Task task = wait();
     ASSERT_TRUE(task.done());
     EXPECT_THROW(std::rethrow_exception(task.failure()), std::runtime_error);
-    EXPECT_EQ(*bucket.available(), 0);
-}
-
-// The coroutine ends, and its frame with the timer in it is gone, before the timer's call has returned.
-TEST_F(CppCoroutine, MayBeResumedBeforeTheTimerReturns) {
-    int alive = 0;
-    struct Counted {
-        explicit Counted(int &count) : count_(count) { ++count_; }
-        Counted(Counted &&other) noexcept : count_(other.count_) { ++count_; }
-        Counted &operator=(Counted &&) = delete;
-        ~Counted() { --count_; }
-        void operator()(TimerLoop::Time, std::coroutine_handle<> waiting) { waiting.resume(); }
-        int &count_;
-    };
-    auto wait = [&]() -> Task { (co_await when_ready(bucket.reserve(3), Counted(alive))).value(); };
-    {
-        const Task task = wait();
-        EXPECT_TRUE(task.done());
-    }
-    EXPECT_EQ(alive, 0);
-    EXPECT_EQ(*bucket.available(), -3);
+    EXPECT_EQ(left(), 0);
 }
 
 }  // namespace

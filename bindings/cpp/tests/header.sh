@@ -71,6 +71,8 @@ b.allow();
 b.take();
 b.wait_for(1, std::chrono::seconds(1));
 b.reserve();
+b.enqueue(1);
+tokenbucket::Waiter w = b.enqueue(1); tokenbucket::Waiter c2 = w;
 tokenbucket::Bucket::create(1, 1);
 c.notify([](const tokenbucket::Event &) {});
 bool granted = b.allow(); (void)granted;
