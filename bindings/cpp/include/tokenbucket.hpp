@@ -342,6 +342,13 @@ class [[nodiscard]] Reservation {
 
 // ---- Waiting without a thread ---------------------------------------------------------------------------------------
 
+namespace detail {
+
+template <class Loop, class Done>
+class LoopWait;
+
+}  // namespace detail
+
 // A wait in the queue that is no thread; see tb_enqueue. Destroyed while it is pending, it leaves: all its tokens come
 // back, due or not, and those behind it move up. It must not outlive its bucket, and belongs to one thread at a time.
 class [[nodiscard]] Waiter {
@@ -387,7 +394,7 @@ class [[nodiscard]] Waiter {
   private:
     friend class Bucket;
     template <class Loop, class Done>
-    friend class LoopWait;
+    friend class detail::LoopWait;
     explicit Waiter(Status status) noexcept : status_(status) {}
     Waiter(tb_bucket *bucket, double n, std::int64_t timeout_ns, std::int32_t priority, std::uint64_t tag) noexcept
         : bucket_(bucket), status_(Status{tb_enqueue(bucket, n, timeout_ns, priority, tag, &number_, &wait_ns_)}) {}
@@ -445,14 +452,11 @@ struct Resume {
     void operator()(const Waited &) const { resume(frame); }
 };
 
-}  // namespace detail
-
 // One wait of done(const Waited &) on an event loop. Used on the loop's thread only.
 template <class Loop, class Done>
 class LoopWait {
   public:
-    LoopWait(tb_bucket *bucket, detail::Wakes *wakes, Loop &loop) noexcept
-        : bucket_(bucket), wakes_(wakes), loop_(loop) {}
+    LoopWait(tb_bucket *bucket, Wakes *wakes, Loop &loop) noexcept : bucket_(bucket), wakes_(wakes), loop_(loop) {}
     LoopWait(const LoopWait &) = delete;
     LoopWait &operator=(const LoopWait &) = delete;
     ~LoopWait() {
@@ -515,7 +519,7 @@ class LoopWait {
     }
 
     tb_bucket *const bucket_;
-    detail::Wakes *const wakes_;  // null: the bucket has another on_wake, or there is none
+    Wakes *const wakes_;  // null: the bucket has another on_wake, or there is none
     Loop &loop_;
     Done done_{};
     std::shared_ptr<LoopWait *> self_;  // to null when it is over
@@ -525,6 +529,8 @@ class LoopWait {
     Waiter waiter_{bucket_ == nullptr ? Status::invalid_argument : Status::unsupported};
     std::optional<std::conditional_t<kKeepsTimer, Timer, None>> timer_;
 };
+
+}  // namespace detail
 
 // What wait_on returns; to be awaited at once.
 template <class Loop>
@@ -542,7 +548,7 @@ class [[nodiscard]] LoopAwait {
     Waited await_resume() noexcept { return wait_.answer(); }
 
   private:
-    LoopWait<Loop, detail::Resume> wait_;
+    detail::LoopWait<Loop, detail::Resume> wait_;
     double n_;
     std::int64_t timeout_ns_;
     std::int32_t priority_;
@@ -550,7 +556,7 @@ class [[nodiscard]] LoopAwait {
 
 // What call_when_granted returns. Destroyed before its callback is called, it ends the wait.
 template <class Loop>
-using PendingCall = std::unique_ptr<LoopWait<Loop, std::function<void(const Waited &)>>>;
+using PendingCall = std::unique_ptr<detail::LoopWait<Loop, std::function<void(const Waited &)>>>;
 
 // ---- Buckets --------------------------------------------------------------------------------------------------------
 

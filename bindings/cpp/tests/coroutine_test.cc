@@ -3,7 +3,7 @@
 
 #include "tokenbucket.hpp"
 
-#if defined(__cpp_lib_coroutine)
+#if defined(__cpp_impl_coroutine) && __has_include(<coroutine>)
 
 #include <chrono>
 #include <coroutine>
