@@ -11,6 +11,7 @@ import "C"
 import (
 	"runtime"
 	"time"
+	"unsafe"
 )
 
 // The header's numbers; another one does not compile.
@@ -23,6 +24,7 @@ var (
 	_ [0]int = [ErrInterrupted - C.TB_INTERRUPTED]int{}
 	_ [0]int = [ErrQueueFull - C.TB_QUEUE_FULL]int{}
 	_ [0]int = [ErrTableFull - C.TB_TABLE_FULL]int{}
+	_ [0]int = [Pending - C.TB_PENDING]int{}
 	_ [0]int = [ErrInvalidArgument - C.TB_E_INVALID_ARGUMENT]int{}
 	_ [0]int = [ErrOutOfRange - C.TB_E_OUT_OF_RANGE]int{}
 	_ [0]int = [ErrOutOfMemory - C.TB_E_OUT_OF_MEMORY]int{}
@@ -45,7 +47,7 @@ func newBucket(s *settings) (*bucket, error) {
 		timer = s.clock.handle
 	}
 	r := C.tbgo_create(C.double(s.capacity), C.double(s.tokens), C.int64_t(s.period), C.double(s.initial),
-		C.uint32_t(s.flags()), timer.number())
+		C.uint32_t(s.flags()), C.int64_t(s.maxWaiters), C.int64_t(s.maxLateness), timer.number())
 	runtime.KeepAlive(timer)
 	if status := Status(r.status); status != Success {
 		return nil, status
@@ -100,6 +102,29 @@ func (b *bucket) takeUpTo(most float64) (float64, Status) {
 	return float64(r.value), Status(r.status)
 }
 
+//export tbgoWake
+func tbgoWake(_ unsafe.Pointer, tag C.uint64_t) { asleep.wake(uint64(tag)) }
+
+// enqueue returns Pending with the number of a waiter, whose tokens are due after that time; of ErrTimedOut the time
+// alone.
+func (b *bucket) enqueue(n float64, timeout time.Duration, priority int32, tag uint64) (uint64, time.Duration, Status) {
+	r := C.tbgo_enqueue(b.number(), C.double(n), C.int64_t(timeout), C.int32_t(priority), C.uint64_t(tag))
+	runtime.KeepAlive(b)
+	return uint64(r.number), time.Duration(r.wait_ns), Status(r.status)
+}
+
+func (b *bucket) check(waiter uint64) (time.Duration, Status) {
+	r := C.tbgo_waiter_check(b.number(), C.uint64_t(waiter))
+	runtime.KeepAlive(b)
+	return time.Duration(r.value), Status(r.status)
+}
+
+func (b *bucket) leave(waiter uint64) Status {
+	s := C.tbgo_waiter_leave(b.number(), C.uint64_t(waiter))
+	runtime.KeepAlive(b)
+	return Status(s)
+}
+
 func (b *bucket) reserve(n float64, max time.Duration) (promise, Status) {
 	r := C.tbgo_reserve(b.number(), C.double(n), C.int64_t(max))
 	runtime.KeepAlive(b)
@@ -149,6 +174,12 @@ func (b *bucket) reset(tokens float64) Status {
 	return Status(s)
 }
 
+func (b *bucket) setTokens(tokens float64) Status {
+	s := C.tbgo_set_tokens(b.number(), C.double(tokens))
+	runtime.KeepAlive(b)
+	return Status(s)
+}
+
 func (b *bucket) setRate(tokensPerSecond float64) Status {
 	s := C.tbgo_set_rate(b.number(), C.double(tokensPerSecond))
 	runtime.KeepAlive(b)
@@ -191,6 +222,10 @@ func (b *bucket) stats() (Stats, Status) {
 		Denied:          int64(r.value.denied),
 		TimedOut:        int64(r.value.timed_out),
 		Cancelled:       int64(r.value.cancelled),
+		Waits:           int64(r.value.waits),
+		TotalWait:       time.Duration(r.value.total_wait_ns),
+		LongestWait:     time.Duration(r.value.longest_wait_ns),
+		Waiting:         int64(r.value.waiting),
 		TokensTaken:     float64(r.value.tokens_taken),
 		TokensGivenBack: float64(r.value.tokens_given_back),
 	}, Status(r.status)
@@ -229,4 +264,10 @@ func (c *clock) set(now time.Duration) Status {
 	s := C.tbgo_clock_set(c.number(), C.int64_t(now))
 	runtime.KeepAlive(c)
 	return Status(s)
+}
+
+func (c *clock) waiters() (int64, time.Duration) {
+	r := C.tbgo_clock_waiters(c.number())
+	runtime.KeepAlive(c)
+	return int64(r.count), time.Duration(r.next_due_ns)
 }

@@ -11,14 +11,8 @@ type ManualClock struct {
 	handle *clock
 
 	// The library's clock moves only under mu, so that now is always its time.
-	mu       sync.Mutex
-	now      time.Duration
-	sleepers map[*sleeper]struct{} // those that are not due yet
-}
-
-type sleeper struct {
-	at  time.Duration
-	due chan struct{} // closed when the clock reaches at
+	mu  sync.Mutex
+	now time.Duration
 }
 
 // NewManualClock creates a clock that stands at start, which must not be negative.
@@ -27,7 +21,7 @@ func NewManualClock(start time.Duration) (*ManualClock, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &ManualClock{handle: handle, now: start, sleepers: map[*sleeper]struct{}{}}, nil
+	return &ManualClock{handle: handle, now: start}, nil
 }
 
 // Now returns the clock's time.
@@ -45,7 +39,7 @@ func (c *ManualClock) Advance(d time.Duration) error {
 	if s := c.handle.advance(d); s != Success {
 		return s
 	}
-	c.arriveAt(c.now + d)
+	c.now += d
 	return nil
 }
 
@@ -58,7 +52,7 @@ func (c *ManualClock) Set(now time.Duration) error {
 		return s
 	}
 	if now > c.now {
-		c.arriveAt(now)
+		c.now = now
 	}
 	return nil
 }
@@ -67,42 +61,6 @@ func (c *ManualClock) Set(now time.Duration) error {
 // (InfDuration: none). A wait is counted once its place in the order is fixed, so a test that started one in another
 // goroutine knows without sleeping when to move the clock.
 func (c *ManualClock) Waiters() (count int, nextDue time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	nextDue = InfDuration
-	for s := range c.sleepers {
-		if s.at < nextDue {
-			nextDue = s.at
-		}
-	}
-	return len(c.sleepers), nextDue
-}
-
-func (c *ManualClock) arriveAt(now time.Duration) {
-	c.now = now
-	for s := range c.sleepers {
-		if s.at <= now {
-			close(s.due)
-			delete(c.sleepers, s)
-		}
-	}
-}
-
-// sleepUntil returns nil if it is that late already.
-func (c *ManualClock) sleepUntil(at time.Duration) *sleeper {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if at <= c.now {
-		return nil
-	}
-	s := &sleeper{at, make(chan struct{})}
-	c.sleepers[s] = struct{}{}
-	return s
-}
-
-// wakeUp ends a sleep, due or not.
-func (c *ManualClock) wakeUp(s *sleeper) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.sleepers, s)
+	n, nextDue := c.handle.waiters()
+	return int(n), nextDue
 }

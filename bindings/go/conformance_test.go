@@ -3,14 +3,20 @@
 package tokenbucket
 
 import (
+	"bytes"
+	"context"
+	"errors"
 	"math"
+	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 )
 
-// replay carries out the steps of one row of tests/conformance/rows.txt; the README beside that file explains them.
+// replay carries out the steps of one row of tests/conformance; the README there explains them. After each step all
+// waits are asleep or over.
 type replay struct {
 	*testing.T
 	clock        *ManualClock
@@ -18,11 +24,28 @@ type replay struct {
 	name         string
 	seen         map[string]bool // the kinds of steps carried out, in all rows
 	reservations map[string]*Reservation
+	waits        map[string]*waitOfRow
+}
+
+type waitOfRow struct {
+	leave  func()
+	answer chan error // holds one
+	over   bool
+	err    error
+	at     time.Duration // when it was over
 }
 
 func TestConformance(t *testing.T) {
-	rows := strings.Split(strings.TrimSpace(readFile(t, "../../tests/conformance/rows.txt")), "\n")
-	if len(rows) < 18 {
+	replayFile(t, "rows.txt", 18, "peek", "peekx", "take", "upto", "est", "force", "add", "resv", "cancel", "rate")
+}
+
+func TestConformanceOfWaits(t *testing.T) {
+	replayFile(t, "waits.txt", 4, "wait", "leave", "jump", "next", "reset")
+}
+
+func replayFile(t *testing.T, name string, fewest int, verbs ...string) {
+	rows := strings.Split(strings.TrimSpace(readFile(t, "../../tests/conformance/"+name)), "\n")
+	if len(rows) < fewest {
 		t.Errorf("only %d rows", len(rows))
 	}
 	seen := map[string]bool{}
@@ -32,16 +55,19 @@ func TestConformance(t *testing.T) {
 			t.Fatalf("no row: %s", row)
 		}
 		t.Run(strings.TrimSpace(fields[0]), func(t *testing.T) {
-			r := replay{T: t, clock: newManualClock(t), seen: seen, reservations: map[string]*Reservation{}}
+			r := replay{T: t, clock: newManualClock(t), seen: seen, reservations: map[string]*Reservation{},
+				waits: map[string]*waitOfRow{}}
 			r.create(strings.Fields(fields[1]))
 			for _, step := range strings.Split(fields[2], ";") {
 				r.step(strings.Fields(strings.ReplaceAll(step, " = ", " ")))
 			}
+			for _, w := range r.waits {
+				w.leave()
+			}
+			r.settle()
 		})
 	}
-	for _, verb := range []string{
-		"peek", "peekx", "take", "upto", "est", "force", "add", "resv", "cancel", "rate",
-	} {
+	for _, verb := range verbs {
 		if !seen[verb] {
 			t.Errorf("no row has the step %s", verb)
 		}
@@ -62,6 +88,10 @@ func (r *replay) create(limits []string) {
 			capacity = r.number(value)
 		case "init":
 			options = append(options, WithInitialTokens(r.number(value)))
+		case "max_waiters":
+			options = append(options, WithMaxWaiters(int(r.number(value))))
+		case "lateness":
+			options = append(options, WithMaxLateness(r.duration(value)))
 		default:
 			r.Fatalf("unknown limit %s", limit)
 		}
@@ -97,7 +127,7 @@ func (r *replay) rate(s string) (float64, time.Duration) {
 func (r *replay) step(words []string) {
 	text := strings.Join(words, " ")
 	if strings.HasPrefix(words[0], "@") {
-		expectError(r.T, text, r.clock.Set(r.duration(words[0][1:])), nil)
+		r.moveTo(r.duration(words[0][1:]))
 		words = words[1:]
 	}
 	r.name = ""
@@ -107,7 +137,89 @@ func (r *replay) step(words []string) {
 	}
 	if len(words) > 0 {
 		r.run(text, words)
+		r.settle()
 	}
+}
+
+// moveTo stops on the way at each time at which a waiter is due.
+func (r *replay) moveTo(at time.Duration) {
+	for _, next := r.clock.Waiters(); next <= at; _, next = r.clock.Waiters() {
+		r.jump(next)
+	}
+	r.jump(at)
+}
+
+func (r *replay) jump(at time.Duration) {
+	expectError(r.T, "Set", r.clock.Set(at), nil)
+	r.settle()
+}
+
+// settle returns when all goroutines in enter sleep, and notes which of them were over.
+func (r *replay) settle() {
+	sleep := regexp.MustCompile(`^goroutine \d+ \[select`)
+	text := make([]byte, 1<<20)
+	eventually(r.T, "all asleep", func() bool {
+		for _, stack := range bytes.Split(text[:runtime.Stack(text, true)], []byte("\n\n")) {
+			if bytes.Contains(stack, []byte("(*replay).enter")) && !bytes.Contains(stack, []byte("(*replay).settle")) &&
+				!sleep.Match(stack) {
+				return false
+			}
+		}
+		return true
+	})
+	for _, w := range r.waits {
+		select {
+		case w.err = <-w.answer:
+			w.over, w.at = true, r.clock.Now()
+		default:
+		}
+	}
+}
+
+var answersOfWaits = map[string]error{
+	"ok": nil, "late": ErrTimedOut, "never": ErrExceedsCapacity, "full": ErrQueueFull, "closed": ErrClosed,
+}
+
+// enter starts a wait, and checks what it is told at once.
+func (r *replay) enter(text string, words []string) {
+	n, within, priority := r.number(words[1]), InfDuration, 0.0
+	var want error
+	var after time.Duration
+	atOnce := false
+	for _, word := range words[2:] {
+		switch name, value, _ := strings.Cut(word, "="); name {
+		case "within":
+			within = r.duration(value)
+		case "priority":
+			priority = r.number(value)
+		case "ok", "late", "never", "full", "closed":
+			atOnce, want = true, answersOfWaits[name]
+			if value != "" {
+				after = r.duration(value)
+			}
+		default:
+			r.Fatalf("unknown word %s in %s", word, text)
+		}
+	}
+	ctx, leave := context.WithCancel(background)
+	w := &waitOfRow{leave: leave, answer: make(chan error, 1)}
+	r.waits[strings.TrimSuffix(r.name, ":")] = w
+	go func() { w.answer <- r.limiter.queue(ctx, n, within, int32(priority)) }()
+	r.settle()
+	r.expect(text, w.over == atOnce && errors.Is(w.err, want))
+	var late *TimeoutError
+	r.expect(text, after == 0 || errors.As(w.err, &late) && late.RetryAfter == after)
+}
+
+// checkWait is for "A waits" and "A ok@T".
+func (r *replay) checkWait(text string, w *waitOfRow, claim string) {
+	answer, at, _ := strings.Cut(claim, "@")
+	if answer == "waits" {
+		r.expect(text, !w.over)
+		return
+	}
+	want, known := answersOfWaits[answer]
+	r.expect(text, known && w.over && errors.Is(w.err, want) && w.at == r.duration(at))
 }
 
 func (r *replay) run(text string, words []string) {
@@ -141,8 +253,30 @@ func (r *replay) run(text string, words []string) {
 		r.expect(text, l.SetLimit(tokens*float64(time.Second)/float64(period)) == nil)
 	case "burst":
 		r.expect(text, l.SetBurst(r.number(last)) == nil)
+	case "wait":
+		r.enter(text, words)
+	case "leave":
+		r.waits[last].leave()
+	case "jump":
+		r.jump(r.duration(last))
+	case "waiting":
+		count, _ := r.clock.Waiters()
+		r.expect(text, float64(count) == r.number(last))
+	case "next":
+		_, next := r.clock.Waiters()
+		r.expect(text, last == "never" && next == InfDuration || last != "never" && next == r.duration(last))
+	case "reset":
+		r.expect(text, l.Reset(r.number(last)) == nil)
+	case "set":
+		r.expect(text, l.SetTokens(r.number(last)) == nil)
+	case "close":
+		r.expect(text, l.Close() == nil)
 	default:
-		r.Fatalf("unknown step %s", text)
+		w := r.waits[verb]
+		if w == nil {
+			r.Fatalf("unknown step %s", text)
+		}
+		r.checkWait(text, w, last)
 	}
 }
 

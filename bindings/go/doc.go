@@ -6,7 +6,8 @@
 // called from any number of goroutines at once.
 //
 // The work is done by the C library libtokenbucket, found by pkg-config when the program is built. A call costs what a
-// cgo call costs, and allocates nothing. Waiting is done in Go, never in C: it occupies no operating system thread.
+// cgo call costs, and allocates nothing. Those who wait stand in the library's queue and sleep in Go, never in C: it
+// occupies no operating system thread.
 // Package tokenbucket/httplimit has what HTTP and gRPC servers and clients need.
 //
 // # Coming from golang.org/x/time/rate
@@ -19,7 +20,9 @@
 //   - AllowN and ReserveN take no time, nor are there SetLimitAt and the like. A limiter answers for the present of its
 //     own clock; an arbitrary time handed in from outside is how late callers rewind a bucket and more is granted than
 //     the limit allows. For tests and simulations give the limiter a [ManualClock].
-//   - What can fail says why, as a [Status] that errors.Is compares: ErrExceedsCapacity, ErrClosed and so on.
+//   - What can fail says why, as a [Status] that errors.Is compares: ErrExceedsCapacity, ErrClosed and so on. A wait
+//     that its context's deadline forbids is a [TimeoutError], which is context.DeadlineExceeded too.
+//   - Who waits is planned anew when the limit changes, or somebody before leaves; see [Limiter.WaitPriority].
 //   - There is no rate.Inf: New([MaxBurst], [MaxLimit]) never denies anything a program can ask for. Nor is there a
 //     limit of 0: [MinLimit] is one token in 31 years.
 //   - There is no rate.Sometimes, which is no token bucket.

@@ -1,7 +1,9 @@
 package tokenbucket
 
+import "context"
+
 // Status is the outcome of a call, numbered as in the C library. Positive ones are ordinary outcomes, negative ones
-// failures. Every error this package returns is a Status, or the context's own; compare with errors.Is.
+// failures. Every error this package returns is a Status, a [*TimeoutError] or the context's own; compare with errors.Is.
 type Status int32
 
 const (
@@ -10,9 +12,10 @@ const (
 	ErrTimedOut        Status = 2  // cannot be granted within the time allowed
 	ErrExceedsCapacity Status = 3  // more tokens than the limiter can ever hold
 	ErrClosed          Status = 4  // the limiter was closed
-	ErrInterrupted     Status = 5  // a signal handler ran during a wait in C
+	ErrInterrupted     Status = 5  // of an event: the context ended the wait
 	ErrQueueFull       Status = 6  // too many waiters
 	ErrTableFull       Status = 7  // no room for another key
+	Pending            Status = 8  // waits in the queue; never returned
 	ErrInvalidArgument Status = -1 // such as an amount that is not above 0, or not finite
 	ErrOutOfRange      Status = -2 // not representable by a limiter
 	ErrOutOfMemory     Status = -3
@@ -25,6 +28,12 @@ func (s Status) Error() string { return "tokenbucket: " + s.message() }
 
 // String returns the C constant's name, such as TB_DENIED.
 func (s Status) String() string { return s.name() }
+
+// Timeout reports whether it is ErrTimedOut, as the errors of package net do.
+func (s Status) Timeout() bool { return s == ErrTimedOut }
+
+// Is makes ErrTimedOut a context.DeadlineExceeded.
+func (s Status) Is(target error) bool { return s == ErrTimedOut && target == context.DeadlineExceeded }
 
 func (s Status) err() error {
 	if s == Success {

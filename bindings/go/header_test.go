@@ -46,8 +46,9 @@ func TestEveryStatusOfTheHeader(t *testing.T) {
 	statuses := map[string]Status{
 		"TB_SUCCESS": Success, "TB_DENIED": ErrDenied, "TB_TIMED_OUT": ErrTimedOut,
 		"TB_EXCEEDS_CAPACITY": ErrExceedsCapacity, "TB_CLOSED": ErrClosed, "TB_INTERRUPTED": ErrInterrupted,
-		"TB_QUEUE_FULL": ErrQueueFull, "TB_TABLE_FULL": ErrTableFull, "TB_E_INVALID_ARGUMENT": ErrInvalidArgument,
-		"TB_E_OUT_OF_RANGE": ErrOutOfRange, "TB_E_OUT_OF_MEMORY": ErrOutOfMemory,
+		"TB_QUEUE_FULL": ErrQueueFull, "TB_TABLE_FULL": ErrTableFull, "TB_PENDING": Pending,
+		"TB_E_INVALID_ARGUMENT": ErrInvalidArgument,
+		"TB_E_OUT_OF_RANGE":     ErrOutOfRange, "TB_E_OUT_OF_MEMORY": ErrOutOfMemory,
 		"TB_E_UNSUPPORTED": ErrUnsupported, "TB_E_SYSTEM": ErrSystem,
 	}
 	found := entries(t, "status")
@@ -70,13 +71,11 @@ func TestEveryStatusOfTheHeader(t *testing.T) {
 func TestEveryFunctionOfTheHeader(t *testing.T) {
 	unbound := map[string]bool{
 		// They block a thread.
-		"tb_wait": true, "tb_wait_for": true,
+		"tb_wait": true, "tb_wait_for": true, "tb_wait_with": true,
 		// It calls from C into Go each time the clock is read.
 		"tb_callback_clock_create": true,
 		// Other names of what is bound.
 		"tb_create": true, "tb_try_consume": true,
-		// Who waits in C; Go never does, and counts its own.
-		"tb_manual_clock_waiters": true,
 		// The loader checks the version by the SONAME.
 		"tb_library_version": true, "tb_library_version_string": true, "tb_abi_version": true, "tb_has_feature": true,
 	}

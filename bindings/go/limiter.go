@@ -1,9 +1,9 @@
 package tokenbucket
 
 import (
-	"context"
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -33,12 +33,12 @@ func Every(interval time.Duration) float64 {
 
 // Limiter is a token bucket. Create it with [New]; the zero value refuses everything. It must not be copied.
 type Limiter struct {
-	bucket    *bucket
-	clock     *ManualClock // nil: the system clock
-	waits     *waitCounts  // nil: not counted
-	closeOnce sync.Once
-	closed    chan struct{}
-	ending    sync.Mutex // guards the ended of all its reservations
+	bucket  *bucket
+	clock   *ManualClock // nil: the system clock
+	counted bool
+	onEvent func(Event) // may be nil
+	waiting atomic.Int64
+	ending  sync.Mutex // guards the ended of all its reservations
 }
 
 type settings struct {
@@ -47,6 +47,9 @@ type settings struct {
 	initial          float64
 	clock            *ManualClock
 	statistics       bool
+	maxWaiters       int
+	maxLateness      time.Duration
+	onEvent          func(Event)
 }
 
 // Option changes what [New] creates.
@@ -62,8 +65,16 @@ func WithInitialTokens(tokens float64) Option { return func(s *settings) { s.ini
 // WithClock makes the limiter live on the manual clock instead of the system clock. A clock may serve many limiters.
 func WithClock(clock *ManualClock) Option { return func(s *settings) { s.clock = clock } }
 
+// WithMaxWaiters lets at most so many wait at a time; the next is told ErrQueueFull. 0: no limit.
+func WithMaxWaiters(most int) Option { return func(s *settings) { s.maxWaiters = most } }
+
+// WithMaxLateness is how long the tokens of a wait are kept for it once they are due. A goroutine that comes later,
+// because the process was stopped or had no processor, is planned anew from then on with all behind it, so that late
+// ones do not act all at once. 0: 10 ms, and no limit on a manual clock.
+func WithMaxLateness(most time.Duration) Option { return func(s *settings) { s.maxLateness = most } }
+
 // New creates a full limiter that holds up to capacity tokens and gains tokensPerSecond.
-// ErrInvalidArgument: NaN, infinite, or a period not above 0. ErrOutOfRange: a capacity outside 1e-6 .. 1e15, a rate
+// ErrInvalidArgument: NaN, infinite, a period not above 0, or a negative option. ErrOutOfRange: a capacity outside 1e-6 .. 1e15, a rate
 // outside 1e-9 .. 1e10 per second, or more initial tokens than the capacity. ErrOutOfMemory.
 func New(capacity, tokensPerSecond float64, options ...Option) (*Limiter, error) {
 	s := settings{capacity: capacity, tokens: tokensPerSecond, period: time.Second, initial: InitiallyFull}
@@ -74,29 +85,25 @@ func New(capacity, tokensPerSecond float64, options ...Option) (*Limiter, error)
 	if err != nil {
 		return nil, err
 	}
-	l := &Limiter{bucket: b, clock: s.clock, closed: make(chan struct{})}
-	if s.statistics {
-		l.waits = new(waitCounts)
-	}
-	return l, nil
+	return &Limiter{bucket: b, clock: s.clock, counted: s.statistics, onEvent: s.onEvent}, nil
 }
 
-// Close closes the limiter for good: who waits gets ErrClosed with the tokens given back, and so does every later call
+// Close closes the limiter for good: who waits gets ErrClosed, unless its tokens are due, and so does every later call
 // that takes tokens or changes the limiter. It may be called at any time, also during other calls, and more than once.
 // Memory is freed by the garbage collector: calling Close is not needed for that.
-func (l *Limiter) Close() error {
-	if s := l.bucket.close(); s != Success {
-		return s
-	}
-	l.closeOnce.Do(func() { close(l.closed) })
-	return nil
-}
+func (l *Limiter) Close() error { return l.bucket.close().err() }
 
 // Allow is AllowN(1).
 func (l *Limiter) Allow() bool { return l.AllowN(1) }
 
 // AllowN takes n tokens if they are there now, all or nothing, and reports whether it did; [Limiter.Take] says why not.
-func (l *Limiter) AllowN(n float64) bool { return l.bucket.allow(n) == Success }
+func (l *Limiter) AllowN(n float64) bool {
+	s := l.bucket.allow(n)
+	if s == ErrDenied {
+		l.tell(s, n, 0)
+	}
+	return s == Success
+}
 
 // Decision is what a limiter's answer tells its client, as for HTTP's RateLimit and Retry-After headers.
 type Decision struct {
@@ -109,6 +116,9 @@ type Decision struct {
 // ErrClosed or ErrInvalidArgument. The decision is filled for nil, ErrDenied and ErrExceedsCapacity.
 func (l *Limiter) Take(n float64) (Decision, error) {
 	d, s := l.bucket.take(n)
+	if s == ErrDenied {
+		l.tell(s, n, 0)
+	}
 	return d, s.err()
 }
 
@@ -118,90 +128,35 @@ func (l *Limiter) TakeUpTo(most float64) (float64, error) {
 	return taken, s.err()
 }
 
-// Wait is WaitN(ctx, 1).
-func (l *Limiter) Wait(ctx context.Context) error { return l.WaitN(ctx, 1) }
-
-// WaitN takes n tokens, sleeping until they are there. They are reserved at the call: later calls, large or small,
-// cannot delay it. If they cannot be there by the context's deadline, the answer is ErrTimedOut at once, with
-// nothing taken. If the context is cancelled, or the limiter closed (ErrClosed), before the tokens are due, they are
-// all given back. A context that is done already takes nothing. Also ErrExceedsCapacity, ErrInvalidArgument, and
-// ErrOutOfRange for a debt beyond what can be counted.
-//
-// On a manual clock it sleeps until the clock has been moved far enough; the real time left until the context's
-// deadline is then the longest the wait may be on the manual clock.
-func (l *Limiter) WaitN(ctx context.Context, n float64) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	// What is there is taken at half the price of a reservation, and a take overtakes nobody who waits. Where it is
-	// counted it is not tried: a wait is no denied take.
-	if l.waits == nil {
-		if s := l.bucket.allow(n); s != ErrDenied {
-			return s.err()
-		}
-	}
-	var r Reservation
-	l.reserve(&r, n, timeLeft(ctx))
-	if r.status != Success {
-		return r.status
-	}
-	if r.promise.wait == 0 {
-		return nil
-	}
-	l.waits.begin()
-	err := r.sleep(ctx)
-	// What is due is granted, whatever else happened meanwhile.
-	left := r.Delay()
-	if err != nil && left > 0 {
-		l.giveBack(r.promise)
-	} else {
-		err = nil
-	}
-	l.waits.end(r.promise.wait-left, err == nil)
-	return err
-}
-
-// giveBack gives back what was not used. To the library, whose clock is ahead of Go's, it may be due: settling gives
-// that back too. Cancelling, which gives nothing back after it, counts, and is what a closed limiter still does.
-func (l *Limiter) giveBack(p promise) {
-	l.bucket.settle(p, 0)
-	l.bucket.cancel(p)
-}
-
-func timeLeft(ctx context.Context) time.Duration {
-	deadline, limited := ctx.Deadline()
-	if !limited {
-		return InfDuration
-	}
-	left := time.Until(deadline)
-	if left < 0 {
-		return 0
-	}
-	return left
-}
-
 // Charge takes n tokens unconditionally, n may exceed the capacity, going into debt if need be: for work whose cost is
-// known afterwards. It returns the time until the debt is repaid, 0 without debt.
+// known afterwards. Who waits is planned anew, later if need be. It returns the time until the debt is repaid, 0 without
+// debt.
 func (l *Limiter) Charge(n float64) (time.Duration, error) {
 	repaid, s := l.bucket.charge(n)
 	return repaid, s.err()
 }
 
-// Refund puts n tokens in, at most up to the capacity; the rest is dropped.
+// Refund puts n tokens in, at most up to the capacity; the rest is dropped. Who waits moves up.
 func (l *Limiter) Refund(n float64) error { return l.bucket.refund(n).err() }
 
-// Reset sets the tokens in the limiter, 0 up to its capacity or InitiallyFull, and forgives all debt.
+// Reset sets the tokens in the limiter, 0 up to its capacity or InitiallyFull, and forgives all debt, pending
+// reservations too. The tokens go to who waits first.
 func (l *Limiter) Reset(tokens float64) error { return l.bucket.reset(tokens).err() }
 
-// SetLimit changes the rate at once; tokens and debts are kept. Reservations, and waits that sleep already, keep their
-// times.
+// SetTokens sets the tokens in the limiter, 0 up to its capacity, to what a server said is left: what was taken or owed
+// so far is forgotten. Who waits keeps the place and is planned anew, reservations keep their times and tokens; what
+// both hold is taken off what Tokens then returns.
+func (l *Limiter) SetTokens(tokens float64) error { return l.bucket.setTokens(tokens).err() }
+
+// SetLimit changes the rate at once; tokens and debts are kept. Reservations keep their times; who waits is planned
+// anew.
 func (l *Limiter) SetLimit(tokensPerSecond float64) error {
 	return l.bucket.setRate(tokensPerSecond).err()
 }
 
-// SetBurst changes the capacity at once; what exceeds a smaller one is dropped. Reservations, and waits that sleep
-// already, keep their times. ErrOutOfRange: outside the range of New, or more than 2^58 of
-// the fractions of a token that the limiter has counted in since it was created.
+// SetBurst changes the capacity at once; what exceeds a smaller one is dropped. Reservations keep their times; who waits
+// is planned anew, or told ErrExceedsCapacity. ErrOutOfRange: outside the range of New, or more than 2^58 of the
+// fractions of a token that the limiter has counted in since it was created.
 func (l *Limiter) SetBurst(capacity float64) error { return l.bucket.setCapacity(capacity).err() }
 
 // Limit returns the rate in tokens per second.

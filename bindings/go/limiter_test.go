@@ -172,6 +172,11 @@ func TestAdjusting(t *testing.T) {
 	expectError(t, "Reset", l.Reset(InitiallyFull), nil)
 	expectTokens(t, l, 10)
 	expectError(t, "Reset", l.Reset(11), ErrExceedsCapacity)
+	expectError(t, "SetTokens", l.SetTokens(2.5), nil)
+	expectTokens(t, l, 2.5)
+	expectError(t, "SetTokens", l.SetTokens(11), ErrExceedsCapacity)
+	expectError(t, "SetTokens", l.SetTokens(-1), ErrInvalidArgument)
+	expectTokens(t, l, 2.5)
 }
 
 func TestBadLimits(t *testing.T) {
@@ -332,6 +337,14 @@ func TestConcurrentTakesGrantTheExactNumber(t *testing.T) {
 func TestHandleOutlivesTheCall(t *testing.T) {
 	fresh := func() *bucket { return newLimiter(t, 10, 2).bucket }
 	clock := func() *clock { return newManualClock(t).handle }
+	enqueued := func() (*bucket, uint64) {
+		b := newLimiter(t, 10, 2, WithInitialTokens(0)).bucket
+		waiter, _, s := b.enqueue(10, InfDuration, 0, 0)
+		if s != Pending {
+			t.Errorf("enqueue: %v", s)
+		}
+		return b, waiter
+	}
 	for name, call := range map[string]func() Status{
 		"close":       func() Status { return fresh().close() },
 		"allow":       func() Status { return fresh().allow(1) },
@@ -342,6 +355,10 @@ func TestHandleOutlivesTheCall(t *testing.T) {
 		"charge":      func() Status { _, s := fresh().charge(1); return s },
 		"refund":      func() Status { return fresh().refund(1) },
 		"reset":       func() Status { return fresh().reset(1) },
+		"setTokens":   func() Status { return fresh().setTokens(1) },
+		"enqueue":     func() Status { _, _, s := fresh().enqueue(1, 0, 0, 0); return s },
+		"check":       func() Status { b, waiter := enqueued(); _, s := b.check(waiter); return s - Pending },
+		"leave":       func() Status { b, waiter := enqueued(); return b.leave(waiter) },
 		"setRate":     func() Status { return fresh().setRate(5) },
 		"setCapacity": func() Status { return fresh().setCapacity(5) },
 		"timeUntil":   func() Status { _, s := fresh().timeUntil(5); return s },
@@ -360,6 +377,9 @@ func TestHandleOutlivesTheCall(t *testing.T) {
 	}
 	if tokens := fresh().available(); tokens != 10 {
 		t.Errorf("available: %v", tokens)
+	}
+	if count, next := clock().waiters(); count != 0 || next != InfDuration {
+		t.Errorf("waiters: %d, %v", count, next)
 	}
 	if limit := fresh().limit(); limit.capacity != 10 {
 		t.Errorf("limit: %+v", limit)

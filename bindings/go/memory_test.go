@@ -18,17 +18,16 @@ func TestCallsAllocateNothing(t *testing.T) {
 	deadline, cancel := context.WithTimeout(background, time.Hour)
 	defer cancel()
 	for name, call := range map[string]func(){
-		"Allow":           func() { l.Allow() },
-		"Allow, counted":  func() { counted.Allow() },
-		"AllowN":          func() { empty.AllowN(1.5) },
-		"Take":            func() { _, _ = l.Take(1) },
-		"Take, no":        func() { _, _ = empty.Take(1) },
-		"TakeUpTo":        func() { _, _ = l.TakeUpTo(2) },
-		"Wait":            func() { _ = l.Wait(background) },
-		"Wait, deadline":  func() { _ = l.WaitN(deadline, 2) },
-		"Wait, timed out": func() { _ = empty.WaitN(deadline, 2) },
-		"Reserve":         func() { l.Reserve().Cancel() },
-		"ReserveN, due":   func() { _ = l.ReserveN(2).Settle(0.5) },
+		"Allow":          func() { l.Allow() },
+		"Allow, counted": func() { counted.Allow() },
+		"AllowN":         func() { empty.AllowN(1.5) },
+		"Take":           func() { _, _ = l.Take(1) },
+		"Take, no":       func() { _, _ = empty.Take(1) },
+		"TakeUpTo":       func() { _, _ = l.TakeUpTo(2) },
+		"Wait":           func() { _ = l.Wait(background) },
+		"Wait, deadline": func() { _ = l.WaitN(deadline, 2) },
+		"Reserve":        func() { l.Reserve().Cancel() },
+		"ReserveN, due":  func() { _ = l.ReserveN(2).Settle(0.5) },
 		"ReserveN, later": func() {
 			if r := empty.ReserveN(2); r.Delay() > 0 {
 				r.Cancel()
@@ -47,6 +46,19 @@ func TestCallsAllocateNothing(t *testing.T) {
 		if n := testing.AllocsPerRun(1000, call); n != 0 {
 			t.Errorf("%s allocates %v times", name, n)
 		}
+	}
+	if n := testing.AllocsPerRun(1000, func() { _ = empty.WaitN(deadline, 2) }); n > 1 {
+		t.Errorf("Wait, timed out, allocates %v times, not its error alone", n)
+	}
+}
+
+// A timer is used again.
+func TestWaitThatSleepsAllocatesNothing(t *testing.T) {
+	l := newLimiter(t, 1, 1e5, WithInitialTokens(0))
+	deadline, cancel := context.WithTimeout(background, time.Hour)
+	defer cancel()
+	if n := testing.AllocsPerRun(100, func() { _ = l.WaitN(deadline, 1) }); n != 0 {
+		t.Errorf("%v times", n)
 	}
 }
 

@@ -24,12 +24,15 @@ func (*bucket) close() Status                                    { return ErrUns
 func (*bucket) allow(float64) Status                             { return ErrUnsupported }
 func (*bucket) take(float64) (Decision, Status)                  { return Decision{}, ErrUnsupported }
 func (*bucket) takeUpTo(float64) (float64, Status)               { return 0, ErrUnsupported }
+func (*bucket) check(uint64) (time.Duration, Status)             { return 0, ErrUnsupported }
+func (*bucket) leave(uint64) Status                              { return ErrUnsupported }
 func (*bucket) reserve(float64, time.Duration) (promise, Status) { return promise{}, ErrUnsupported }
 func (*bucket) cancel(promise)                                   {}
 func (*bucket) settle(promise, float64) Status                   { return ErrUnsupported }
 func (*bucket) charge(float64) (time.Duration, Status)           { return 0, ErrUnsupported }
 func (*bucket) refund(float64) Status                            { return ErrUnsupported }
 func (*bucket) reset(float64) Status                             { return ErrUnsupported }
+func (*bucket) setTokens(float64) Status                         { return ErrUnsupported }
 func (*bucket) setRate(float64) Status                           { return ErrUnsupported }
 func (*bucket) setCapacity(float64) Status                       { return ErrUnsupported }
 func (*bucket) available() float64                               { return 0 }
@@ -37,9 +40,14 @@ func (*bucket) timeUntil(float64) (time.Duration, Status)        { return 0, Err
 func (*bucket) limit() settings                                  { return settings{period: time.Second} }
 func (*bucket) stats() (Stats, Status)                           { return Stats{}, ErrUnsupported }
 
+func (*bucket) enqueue(float64, time.Duration, int32, uint64) (uint64, time.Duration, Status) {
+	return 0, 0, ErrUnsupported
+}
+
 type clock struct{}
 
 func newClock(time.Duration) (*clock, error) { return nil, errNoCgo }
 
-func (*clock) advance(time.Duration) Status { return ErrUnsupported }
-func (*clock) set(time.Duration) Status     { return ErrUnsupported }
+func (*clock) advance(time.Duration) Status    { return ErrUnsupported }
+func (*clock) set(time.Duration) Status        { return ErrUnsupported }
+func (*clock) waiters() (int64, time.Duration) { return 0, InfDuration }

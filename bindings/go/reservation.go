@@ -1,9 +1,6 @@
 package tokenbucket
 
-import (
-	"context"
-	"time"
-)
+import "time"
 
 // promise is what the library promised: tb_reservation.
 type promise struct {
@@ -40,7 +37,8 @@ func (l *Limiter) ReserveN(n float64) *Reservation {
 }
 
 // ReserveWithin takes n tokens now, into debt if need be; [Reservation.Delay] says when they may be used. It does not
-// block. If that would be later than max from now, nothing is taken and the reservation is not OK.
+// block. It stands behind all who wait. If the tokens would be there later than max from now, nothing is taken and the
+// reservation is not OK.
 func (l *Limiter) ReserveWithin(n float64, max time.Duration) *Reservation {
 	r := new(Reservation)
 	l.reserve(r, n, max)
@@ -50,6 +48,9 @@ func (l *Limiter) ReserveWithin(n float64, max time.Duration) *Reservation {
 func (l *Limiter) reserve(r *Reservation, n float64, max time.Duration) {
 	r.limiter = l
 	r.promise, r.status = l.bucket.reserve(n, max)
+	if r.status == ErrTimedOut {
+		l.tell(r.status, n, 0)
+	}
 	if l.clock == nil && r.promise.wait > 0 {
 		r.due = time.Now().Add(r.promise.wait)
 	}
@@ -119,37 +120,4 @@ func (r *Reservation) Settle(actual float64) error {
 		r.reopen()
 	}
 	return status.err()
-}
-
-// sleep returns nil once the tokens are due, else what came first: the context's error or ErrClosed.
-func (r *Reservation) sleep(ctx context.Context) error {
-	if r.limiter.clock != nil {
-		return r.sleepOn(r.limiter.clock, ctx)
-	}
-	timer := time.NewTimer(r.Delay())
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-r.limiter.closed:
-		return ErrClosed
-	}
-}
-
-func (r *Reservation) sleepOn(clock *ManualClock, ctx context.Context) error {
-	s := clock.sleepUntil(r.promise.readyAt)
-	if s == nil {
-		return nil
-	}
-	defer clock.wakeUp(s)
-	select {
-	case <-s.due:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-r.limiter.closed:
-		return ErrClosed
-	}
 }

@@ -1,7 +1,7 @@
 // What cgo.go calls. Two rules keep a call free of allocations: results come back by value, since a Go variable that C
 // writes to lives on the heap; and a handle is passed as a number, since cgo boxes a pointer to an opaque type to check
 // it. With no pointer in any argument there is nothing for `#cgo noescape` to keep off the heap, and `#cgo nocallback`
-// would add two calls to each.
+// would add two calls to each. Nor may it be used: every call that can move waiters can call tbgoWake.
 #ifndef TOKENBUCKET_GO_SHIM_H
 #define TOKENBUCKET_GO_SHIM_H
 
@@ -27,6 +27,12 @@ typedef struct {
 
 typedef struct {
     tb_status status;
+    uint64_t number;
+    int64_t wait_ns;
+} tbgo_waiter_result;
+
+typedef struct {
+    tb_status status;
     tb_reservation value;
 } tbgo_reservation_result;
 
@@ -35,8 +41,18 @@ typedef struct {
     tb_stats value;
 } tbgo_stats_result;
 
+typedef struct {
+    tb_status status;
+    int64_t count;
+    int64_t next_due_ns;
+} tbgo_waiters_result;
+
+// In Go.
+extern void tbgoWake(void *user, uint64_t tag);
+
 static inline tbgo_handle_result tbgo_create(double capacity, double tokens, int64_t period_ns, double initial,
-                                             uint32_t flags, tbgo_clock clock) {
+                                             uint32_t flags, int64_t max_waiters, int64_t max_lateness_ns,
+                                             tbgo_clock clock) {
     tb_config config;
     tb_bucket *bucket = NULL;
     tbgo_handle_result r = {TB_SUCCESS, 0};
@@ -47,6 +63,9 @@ static inline tbgo_handle_result tbgo_create(double capacity, double tokens, int
     config.rate_period_ns = period_ns;
     config.initial_tokens = initial;
     config.flags = flags;
+    config.max_waiters = max_waiters;
+    config.max_lateness_ns = max_lateness_ns;
+    config.on_wake = tbgoWake;
     config.clock = (tb_clock *)clock;
     r.status = tb_create_with(&config, &bucket);
     r.value = (uintptr_t)bucket;
@@ -77,6 +96,23 @@ static inline tbgo_double_result tbgo_take_up_to(tbgo_bucket b, double most) {
     return r;
 }
 
+static inline tbgo_waiter_result tbgo_enqueue(tbgo_bucket b, double n, int64_t timeout_ns, int32_t priority,
+                                              uint64_t tag) {
+    tbgo_waiter_result r = {0};
+    r.status = tb_enqueue((tb_bucket *)b, n, timeout_ns, priority, tag, &r.number, &r.wait_ns);
+    return r;
+}
+
+static inline tbgo_int64_result tbgo_waiter_check(tbgo_bucket b, uint64_t waiter) {
+    tbgo_int64_result r = {0};
+    r.status = tb_waiter_check((tb_bucket *)b, waiter, &r.value);
+    return r;
+}
+
+static inline tb_status tbgo_waiter_leave(tbgo_bucket b, uint64_t waiter) {
+    return tb_waiter_leave((tb_bucket *)b, waiter);
+}
+
 static inline tbgo_reservation_result tbgo_reserve(tbgo_bucket b, double n, int64_t max_wait_ns) {
     tbgo_reservation_result r = {0};
     r.status = tb_reserve((tb_bucket *)b, n, max_wait_ns, &r.value);
@@ -103,6 +139,10 @@ static inline tb_status tbgo_refund(tbgo_bucket b, double n) {
 
 static inline tb_status tbgo_reset(tbgo_bucket b, double tokens) {
     return tb_reset((tb_bucket *)b, tokens);
+}
+
+static inline tb_status tbgo_set_tokens(tbgo_bucket b, double tokens) {
+    return tb_set_tokens((tb_bucket *)b, tokens);
 }
 
 static inline tb_status tbgo_set_rate(tbgo_bucket b, double tokens_per_second) {
@@ -158,6 +198,12 @@ static inline tb_status tbgo_clock_advance(tbgo_clock c, int64_t duration_ns) {
 
 static inline tb_status tbgo_clock_set(tbgo_clock c, int64_t now_ns) {
     return tb_manual_clock_set((tb_clock *)c, now_ns);
+}
+
+static inline tbgo_waiters_result tbgo_clock_waiters(tbgo_clock c) {
+    tbgo_waiters_result r = {0};
+    r.status = tb_manual_clock_waiters((tb_clock *)c, &r.count, &r.next_due_ns);
+    return r;
 }
 
 #endif

@@ -5,11 +5,13 @@ package tokenbucket
 import (
 	"bytes"
 	"context"
+	"errors"
 	"math"
 	"os"
 	"runtime"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -167,27 +169,185 @@ func TestWaitOnManualClockFollowsIt(t *testing.T) {
 	expectTokens(t, l, 0)
 }
 
-// With a context that is done, sleep says at once whether the time has come.
-func TestSleepOnManualClockEndsAtTheExactTime(t *testing.T) {
+func TestWaitOnManualClockEndsAtTheExactTime(t *testing.T) {
 	clock := newManualClock(t)
-	r := newLimiter(t, 10, 2, WithClock(clock), WithInitialTokens(0)).ReserveN(4)
-	ctx, cancel := context.WithCancel(background)
-	cancel()
+	l := newLimiter(t, 10, 2, WithClock(clock), WithInitialTokens(0))
+	answer := waiting(t, l, background, 4)
 	advance(t, clock, 2*time.Second-1)
-	expectError(t, "one nanosecond early", r.sleep(ctx), context.Canceled)
+	if count, next := clock.Waiters(); count != 1 || next != 2*time.Second {
+		t.Errorf("one nanosecond early %d wait, the next until %v", count, next)
+	}
 	advance(t, clock, 1)
-	expectError(t, "when due", r.sleep(ctx), nil)
+	expectError(t, "when due", <-answer, nil)
 }
 
 func TestWaitThatMissesItsDeadlineFailsAtOnce(t *testing.T) {
 	for name, options := range map[string][]Option{"manual": {WithClock(newManualClock(t))}, "system": nil} {
 		l := newLimiter(t, 1, 1e-3, append(options, WithInitialTokens(0))...)
 		ctx, cancel := context.WithTimeout(background, 500*time.Second)
-		expectError(t, name, l.Wait(ctx), ErrTimedOut)
+		expectTimeout(t, l.Wait(ctx), l, 1, 1000*time.Second)
 		cancel()
 		if l.Tokens() < 0 {
 			t.Errorf("%s: took tokens", name)
 		}
+	}
+}
+
+// expectTimeout allows a second of real time.
+func expectTimeout(t *testing.T, err error, l *Limiter, n float64, after time.Duration) {
+	t.Helper()
+	var late *TimeoutError
+	if !errors.As(err, &late) || late.Limiter != l || late.N != n || late.RetryAfter > after ||
+		late.RetryAfter < after-time.Second || !late.Timeout() {
+		t.Errorf("%v, want one for %v tokens after %v", err, n, after)
+	}
+	expectError(t, "of the deadline", err, context.DeadlineExceeded)
+	expectError(t, "of the deadline", err, ErrTimedOut)
+}
+
+func TestTimeoutErrorSaysWhichLimitAndWhen(t *testing.T) {
+	l := newLimiter(t, 10, 0.5, WithClock(newManualClock(t)), WithInitialTokens(0))
+	ctx, cancel := context.WithTimeout(background, time.Second)
+	defer cancel()
+	const want = "tokenbucket: timed out: 4 tokens of a limiter of 0.5 per second, burst 10, are there only after 8s"
+	if err := l.WaitN(ctx, 4); err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+	for _, s := range []Status{ErrDenied, ErrQueueFull} {
+		if s.Timeout() || errors.Is(s, context.DeadlineExceeded) || errors.Is(s, ErrTimedOut) {
+			t.Errorf("%v is a timeout", s)
+		}
+	}
+}
+
+func TestWaitThatIsPutBehindItsDeadline(t *testing.T) {
+	clock := newManualClock(t)
+	l := newLimiter(t, 10, 1, WithClock(clock), WithInitialTokens(0))
+	ctx, cancel := context.WithTimeout(background, 1000*time.Second)
+	defer cancel()
+	answer := waiting(t, l, ctx, 5)
+	expectError(t, "SetLimit", l.SetLimit(0.001), nil)
+	expectTimeout(t, <-answer, l, 5, 5000*time.Second)
+	expectTokens(t, l, 0)
+}
+
+// The real time that is left ends a wait on a clock that stands still.
+func TestDeadlineEndsAWaitOnAManualClock(t *testing.T) {
+	l := newLimiter(t, 10, 100, WithClock(newManualClock(t)), WithInitialTokens(0))
+	ctx, cancel := context.WithTimeout(background, 20*time.Millisecond)
+	defer cancel()
+	err := l.Wait(ctx)
+	expectError(t, "Wait", err, context.DeadlineExceeded)
+	expectTokens(t, l, 0)
+}
+
+func TestHigherPriorityIsServedFirst(t *testing.T) {
+	clock := newManualClock(t)
+	l := newLimiter(t, 10, 1, WithClock(clock), WithInitialTokens(0))
+	low := waiting(t, l, background, 3)
+	high := make(chan error, 1)
+	go func() { high <- l.WaitPriority(background, 1, 5) }()
+	eventually(t, "entering", func() bool { n, _ := clock.Waiters(); return n == 2 })
+	advance(t, clock, time.Second)
+	expectError(t, "high", <-high, nil)
+	if count, next := clock.Waiters(); count != 1 || next != 4*time.Second {
+		t.Errorf("%d wait, the next until %v", count, next)
+	}
+	advance(t, clock, 3*time.Second)
+	expectError(t, "low", <-low, nil)
+}
+
+func TestMaxWaiters(t *testing.T) {
+	clock := newManualClock(t)
+	l := newLimiter(t, 10, 1, WithClock(clock), WithInitialTokens(0), WithMaxWaiters(2))
+	ctx, cancel := context.WithCancel(background)
+	first, second := waiting(t, l, ctx, 1), waiting(t, l, background, 1)
+	expectError(t, "third", l.Wait(background), ErrQueueFull)
+	expectTokens(t, l, -2)
+	cancel()
+	expectError(t, "first", <-first, context.Canceled)
+	third := waiting(t, l, background, 1)
+	advance(t, clock, 2*time.Second)
+	expectError(t, "second", <-second, nil)
+	expectError(t, "third", <-third, nil)
+}
+
+func TestBadOptionsOfWaits(t *testing.T) {
+	for _, option := range []Option{WithMaxWaiters(-1), WithMaxLateness(-1)} {
+		_, err := New(1, 1, option)
+		expectError(t, "New", err, ErrInvalidArgument)
+	}
+}
+
+// Only the first of those who come late is served at once.
+func TestLateOnesArePlannedAnew(t *testing.T) {
+	clock := newManualClock(t)
+	l := newLimiter(t, 1, 10, WithClock(clock), WithInitialTokens(0), WithMaxLateness(10*time.Millisecond))
+	first, second := waiting(t, l, background, 1), waiting(t, l, background, 1)
+	advance(t, clock, 2*time.Second)
+	expectError(t, "first", <-first, nil)
+	eventually(t, "planned anew", func() bool { _, next := clock.Waiters(); return next == 2100*time.Millisecond })
+	advance(t, clock, 100*time.Millisecond)
+	expectError(t, "second", <-second, nil)
+}
+
+// What others do wakes a goroutine whose timer has been set for much later.
+func TestChangesWakeRealSleepers(t *testing.T) {
+	for name, change := range map[string]func(l *Limiter) error{
+		"SetLimit":  func(l *Limiter) error { return l.SetLimit(1e6) },
+		"Refund":    func(l *Limiter) error { return l.Refund(5) },
+		"Reset":     func(l *Limiter) error { return l.Reset(5) },
+		"SetTokens": func(l *Limiter) error { return l.SetTokens(5) },
+	} {
+		l := newLimiter(t, 10, 1e-3, WithInitialTokens(0))
+		start := l.Tokens()
+		answer := make(chan error, 1)
+		go func() { answer <- l.WaitN(background, 5) }()
+		eventually(t, "entering", func() bool { return l.Tokens() < start-4 })
+		expectError(t, name, change(l), nil)
+		expectError(t, name, <-answer, nil)
+	}
+}
+
+// Whoever comes, leaves, is served or woken by others at the same time: nothing is lost.
+func TestWaitersThatComeAndGo(t *testing.T) {
+	const workers = 16
+	rounds := 2 + fewerWithForcedGC(200)
+	l := newLimiter(t, 1e6, 1, WithClock(newManualClock(t)), WithInitialTokens(0), WithStatistics())
+	var granted atomic.Int64
+	var done sync.WaitGroup
+	for w := 0; w < workers; w++ {
+		w := w
+		done.Add(1)
+		go func() {
+			defer done.Done()
+			for i := 0; i < rounds; i++ {
+				n := 1 + (w+i)%5
+				ctx, cancel := context.WithCancel(background)
+				answer := make(chan error, 1)
+				go func() { answer <- l.WaitPriority(ctx, float64(n), int32(i%3)) }()
+				if i%2 == 0 {
+					runtime.Gosched()
+				}
+				expectError(t, "Refund", l.Refund(1), nil)
+				expectError(t, "SetLimit", l.SetLimit(float64(1+i%2)), nil)
+				cancel()
+				switch err := <-answer; err {
+				case nil:
+					granted.Add(int64(n))
+				default:
+					expectError(t, "Wait", err, context.Canceled)
+				}
+			}
+		}()
+	}
+	done.Wait()
+	expectTokens(t, l, float64(int64(workers*rounds)-granted.Load()))
+	if s, err := l.Stats(); err != nil || s.Waiting != 0 || s.TokensTaken-s.TokensGivenBack != float64(granted.Load()) {
+		t.Errorf("counted %+v, %v, with %d granted", s, err, granted.Load())
+	}
+	if len(asleep.byTag) != 0 {
+		t.Errorf("%d sleepers are left", len(asleep.byTag))
 	}
 }
 
@@ -222,25 +382,6 @@ func TestCancelledWaitGivesBack(t *testing.T) {
 	}
 }
 
-// The library's clock is ahead of Go's: to it the tokens are due while the wait still sleeps.
-func TestCancelledWaitGivesBackWhatTheLibraryTakesForDue(t *testing.T) {
-	clock := newManualClock(t)
-	l := newLimiter(t, 10, 1e-3, WithClock(clock), WithInitialTokens(0), WithStatistics())
-	l.clock = nil
-	ctx, cancel := context.WithCancel(background)
-	answer := waiting(t, l, ctx, 5)
-	advance(t, clock, 6000*time.Second)
-	expectTokens(t, l, 1)
-	cancel()
-	expectError(t, "Wait", <-answer, context.Canceled)
-	expectTokens(t, l, 6)
-	s, err := l.Stats()
-	expectError(t, "Stats", err, nil)
-	if s.Cancelled != 1 || s.Granted != 0 || s.TokensGivenBack != 5 {
-		t.Errorf("counted %+v", s)
-	}
-}
-
 func TestCloseEndsWaits(t *testing.T) {
 	for name, options := range map[string][]Option{"manual": {WithClock(newManualClock(t))}, "system": nil} {
 		l := newLimiter(t, 10, 1e-9, append(options, WithInitialTokens(0))...)
@@ -255,7 +396,7 @@ func TestCloseEndsWaits(t *testing.T) {
 	}
 }
 
-// The only test that lets real time pass.
+// It lets real time pass.
 func TestWaitTakesTheTimeItMust(t *testing.T) {
 	start := time.Now()
 	l := newLimiter(t, 1, 50, WithInitialTokens(0))

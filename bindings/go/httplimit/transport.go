@@ -2,6 +2,7 @@ package httplimit
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"sync"
@@ -12,9 +13,9 @@ import (
 
 // Transport is an http.RoundTripper that keeps to an upstream's quota. Before a request is sent it waits for tokens of
 // the limiter, and as long as the upstream asked for with Retry-After (on 429 and 503) or a RateLimit with nothing
-// left. A RateLimit that leaves less than the limiter holds, because others use the same quota, lowers the limiter. A
-// request whose wait cannot end by its context's deadline fails at once, unsent, with tokenbucket.ErrTimedOut; one that
-// is cancelled while it waits gives its tokens back.
+// left. A RateLimit that leaves less than the limiter holds, because others use the same quota, lowers the limiter;
+// those who wait for it keep their order. A request whose wait cannot end by its context's deadline fails at once,
+// unsent, with a *tokenbucket.TimeoutError or a *PauseError; one that is cancelled while it waits gives its tokens back.
 //
 // It stands for one upstream: give each its own. Its fields must not be changed once it is in use.
 type Transport struct {
@@ -25,10 +26,11 @@ type Transport struct {
 	Cost func(*http.Request) float64
 
 	// MaxWait is the longest time a request may wait before it is sent; one that would have to wait longer fails at
-	// once with tokenbucket.ErrTimedOut. 0: as long as its context allows.
+	// once, as above. 0: as long as its context allows; less is tokenbucket.ErrInvalidArgument.
 	MaxWait time.Duration
 
-	// MaxPause is the longest pause the upstream can ask for; longer ones are cut to it. 0: ten minutes.
+	// MaxPause is the longest pause the upstream can ask for; longer ones are cut to it. 0: ten minutes; less
+	// is tokenbucket.ErrInvalidArgument.
 	MaxPause time.Duration
 
 	// Retries is how often a request answered with 429 is sent again, after the pause that the answer asks for. An
@@ -38,10 +40,28 @@ type Transport struct {
 
 	mu          sync.Mutex
 	pausedUntil time.Time
+	waiting     float64 // the tokens that requests wait for
 
 	now   func() time.Time // nil: time.Now
 	sleep func(ctx context.Context, d time.Duration) error
 }
+
+// PauseError says that the upstream asked for a longer pause than a request may wait.
+// errors.Is(err, context.DeadlineExceeded) and errors.Is(err, tokenbucket.ErrTimedOut) hold.
+type PauseError struct {
+	RetryAfter time.Duration // until the pause is over
+}
+
+// Error returns a message with the time.
+func (e *PauseError) Error() string {
+	return fmt.Sprintf("httplimit: timed out: the upstream asked for a pause of another %v", e.RetryAfter)
+}
+
+// Timeout returns true, as the context's own error does.
+func (e *PauseError) Timeout() bool { return true }
+
+// Unwrap returns tokenbucket.ErrTimedOut.
+func (e *PauseError) Unwrap() error { return tokenbucket.ErrTimedOut }
 
 // RoundTrip implements http.RoundTripper.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -94,6 +114,9 @@ func (t *Transport) cost(r *http.Request) float64 {
 // wait returns once the request may be sent, its tokens taken.
 func (t *Transport) wait(r *http.Request) error {
 	ctx := r.Context()
+	if t.MaxWait < 0 || t.MaxPause < 0 {
+		return tokenbucket.ErrInvalidArgument
+	}
 	if t.MaxWait > 0 {
 		limited, cancel := context.WithTimeout(ctx, t.MaxWait)
 		defer cancel()
@@ -114,7 +137,7 @@ func (t *Transport) waitWithin(ctx context.Context, n float64) error {
 		}
 		limited := t.Limiter != nil && n != 0
 		if limited {
-			if err := t.Limiter.WaitN(ctx, n); err != nil {
+			if err := t.waitForTokens(ctx, n); err != nil {
 				return err
 			}
 		}
@@ -127,11 +150,25 @@ func (t *Transport) waitWithin(ctx context.Context, n float64) error {
 	}
 }
 
+func (t *Transport) waitForTokens(ctx context.Context, n float64) error {
+	if n > 0 && n <= tokenbucket.MaxBurst { // else WaitN says what is wrong
+		t.addWaiting(n)
+		defer t.addWaiting(-n)
+	}
+	return t.Limiter.WaitN(ctx, n)
+}
+
+func (t *Transport) addWaiting(n float64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.waiting += n
+}
+
 // sitOut returns when no pause is left.
 func (t *Transport) sitOut(ctx context.Context) error {
 	for left := t.pause(); left > 0; left = t.pause() {
 		if !inTime(ctx, left) {
-			return tokenbucket.ErrTimedOut
+			return &PauseError{left}
 		}
 		if err := t.sleepFor(ctx, left); err != nil {
 			return err
@@ -194,7 +231,7 @@ func (t *Transport) learn(r *http.Response) (pause time.Duration, asked bool) {
 		t.pausedUntil = until
 	}
 	if quota.known && t.Limiter != nil {
-		lower(t.Limiter, quota.remaining)
+		t.lower(quota.remaining)
 	}
 	return pause, asked
 }
@@ -206,10 +243,11 @@ func (t *Transport) maxPause() time.Duration {
 	return t.MaxPause
 }
 
-// lower takes away what a limiter holds above that many tokens; takes that run meanwhile count on both sides.
-func lower(l *tokenbucket.Limiter, tokens float64) {
-	if above := l.Tokens() - tokens; above > 0 {
-		_, _ = l.Charge(above) // fails only if the limiter is closed, as the next WaitN will say
+// lower takes away what the limiter holds above that many tokens; takes that run meanwhile count on both sides. What is
+// promised to those who wait is held, and stays theirs in their order.
+func (t *Transport) lower(tokens float64) {
+	if t.Limiter.Tokens()+t.waiting > tokens {
+		_ = t.Limiter.SetTokens(tokens) // fails only if the limiter is closed, as the next WaitN will say
 	}
 }
 

@@ -165,6 +165,7 @@ func TestRequestThatCannotBeSentInTimeFailsAtOnce(t *testing.T) {
 	expectSent(t, transport, http.StatusOK)
 	_, err := send(t, transport, within(500*time.Second))
 	expectError(t, "a short context", err, tokenbucket.ErrTimedOut)
+	expectError(t, "a short context", err, context.DeadlineExceeded)
 	transport.MaxWait = 500 * time.Second
 	_, err = send(t, transport, background)
 	expectError(t, "a short MaxWait", err, tokenbucket.ErrTimedOut)
@@ -274,7 +275,12 @@ func TestPauseBeyondTheDeadlineFailsAtOnce(t *testing.T) {
 	expectError(t, "first", err, nil)
 	expect(t, "status, not retried", status, http.StatusTooManyRequests)
 	_, err = send(t, transport, within(100*time.Second))
-	expectError(t, "second", err, tokenbucket.ErrTimedOut)
+	var paused *PauseError
+	if !errors.As(err, &paused) || paused.RetryAfter != 300*time.Second || !paused.Timeout() {
+		t.Errorf("second: %v", err)
+	}
+	expectError(t, "second", err, context.DeadlineExceeded)
+	expect(t, "message", err.Error(), "httplimit: timed out: the upstream asked for a pause of another 5m0s")
 	expect(t, "tokens", l.Tokens(), 4)
 	expectCame(t, u, 0)
 }
@@ -314,6 +320,49 @@ func TestQuotaSharedWithOthersLowersTheLimiter(t *testing.T) {
 	expectSent(t, transport, http.StatusOK)
 	expect(t, "tokens", l.Tokens(), 0)
 	expectCame(t, u, 0, 0, 0)
+}
+
+// What a request waits for is promised to it, and still lies in the limiter: it is lowered too, and the request keeps
+// its place.
+func TestQuotaIsLoweredWhileARequestWaits(t *testing.T) {
+	clock := newClock(t)
+	l := newLimiter(t, clock, 10, 1)
+	u := newUpstream(nil, fine)
+	transport := u.transport(l)
+	transport.Cost = func(*http.Request) float64 { return 8 }
+	if !l.AllowN(4) {
+		t.Fatal("not full")
+	}
+	answer := make(chan error)
+	go func() {
+		_, err := send(t, transport, background)
+		answer <- err
+	}()
+	expectWaiter(t, clock)
+	learn := func(remaining string, want time.Duration) {
+		t.Helper()
+		transport.learn(&http.Response{Header: http.Header{"Ratelimit": {`"a";r=` + remaining}}})
+		_, next := clock.Waiters()
+		expect(t, "due at", next, want)
+	}
+	learn("7", 2*time.Second)
+	learn("3", 5*time.Second)
+	learn("3", 5*time.Second)
+	learn("9", 5*time.Second)
+	advance(t, clock, 5*time.Second)
+	expectError(t, "sent", <-answer, nil)
+	expect(t, "tokens", l.Tokens(), 0)
+}
+
+func TestNegativeTimesAreRefused(t *testing.T) {
+	l := newLimiter(t, newClock(t), 1, 1)
+	u := newUpstream(nil, fine)
+	for _, transport := range []*Transport{{Limiter: l, Base: u, MaxWait: -1}, {Limiter: l, Base: u, MaxPause: -1}} {
+		_, err := send(t, transport, background)
+		expectError(t, "RoundTrip", err, tokenbucket.ErrInvalidArgument)
+	}
+	expect(t, "tokens", l.Tokens(), 1)
+	expectCame(t, u)
 }
 
 func TestRetries(t *testing.T) {

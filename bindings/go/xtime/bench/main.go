@@ -6,9 +6,11 @@ import (
 	"context"
 	"fmt"
 	"log"
+	"math/rand"
 	"runtime"
 	"sort"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -57,6 +59,73 @@ func main() {
 	} {
 		report(m)
 	}
+	sleeping()
+	cancelled()
+}
+
+// sleeping measures the processor time of a wait that sleeps: of many goroutines that wait in turn.
+func sleeping() {
+	const limit, goroutines, waits = 10000, 100, 20
+	ours, theirs := pair(limit, 1)
+	var a, b []float64
+	for i := 0; i < 11; i++ {
+		a = append(a, processorTime(goroutines, waits, ours.Wait))
+		b = append(b, processorTime(goroutines, waits, theirs.Wait))
+	}
+	print("Wait that sleeps, processor time", median(a), median(b))
+}
+
+// processorTime is that of one call, in nanoseconds.
+func processorTime(goroutines, calls int, wait func(context.Context) error) float64 {
+	before := usedByProcess()
+	round(func() {
+		if err := wait(context.Background()); err != nil {
+			log.Fatal(err)
+		}
+	}, goroutines, calls)
+	return float64((usedByProcess() - before).Nanoseconds()) / float64(goroutines*calls)
+}
+
+func usedByProcess() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		log.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// cancelled measures many waits that begin, and are then cancelled one by one in random order.
+func cancelled() {
+	const waiters = 100000
+	ours, theirs := pair(1, 1)
+	a := cancelAll(waiters, ours.Wait, func() float64 { return -ours.Tokens() })
+	b := cancelAll(waiters, theirs.Wait, func() float64 { return -theirs.Tokens() })
+	print("Wait, one of 100000, cancelled in random order", a, b)
+}
+
+func cancelAll(waiters int, wait func(context.Context) error, waiting func() float64) float64 {
+	runtime.GC()
+	start := time.Now()
+	cancels := make([]context.CancelFunc, waiters)
+	var done sync.WaitGroup
+	for i := range cancels {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancels[i] = cancel
+		done.Add(1)
+		go func() {
+			defer done.Done()
+			_ = wait(ctx) // some get a token before they are cancelled
+		}()
+	}
+	for waiting() < float64(waiters)-100 {
+		time.Sleep(time.Millisecond)
+	}
+	rand.Shuffle(waiters, func(i, j int) { cancels[i], cancels[j] = cancels[j], cancels[i] })
+	for _, cancel := range cancels {
+		cancel()
+	}
+	done.Wait()
+	return float64(time.Since(start).Nanoseconds()) / float64(waiters)
 }
 
 func pair(limit float64, burst int) (*tokenbucket.Limiter, *rate.Limiter) {
@@ -79,7 +148,11 @@ func report(m measure) {
 	if m.goroutines > 1 {
 		name += fmt.Sprintf(", %d goroutines", m.goroutines)
 	}
-	fmt.Printf("Go | %s | %.1f | x/time/rate | %.1f | %.2f\n", name, a, b, a/b)
+	print(name, a, b)
+}
+
+func print(name string, ours, theirs float64) {
+	fmt.Printf("Go | %s | %.1f | x/time/rate | %.1f | %.2f\n", name, ours, theirs, ours/theirs)
 }
 
 // calibrate returns how many calls take about the time of a round.
