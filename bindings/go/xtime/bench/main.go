@@ -59,20 +59,20 @@ func main() {
 	} {
 		report(m)
 	}
-	sleeping()
+	sleeping(1, 200)
+	sleeping(100, 20)
 	cancelled()
 }
 
-// sleeping measures the processor time of a wait that sleeps: of many goroutines that wait in turn.
-func sleeping() {
-	const limit, goroutines, waits = 10000, 100, 20
-	ours, theirs := pair(limit, 1)
+// sleeping measures the processor time of a wait that sleeps, of goroutines that wait in turn.
+func sleeping(goroutines, waits int) {
+	ours, theirs := pair(10000, 1)
 	var a, b []float64
 	for i := 0; i < 11; i++ {
 		a = append(a, processorTime(goroutines, waits, ours.Wait))
 		b = append(b, processorTime(goroutines, waits, theirs.Wait))
 	}
-	print("Wait that sleeps, processor time", median(a), median(b))
+	print(fmt.Sprintf("Wait that sleeps, processor time, of %d", goroutines), median(a), median(b))
 }
 
 // processorTime is that of one call, in nanoseconds.
