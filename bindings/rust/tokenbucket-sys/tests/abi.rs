@@ -43,7 +43,7 @@ fn layouts_are_the_frozen_ones() {
     assert_eq!(offset!(tb_event, n), 16);
     assert_eq!(offset!(tb_event, waited_ns), 24);
 
-    assert_eq!((size_of::<tb_config>(), align_of::<tb_config>()), (88, 8));
+    assert_eq!((size_of::<tb_config>(), align_of::<tb_config>()), (112, 8));
     assert_eq!(offset!(tb_config, struct_size), 0);
     assert_eq!(offset!(tb_config, capacity), 8);
     assert_eq!(offset!(tb_config, rate_tokens), 16);
@@ -56,6 +56,9 @@ fn layouts_are_the_frozen_ones() {
     assert_eq!(offset!(tb_config, reserved), 68);
     assert_eq!(offset!(tb_config, on_event), 72);
     assert_eq!(offset!(tb_config, event_user), 80);
+    assert_eq!(offset!(tb_config, on_wake), 88);
+    assert_eq!(offset!(tb_config, wake_user), 96);
+    assert_eq!(offset!(tb_config, max_lateness_ns), 104);
 
     assert_eq!((size_of::<tb_decision>(), align_of::<tb_decision>()), (32, 8));
     assert_eq!(offset!(tb_decision, status), 0);
@@ -86,6 +89,7 @@ fn layouts_are_the_frozen_ones() {
     assert_eq!((size_of::<tb_bucket>(), size_of::<tb_clock>()), (0, 0));
     assert_eq!(size_of::<tb_clock_fn>(), size_of::<*const c_void>());
     assert_eq!(size_of::<tb_event_fn>(), size_of::<*const c_void>());
+    assert_eq!(size_of::<tb_wake_fn>(), size_of::<*const c_void>());
 }
 
 #[test]
@@ -108,6 +112,7 @@ fn every_status_of_the_library_is_declared_under_its_name() {
         TB_INTERRUPTED,
         TB_QUEUE_FULL,
         TB_TABLE_FULL,
+        TB_PENDING,
         TB_E_INVALID_ARGUMENT,
         TB_E_OUT_OF_RANGE,
         TB_E_OUT_OF_MEMORY,
@@ -129,6 +134,8 @@ fn config_fields_are_where_the_library_reads_and_writes_them() {
     assert_eq!((config.initial_tokens, config.clock), (TB_INITIALLY_FULL, null_mut()));
     assert_eq!((config.max_waiters, config.flags, config.reserved), (0, 0, 0));
     assert!(config.on_event.is_none() && config.event_user.is_null());
+    assert!(config.on_wake.is_none() && config.wake_user.is_null());
+    assert_eq!(config.max_lateness_ns, 0);
     unsafe {
         assert_eq!(tb_manual_clock_create(7, &mut clock), TB_SUCCESS);
         config.capacity = 40.0;
@@ -138,6 +145,7 @@ fn config_fields_are_where_the_library_reads_and_writes_them() {
         config.clock = clock;
         config.max_waiters = 17;
         config.flags = TB_PRECISE_WAIT;
+        config.max_lateness_ns = 19;
         assert_eq!(tb_create_with(&config, &mut bucket), TB_SUCCESS);
 
         let mut tokens = 0.0;
@@ -148,7 +156,7 @@ fn config_fields_are_where_the_library_reads_and_writes_them() {
         assert_eq!(tb_get_limit(bucket, &mut limit), TB_SUCCESS);
         assert_eq!((limit.capacity, limit.rate_tokens, limit.rate_period_ns), (40.0, 3.0, 5 * SECOND));
         assert_eq!(limit.clock, clock);
-        assert_eq!((limit.max_waiters, limit.flags), (17, TB_PRECISE_WAIT));
+        assert_eq!((limit.max_waiters, limit.flags, limit.max_lateness_ns), (17, TB_PRECISE_WAIT, 19));
         assert_eq!(limit.unit, 2e-10);
 
         tb_clock_destroy(clock);
@@ -214,6 +222,49 @@ fn callback_clock_is_called_with_its_user_pointer() {
         assert_eq!(tb_allow(bucket, 1.0), TB_DENIED);
         *user.cast::<i64>() = SECOND;
         assert_eq!(tb_allow(bucket, 1.0), TB_SUCCESS);
+        tb_destroy(bucket);
+        tb_clock_destroy(clock);
+    }
+}
+
+#[test]
+fn waiter_is_woken_by_its_tag() {
+    unsafe extern "C" fn wake(user: *mut c_void, tag: u64) {
+        (*user.cast::<Vec<u64>>()).push(tag);
+    }
+    let mut woken: Vec<u64> = Vec::new();
+    let mut clock = null_mut();
+    let mut bucket = null_mut();
+    let mut config = defaults();
+    config.capacity = 10.0;
+    config.rate_tokens = 1.0;
+    config.initial_tokens = 0.0;
+    config.on_wake = Some(wake);
+    unsafe {
+        let user: *mut Vec<u64> = &mut woken;
+        config.wake_user = user.cast();
+        assert_eq!(tb_manual_clock_create(0, &mut clock), TB_SUCCESS);
+        config.clock = clock;
+        assert_eq!(tb_create_with(&config, &mut bucket), TB_SUCCESS);
+
+        let (mut late, mut first, mut second, mut wait_ns) = (7, 0, 0, 0);
+        assert_eq!(tb_enqueue(bucket, 4.0, 3 * SECOND, 0, 70, &mut late, &mut wait_ns), TB_TIMED_OUT);
+        assert_eq!((late, wait_ns), (7, 4 * SECOND));
+        assert_eq!(tb_enqueue(bucket, 4.0, TB_FOREVER, 0, 71, &mut first, &mut wait_ns), TB_PENDING);
+        assert_eq!(wait_ns, 4 * SECOND);
+        assert_eq!(tb_enqueue(bucket, 2.0, TB_FOREVER, 1, u64::MAX, &mut second, &mut wait_ns), TB_PENDING);
+        assert_eq!(wait_ns, 2 * SECOND);
+        assert!((*user).is_empty());
+        assert_eq!(tb_manual_clock_advance(clock, 2 * SECOND), TB_SUCCESS);
+        assert_eq!(*user, [u64::MAX]);
+        assert_eq!(tb_waiter_check(bucket, second, &mut wait_ns), TB_SUCCESS);
+        assert_eq!(tb_waiter_check(bucket, first, &mut wait_ns), TB_PENDING);
+        assert_eq!(wait_ns, 4 * SECOND);
+        assert_eq!(tb_set_tokens(bucket, 4.0), TB_SUCCESS);
+        assert_eq!(*user, [u64::MAX, 71]);
+        assert_eq!(tb_waiter_leave(bucket, first), TB_SUCCESS);
+        assert_eq!(tb_waiter_leave(bucket, first), TB_E_INVALID_ARGUMENT);
+        assert_eq!(tb_wait_with(bucket, 4.0, 0, -5), TB_SUCCESS);
         tb_destroy(bucket);
         tb_clock_destroy(clock);
     }

@@ -9,8 +9,8 @@ use crate::{Bucket, Error};
 
 impl Bucket {
     /// Takes `n` tokens unconditionally, more than the capacity if need be, going into debt: for work whose cost is
-    /// known afterwards. Never blocks. Answers how long it takes until the debt is repaid, zero without debt; None: not
-    /// within any time that can be expressed.
+    /// known afterwards. Never blocks. Those who wait get later times. Answers how long it takes until the debt is
+    /// repaid, zero without debt; None: not within any time that can be expressed.
     ///
     /// # Errors
     /// `OutOfRange`: the debt would be more than a bucket can count. `Closed`.
@@ -30,7 +30,8 @@ impl Bucket {
         check(unsafe { sys::tb_refund(self.as_raw(), n) })
     }
 
-    /// Sets the tokens in the bucket, 0 to the capacity, and forgives all debt.
+    /// Sets the tokens in the bucket, 0 to the capacity, and forgives all debt. Those who wait are served first, in
+    /// order; reservations that are not due are void.
     ///
     /// # Errors
     /// `ExceedsCapacity`. `InvalidArgument`: negative, or not a number. `Closed`.
@@ -43,7 +44,7 @@ impl Bucket {
         check(unsafe { sys::tb_reset(self.as_raw(), tokens) })
     }
 
-    /// Fills the bucket to its capacity and forgives all debt.
+    /// As [`reset`](Bucket::reset) to the capacity.
     ///
     /// # Errors
     /// `Closed`.
@@ -52,8 +53,19 @@ impl Bucket {
         check(unsafe { sys::tb_reset(self.as_raw(), sys::TB_INITIALLY_FULL) })
     }
 
-    /// Changes the rate at once. Tokens and debts are kept, the latter are repaid at the new rate. Threads that wait
-    /// get new times in the same order; reservations, and so [`Wait`](crate::Wait)s that have begun, keep theirs.
+    /// Sets the tokens in the bucket, 0 to the capacity, to what a server said is left: what was taken or owed so far
+    /// is forgotten. Those who wait keep their order and get new times, reservations keep theirs; both are taken off
+    /// what [`available`](Bucket::available) then shows.
+    ///
+    /// # Errors
+    /// `ExceedsCapacity`. `InvalidArgument`: negative, or not a number. `Closed`.
+    pub fn set_tokens(&self, tokens: f64) -> Result<(), Error> {
+        // SAFETY: the handle lives as long as self.
+        check(unsafe { sys::tb_set_tokens(self.as_raw(), tokens) })
+    }
+
+    /// Changes the rate at once. Tokens and debts are kept, the latter are repaid at the new rate. Threads and futures
+    /// that wait get new times in the same order; reservations keep theirs.
     ///
     /// # Errors
     /// `OutOfRange`: outside 1e-9 ..= 1e10. `InvalidArgument`: not a number, or infinite. `Closed`.
@@ -62,8 +74,8 @@ impl Bucket {
         check(unsafe { sys::tb_set_rate(self.as_raw(), tokens_per_second) })
     }
 
-    /// Changes the capacity at once. Tokens above a smaller one are dropped; a thread that waits for more than that
-    /// leaves with `ExceedsCapacity`.
+    /// Changes the capacity at once. Tokens above a smaller one are dropped; a wait for more than that ends with
+    /// `ExceedsCapacity`.
     ///
     /// # Errors
     /// `OutOfRange`: outside 1e-6 ..= 1e15, or more than 2^58 times [`Limit::unit`](crate::Limit::unit).

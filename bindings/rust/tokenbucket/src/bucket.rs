@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokenbucket_sys as sys;
 
+use crate::alarm;
 use crate::clock::Source;
 use crate::error::check;
 use crate::event::{tell, Handler};
@@ -74,6 +75,7 @@ impl Bucket {
             config.on_event = Some(tell);
             config.event_user = user as *mut c_void;
         }
+        config.on_wake = Some(alarm::ring);
         let mut bucket = null_mut();
         // SAFETY: the clock is alive, and it and the handler live as long as the bucket, which keeps both.
         check(unsafe { sys::tb_create_with(&config, &mut bucket) })?;
@@ -123,7 +125,8 @@ impl Bucket {
         let mut reservation = MaybeUninit::uninit();
         // SAFETY: the handle lives as long as self; the output is filled on success.
         unsafe {
-            check(sys::tb_reserve(self.as_raw(), n, limit_to_ns(max_wait), reservation.as_mut_ptr()))?;
+            let status = sys::tb_reserve(self.as_raw(), n, limit_to_ns(max_wait), reservation.as_mut_ptr());
+            self.outcome(n, status)?;
             Ok(Reservation::new(self, reservation.assume_init()))
         }
     }
@@ -139,8 +142,9 @@ impl Bucket {
         Ok(taken)
     }
 
-    /// Takes `n` tokens, blocking the thread until they are there. Waits are served in the order in which they came;
-    /// later calls, large or small, do not overtake. A new rate or capacity plans those who wait anew.
+    /// Takes `n` tokens, blocking the thread until they are there. Threads and futures that wait are served in the order
+    /// in which they came; later calls, large or small, do not overtake. A change of the bucket, such as a refund or a
+    /// new rate, plans those who wait anew.
     ///
     /// A signal handler that runs meanwhile does not end the wait, but moves it to the end of the queue. To end waits
     /// from outside, close the bucket.
@@ -148,47 +152,55 @@ impl Bucket {
     /// # Errors
     /// `Closed`: also when the bucket is closed meanwhile; the tokens are given back. `ExceedsCapacity`: also when the
     /// capacity falls below `n` meanwhile. `QueueFull`: see [`Config::max_waiters`]. `TimedOut`: not within any time
-    /// that can be expressed. `OutOfRange`: the queue's debt would be more than a bucket can count.
+    /// that can be expressed. `OutOfRange`: the queue's debt would be more than a bucket can count. `OutOfMemory`.
     pub fn wait(&self, n: f64) -> Result<(), Error> {
-        loop {
-            // SAFETY: the handle lives as long as self.
-            match check(unsafe { sys::tb_wait(self.as_raw(), n) }) {
-                Err(Error::Interrupted) => continue,
-                answer => return answer,
-            }
-        }
+        self.wait_with(n, None, 0)
     }
 
     /// As [`wait`](Bucket::wait), but `TimedOut` at once, with nothing taken, if the tokens cannot be had within
-    /// `timeout`; later, if a change of the limit or a signal handler moves the wait beyond it.
+    /// `timeout`; later, if a change of the bucket, a higher priority or a signal handler moves the wait beyond it.
     ///
     /// # Errors
     /// `TimedOut`, and as `wait`.
     pub fn wait_timeout(&self, n: f64, timeout: Duration) -> Result<(), Error> {
-        let started = Instant::now();
+        self.wait_with(n, Some(timeout), 0)
+    }
+
+    /// As [`wait_timeout`](Bucket::wait_timeout), or without a `timeout` as [`wait`](Bucket::wait), with a priority:
+    /// who has a higher one is served first. That of the other waits is 0.
+    ///
+    /// # Errors
+    /// As `wait_timeout`.
+    pub fn wait_with(&self, n: f64, timeout: Option<Duration>, priority: i32) -> Result<(), Error> {
+        let started = timeout.map(|_| Instant::now());
         let mut left = timeout;
         loop {
             // SAFETY: the handle lives as long as self.
-            match check(unsafe { sys::tb_wait_for(self.as_raw(), n, limit_to_ns(Some(left))) }) {
-                Err(Error::Interrupted) => left = timeout.saturating_sub(started.elapsed()),
-                answer => return answer,
+            let status = unsafe { sys::tb_wait_with(self.as_raw(), n, limit_to_ns(left), priority) };
+            if status != sys::TB_INTERRUPTED {
+                return self.outcome(n, status);
             }
+            left = timeout.zip(started).map(|(timeout, started)| timeout.saturating_sub(started.elapsed()));
         }
     }
 
     /// As [`wait`](Bucket::wait), as a future: it occupies no thread and needs no particular executor. The place in
-    /// the order is taken when it is first polled. Dropped before it is ready, it gives its tokens back.
+    /// the order, that of threads that wait, is taken when it is first polled. Dropped before it is ready, it gives its
+    /// tokens back.
     ///
-    /// What it ends with: as `wait`, but for `QueueFull`; and `System` if the thread that wakes futures cannot be
-    /// started. A change of the limit does not move it once it has begun.
+    /// What it ends with: as `wait`; and `System` if the thread that wakes futures cannot be started.
     pub fn wait_async(&self, n: f64) -> Wait<'_> {
-        Wait::new(self, n, None)
+        self.wait_with_async(n, None, 0)
     }
 
-    /// As [`wait_async`](Bucket::wait_async), but `TimedOut` at its first poll, with nothing taken, if the tokens
-    /// cannot be had within `timeout` from then.
+    /// As [`wait_timeout`](Bucket::wait_timeout), as a future; the timeout counts from its first poll.
     pub fn wait_timeout_async(&self, n: f64, timeout: Duration) -> Wait<'_> {
-        Wait::new(self, n, Some(timeout))
+        self.wait_with_async(n, Some(timeout), 0)
+    }
+
+    /// As [`wait_with`](Bucket::wait_with), as a future; the timeout counts from its first poll.
+    pub fn wait_with_async(&self, n: f64, timeout: Option<Duration>, priority: i32) -> Wait<'_> {
+        Wait::new(self, n, timeout, priority)
     }
 
     /// Closes the bucket for good: threads and futures that wait end with `Closed`, their tokens given back, and every
@@ -198,14 +210,10 @@ impl Bucket {
     /// # Errors
     /// None that is known; a later library may add one.
     pub fn close(&self) -> Result<(), Error> {
-        // First the C bucket: a future that reserves before that sees the flag or is woken, a later one is refused.
-        // SAFETY: the handle lives as long as self.
-        check(unsafe { sys::tb_close(self.as_raw()) })?;
+        // First the flag, so that it is set for whoever learns of it by an error.
         self.closed.store(true, Ordering::SeqCst);
-        if let Some(board) = self.source.board_in_use() {
-            board.wake_owner(self.id());
-        }
-        Ok(())
+        // SAFETY: the handle lives as long as self.
+        check(unsafe { sys::tb_close(self.as_raw()) })
     }
 
     /// Whether the bucket was closed.
@@ -213,13 +221,16 @@ impl Bucket {
         self.closed.load(Ordering::SeqCst)
     }
 
-    /// Tells the bucket's alarms from others'.
-    pub(crate) fn id(&self) -> usize {
-        self.raw.as_ptr() as usize
+    pub(crate) fn is_on_manual_clock(&self) -> bool {
+        matches!(self.source, Source::Manual(_))
     }
 
-    pub(crate) fn source(&self) -> &Source {
-        &self.source
+    /// What a wait or a reservation of `n` ended with.
+    pub(crate) fn outcome(&self, n: f64, status: sys::tb_status) -> Result<(), Error> {
+        match status {
+            sys::TB_TIMED_OUT => Err(Error::TimedOut { retry_after: self.time_until(n).ok().flatten() }),
+            status => check(status),
+        }
     }
 
     pub(crate) fn as_raw(&self) -> *mut sys::tb_bucket {

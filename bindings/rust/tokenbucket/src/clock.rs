@@ -1,15 +1,13 @@
 use std::fmt;
 use std::os::raw::c_void;
 use std::ptr::{null_mut, NonNull};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokenbucket_sys as sys;
 
-use crate::alarm::Board;
 use crate::error::{abort_on_panic, check};
 use crate::time::{exact_to_ns, from_ns};
-use crate::timer::Timer;
 use crate::Error;
 
 /// What a bucket may take its time from instead of the system's clock: made of a [`ManualClock`] or a
@@ -29,16 +27,8 @@ impl Source {
     pub(crate) fn as_raw(&self) -> *mut sys::tb_clock {
         match self {
             Source::System => null_mut(),
-            Source::Manual(clock) => clock.0.raw.as_ptr(),
+            Source::Manual(clock) => clock.0.as_ptr(),
             Source::Callback(clock) => clock.0.raw.as_ptr(),
-        }
-    }
-
-    /// Where futures on this clock leave their wakers, unless there cannot have been one yet.
-    pub(crate) fn board_in_use(&self) -> Option<Arc<Board>> {
-        match self {
-            Source::System | Source::Callback(_) => Timer::if_started().map(|timer| timer.board().clone()),
-            Source::Manual(clock) => Some(clock.board().clone()),
         }
     }
 }
@@ -75,15 +65,9 @@ impl Drop for Raw {
 ///
 /// Threads and futures that wait on it go on when it reaches their time, and no earlier.
 #[derive(Clone)]
-pub struct ManualClock(Arc<Manual>);
+pub struct ManualClock(Arc<Raw>);
 
-struct Manual {
-    raw: Raw,
-    now: Mutex<Duration>,
-    board: Arc<Board>,
-}
-
-/// The waits on a manual clock that are not due yet, of all its buckets, in threads; futures are not among them.
+/// The waits on a manual clock that are not due yet, of all its buckets, in threads and as futures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Waiters {
@@ -102,7 +86,7 @@ impl ManualClock {
         let mut clock = null_mut();
         // SAFETY: the output is valid for the call.
         check(unsafe { sys::tb_manual_clock_create(exact_to_ns(start)?, &mut clock) })?;
-        Ok(ManualClock(Arc::new(Manual { raw: Raw::new(clock)?, now: Mutex::new(start), board: Arc::default() })))
+        Ok(ManualClock(Arc::new(Raw::new(clock)?)))
     }
 
     /// Moves the clock to `now` and wakes whoever is due. A time before the present one leaves it where it is.
@@ -111,12 +95,8 @@ impl ManualClock {
     /// `OutOfRange`: more than 292 years.
     pub fn set(&self, now: Duration) -> Result<(), Error> {
         let ns = exact_to_ns(now)?;
-        let mut present = self.lock();
         // SAFETY: the handle lives as long as self.
-        check(unsafe { sys::tb_manual_clock_set(self.0.raw.as_ptr(), ns) })?;
-        *present = now.max(*present);
-        self.pass(present);
-        Ok(())
+        check(unsafe { sys::tb_manual_clock_set(self.0.as_ptr(), ns) })
     }
 
     /// Moves the clock on and wakes whoever is due.
@@ -125,43 +105,20 @@ impl ManualClock {
     /// `OutOfRange`: past 292 years.
     pub fn advance(&self, duration: Duration) -> Result<(), Error> {
         let ns = exact_to_ns(duration)?;
-        let mut present = self.lock();
         // SAFETY: the handle lives as long as self.
-        check(unsafe { sys::tb_manual_clock_advance(self.0.raw.as_ptr(), ns) })?;
-        *present += duration;
-        self.pass(present);
-        Ok(())
+        check(unsafe { sys::tb_manual_clock_advance(self.0.as_ptr(), ns) })
     }
 
-    /// How many threads wait, and when the first is due: a test knows by it, without sleeping, that a thread waits.
+    /// How many threads and futures wait, and when the first is due: a test knows by it, without sleeping, that a
+    /// thread waits.
     ///
     /// # Errors
     /// None that is known; a later library may add one.
     pub fn waiters(&self) -> Result<Waiters, Error> {
         let (mut count, mut next_due) = (0, sys::TB_FOREVER);
         // SAFETY: the handle lives as long as self, the outputs for the call.
-        check(unsafe { sys::tb_manual_clock_waiters(self.0.raw.as_ptr(), &mut count, &mut next_due) })?;
+        check(unsafe { sys::tb_manual_clock_waiters(self.0.as_ptr(), &mut count, &mut next_due) })?;
         Ok(Waiters { count: count as u64, next_due: from_ns(next_due) })
-    }
-
-    pub(crate) fn now(&self) -> Duration {
-        *self.lock()
-    }
-
-    pub(crate) fn board(&self) -> &Arc<Board> {
-        &self.0.board
-    }
-
-    fn pass(&self, present: MutexGuard<'_, Duration>) {
-        let now = *present;
-        // Wakers may look at the clock.
-        drop(present);
-        self.0.board.pass(now);
-    }
-
-    /// The time of the C clock, which moves only under this lock.
-    fn lock(&self) -> MutexGuard<'_, Duration> {
-        self.0.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -173,7 +130,7 @@ impl From<&ManualClock> for Clock {
 
 impl fmt::Debug for ManualClock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ManualClock").field("now", &self.now()).finish_non_exhaustive()
+        f.debug_struct("ManualClock").field("waiters", &self.waiters()).finish_non_exhaustive()
     }
 }
 
@@ -188,7 +145,7 @@ type Now = dyn Fn() -> Duration + Send + Sync;
 // its C bucket, which goes first.
 struct Callback {
     raw: Raw,
-    now: Box<Box<Now>>,
+    _now: Box<Box<Now>>,
 }
 
 impl CallbackClock {
@@ -203,11 +160,7 @@ impl CallbackClock {
         let mut clock = null_mut();
         // SAFETY: the function outlives the C clock, as said at Callback, and is only read.
         check(unsafe { sys::tb_callback_clock_create(Some(ask), user as *mut c_void, &mut clock) })?;
-        Ok(CallbackClock(Arc::new(Callback { raw: Raw::new(clock)?, now })))
-    }
-
-    pub(crate) fn now(&self) -> Duration {
-        (self.0.now)()
+        Ok(CallbackClock(Arc::new(Callback { raw: Raw::new(clock)?, _now: now })))
     }
 }
 

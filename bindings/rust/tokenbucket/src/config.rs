@@ -8,7 +8,7 @@ use tokenbucket_sys as sys;
 use crate::clock::Source;
 use crate::error::check;
 use crate::event::Handler;
-use crate::time::exact_to_ns;
+use crate::time::{exact_to_ns, limit_to_ns};
 use crate::{Bucket, Clock, Error, Event};
 
 /// What a bucket is made of.
@@ -30,6 +30,7 @@ pub struct Config {
     initial_tokens: Option<f64>,
     source: Source,
     max_waiters: u32,
+    max_lateness: Duration,
     flags: u32,
     handler: Option<Handler>,
 }
@@ -45,6 +46,7 @@ impl Config {
             initial_tokens: None,
             source: Source::System,
             max_waiters: 0,
+            max_lateness: Duration::ZERO,
             flags: 0,
             handler: None,
         }
@@ -61,9 +63,16 @@ impl Config {
         Config { source: clock.into().0, ..self }
     }
 
-    /// How many threads may wait at a time; the next is told `QueueFull`. 0, as without this: any number.
-    pub fn max_waiters(self, threads: u32) -> Config {
-        Config { max_waiters: threads, ..self }
+    /// How many threads and futures may wait at a time; the next is told `QueueFull`. 0, as without this: any number.
+    pub fn max_waiters(self, waiters: u32) -> Config {
+        Config { max_waiters: waiters, ..self }
+    }
+
+    /// How long tokens that are due are kept for a thread or future that does not come for them, because the process
+    /// was stopped or its executor was busy. After that it is planned anew, with all behind it, so that those who are
+    /// late do not act all at once. Zero, as without this: 10 ms, and any time on a manual clock.
+    pub fn max_lateness(self, lateness: Duration) -> Config {
+        Config { max_lateness: lateness, ..self }
     }
 
     /// Threads that wait spin their last 60 microseconds, exact to about one, at the price of processor time.
@@ -102,6 +111,7 @@ impl Config {
         config.rate_period_ns = exact_to_ns(self.period)?;
         config.initial_tokens = self.initial_tokens.unwrap_or(sys::TB_INITIALLY_FULL);
         config.max_waiters = self.max_waiters.into();
+        config.max_lateness_ns = limit_to_ns(Some(self.max_lateness));
         config.flags = self.flags;
         Bucket::create(config, self.source, self.handler)
     }

@@ -1,6 +1,7 @@
 use std::ffi::CStr;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::process::abort;
+use std::time::Duration;
 use std::{fmt, io};
 
 use tokenbucket_sys as sys;
@@ -10,12 +11,18 @@ use tokenbucket_sys as sys;
 #[non_exhaustive]
 pub enum Error {
     /// The tokens cannot be granted within the time allowed.
-    TimedOut,
+    TimedOut {
+        /// How long the tokens would have taken to come: exactly for a future refused at its first poll, else as
+        /// [`Bucket::time_until`](crate::Bucket::time_until) says, which takes no account of a priority. None: longer
+        /// than can be expressed; and in an [`Event`](crate::Event).
+        retry_after: Option<Duration>,
+    },
     /// More tokens than the bucket can ever hold.
     ExceedsCapacity,
     /// The bucket was closed.
     Closed,
-    /// A signal handler ran during the wait. Told by an [`Event`](crate::Event) alone: a wait then begins anew.
+    /// A signal handler ran during the wait, which then begins anew, or a future was dropped. Told by an
+    /// [`Event`](crate::Event) alone.
     Interrupted,
     /// Too many waiters.
     QueueFull,
@@ -39,7 +46,7 @@ impl Error {
     /// The C library's number for this error.
     pub fn status(self) -> i32 {
         match self {
-            Error::TimedOut => sys::TB_TIMED_OUT,
+            Error::TimedOut { .. } => sys::TB_TIMED_OUT,
             Error::ExceedsCapacity => sys::TB_EXCEEDS_CAPACITY,
             Error::Closed => sys::TB_CLOSED,
             Error::Interrupted => sys::TB_INTERRUPTED,
@@ -56,7 +63,7 @@ impl Error {
 
     pub(crate) fn from_status(status: sys::tb_status) -> Error {
         match status {
-            sys::TB_TIMED_OUT => Error::TimedOut,
+            sys::TB_TIMED_OUT => Error::TimedOut { retry_after: None },
             sys::TB_EXCEEDS_CAPACITY => Error::ExceedsCapacity,
             sys::TB_CLOSED => Error::Closed,
             sys::TB_INTERRUPTED => Error::Interrupted,
@@ -95,6 +102,9 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Unknown(status) => write!(f, "{} {}", message(*status), status),
+            Error::TimedOut { retry_after: Some(time) } => {
+                write!(f, "{}; it would take {:?}", message(sys::TB_TIMED_OUT), time)
+            }
             known => f.write_str(message(known.status())),
         }
     }
@@ -106,7 +116,7 @@ impl std::error::Error for Error {}
 impl From<Error> for io::Error {
     fn from(error: Error) -> io::Error {
         let kind = match error {
-            Error::TimedOut => io::ErrorKind::TimedOut,
+            Error::TimedOut { .. } => io::ErrorKind::TimedOut,
             Error::Interrupted => io::ErrorKind::Interrupted,
             Error::QueueFull => io::ErrorKind::WouldBlock,
             Error::InvalidArgument | Error::OutOfRange | Error::ExceedsCapacity => io::ErrorKind::InvalidInput,
@@ -127,7 +137,7 @@ mod tests {
         for status in -100..100 {
             let error = Error::from_status(status);
             assert_eq!(error.status(), status);
-            let is_outcome = status == sys::TB_SUCCESS || status == sys::TB_DENIED;
+            let is_outcome = [sys::TB_SUCCESS, sys::TB_DENIED, sys::TB_PENDING].contains(&status);
             let is_known = !is_outcome && message(status) != "unknown status";
             assert_eq!(error != Error::Unknown(status), is_known, "{}", status);
             if is_known {
@@ -136,6 +146,8 @@ mod tests {
         }
         assert_eq!(Error::Unknown(99).to_string(), "unknown status 99");
         assert_eq!(Error::Closed.to_string(), "closed: the bucket was closed");
+        let late = Error::TimedOut { retry_after: Some(Duration::from_millis(1500)) };
+        assert_eq!(late.to_string(), "timed out: cannot be granted within the time allowed; it would take 1.5s");
     }
 
     #[test]

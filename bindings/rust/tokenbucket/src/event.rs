@@ -16,7 +16,7 @@ pub struct Event {
     pub outcome: Outcome,
     /// The tokens asked for.
     pub tokens: f64,
-    /// How long the thread waited, by the bucket's clock; zero if it did not.
+    /// How long the thread or future waited, by the bucket's clock; zero if it did not.
     pub waited: Duration,
 }
 

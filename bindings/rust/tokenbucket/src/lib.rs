@@ -13,7 +13,6 @@ mod look;
 mod reservation;
 mod throttled;
 mod time;
-mod timer;
 mod wait;
 
 pub use bucket::{Bucket, Decision};

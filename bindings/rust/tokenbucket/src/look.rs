@@ -31,9 +31,8 @@ impl Limit {
     }
 }
 
-/// What a bucket with [`Config::statistics`](crate::Config::statistics) has decided so far.
-///
-/// A [`Wait`](crate::Wait) counts as a reservation, not as a wait: it occupies no thread.
+/// What a bucket with [`Config::statistics`](crate::Config::statistics) has decided so far. Waits are those of threads
+/// and futures.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -43,15 +42,15 @@ pub struct Stats {
     pub denied: u64,
     /// Waits and reservations that timed out, at once or later.
     pub timed_out: u64,
-    /// Reservations cancelled, and waits that a signal, a close or a capacity ended.
+    /// Reservations cancelled, and waits that a signal, a drop of the future, a close or a capacity ended.
     pub cancelled: u64,
-    /// Waits that slept and are over.
+    /// Waits in the queue that are over.
     pub waits: u64,
-    /// How long all those slept, by the bucket's clock.
+    /// How long all those waited, by the bucket's clock.
     pub total_wait: Duration,
     /// The longest of them.
     pub longest_wait: Duration,
-    /// Waits that sleep now and are not due.
+    /// Waits that are in the queue now and are not due.
     pub waiting: u64,
     /// The tokens taken by all that was granted, and by waits that ended otherwise.
     pub tokens_taken: f64,
@@ -60,7 +59,8 @@ pub struct Stats {
 }
 
 impl Bucket {
-    /// The tokens in the bucket now, fractions included; negative while in debt.
+    /// The tokens in the bucket now, fractions included; negative while in debt. What is promised to those who wait and
+    /// to reservations is taken off.
     ///
     /// # Errors
     /// None that is known; a later library may add one.

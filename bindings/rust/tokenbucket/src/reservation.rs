@@ -49,17 +49,7 @@ impl<'bucket> Reservation<'bucket> {
     /// `InvalidArgument`: a negative or infinite amount. `OutOfRange`: the debt would be more than a bucket can count.
     /// `Closed`.
     pub fn settle(mut self, actual: f64) -> Result<(), Error> {
-        self.settle_in_place(actual)
-    }
-
-    /// Gives everything back, also once it is due: for the holder who knows that nothing was used.
-    pub(crate) fn give_back_unused(&mut self) {
-        // It fails where the bucket was closed; then drop gives back what it can.
-        let _ = self.settle_in_place(0.0);
-    }
-
-    /// The library clears a settled reservation, so that nothing is left to drop.
-    fn settle_in_place(&mut self, actual: f64) -> Result<(), Error> {
+        // The library clears a settled reservation, so that nothing is left to drop.
         // SAFETY: the bucket is borrowed, and so alive.
         check(unsafe { sys::tb_settle(self.bucket.as_raw(), &mut self.raw, actual) })
     }

@@ -1,117 +1,98 @@
 use std::fmt;
 use std::future::Future;
-use std::mem;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use crate::alarm::{Alarm, Board};
-use crate::clock::Source;
-use crate::timer::Timer;
-use crate::{Bucket, CallbackClock, Error, ManualClock, Reservation};
+use tokenbucket_sys as sys;
 
-/// A wait that occupies no thread, made by [`Bucket::wait_async`] and [`Bucket::wait_timeout_async`].
+use crate::alarm::Alarm;
+use crate::error::check;
+use crate::time::{from_ns, limit_to_ns};
+use crate::{Bucket, Error};
+
+/// A wait that occupies no thread, made by [`Bucket::wait_async`] and its like.
 ///
-/// It reserves at its first poll. Dropped before it is ready, it gives all its tokens back, due or not. It works under
-/// any executor: it is woken by one thread of this crate's, which the first wait that has to sleep starts and all
-/// buckets share, or, on a manual clock, by the call that moves that.
+/// At its first poll it takes the tokens, or a place in the bucket's queue among the threads and futures that wait.
+/// Dropped before it is ready, it leaves that: its tokens come back, due or not, and those behind it move up. It works
+/// under any executor. It is woken by the call that brings its tokens forward or ends it, by the call that moves a
+/// manual clock, or else by one thread of this crate's, which the first wait that has to sleep starts and all buckets
+/// share. A waker must not panic: that aborts the process.
 #[must_use = "futures do nothing unless polled"]
 pub struct Wait<'bucket> {
     bucket: &'bucket Bucket,
     n: f64,
-    max_wait: Option<Duration>,
+    timeout: Option<Duration>,
+    priority: i32,
     state: State<'bucket>,
 }
 
 enum State<'bucket> {
     New,
-    Asleep(Asleep<'bucket>),
-    Done,
+    Waiting(Place<'bucket>),
+    Over,
 }
 
-struct Asleep<'bucket> {
+/// A place in the queue, given up when dropped.
+struct Place<'bucket> {
+    bucket: &'bucket Bucket,
+    /// None once the wait has ended.
+    waiter: Option<u64>,
     alarm: Alarm,
-    until: Until,
-    reservation: Reservation<'bucket>,
 }
 
-/// When a reservation is due: by which clock, and at which of its times.
-enum Until {
-    System(Timer, Duration),
-    Manual(ManualClock, Duration),
-    Callback(Timer, CallbackClock, Duration),
+impl Place<'_> {
+    /// None: it waits, and `waker` is woken when it is to look again.
+    fn look(&mut self, n: f64, waker: &Waker) -> Option<Result<(), Error>> {
+        let waiter = self.waiter?;
+        // A ring before this went to an earlier waker, or to nobody; what it told is seen below.
+        self.alarm.set(waker);
+        let mut wait_ns = 0;
+        // SAFETY: the bucket is borrowed, and so alive.
+        let status = unsafe { sys::tb_waiter_check(self.bucket.as_raw(), waiter, &mut wait_ns) };
+        if status == sys::TB_PENDING {
+            // A manual clock's time comes by a call alone.
+            let left = from_ns(wait_ns).filter(|_| !self.bucket.is_on_manual_clock())?;
+            return self.alarm.ring_in(left).err().map(Err);
+        }
+        self.waiter = None;
+        Some(self.bucket.outcome(n, status))
+    }
 }
 
-impl Until {
-    /// The system's time is counted from after the reservation was made, and so is never early.
-    fn ready(reservation: &Reservation<'_>, source: &Source) -> Result<Until, Error> {
-        Ok(match source {
-            Source::System => {
-                let timer = Timer::start()?;
-                let due = timer.now() + reservation.wait_time();
-                Until::System(timer, due)
-            }
-            Source::Manual(clock) => Until::Manual(clock.clone(), reservation.ready_at()),
-            Source::Callback(clock) => Until::Callback(Timer::start()?, clock.clone(), reservation.ready_at()),
-        })
-    }
-
-    fn left(&self) -> Duration {
-        match self {
-            Until::System(timer, due) => due.saturating_sub(timer.now()),
-            Until::Manual(clock, due) => due.saturating_sub(clock.now()),
-            Until::Callback(_, clock, due) => due.saturating_sub(clock.now()),
-        }
-    }
-
-    fn board(&self) -> &Arc<Board> {
-        match self {
-            Until::System(timer, _) | Until::Callback(timer, ..) => timer.board(),
-            Until::Manual(clock, _) => clock.board(),
-        }
-    }
-
-    /// The time by the board's clock at which to look again.
-    fn on_board(&self) -> Duration {
-        match self {
-            Until::System(_, due) | Until::Manual(_, due) => *due,
-            Until::Callback(timer, ..) => timer.now() + self.left(),
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        if let Some(waiter) = self.waiter {
+            // It fails only in the child of a fork, where nobody waits. SAFETY: the bucket is borrowed, and so alive.
+            unsafe { sys::tb_waiter_leave(self.bucket.as_raw(), waiter) };
         }
     }
 }
 
 impl<'bucket> Wait<'bucket> {
-    pub(crate) fn new(bucket: &'bucket Bucket, n: f64, max_wait: Option<Duration>) -> Wait<'bucket> {
-        Wait { bucket, n, max_wait, state: State::New }
+    pub(crate) fn new(bucket: &'bucket Bucket, n: f64, timeout: Option<Duration>, priority: i32) -> Wait<'bucket> {
+        Wait { bucket, n, timeout, priority, state: State::New }
     }
 
-    /// Takes the place in the order. None: the tokens are there already.
-    fn begin(&self) -> Result<Option<Asleep<'bucket>>, Error> {
-        let reservation = self.bucket.reserve(self.n, self.max_wait)?;
-        if reservation.wait_time() == Duration::ZERO {
-            reservation.commit();
-            return Ok(None);
-        }
-        let until = Until::ready(&reservation, self.bucket.source())?;
-        let alarm = Alarm::new(until.board().clone(), self.bucket.id());
-        Ok(Some(Asleep { alarm, until, reservation }))
-    }
-
-    /// What it ends with, if it does by now: who is due when the bucket is closed is granted.
-    fn outcome(&self) -> Option<Result<(), Error>> {
-        match &self.state {
-            State::Asleep(asleep) if asleep.until.left() == Duration::ZERO => Some(Ok(())),
-            State::Asleep(_) if self.bucket.is_closed() => Some(Err(Error::Closed)),
-            _ => None,
+    /// None: the tokens were there. A ring before the alarm is set is lost, and so a first look must follow.
+    fn enter(&self) -> Result<Option<Place<'bucket>>, Error> {
+        let (bucket, tag) = (self.bucket, Alarm::new_tag());
+        let (mut waiter, mut wait_ns) = (0, 0);
+        let timeout_ns = limit_to_ns(self.timeout);
+        // SAFETY: the bucket is borrowed, and so alive; the outputs live for the call.
+        let status = unsafe {
+            sys::tb_enqueue(bucket.as_raw(), self.n, timeout_ns, self.priority, tag, &mut waiter, &mut wait_ns)
+        };
+        match status {
+            sys::TB_PENDING => Ok(Some(Place { bucket, waiter: Some(waiter), alarm: Alarm::of(tag) })),
+            sys::TB_TIMED_OUT => Err(Error::TimedOut { retry_after: from_ns(wait_ns) }),
+            status => check(status).map(|()| None),
         }
     }
 
-    fn end(&mut self, outcome: Result<(), Error>) -> Poll<Result<(), Error>> {
-        if let (State::Asleep(asleep), Ok(())) = (mem::replace(&mut self.state, State::Done), outcome) {
-            asleep.reservation.commit();
-        }
-        Poll::Ready(outcome)
+    fn end(&mut self, answer: Result<(), Error>) -> Poll<Result<(), Error>> {
+        self.state = State::Over;
+        Poll::Ready(answer)
     }
 }
 
@@ -123,37 +104,28 @@ impl Future for Wait<'_> {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let wait = self.get_mut();
         if let State::New = wait.state {
-            wait.state = match wait.begin() {
-                Ok(Some(asleep)) => State::Asleep(asleep),
-                Ok(None) => return wait.end(Ok(())),
-                Err(error) => return wait.end(Err(error)),
-            };
+            match wait.enter() {
+                Ok(Some(place)) => wait.state = State::Waiting(place),
+                entered => return wait.end(entered.map(|_| ())),
+            }
         }
-        if let Some(outcome) = wait.outcome() {
-            return wait.end(outcome);
-        }
-        match &mut wait.state {
-            State::Asleep(asleep) => asleep.alarm.set(asleep.until.on_board(), context.waker()),
-            State::New | State::Done => panic!("a wait was polled after it was ready"),
-        }
-        // What came before the alarm was set has woken nobody.
-        match wait.outcome() {
-            Some(outcome) => wait.end(outcome),
+        let answer = match &mut wait.state {
+            State::Waiting(place) => place.look(wait.n, context.waker()),
+            State::New | State::Over => panic!("a wait was polled after it was ready"),
+        };
+        match answer {
+            Some(answer) => wait.end(answer),
             None => Poll::Pending,
-        }
-    }
-}
-
-impl Drop for Wait<'_> {
-    fn drop(&mut self) {
-        if let State::Asleep(asleep) = &mut self.state {
-            asleep.reservation.give_back_unused();
         }
     }
 }
 
 impl fmt::Debug for Wait<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Wait").field("n", &self.n).field("max_wait", &self.max_wait).finish_non_exhaustive()
+        f.debug_struct("Wait")
+            .field("n", &self.n)
+            .field("timeout", &self.timeout)
+            .field("priority", &self.priority)
+            .finish_non_exhaustive()
     }
 }

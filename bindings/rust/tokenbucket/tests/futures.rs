@@ -11,6 +11,8 @@ use tokenbucket::{Bucket, CallbackClock, Config, Error, ManualClock, Wait};
 
 const SECOND: Duration = Duration::from_secs(1);
 
+type Change = fn(&Bucket) -> Result<(), Error>;
+
 #[derive(Default)]
 struct Counter(AtomicUsize);
 
@@ -32,6 +34,10 @@ fn poll(wait: &mut Wait<'_>, counter: &Arc<Counter>) -> Poll<Result<(), Error>> 
 
 fn clock() -> ManualClock {
     ManualClock::new(Duration::ZERO).unwrap()
+}
+
+fn next_due(clock: &ManualClock) -> Option<Duration> {
+    clock.waiters().unwrap().next_due
 }
 
 /// 10 tokens, none of them there, and 1 per second.
@@ -136,7 +142,8 @@ fn timeout_refuses_at_once_and_takes_nothing() {
     let (clock, counter) = (clock(), Arc::default());
     let bucket = empty(&clock);
     let mut late = bucket.wait_timeout_async(4.0, 4 * SECOND - Duration::from_nanos(1));
-    assert_eq!(poll(&mut late, &counter), Poll::Ready(Err(Error::TimedOut)));
+    let refused = Error::TimedOut { retry_after: Some(4 * SECOND) };
+    assert_eq!(poll(&mut late, &counter), Poll::Ready(Err(refused)));
     assert_eq!(bucket.available(), Ok(0.0));
     let mut in_time = bucket.wait_timeout_async(4.0, 4 * SECOND);
     assert_eq!(poll(&mut in_time, &counter), Poll::Pending);
@@ -178,6 +185,203 @@ fn wait_is_polled_once_it_is_ready_by_mistake() {
     let mut wait = bucket.wait_async(1.0);
     assert_eq!(poll(&mut wait, &Arc::default()), Poll::Ready(Ok(())));
     let _ = poll(&mut wait, &Arc::default());
+}
+
+/// W1.
+#[test]
+fn those_behind_a_dropped_wait_move_up() {
+    let (clock, first, second) = (clock(), Arc::default(), Arc::default());
+    let bucket = Config::new(10.0, 10.0, SECOND).initial_tokens(0.0).clock(&clock).build().unwrap();
+    let (mut large, mut small) = (bucket.wait_async(10.0), bucket.wait_async(1.0));
+    assert_eq!(poll(&mut large, &first), Poll::Pending);
+    assert_eq!(poll(&mut small, &second), Poll::Pending);
+    assert_eq!(next_due(&clock), Some(SECOND));
+    drop(large);
+    assert_eq!(second.count(), 1);
+    assert_eq!(poll(&mut small, &second), Poll::Pending);
+    assert_eq!(next_due(&clock), Some(SECOND / 10));
+    assert_eq!(bucket.allow(1.0), Ok(false));
+    clock.set(SECOND / 10).unwrap();
+    assert_eq!(second.count(), 2);
+    assert_eq!(poll(&mut small, &second), Poll::Ready(Ok(())));
+    assert_eq!(bucket.available(), Ok(0.0));
+}
+
+/// W3, W4, W5: who has begun to wait is planned anew, and nobody overtakes.
+#[test]
+fn change_of_the_bucket_plans_waits_anew() {
+    let (clock, counter) = (clock(), Arc::default());
+    let bucket = empty(&clock);
+    let mut wait = bucket.wait_async(10.0);
+    assert_eq!(poll(&mut wait, &counter), Poll::Pending);
+    let changes: [(Change, u32); 7] = [
+        (|bucket| bucket.refund(4.0), 6),
+        (|bucket| bucket.charge(1.0).map(drop), 7),
+        (|bucket| bucket.set_tokens(2.0), 8),
+        (|bucket| bucket.reset(5.0), 5),
+        (|bucket| bucket.set_rate(5.0), 1),
+        (|bucket| bucket.set_rate(0.1), 50),
+        (|bucket| bucket.set_capacity(20.0), 50),
+    ];
+    for (change, due) in changes {
+        change(&bucket).unwrap();
+        assert_eq!(next_due(&clock), Some(due * SECOND));
+    }
+    let mut behind = bucket.wait_async(1.0);
+    assert_eq!(poll(&mut behind, &counter), Poll::Pending);
+    bucket.set_capacity(9.0).unwrap();
+    assert_eq!(poll(&mut wait, &counter), Poll::Ready(Err(Error::ExceedsCapacity)));
+    assert_eq!(poll(&mut behind, &counter), Poll::Ready(Ok(())));
+}
+
+#[test]
+fn wait_put_beyond_its_timeout_ends() {
+    let (clock, counter) = (clock(), Arc::default());
+    let bucket = empty(&clock);
+    let mut wait = bucket.wait_timeout_async(4.0, 5 * SECOND);
+    assert_eq!(poll(&mut wait, &counter), Poll::Pending);
+    bucket.charge(2.0).unwrap();
+    assert_eq!(counter.count(), 1);
+    let late = Error::TimedOut { retry_after: Some(6 * SECOND) };
+    assert_eq!(poll(&mut wait, &counter), Poll::Ready(Err(late)));
+    assert_eq!(bucket.available(), Ok(-2.0));
+}
+
+#[test]
+fn higher_priority_is_served_first() {
+    let clock = clock();
+    let bucket = empty(&clock);
+    let counters: Vec<Arc<Counter>> = (0..4).map(|_| Arc::default()).collect();
+    let mut waits: Vec<_> = [0, 7, -1, 7].map(|priority| bucket.wait_with_async(1.0, None, priority)).into();
+    for (wait, counter) in waits.iter_mut().zip(&counters) {
+        assert_eq!(poll(wait, counter), Poll::Pending);
+    }
+    for served in [1, 3, 0, 2] {
+        clock.advance(SECOND).unwrap();
+        for (place, wait) in waits.iter_mut().enumerate() {
+            let is_served = place == served;
+            assert!(!is_served || counters[place].count() > 0);
+            if is_served {
+                assert_eq!(poll(wait, &counters[place]), Poll::Ready(Ok(())));
+                *wait = bucket.wait_with_async(1.0, None, -9);
+                assert_eq!(poll(wait, &counters[place]), Poll::Pending);
+            } else {
+                assert_eq!(poll(wait, &counters[place]), Poll::Pending);
+            }
+        }
+    }
+}
+
+/// W9.
+#[test]
+fn futures_are_counted_and_refused_as_threads_are() {
+    let (clock, counter) = (clock(), Arc::default());
+    let config = Config::new(10.0, 1.0, SECOND).initial_tokens(0.0).clock(&clock).max_waiters(2);
+    let bucket = config.build().unwrap();
+    let (mut first, mut second) = (bucket.wait_async(1.0), bucket.wait_async(2.0));
+    assert_eq!(clock.waiters().unwrap().count, 0);
+    assert_eq!(poll(&mut first, &counter), Poll::Pending);
+    assert_eq!(poll(&mut second, &counter), Poll::Pending);
+    assert_eq!((clock.waiters().unwrap().count, next_due(&clock)), (2, Some(SECOND)));
+    assert_eq!(poll(&mut bucket.wait_async(1.0), &counter), Poll::Ready(Err(Error::QueueFull)));
+    assert_eq!(bucket.wait(1.0), Err(Error::QueueFull));
+    drop(first);
+    assert_eq!((clock.waiters().unwrap().count, next_due(&clock)), (1, Some(2 * SECOND)));
+    assert_eq!(poll(&mut bucket.wait_async(1.0), &counter), Poll::Pending);
+}
+
+#[test]
+fn threads_and_futures_stand_in_one_queue() {
+    let (clock, counter) = (clock(), Arc::default());
+    let bucket = empty(&clock);
+    thread::scope(|scope| {
+        let first = scope.spawn(|| bucket.wait(3.0));
+        while clock.waiters().unwrap().count == 0 {
+            thread::yield_now();
+        }
+        let mut second = bucket.wait_async(1.0);
+        assert_eq!(poll(&mut second, &counter), Poll::Pending);
+        let third = scope.spawn(|| bucket.wait(1.0));
+        while clock.waiters().unwrap().count < 3 {
+            thread::yield_now();
+        }
+        clock.set(3 * SECOND).unwrap();
+        assert_eq!(first.join().unwrap(), Ok(()));
+        clock.set(4 * SECOND).unwrap();
+        assert_eq!(clock.waiters().unwrap().count, 1);
+        drop(second); // due, but not seen: the third gets its tokens
+        assert_eq!(third.join().unwrap(), Ok(()));
+    });
+    assert_eq!(bucket.available(), Ok(0.0));
+}
+
+/// W2, of an executor that is busy for two seconds.
+#[test]
+fn late_waits_do_not_burst() {
+    let clock = clock();
+    let config = Config::new(1.0, 10.0, SECOND).initial_tokens(0.0).clock(&clock);
+    let bucket = config.max_lateness(SECOND / 100).build().unwrap();
+    let counter = Arc::default();
+    let mut waits: Vec<_> = (0..40).map(|_| bucket.wait_async(1.0)).collect();
+    waits.retain_mut(|wait| poll(wait, &counter).is_pending());
+    assert_eq!(waits.len(), 40);
+    clock.set(SECOND * 235 / 100).unwrap();
+    for left in (0..40).rev() {
+        waits.retain_mut(|wait| poll(wait, &counter).is_pending());
+        assert_eq!(waits.len(), left);
+        clock.advance(SECOND / 10).unwrap();
+    }
+}
+
+#[test]
+fn wait_begun_in_one_thread_ends_in_another() {
+    let (clock, here) = (clock(), Arc::default());
+    let bucket = empty(&clock);
+    let mut wait = bucket.wait_async(1.0);
+    assert_eq!(poll(&mut wait, &here), Poll::Pending);
+    thread::scope(|scope| {
+        let ended = scope.spawn(|| block_on(wait));
+        while Arc::strong_count(&here) > 1 {
+            thread::yield_now(); // until it has the other thread's waker
+        }
+        clock.set(SECOND).unwrap();
+        assert_eq!(ended.join().unwrap(), Ok(()));
+    });
+    assert_eq!(here.count(), 0);
+}
+
+/// From all sides at once; what is left is what a bucket has that nobody waited for.
+#[test]
+fn waits_dropped_in_any_order_leave_nothing() {
+    const WAITS: usize = 2000;
+    let clock = clock();
+    let bucket = empty(&clock);
+    for step in [1, WAITS - 1, 761] {
+        let counter = Arc::default();
+        let mut waits: Vec<_> = (0..WAITS).map(|_| Some(bucket.wait_async(1.0))).collect();
+        for wait in waits.iter_mut().flatten() {
+            assert_eq!(poll(wait, &counter), Poll::Pending);
+        }
+        for place in 0..WAITS {
+            assert_eq!(clock.waiters().unwrap().count as usize, WAITS - place);
+            waits[(place + 1) * step % WAITS] = None;
+        }
+        assert_eq!((bucket.available(), clock.waiters().unwrap().count), (Ok(0.0), 0));
+        assert_eq!(Arc::strong_count(&counter), 1);
+    }
+}
+
+#[test]
+fn bucket_outlives_a_wait_that_was_forgotten() {
+    let (clock, counter) = (clock(), Arc::default());
+    let bucket = empty(&clock);
+    let mut wait = bucket.wait_async(1.0);
+    assert_eq!(poll(&mut wait, &counter), Poll::Pending);
+    std::mem::forget(wait);
+    drop(bucket);
+    assert_eq!(counter.count(), 1);
+    clock.advance(SECOND).unwrap();
+    assert_eq!(counter.count(), 1);
 }
 
 /// A waker that drops a future of the same clock when it is woken, as an executor may.
@@ -233,7 +437,8 @@ fn waits_for_real_and_never_returns_early() {
         }
         let timeout = Duration::from_millis(10);
         bucket.wait_timeout_async(1.0, timeout).await.unwrap();
-        assert_eq!(bucket.wait_timeout_async(1.0, Duration::ZERO).await, Err(Error::TimedOut));
+        let late = bucket.wait_timeout_async(1.0, Duration::ZERO).await;
+        assert!(matches!(late, Err(Error::TimedOut { retry_after: Some(left) }) if left <= timeout));
     });
 }
 

@@ -74,7 +74,7 @@ fn times_beyond_expression_are_none() {
     let bucket = Config::new(1e15, 1e-9, SECOND).initial_tokens(0.0).clock(&clock()).build().unwrap();
     assert_eq!(bucket.time_until(1e15), Ok(None));
     assert_eq!(bucket.take(1.0).unwrap().reset_after, None);
-    assert_eq!(bucket.reserve(1e15, None).unwrap_err(), Error::TimedOut);
+    assert_eq!(bucket.reserve(1e15, None).unwrap_err(), Error::TimedOut { retry_after: None });
 }
 
 #[test]
@@ -133,8 +133,9 @@ fn reservation_beyond_its_limit_takes_nothing() {
     let clock = clock();
     let bucket = bucket(10.0, 2.0, &clock);
     assert_eq!(bucket.allow(10.0), Ok(true));
-    assert_eq!(bucket.reserve(4.0, Some(2 * SECOND - NANOSECOND)).unwrap_err(), Error::TimedOut);
-    assert_eq!(bucket.reserve(4.0, Some(Duration::ZERO)).unwrap_err(), Error::TimedOut);
+    let late = Error::TimedOut { retry_after: Some(2 * SECOND) };
+    assert_eq!(bucket.reserve(4.0, Some(2 * SECOND - NANOSECOND)).unwrap_err(), late);
+    assert_eq!(bucket.reserve(4.0, Some(Duration::ZERO)).unwrap_err(), late);
     assert_eq!(bucket.available(), Ok(0.0));
     bucket.reserve(4.0, Some(2 * SECOND)).unwrap().commit();
     bucket.reserve(4.0, Some(Duration::MAX)).unwrap().commit();
@@ -151,6 +152,7 @@ fn bad_amounts_are_refused_and_take_nothing() {
         assert_eq!(bucket.reserve(n, None).unwrap_err(), Error::InvalidArgument, "{}", n);
         assert_eq!(bucket.wait(n), Err(Error::InvalidArgument), "{}", n);
         assert_eq!(bucket.wait_timeout(n, SECOND), Err(Error::InvalidArgument), "{}", n);
+        assert_eq!(bucket.wait_with(n, None, 1), Err(Error::InvalidArgument), "{}", n);
         assert_eq!(bucket.time_until(n), Err(Error::InvalidArgument), "{}", n);
         assert_eq!(bucket.take_up_to(n), Err(Error::InvalidArgument), "{}", n);
         assert_eq!(bucket.charge(n), Err(Error::InvalidArgument), "{}", n);
@@ -302,10 +304,27 @@ fn reset_sets_the_tokens_and_forgives_debt() {
     assert_eq!(bucket.fill(), Ok(()));
     assert_eq!(bucket.available(), Ok(10.0));
     assert_eq!(bucket.reset(10.5), Err(Error::ExceedsCapacity));
+    assert_eq!(bucket.set_tokens(10.5), Err(Error::ExceedsCapacity));
     for tokens in [-1.0, -0.5, f64::NAN, f64::INFINITY] {
         assert_eq!(bucket.reset(tokens), Err(Error::InvalidArgument), "{}", tokens);
+        assert_eq!(bucket.set_tokens(tokens), Err(Error::InvalidArgument), "{}", tokens);
     }
     assert_eq!(bucket.available(), Ok(10.0));
+}
+
+#[test]
+fn server_said_what_is_left_and_reservations_stay() {
+    let clock = clock();
+    let bucket = bucket(10.0, 2.0, &clock);
+    assert_eq!(bucket.charge(50.0), Ok(Some(20 * SECOND)));
+    assert_eq!(bucket.set_tokens(3.0), Ok(()));
+    assert_eq!(bucket.available(), Ok(3.0));
+    let reservation = bucket.reserve(5.0, None).unwrap();
+    assert_eq!(reservation.ready_at(), SECOND);
+    assert_eq!(bucket.set_tokens(7.0), Ok(()));
+    assert_eq!(bucket.available(), Ok(2.0));
+    drop(reservation);
+    assert_eq!(bucket.available(), Ok(7.0));
 }
 
 #[test]

@@ -12,6 +12,10 @@ fn keeping(events: &Arc<Mutex<Vec<Event>>>) -> impl Fn(&Event) + Send + Sync + '
     move |event| events.lock().unwrap().push(*event)
 }
 
+fn late(retry_after: Option<Duration>) -> Error {
+    Error::TimedOut { retry_after }
+}
+
 fn told(event: &Event) -> (Outcome, f64, Duration) {
     (event.outcome, event.tokens, event.waited)
 }
@@ -25,7 +29,7 @@ fn events_tell_denials_and_the_ends_of_waits() {
     assert_eq!(bucket.allow(10.0), Ok(true));
     assert_eq!(bucket.allow(2.5), Ok(false));
     assert!(!bucket.take(3.0).unwrap().granted);
-    assert_eq!(bucket.reserve(9.0, Some(SECOND)).unwrap_err(), Error::TimedOut);
+    assert_eq!(bucket.reserve(9.0, Some(SECOND)).unwrap_err(), late(Some(9 * SECOND)));
     thread::scope(|scope| {
         let granted = scope.spawn(|| bucket.wait(2.0));
         while clock.waiters().unwrap().count == 0 {
@@ -42,7 +46,7 @@ fn events_tell_denials_and_the_ends_of_waits() {
         [
             (Outcome::Denied, 2.5, at_once),
             (Outcome::Denied, 3.0, at_once),
-            (Outcome::Failed(Error::TimedOut), 9.0, at_once),
+            (Outcome::Failed(late(None)), 9.0, at_once),
             (Outcome::Granted, 2.0, 2 * SECOND),
         ]
     );
@@ -67,7 +71,7 @@ fn statistics_count_what_was_decided() {
     let bucket = &Config::new(10.0, 1.0, SECOND).clock(&clock).statistics().build().unwrap();
     assert_eq!(bucket.allow(8.0), Ok(true));
     assert_eq!(bucket.allow(2.5), Ok(false));
-    assert_eq!(bucket.wait_timeout(9.0, SECOND), Err(Error::TimedOut));
+    assert_eq!(bucket.wait_timeout(9.0, SECOND), Err(late(Some(7 * SECOND))));
     bucket.reserve(2.0, None).unwrap().settle(0.5).unwrap();
     drop(bucket.reserve(5.0, None).unwrap());
     thread::scope(|scope| {

@@ -42,8 +42,9 @@ fn wait_returns_when_the_tokens_are_there() {
 #[test]
 fn wait_that_cannot_be_met_in_time_is_refused_at_once() {
     let bucket = empty(&clock()).build().unwrap();
-    assert_eq!(bucket.wait_timeout(5.0, 5 * SECOND - Duration::from_nanos(1)), Err(Error::TimedOut));
-    assert_eq!(bucket.wait_timeout(5.0, Duration::ZERO), Err(Error::TimedOut));
+    let late = Err(Error::TimedOut { retry_after: Some(5 * SECOND) });
+    assert_eq!(bucket.wait_timeout(5.0, 5 * SECOND - Duration::from_nanos(1)), late);
+    assert_eq!(bucket.wait_timeout(5.0, Duration::ZERO), late);
     assert_eq!(bucket.available(), Ok(0.0));
     bucket.refund(5.0).unwrap();
     assert_eq!(bucket.wait_timeout(5.0, Duration::ZERO), Ok(()));
@@ -97,7 +98,7 @@ fn new_limit_plans_waits_anew() {
         let too_late = scope.spawn(|| bucket.wait_timeout(5.0, SECOND));
         until_waiting(&clock, 1);
         bucket.set_rate(1.0).unwrap();
-        assert_eq!(too_late.join().unwrap(), Err(Error::TimedOut));
+        assert_eq!(too_late.join().unwrap(), Err(Error::TimedOut { retry_after: Some(5 * SECOND) }));
     });
     assert_eq!(bucket.available(), Ok(0.0));
 }
