@@ -405,6 +405,30 @@ fn waker_may_drop_a_wait() {
     assert_eq!(bucket.available(), Ok(1.0));
 }
 
+/// As an executor may that runs tasks within `wake`.
+#[test]
+fn waker_may_poll_and_move_the_clock() {
+    struct Inline(std::sync::Mutex<Option<Wait<'static>>>, ManualClock);
+    impl Wake for Inline {
+        fn wake(self: Arc<Self>) {
+            let mut wait = self.0.lock().unwrap().take().unwrap();
+            assert_eq!(poll(&mut wait, &Arc::default()), Poll::Ready(Ok(())));
+            self.1.advance(SECOND).unwrap();
+        }
+    }
+    let clock = clock();
+    let bucket: &'static Bucket = Box::leak(Box::new(empty(&clock)));
+    for _ in 0..3 {
+        let inline = Arc::new(Inline(Default::default(), clock.clone()));
+        let mut wait = bucket.wait_async(1.0);
+        assert!(Pin::new(&mut wait).poll(&mut Context::from_waker(&inline.clone().into())).is_pending());
+        *inline.0.lock().unwrap() = Some(wait);
+    }
+    clock.advance(SECOND).unwrap();
+    assert_eq!(clock.waiters().unwrap().count, 0);
+    assert_eq!(bucket.available(), Ok(1.0));
+}
+
 // ---- For real ----
 
 struct Unpark(Thread);
@@ -453,6 +477,37 @@ fn close_ends_a_wait_that_sleeps_for_real() {
         bucket.close().unwrap();
         assert_eq!(waiter.join().unwrap(), Err(Error::Closed));
     });
+    assert!(bucket.available().unwrap() >= 0.0);
+}
+
+/// Threads that each wait in threads and futures, some of which they drop: no more is granted than there is, and all
+/// that was not granted comes back.
+#[test]
+fn many_threads_wait_and_drop_at_once() {
+    const THREADS: u32 = 4;
+    const ROUNDS: u32 = 300;
+    let started = Instant::now();
+    let bucket = &Config::new(10.0, 20_000.0, SECOND).initial_tokens(0.0).build().unwrap();
+    thread::scope(|scope| {
+        for number in 0..THREADS {
+            scope.spawn(move || {
+                for round in 0..ROUNDS {
+                    let mut dropped = bucket.wait_async(2.0);
+                    let is_granted = poll(&mut dropped, &Arc::default()).is_ready();
+                    match (number + round) % 3 {
+                        0 => block_on(bucket.wait_async(1.0)).unwrap(),
+                        1 => bucket.wait(1.0).unwrap(),
+                        _ => block_on(bucket.wait_with_async(1.0, None, 1)).unwrap(),
+                    }
+                    drop(dropped);
+                    if is_granted {
+                        bucket.refund(2.0).unwrap();
+                    }
+                }
+            });
+        }
+    });
+    assert!(started.elapsed() >= Duration::from_secs((THREADS * ROUNDS).into()) / 20_000);
     assert!(bucket.available().unwrap() >= 0.0);
 }
 

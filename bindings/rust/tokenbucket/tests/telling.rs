@@ -1,9 +1,12 @@
 //! What a bucket tells: events and statistics, on a manual clock.
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake};
 use std::thread;
 use std::time::Duration;
 
-use tokenbucket::{Config, Error, Event, ManualClock, Outcome};
+use tokenbucket::{Config, Error, Event, ManualClock, Outcome, Wait};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -50,6 +53,56 @@ fn events_tell_denials_and_the_ends_of_waits() {
             (Outcome::Granted, 2.0, 2 * SECOND),
         ]
     );
+}
+
+fn poll(wait: &mut Wait<'_>) -> Poll<Result<(), Error>> {
+    struct Nobody;
+    impl Wake for Nobody {
+        fn wake(self: Arc<Self>) {}
+    }
+    Pin::new(wait).poll(&mut Context::from_waker(&Arc::new(Nobody).into()))
+}
+
+fn begun(mut wait: Wait<'_>) -> Wait<'_> {
+    assert!(poll(&mut wait).is_pending());
+    wait
+}
+
+#[test]
+fn futures_are_told_of_as_threads_are() {
+    let clock = ManualClock::new(Duration::ZERO).unwrap();
+    let events = Arc::default();
+    let config = Config::new(10.0, 1.0, SECOND).initial_tokens(0.0).clock(&clock).statistics();
+    let bucket = config.on_event(keeping(&events)).build().unwrap();
+    let mut granted = begun(bucket.wait_async(2.0));
+    let dropped = begun(bucket.wait_async(3.0));
+    let mut put_back = begun(bucket.wait_timeout_async(4.0, 9 * SECOND));
+    let mut closed = begun(bucket.wait_async(5.0));
+    assert_eq!(poll(&mut bucket.wait_timeout_async(1.0, SECOND)), Poll::Ready(Err(late(Some(15 * SECOND)))));
+    assert_eq!(bucket.stats().unwrap().waiting, 4);
+    clock.advance(2 * SECOND).unwrap();
+    assert_eq!(poll(&mut granted), Poll::Ready(Ok(())));
+    clock.advance(SECOND).unwrap();
+    drop(dropped);
+    bucket.charge(4.0).unwrap();
+    assert_eq!(poll(&mut put_back), Poll::Ready(Err(late(Some(12 * SECOND)))));
+    bucket.close().unwrap();
+    assert_eq!(poll(&mut closed), Poll::Ready(Err(Error::Closed)));
+    let events: Vec<_> = events.lock().unwrap().iter().map(told).collect();
+    assert_eq!(
+        events,
+        [
+            (Outcome::Failed(late(None)), 1.0, Duration::ZERO),
+            (Outcome::Granted, 2.0, 2 * SECOND),
+            (Outcome::Failed(Error::Interrupted), 3.0, 3 * SECOND),
+            (Outcome::Failed(late(None)), 4.0, 3 * SECOND),
+            (Outcome::Failed(Error::Closed), 5.0, 3 * SECOND),
+        ]
+    );
+    let stats = bucket.stats().unwrap();
+    assert_eq!((stats.granted, stats.timed_out, stats.cancelled), (1, 2, 2));
+    assert_eq!((stats.waits, stats.waiting, stats.longest_wait), (4, 0, 3 * SECOND));
+    assert_eq!((stats.tokens_taken, stats.tokens_given_back), (14.0, 12.0));
 }
 
 #[test]
