@@ -56,8 +56,8 @@ impl Alarms {
     }
 }
 
-/// One future's, found by a number of its own. It rings at most once for each waker that was set, and no more once it
-/// is dropped.
+/// One future's, found by a number of its own. It rings at most once for each waker that was set; once it is dropped,
+/// a ring is lost.
 pub(crate) struct Alarm(u64);
 
 impl Alarm {

@@ -35,13 +35,19 @@ const CHUNK: Duration = Duration::from_millis(10);
 pub struct Throttled<T, B> {
     inner: T,
     bucket: B,
+    priority: i32,
     unpaid: Vec<u8>,
 }
 
 impl<T, B: Borrow<Bucket>> Throttled<T, B> {
     /// Puts `inner` under the bandwidth of `bucket`, an `Arc<Bucket>`, a `&Bucket` or a `Bucket`.
     pub fn new(inner: T, bucket: B) -> Throttled<T, B> {
-        Throttled { inner, bucket, unpaid: Vec::new() }
+        Throttled { inner, bucket, priority: 0, unpaid: Vec::new() }
+    }
+
+    /// With a priority other than 0 in waits for tokens: who has a higher one is served first.
+    pub fn with_priority(self, priority: i32) -> Throttled<T, B> {
+        Throttled { priority, ..self }
     }
 
     /// The bucket that pays.
@@ -81,11 +87,15 @@ impl<T, B: Borrow<Bucket>> Throttled<T, B> {
         Ok(self.bucket().available()?.floor().clamp(chunk, most) as usize)
     }
 
+    fn pay(&self, length: usize) -> Result<(), Error> {
+        self.bucket().wait_with(length as f64, None, self.priority)
+    }
+
     /// Waits for some of the tokens of `wanted` bytes, at least 1, and says for how many.
     fn pay_some(&self, wanted: usize) -> Result<usize, Error> {
         loop {
             let size = self.size(wanted)?;
-            match self.bucket().wait(size as f64) {
+            match self.pay(size) {
                 // The capacity has fallen since it was looked at.
                 Err(Error::ExceedsCapacity) => continue,
                 answer => return answer.map(|()| size),
@@ -115,7 +125,7 @@ impl<R: Read, B: Borrow<Bucket>> Read for Throttled<R, B> {
             if length == 0 {
                 return Ok(0);
             }
-            let paid = self.bucket().wait(length as f64);
+            let paid = self.pay(length);
             if paid.is_ok() {
                 return Ok(length);
             }

@@ -111,6 +111,29 @@ fn moves_what_is_there_but_waits_for_a_chunk() {
 }
 
 #[test]
+fn higher_priority_is_served_first() {
+    let clock = clock();
+    let bucket = &full(100.0, 1000.0, &clock);
+    bucket.charge(100.0).unwrap();
+    let mut background = Throttled::new(io::repeat(7), bucket).with_priority(-1);
+    let mut sink = Throttled::new(Vec::new(), bucket).with_priority(-1);
+    thread::scope(|scope| {
+        let read = scope.spawn(|| background.read(&mut [0; 4]).unwrap());
+        until_waiting(&clock, 1);
+        let write = scope.spawn(|| sink.write(&[0; 4]).unwrap());
+        until_waiting(&clock, 2);
+        let mut urgent = Throttled::new(io::repeat(7), bucket);
+        let urgent = scope.spawn(move || urgent.read(&mut [0; 4]).unwrap());
+        until_waiting(&clock, 3);
+        clock.set(4 * MILLISECOND).unwrap();
+        assert_eq!(urgent.join().unwrap(), 4);
+        assert_eq!(clock.waiters().unwrap().count, 2);
+        clock.set(12 * MILLISECOND).unwrap();
+        assert_eq!((read.join().unwrap(), write.join().unwrap()), (4, 4));
+    });
+}
+
+#[test]
 fn a_bucket_that_never_holds_a_byte_is_refused() {
     let bucket = full(0.5, 10.0, &clock());
     let mut both = Throttled::new(io::Cursor::new(vec![1, 2, 3]), &bucket);
