@@ -64,7 +64,7 @@ fn build(limits: &str, clock: &ManualClock) -> Bucket {
         }
     }
     let (tokens, period) = gain.unwrap();
-    let config = Config::new(capacity.unwrap(), tokens, period).clock(clock);
+    let config = Config::new(capacity.unwrap(), tokens, period).clock(clock).statistics();
     let config = config.max_waiters(max_waiters).max_lateness(lateness);
     initial.map_or(config.clone(), |tokens| config.initial_tokens(tokens)).build().unwrap()
 }
@@ -181,7 +181,8 @@ impl Replay<'_> {
         self.settle();
     }
 
-    /// Until every waiter has ended or is counted by the clock, so that nothing more happens at this time.
+    /// Until every waiter has ended or is counted, so that nothing more happens at this time. The bucket's count is not
+    /// that of a change in progress, the clock's is also not that of a waiter who is about to be due.
     fn settle(&mut self) {
         let limit = Instant::now() + Duration::from_secs(30);
         loop {
@@ -190,7 +191,8 @@ impl Replay<'_> {
             }
             let waiting = || self.waiters.iter().filter(|waiter| waiter.end.is_none());
             let is_woken = waiting().any(|waiter| waiter.task.is_woken());
-            if !is_woken && waiting().count() as u64 == self.clock.waiters().unwrap().count {
+            let counts = [self.bucket.stats().unwrap().waiting, self.clock.waiters().unwrap().count];
+            if !is_woken && counts == [waiting().count() as u64; 2] {
                 return;
             }
             assert!(Instant::now() < limit, "a waiter has neither ended nor waits");
