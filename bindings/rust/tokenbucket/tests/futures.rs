@@ -459,10 +459,9 @@ fn waits_for_real_and_never_returns_early() {
             bucket.wait_async(1.0).await.unwrap();
             assert!(started.elapsed() >= Duration::from_millis(10) * waits);
         }
-        let timeout = Duration::from_millis(10);
-        bucket.wait_timeout_async(1.0, timeout).await.unwrap();
-        let late = bucket.wait_timeout_async(1.0, Duration::ZERO).await;
-        assert!(matches!(late, Err(Error::TimedOut { retry_after: Some(left) }) if left <= timeout));
+        // Ample, for one that comes too late for its tokens is planned anew.
+        bucket.wait_timeout_async(1.0, 3600 * SECOND).await.unwrap();
+        assert!(started.elapsed() >= Duration::from_millis(40));
     });
 }
 
