@@ -85,18 +85,20 @@ public class AbiTests
         Assert.Equal(NativeMethods.TB_TIMED_OUT, NativeMethods.tb_wait_for(bucket, 2, 0));
     }
 
-    // Those calls may run no managed code.
+    // The calls that suppress the transition may run no managed code; a wake comes from none of them.
     [Fact]
-    public unsafe void No_bucket_calls_back()
+    public unsafe void Only_a_bucket_with_an_OnEvent_calls_back_from_a_take()
     {
         using var clock = new ManualClock();
         using var simple = new Bucket(1, 1);
         using var full = new Bucket(new BucketOptions { Capacity = 1, Tokens = 1, InitialTokens = 0, Statistics = true, Clock = clock });
-        foreach (Bucket bucket in (Bucket[])[simple, full])
+        using var told = new Bucket(new BucketOptions { Capacity = 1, Tokens = 1, OnEvent = _ => { } });
+        foreach (Bucket bucket in (Bucket[])[simple, full, told])
         {
             tb_config limit = new() { struct_size = (nuint)sizeof(tb_config) };
-            Assert.Equal(NativeMethods.TB_SUCCESS, NativeMethods.tb_get_limit(HandleOf(bucket), ref limit));
-            Assert.True(limit.on_event == null);
+            Assert.Equal(NativeMethods.TB_SUCCESS, NativeMethods.tb_get_limit(bucket.Handle, ref limit));
+            Assert.Equal(bucket == told, limit.on_event != null);
+            Assert.True(limit.on_wake != null);
             Assert.Equal(bucket == full ? clock.Handle.Address : 0, limit.clock);
         }
     }

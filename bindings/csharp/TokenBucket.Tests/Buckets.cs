@@ -1,7 +1,6 @@
 using System;
 using System.Collections.Generic;
 using System.Linq;
-using System.Runtime.CompilerServices;
 using System.Threading;
 using Xunit;
 
@@ -17,12 +16,6 @@ internal static class Buckets
 
     public static Bucket On(ManualClock clock, double capacity, double perSecond, double? initial = null) =>
         new(new BucketOptions { Capacity = capacity, Tokens = perSecond, InitialTokens = initial, Clock = clock });
-
-    [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_handle")]
-    public static extern ref readonly BucketHandle HandleOf(Bucket bucket);
-
-    [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_clock")]
-    public static extern ref ManualClock? ClockOf(Bucket bucket);
 
     public static void Collect()
     {

@@ -24,12 +24,7 @@ public class LimiterTests
 
     private static async Task<bool> Granted(Task<RateLimitLease> waiting) => (await waiting.WaitAsync(Patience)).IsAcquired;
 
-    // What is due has been answered once the limiter was asked for anything.
-    private static void Advance(ManualClock clock, TokenBucketLimiter limiter, double seconds)
-    {
-        clock.Advance((long)(seconds * Second));
-        _ = limiter.GetStatistics();
-    }
+    private static void Advance(ManualClock clock, double seconds) => clock.Advance((long)(seconds * Second));
 
     [Fact]
     public void Permits_come_in_evenly_and_a_denial_says_when()
@@ -99,7 +94,7 @@ public class LimiterTests
         Assert.Equal((false, TimeSpan.FromSeconds(4)), ((await tooMany).IsAcquired, RetryAfter(await tooMany)));
         Task<RateLimitLease> second = Later(limiter, 1);
         Assert.Equal(3, limiter.GetStatistics()!.CurrentQueuedCount);
-        Advance(clock, limiter, 3);
+        Advance(clock, 3);
         Assert.True(await Granted(first) && await Granted(second));
     }
 
@@ -114,10 +109,10 @@ public class LimiterTests
         Assert.False(limiter.AttemptAcquire(1).IsAcquired);
         Task<RateLimitLease> small = Later(limiter, 1);
         Assert.False(small.IsCompleted);
-        Advance(clock, limiter, 4);
+        Advance(clock, 4);
         Assert.True(await Granted(large));
         Assert.False(small.IsCompleted);
-        Advance(clock, limiter, 1);
+        Advance(clock, 1);
         Assert.True(await Granted(small));
     }
 
@@ -137,7 +132,7 @@ public class LimiterTests
         Assert.Equal(source.Token, e.CancellationToken);
         Assert.True(await Granted(behind));
         Assert.Equal((0, 2), (limiter.GetStatistics()!.CurrentAvailablePermits, limiter.GetStatistics()!.CurrentQueuedCount));
-        Advance(clock, limiter, 2);
+        Advance(clock, 2);
         Assert.True(await Granted(last));
         Assert.True(Later(limiter, 1, source.Token).IsCanceled);
     }
@@ -153,24 +148,6 @@ public class LimiterTests
         clock.Advance(Second);
         await source.CancelAsync();
         Assert.True(await Granted(waiting));
-    }
-
-    // The library's time goes on unseen, as the system's does between two calls.
-    [Fact]
-    public async Task Nothing_is_lost_if_time_goes_on_during_a_cancel()
-    {
-        using var clock = new ManualClock();
-        using TokenBucketLimiter limiter = Limiter(clock, queue: 10);
-        using var source = new CancellationTokenSource();
-        Assert.True(limiter.AttemptAcquire(2).IsAcquired);
-        Task<RateLimitLease> cancelled = Later(limiter, 1, source.Token);
-        Task<RateLimitLease> behind = Later(limiter, 2);
-        Assert.Equal(NativeMethods.TB_SUCCESS, NativeMethods.tb_manual_clock_advance(clock.Handle, Second * 3 / 2));
-        await source.CancelAsync();
-        Assert.True(cancelled.IsCanceled);
-        clock.Set(2 * Second);
-        Assert.True(await Granted(behind));
-        Assert.Equal(0, limiter.GetStatistics()!.CurrentAvailablePermits);
     }
 
     [Theory]
@@ -212,9 +189,9 @@ public class LimiterTests
         Assert.True(limiter.AttemptAcquire(1).IsAcquired);
         Assert.Equal(TimeSpan.FromSeconds(1), RetryAfter(limiter.AttemptAcquire(0)));
         Task<RateLimitLease> waiting = Later(limiter, 0);
-        Advance(clock, limiter, 0.999);
+        Advance(clock, 0.999);
         Assert.False(waiting.IsCompleted);
-        Advance(clock, limiter, 0.001);
+        Advance(clock, 0.001);
         Assert.True(await Granted(waiting));
         Assert.True(limiter.AttemptAcquire(1).IsAcquired);
     }
@@ -232,11 +209,6 @@ public class LimiterTests
         Assert.Throws<ArgumentOutOfRangeException>(() => Limiter(null, queue: -1));
         Assert.Throws<ArgumentOutOfRangeException>(() => Limiter(null, perSecond: 0));
         Assert.Throws<ArgumentNullException>(() => new TokenBucketLimiter(null!));
-        string newest = Assert.Throws<ArgumentException>(() => new TokenBucketLimiter(new TokenBucketLimiterOptions
-        {
-            TokenLimit = 1, TokensPerPeriod = 1, QueueProcessingOrder = QueueProcessingOrder.NewestFirst,
-        })).Message;
-        Assert.Contains("OldestFirst only", newest, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -274,14 +246,14 @@ public class LimiterTests
         using TokenBucketLimiter limiter = Limiter(clock, limit: 10, queue: 100);
         Assert.True(limiter.AttemptAcquire(10).IsAcquired);
         Task<RateLimitLease> first = Later(limiter, 6), second = Later(limiter, 8), third = Later(limiter, 1);
-        Advance(clock, limiter, 1);
+        Advance(clock, 1);
         limiter.SetRate(10);
-        Advance(clock, limiter, 0.5);
+        Advance(clock, 0.5);
         Assert.True(await Granted(first));
         limiter.SetTokenLimit(5);
         Assert.False(await Granted(second));
         Assert.Null(RetryAfter(await second));
-        Advance(clock, limiter, 0.1);
+        Advance(clock, 0.1);
         Assert.True(await Granted(third));
         Assert.Equal(5, limiter.TokenLimit);
         Assert.Throws<ArgumentOutOfRangeException>(() => limiter.AttemptAcquire(6));
@@ -297,7 +269,7 @@ public class LimiterTests
         using TokenBucketLimiter limiter = Limiter(clock, limit: 5, perSecond: 5, queue: 5);
         Assert.True(limiter.AttemptAcquire(2).IsAcquired);
         Task<RateLimitLease> all = Later(limiter, 5);
-        Advance(clock, limiter, 1);
+        Advance(clock, 1);
         Assert.True(await Granted(all));
         Assert.Equal(3, limiter.GetStatistics()!.CurrentAvailablePermits);
     }
@@ -336,13 +308,15 @@ public class LimiterTests
                 Interlocked.Add(ref granted, TakeOutGranted(pending));
             }
             pending.ForEach(p => p.Source.Cancel());
+            // One may have been granted by another thread's advance, which has not said so yet.
+            Assert.True(SpinWait.SpinUntil(() => pending.TrueForAll(p => p.Task.IsCompleted), Patience));
             Interlocked.Add(ref granted, TakeOutGranted(pending));
             Assert.Empty(pending);
         });
         Assert.InRange(granted, 1, advanced);
         Assert.Equal(advanced - granted, limiter.GetStatistics()!.CurrentAvailablePermits);
         Assert.Equal(0, limiter.GetStatistics()!.CurrentQueuedCount);
-        Assert.True(SpinWait.SpinUntil(() => clock.Sleepers == 0, Patience));
+        Assert.Equal(0, clock.Waiters);
     }
 
     [Fact]

@@ -60,7 +60,7 @@ public class SettlingTests
         Assert.Null(bucket.Reserve(4, TimeSpan.FromSeconds(1)));
         bucket.Reserve(5).Cancel();
         bucket.Reserve(2).Settle(0.5);
-        Assert.Equal(new BucketStatistics(3, 1, 1, 1, 15, 6.5), bucket.Statistics);
+        Assert.Equal(new BucketStatistics(3, 1, 1, 1, 0, 0, 0, 0, 15, 6.5), bucket.Statistics);
         bucket.Close();
         Assert.Equal(3, bucket.Statistics.Granted);
     }

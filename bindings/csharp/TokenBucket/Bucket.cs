@@ -1,6 +1,5 @@
 using System;
 using System.Runtime.CompilerServices;
-using System.Threading;
 
 namespace TokenBucket;
 
@@ -20,8 +19,7 @@ namespace TokenBucket;
 public sealed unsafe partial class Bucket : IDisposable
 {
     private readonly BucketHandle _handle;
-    private readonly ManualClock? _clock;
-    private readonly CancellationTokenSource _closing = new();
+    private readonly bool _hasEvents, _isObserved;
     private volatile bool _disposed;
 
     /// <summary>Creates a full bucket.</summary>
@@ -29,9 +27,9 @@ public sealed unsafe partial class Bucket : IDisposable
     /// <param name="tokensPerSecond">The tokens gained per second. 1e-9 .. 1e10.</param>
     public Bucket(double capacity, double tokensPerSecond)
     {
-        int status = NativeMethods.tb_create(capacity, tokensPerSecond, out nint address);
+        tb_config config = NewConfig(capacity, tokensPerSecond);
+        int status = BucketHandle.Create(&config, null, out _handle);
         Require(status, (capacity, tokensPerSecond), nameof(capacity) + ", " + nameof(tokensPerSecond));
-        _handle = new BucketHandle(address);
     }
 
     /// <summary>Creates a bucket from options.</summary>
@@ -40,20 +38,26 @@ public sealed unsafe partial class Bucket : IDisposable
         ArgumentNullException.ThrowIfNull(options);
         // -1 has a meaning of its own in the native struct.
         ArgumentOutOfRangeException.ThrowIfLessThan(options.InitialTokens ?? 0, 0, nameof(BucketOptions.InitialTokens));
-        tb_config config;
-        _ = NativeMethods.tb_config_init(&config, (nuint)sizeof(tb_config));
-        config.capacity = options.Capacity;
-        config.rate_tokens = options.Tokens;
+        tb_config config = NewConfig(options.Capacity, options.Tokens);
         config.rate_period_ns = options.PeriodNanoseconds;
         config.flags = options.Statistics ? NativeMethods.TB_STATISTICS : 0;
         config.initial_tokens = options.InitialTokens ?? NativeMethods.TB_INITIALLY_FULL;
-        _clock = options.Clock;
-        config.clock = _clock?.Handle.Address ?? 0;
-        int status = NativeMethods.tb_create_with(&config, out nint address);
-        GC.KeepAlive(_clock);
+        config.max_waiters = options.MaxWaiters ?? 0;
+        ArgumentOutOfRangeException.ThrowIfLessThan(options.MaxWaiters ?? 1, 1, nameof(BucketOptions.MaxWaiters));
+        config.max_lateness_ns = options.MaxLatenessNanoseconds ?? 0;
+        ArgumentOutOfRangeException.ThrowIfLessThan(options.MaxLatenessNanoseconds ?? 1, 1, nameof(BucketOptions.MaxLateness));
+        config.clock = options.Clock?.Handle.Address ?? 0;
+        IsOnManualClock = options.Clock is not null;
+        _hasEvents = options.OnEvent is not null;
+        _isObserved = _hasEvents || options.Statistics;
+        int status = BucketHandle.Create(&config, options.OnEvent, out _handle);
+        GC.KeepAlive(options.Clock);
         Require(status, Describe(options), nameof(options));
-        _handle = new BucketHandle(address);
     }
+
+    internal BucketHandle Handle => _handle;
+
+    internal bool IsOnManualClock { get; }
 
     /// <summary>The tokens in the bucket now, fractions included; negative while in debt.</summary>
     public double Available
@@ -85,7 +89,9 @@ public sealed unsafe partial class Bucket : IDisposable
         {
             tb_stats s = new() { struct_size = (nuint)sizeof(tb_stats) };
             Require(NativeMethods.tb_get_stats(Undisposed, ref s), 0, nameof(Statistics));
-            return new BucketStatistics(s.granted, s.denied, s.timed_out, s.cancelled, s.tokens_taken, s.tokens_given_back);
+            return new BucketStatistics(
+                s.granted, s.denied, s.timed_out, s.cancelled, s.waits, s.total_wait_ns, s.longest_wait_ns, s.waiting,
+                s.tokens_taken, s.tokens_given_back);
         }
     }
 
@@ -104,7 +110,10 @@ public sealed unsafe partial class Bucket : IDisposable
     /// <summary>Takes tokens if they are there now, all or nothing, and says why not.</summary>
     public Decision Take(double tokens = 1)
     {
-        int status = TakeNative(tokens, out tb_decision d);
+        tb_decision d;
+        int status = _hasEvents
+            ? NativeMethods.TakeWithEvents(_handle, tokens, out d)
+            : NativeMethods.tb_take(_handle, tokens, out d);
         if (status is not (NativeMethods.TB_SUCCESS or NativeMethods.TB_DENIED or NativeMethods.TB_EXCEEDS_CAPACITY))
         {
             throw TokenBucketException.For(status, tokens, nameof(tokens));
@@ -129,15 +138,22 @@ public sealed unsafe partial class Bucket : IDisposable
     /// <summary>Takes tokens now, into debt if need be, and says when they may be used.</summary>
     public Reservation Reserve(double tokens = 1)
     {
-        Require(ReserveNative(tokens, NativeMethods.TB_FOREVER, out tb_reservation r), tokens);
+        Require(NativeMethods.tb_reserve(_handle, tokens, NativeMethods.TB_FOREVER, out tb_reservation r), tokens);
         return new Reservation(_handle, r);
     }
 
     /// <summary>As <see cref="Reserve(double)"/>, but null, with nothing taken, if the wait would be longer.</summary>
-    public Reservation? Reserve(double tokens, TimeSpan maxWait) =>
-        TryReserve(tokens, Nanoseconds.From(maxWait, nameof(maxWait)), out tb_reservation r)
-            ? new Reservation(_handle, r)
-            : null;
+    public Reservation? Reserve(double tokens, TimeSpan maxWait)
+    {
+        long maxWaitNs = Nanoseconds.From(maxWait, nameof(maxWait));
+        int status = NativeMethods.tb_reserve(_handle, tokens, maxWaitNs, out tb_reservation r);
+        if (status == NativeMethods.TB_TIMED_OUT)
+        {
+            return null;
+        }
+        Require(status, tokens);
+        return new Reservation(_handle, r);
+    }
 
     /// <summary>Takes tokens unconditionally, into debt if need be: for work whose cost is known afterwards.</summary>
     /// <returns>The time until the debt is repaid, rounded up.</returns>
@@ -160,38 +176,33 @@ public sealed unsafe partial class Bucket : IDisposable
         Require(NativeMethods.tb_reset(_handle, tokens), tokens);
     }
 
-    /// <summary>Changes the rate at once; tokens and debts are kept, and reservations, those of waits included, keep
-    /// their times.</summary>
+    /// <summary>Sets the tokens in the bucket to what a server said is left; what was taken or owed so far is forgotten.
+    /// Those who wait keep their places and are planned anew; reservations keep their times and tokens.</summary>
+    public void SetTokens(double tokens) => Require(NativeMethods.tb_set_tokens(_handle, tokens), tokens);
+
+    /// <summary>Changes the rate at once, for those who wait too; tokens and debts are kept, and reservations keep their
+    /// times.</summary>
     public void SetRate(double tokensPerSecond) =>
         Require(NativeMethods.tb_set_rate(_handle, tokensPerSecond), tokensPerSecond);
 
-    /// <summary>Changes the capacity at once; what exceeds a smaller one is dropped. It holds at most 2^58 of
-    /// <see cref="BucketLimit.Unit"/>.</summary>
+    /// <summary>Changes the capacity at once; what exceeds a smaller one is dropped, and who waits for more than it gets a
+    /// <see cref="TokenBucketException"/>. It holds at most 2^58 of <see cref="BucketLimit.Unit"/>.</summary>
     public void SetCapacity(double capacity) => Require(NativeMethods.tb_set_capacity(_handle, capacity), capacity);
 
     /// <summary>Closes the bucket for good: waits end with <see cref="ObjectDisposedException"/>, their tokens given
     /// back, and so does every later call that takes or changes. <see cref="Available"/>, <see cref="TimeUntil"/>,
     /// <see cref="Limit"/> and <see cref="Statistics"/> go on working until the bucket is disposed. Closing twice does nothing.</summary>
-    public void Close() => Close(Undisposed);
+    public void Close() => Require(NativeMethods.tb_close(Undisposed), 0, nameof(Close));
 
     /// <summary>Closes the bucket for good; nothing can be asked of it any more.</summary>
     public void Dispose()
     {
         _disposed = true;
-        Close(_handle);
+        Require(NativeMethods.tb_close(_handle), 0, nameof(Close));
     }
 
-    internal int AllowNative(double tokens) => NativeMethods.tb_allow(_handle, tokens);
-
-    internal int TakeNative(double tokens, out tb_decision decision) =>
-        NativeMethods.tb_take(_handle, tokens, out decision);
-
-    internal int ReserveNative(double tokens, long maxWaitNs, out tb_reservation reservation) =>
-        NativeMethods.tb_reserve(_handle, tokens, maxWaitNs, out reservation);
-
-    // Gives back what was reserved and not used, due or not.
-    internal void SettleForNothing(tb_reservation reservation) =>
-        Require(NativeMethods.tb_settle(_handle, ref reservation, 0), 0);
+    internal int AllowNative(double tokens) =>
+        _hasEvents ? NativeMethods.AllowWithEvents(_handle, tokens) : NativeMethods.tb_allow(_handle, tokens);
 
     internal int TimeUntilNative(double tokens, out long ns) =>
         NativeMethods.tb_time_until(_handle, tokens, out ns);
@@ -206,21 +217,13 @@ public sealed unsafe partial class Bucket : IDisposable
         }
     }
 
-    private void Close(BucketHandle handle)
+    private static tb_config NewConfig(double capacity, double tokens)
     {
-        Require(NativeMethods.tb_close(handle), 0, nameof(Close));
-        // Not here: what the waiters do next must not run inside this call.
-        _ = _closing.CancelAsync();
-    }
-
-    private bool TryReserve(double tokens, long maxWaitNs, out tb_reservation reservation)
-    {
-        int status = ReserveNative(tokens, maxWaitNs, out reservation);
-        if (status != NativeMethods.TB_TIMED_OUT)
-        {
-            Require(status, tokens);
-        }
-        return status == NativeMethods.TB_SUCCESS;
+        tb_config config;
+        _ = NativeMethods.tb_config_init(&config, (nuint)sizeof(tb_config));
+        config.capacity = capacity;
+        config.rate_tokens = tokens;
+        return config;
     }
 
     // Generic, so that no call that succeeds allocates.

@@ -1,5 +1,7 @@
 using System;
+using System.Runtime.CompilerServices;
 using System.Runtime.ConstrainedExecution;
+using System.Runtime.InteropServices;
 using System.Runtime.InteropServices.Marshalling;
 
 namespace TokenBucket;
@@ -9,7 +11,7 @@ namespace TokenBucket;
 // objects that use this one; what such a finalizer saved for later finds a null handle, which the library refuses.
 internal abstract class NativeHandle(nint address) : CriticalFinalizerObject
 {
-    internal nint Address { get; private set; } = address;
+    internal nint Address { get; private protected set; } = address;
 
     protected nint Release()
     {
@@ -20,9 +22,41 @@ internal abstract class NativeHandle(nint address) : CriticalFinalizerObject
 }
 
 [NativeMarshalling(typeof(HandleMarshaller<BucketHandle>))]
-internal sealed class BucketHandle(nint address) : NativeHandle(address)
+internal sealed unsafe class BucketHandle(nint address) : NativeHandle(address)
 {
-    ~BucketHandle() => NativeMethods.tb_destroy(Release());
+    // The native bucket refers to it weakly, for it may refer to this bucket.
+    private Action<BucketEvent>? _onEvent;
+    private GCHandle _weakOnEvent;
+
+    ~BucketHandle()
+    {
+        NativeMethods.tb_destroy(Release());
+        if (_weakOnEvent.IsAllocated)
+        {
+            _weakOnEvent.Free();
+        }
+    }
+
+    internal static int Create(tb_config* config, Action<BucketEvent>? onEvent, out BucketHandle handle)
+    {
+        handle = new BucketHandle(0);
+        if (onEvent is not null)
+        {
+            handle._onEvent = onEvent;
+            handle._weakOnEvent = GCHandle.Alloc(onEvent, GCHandleType.Weak);
+            config->on_event = &OnEvent;
+            config->event_user = (void*)GCHandle.ToIntPtr(handle._weakOnEvent);
+        }
+        config->on_wake = &Waiter.OnWake;
+        int status = NativeMethods.tb_create_with(config, out nint address);
+        handle.Address = address;
+        return status;
+    }
+
+    [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
+    private static void OnEvent(void* user, tb_event* told) =>
+        (GCHandle.FromIntPtr((nint)user).Target as Action<BucketEvent>)?.Invoke(
+            new BucketEvent((Status)told->status, told->n, told->waited_ns));
 }
 
 [NativeMarshalling(typeof(HandleMarshaller<ClockHandle>))]

@@ -1,16 +1,12 @@
 using System;
-using System.Collections.Generic;
 using System.Threading;
-using System.Threading.Tasks;
 
 namespace TokenBucket;
 
 /// <summary>A clock that stands still until it is moved: for tests and simulations. Waits on its buckets end when it is
-/// moved to their time. Thread-safe; buckets keep it alive after it is disposed, but nobody can move it then.</summary>
+/// moved to their time: when the call returns, their tasks are completed and their threads are being woken. Thread-safe; buckets keep it alive after it is disposed, but nobody can move it then.</summary>
 public sealed class ManualClock : IDisposable
 {
-    private readonly Lock _lock = new();
-    private readonly LinkedList<Sleeper> _sleepers = [];
     private readonly ClockHandle _handle;
     private long _now;
     private volatile bool _disposed;
@@ -24,6 +20,12 @@ public sealed class ManualClock : IDisposable
         _now = startNanoseconds;
     }
 
+    /// <summary>How many waits on the clock's buckets are not due yet.</summary>
+    public long Waiters => Look().Count;
+
+    /// <summary>When the first of them is due, in nanoseconds; null if there is none.</summary>
+    public long? NextDueNanoseconds => Look().NextDue is var due and not NativeMethods.TB_FOREVER ? due : null;
+
     internal ClockHandle Handle
     {
         get
@@ -33,48 +35,40 @@ public sealed class ManualClock : IDisposable
         }
     }
 
-    internal long Now
-    {
-        get
-        {
-            lock (_lock)
-            {
-                return _now;
-            }
-        }
-    }
-
-    internal int Sleepers
-    {
-        get
-        {
-            lock (_lock)
-            {
-                return _sleepers.Count;
-            }
-        }
-    }
+    internal long Now => Volatile.Read(ref _now);
 
     /// <summary>Moves the clock to a time; one before the present leaves it where it is.</summary>
     public void Set(long nanoseconds)
     {
-        lock (_lock)
+        ClockHandle handle = Handle;
+        for (long now = Now, seen; now < nanoseconds; now = seen)
         {
-            Require(NativeMethods.tb_manual_clock_set(Handle, nanoseconds), nanoseconds, nameof(nanoseconds));
-            _now = Math.Max(_now, nanoseconds);
-            WakeWhoIsDue();
+            seen = Interlocked.CompareExchange(ref _now, nanoseconds, now);
+            if (seen == now)
+            {
+                break;
+            }
         }
+        Require(NativeMethods.tb_manual_clock_set(handle, nanoseconds), nanoseconds, nameof(nanoseconds));
     }
 
     /// <summary>Moves the clock on.</summary>
     public void Advance(long nanoseconds)
     {
-        lock (_lock)
+        ClockHandle handle = Handle;
+        long now, then;
+        do
         {
-            Require(NativeMethods.tb_manual_clock_advance(Handle, nanoseconds), nanoseconds, nameof(nanoseconds));
-            _now += nanoseconds;
-            WakeWhoIsDue();
+            now = Now;
+            int status = nanoseconds < 0 ? NativeMethods.TB_E_INVALID_ARGUMENT
+                : nanoseconds > long.MaxValue - now ? NativeMethods.TB_E_OUT_OF_RANGE
+                : NativeMethods.TB_SUCCESS;
+            Require(status, nanoseconds, nameof(nanoseconds));
+            then = now + nanoseconds;
         }
+        while (Interlocked.CompareExchange(ref _now, then, now) != now);
+        // Not tb_manual_clock_advance: calls of both kinds at once would come to the library in another order than here.
+        Require(NativeMethods.tb_manual_clock_set(handle, then), nanoseconds, nameof(nanoseconds));
     }
 
     /// <summary>Moves the clock on.</summary>
@@ -83,49 +77,11 @@ public sealed class ManualClock : IDisposable
     /// <inheritdoc/>
     public void Dispose() => _disposed = true;
 
-    internal async Task SleepUntilAsync(long readyAt, CancellationToken cancellation)
+    private (long Count, long NextDue) Look()
     {
-        // Continuations must not run inside the lock.
-        var ready = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        LinkedListNode<Sleeper> entry;
-        lock (_lock)
-        {
-            if (_now >= readyAt)
-            {
-                return;
-            }
-            entry = _sleepers.AddLast(new Sleeper(readyAt, ready));
-        }
-        try
-        {
-            await ready.Task.WaitAsync(cancellation).ConfigureAwait(false);
-        }
-        finally
-        {
-            lock (_lock)
-            {
-                if (entry.List is not null)
-                {
-                    _sleepers.Remove(entry);
-                }
-            }
-        }
+        Require(NativeMethods.tb_manual_clock_waiters(Handle, out long count, out long nextDue), 0, "");
+        return (count, nextDue);
     }
-
-    private void WakeWhoIsDue()
-    {
-        for (LinkedListNode<Sleeper>? next, entry = _sleepers.First; entry is not null; entry = next)
-        {
-            next = entry.Next;
-            if (entry.Value.ReadyAt <= _now)
-            {
-                _sleepers.Remove(entry);
-                entry.Value.Ready.TrySetResult();
-            }
-        }
-    }
-
-    private readonly record struct Sleeper(long ReadyAt, TaskCompletionSource Ready);
 
     private static void Require(int status, long value, string parameter)
     {

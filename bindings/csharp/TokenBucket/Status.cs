@@ -18,7 +18,7 @@ public enum Status
     /// <summary>The bucket was closed.</summary>
     Closed = NativeMethods.TB_CLOSED,
 
-    /// <summary>A signal handler ran during a native wait.</summary>
+    /// <summary>The waiter left; in events, a wait that was cancelled.</summary>
     Interrupted = NativeMethods.TB_INTERRUPTED,
 
     /// <summary>Too many waiters.</summary>
@@ -26,6 +26,9 @@ public enum Status
 
     /// <summary>No room for another key.</summary>
     TableFull = NativeMethods.TB_TABLE_FULL,
+
+    /// <summary>Waits in the queue.</summary>
+    Pending = NativeMethods.TB_PENDING,
 
     /// <summary>Not a possible argument.</summary>
     InvalidArgument = NativeMethods.TB_E_INVALID_ARGUMENT,

@@ -12,6 +12,10 @@ public sealed class TokenBucketException : Exception
     /// <summary>What the library answered.</summary>
     public Status Status { get; }
 
+    /// <summary>For a wait that was refused, such as with <see cref="Status.QueueFull"/>: the time after which it would
+    /// have been granted if nobody else came, rounded up. Null where it is not known, or never.</summary>
+    public TimeSpan? RetryAfter { get; private init; }
+
     internal static unsafe string MessageOf(Status status) =>
         Marshal.PtrToStringUTF8((nint)NativeMethods.tb_status_message((int)status))!;
 
@@ -25,5 +29,10 @@ public sealed class TokenBucketException : Exception
             new ArgumentOutOfRangeException(parameter, value, MessageOf((Status)status)),
         Status.Closed => new ObjectDisposedException(nameof(Bucket), MessageOf(Status.Closed)),
         _ => new TokenBucketException((Status)status),
+    };
+
+    internal static TokenBucketException Refused(int status, long retryAfterNs) => new((Status)status)
+    {
+        RetryAfter = retryAfterNs == NativeMethods.TB_FOREVER ? null : Nanoseconds.ToTimeSpan(retryAfterNs),
     };
 }

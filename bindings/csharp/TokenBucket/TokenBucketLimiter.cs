@@ -10,9 +10,9 @@ namespace TokenBucket;
 /// timer. For ASP.NET Core's rate limiting middleware and everything else that takes a <see cref="RateLimiter"/>.
 /// </summary>
 /// <remarks>
-/// <para>AttemptAcquire never blocks and never overtakes a request that waits. AcquireAsync waits in a queue of at most
-/// <see cref="TokenBucketLimiterOptions.QueueLimit"/> permits, oldest first; a request that gives up loses nothing, and
-/// those behind it move up. More permits than <see cref="TokenLimit"/> are an <see cref="ArgumentOutOfRangeException"/>.
+/// <para>AttemptAcquire never blocks and, where the oldest request is served first, never overtakes one that waits.
+/// AcquireAsync waits in a queue of at most <see cref="TokenBucketLimiterOptions.QueueLimit"/> permits; a request that
+/// gives up loses nothing, and those behind it move up. More permits than <see cref="TokenLimit"/> are an <see cref="ArgumentOutOfRangeException"/>.
 /// Zero permits ask whether any is there, or wait until one is.</para>
 /// <para>The <see cref="MetadataName.RetryAfter"/> metadata of a failed lease is found when it is read: the exact time
 /// from then until the request would be granted if nobody else came; where it never would be, and from Dispose, there is
@@ -25,6 +25,8 @@ public sealed partial class TokenBucketLimiter : RateLimiter
     private readonly ManualClock? _clock;
     private readonly TokenBucketMetrics? _metrics;
     private readonly LimiterLease _deniedOne;
+    private readonly int _queueLimit;
+    private readonly bool _newestFirst;
     private readonly StripedCounter _granted = new();
     private volatile int _tokenLimit;
     private volatile bool _disposed;
@@ -35,7 +37,6 @@ public sealed partial class TokenBucketLimiter : RateLimiter
 
     /// <summary>Creates a limiter that holds all its permits.</summary>
     /// <exception cref="ArgumentOutOfRangeException">A limit outside its range.</exception>
-    /// <exception cref="ArgumentException">QueueProcessingOrder.NewestFirst.</exception>
     public TokenBucketLimiter(TokenBucketLimiterOptions options)
     {
         ArgumentNullException.ThrowIfNull(options);
@@ -45,6 +46,7 @@ public sealed partial class TokenBucketLimiter : RateLimiter
         _metrics = options.Metrics;
         _tokenLimit = options.TokenLimit;
         _queueLimit = options.QueueLimit;
+        _newestFirst = options.QueueProcessingOrder == QueueProcessingOrder.NewestFirst;
         _fullAt = Now;
     }
 
@@ -78,25 +80,34 @@ public sealed partial class TokenBucketLimiter : RateLimiter
     private long Now => _clock?.Now ?? Environment.TickCount64 * 1_000_000;
 
     /// <summary>Changes the rate at once, for those who wait too; permits and debts are kept.</summary>
-    public void SetRate(double tokensPerSecond) => Replan(() => _bucket.SetRate(tokensPerSecond));
+    public void SetRate(double tokensPerSecond)
+    {
+        _bucket.SetRate(tokensPerSecond);
+        IdleNoMore();
+    }
 
     /// <summary>Changes the token limit at once; permits above a smaller one are dropped, and who waits for more than it
     /// gets a failed lease.</summary>
     public void SetTokenLimit(int tokenLimit)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(tokenLimit, 1);
-        Replan(() =>
-        {
-            _bucket.SetCapacity(tokenLimit);
-            _tokenLimit = tokenLimit;
-        });
+        _bucket.SetCapacity(tokenLimit);
+        _tokenLimit = tokenLimit;
+        IdleNoMore();
+    }
+
+    /// <summary>Sets the permits to what a server said is left; those who wait keep their places.</summary>
+    public void SetTokens(double tokens)
+    {
+        _bucket.SetTokens(tokens);
+        IdleNoMore();
     }
 
     /// <inheritdoc/>
     public override RateLimiterStatistics GetStatistics() => new()
     {
         CurrentAvailablePermits = WholePermits(),
-        CurrentQueuedCount = Volatile.Read(ref _queuedPermits),
+        CurrentQueuedCount = QueuedPermits,
         TotalSuccessfulLeases = _granted.Sum,
         TotalFailedLeases = Volatile.Read(ref _denied),
     };
@@ -105,11 +116,7 @@ public sealed partial class TokenBucketLimiter : RateLimiter
     protected override RateLimitLease AttemptAcquireCore(int permitCount)
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
-        if (permitCount == 0)
-        {
-            return WholePermits() > 0 ? Grant() : Deny(permitCount);
-        }
-        return IsQueueEmpty ? TryTake(permitCount) ?? Deny(permitCount) : TakeBehindQueue(permitCount);
+        return TryTake(permitCount) ? Grant() : Deny(permitCount);
     }
 
     /// <inheritdoc/>
@@ -117,8 +124,9 @@ public sealed partial class TokenBucketLimiter : RateLimiter
     {
         if (disposing && !_disposed)
         {
-            CloseQueue();
+            _disposed = true;
             _bucket.Dispose();
+            DenyThoseForNoPermits();
         }
         base.Dispose(disposing);
     }
@@ -130,6 +138,51 @@ public sealed partial class TokenBucketLimiter : RateLimiter
         return base.DisposeAsyncCore();
     }
 
+    private bool TryTake(int permitCount)
+    {
+        if (permitCount == 0)
+        {
+            return WholePermits() > 0;
+        }
+        int status = _bucket.AllowNative(permitCount);
+        if (status == NativeMethods.TB_DENIED && _newestFirst && QueuedPermits > 0)
+        {
+            // The newest goes before those who wait.
+            status = NativeMethods.tb_enqueue(_bucket.Handle, permitCount, 0, int.MaxValue, 0, out _, out _);
+        }
+        return status switch
+        {
+            NativeMethods.TB_SUCCESS => true,
+            NativeMethods.TB_DENIED or NativeMethods.TB_TIMED_OUT => false,
+            NativeMethods.TB_EXCEEDS_CAPACITY => throw new ArgumentOutOfRangeException(
+                nameof(permitCount), permitCount, $"More permits than the limiter's token limit of {_tokenLimit}."),
+            NativeMethods.TB_CLOSED => throw new ObjectDisposedException(nameof(TokenBucketLimiter)),
+            _ => throw TokenBucketException.For(status, permitCount, nameof(permitCount)),
+        };
+    }
+
+    // What nobody was granted yet, in whole permits: what is promised to requests that wait is still there.
+    private int WholePermits()
+    {
+        lock (_lock)
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            return (int)Math.Clamp(Math.Floor(_bucket.Available + _queuedPermits + (_watch is null ? 0 : 1)), 0, _tokenLimit);
+        }
+    }
+
+    // Null: never, or the limiter was disposed.
+    internal long? TimeUntil(int permits) =>
+        !_disposed && _bucket.TimeUntilNative(permits, out long ns) == NativeMethods.TB_SUCCESS ? ns : null;
+
+    private void IdleNoMore()
+    {
+        lock (_lock)
+        {
+            _fullAtGranted = -1;
+        }
+    }
+
     private LimiterLease Grant()
     {
         _granted.Increment();
@@ -137,18 +190,10 @@ public sealed partial class TokenBucketLimiter : RateLimiter
         return LimiterLease.Granted;
     }
 
-    private LimiterLease Deny(int permits)
+    private LimiterLease Deny(int permits, bool forEver = false)
     {
         Interlocked.Increment(ref _denied);
         _metrics?.Denied();
-        return permits <= 1 ? _deniedOne : new LimiterLease(false, this, permits);
+        return forEver ? LimiterLease.DeniedForEver : permits <= 1 ? _deniedOne : new LimiterLease(false, this, permits);
     }
-
-    private Exception Unanswered(int status, int permitCount) => (Status)status switch
-    {
-        Status.ExceedsCapacity => new ArgumentOutOfRangeException(
-            nameof(permitCount), permitCount, $"More permits than the limiter's token limit of {_tokenLimit}."),
-        Status.Closed => new ObjectDisposedException(nameof(TokenBucketLimiter)),
-        _ => TokenBucketException.For(status, permitCount, nameof(permitCount)),
-    };
 }

@@ -20,8 +20,13 @@ public sealed record TokenBucketLimiterOptions
     /// answers at once.</summary>
     public int QueueLimit { get; init; }
 
-    /// <summary>OldestFirst, the default and the only order there is.</summary>
+    /// <summary>Whether the oldest request in the queue is served first (the default) or the newest, for which the oldest
+    /// make room with failed leases where the queue is full.</summary>
     public QueueProcessingOrder QueueProcessingOrder { get; init; } = QueueProcessingOrder.OldestFirst;
+
+    /// <summary>For how long permits that are due are kept for a request that comes late for them, as
+    /// <see cref="BucketOptions.MaxLateness"/>.</summary>
+    public TimeSpan? MaxLateness { get; init; }
 
     /// <summary>Where to count; null (the default) is nowhere. Many limiters may share one.</summary>
     public TokenBucketMetrics? Metrics { get; init; }
@@ -33,15 +38,9 @@ public sealed record TokenBucketLimiterOptions
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(TokenLimit, 1, nameof(TokenLimit));
         ArgumentOutOfRangeException.ThrowIfLessThan(QueueLimit, 0, nameof(QueueLimit));
-        if (QueueProcessingOrder != QueueProcessingOrder.OldestFirst)
-        {
-            throw new ArgumentException(
-                "A TokenBucketLimiter serves its queue OldestFirst only: with NewestFirst an old request may wait for ever.",
-                nameof(QueueProcessingOrder));
-        }
         return new Bucket(new BucketOptions
         {
-            Capacity = TokenLimit, Tokens = TokensPerPeriod, Period = Period, Clock = Clock,
+            Capacity = TokenLimit, Tokens = TokensPerPeriod, Period = Period, MaxLateness = MaxLateness, Clock = Clock,
         });
     }
 }

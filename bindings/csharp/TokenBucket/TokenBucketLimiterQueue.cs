@@ -1,28 +1,27 @@
 using System;
 using System.Collections.Generic;
 using System.Diagnostics;
+using System.Linq;
 using System.Threading;
 using System.Threading.RateLimiting;
 using System.Threading.Tasks;
 
 namespace TokenBucket;
 
-// Who waits. Under the lock, every request in the queue holds a reservation of its permits, and these stand in the
-// queue's order; so the bucket is in debt while anybody waits, and a take that reads the bucket alone overtakes nobody.
-// A request that leaves early has the ones behind it planned anew, which is linear in their number: settled for
-// nothing, each returns all it held, even if it falls due meanwhile, and nobody takes before they stand again. One task
-// sleeps until the oldest is due.
+// Who waits. The bucket's own queue says when each is served. The list holds the same requests in the order in which
+// they are served, to count their permits, to turn away the oldest, and for those that want no permits: one of these is
+// served together with the one ahead of it. If it is the first, a watch stands in the bucket's queue for it, which is
+// served the first permit and gives it back.
+//
+// The lock is not held across calls of the library, which wake requests.
 public sealed partial class TokenBucketLimiter
 {
     private readonly Lock _lock = new();
-    private readonly LinkedList<Request> _queue = [];
-    private readonly int _queueLimit;
+    private readonly LinkedList<Request> _requests = [];
     private int _queuedPermits;
-    private bool _pumping;
-    private CancellationTokenSource _plansChanged = new();
+    private Watch? _watch;
 
-    // Who finds nobody waiting takes without the lock; a request that queues at the same time counts as the later one.
-    private bool IsQueueEmpty => Volatile.Read(ref _queuedPermits) == 0;
+    private int QueuedPermits => Volatile.Read(ref _queuedPermits);
 
     /// <inheritdoc/>
     protected override ValueTask<RateLimitLease> AcquireAsyncCore(int permitCount, CancellationToken cancellationToken)
@@ -32,237 +31,229 @@ public sealed partial class TokenBucketLimiter
             return ValueTask.FromCanceled<RateLimitLease>(cancellationToken);
         }
         ObjectDisposedException.ThrowIf(_disposed, this);
-        if (permitCount > 0 && IsQueueEmpty && _bucket.AllowNative(permitCount) == NativeMethods.TB_SUCCESS)
+        if (TryTake(permitCount))
         {
             return new ValueTask<RateLimitLease>(Grant());
         }
+        var request = new Request(this, permitCount);
+        if (!TryEnqueue(request))
+        {
+            return new ValueTask<RateLimitLease>(Deny(permitCount));
+        }
+        request.CancelBy(cancellationToken);
+        return new ValueTask<RateLimitLease>(request.Source.Task);
+    }
+
+    private bool TryEnqueue(Request request)
+    {
+        List<Request> oldest = [];
+        Watch? before, now;
         lock (_lock)
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
-            CompleteDue();
-            if (TryAcquireNow(permitCount) is LimiterLease granted)
+            if (request.Permits > (_newestFirst ? _queueLimit : _queueLimit - _queuedPermits))
             {
-                return new ValueTask<RateLimitLease>(granted);
+                return false;
             }
-            var request = new Request(this, permitCount);
-            if (_queueLimit - _queuedPermits < permitCount || !TryPlan(request, _queue.Last?.Value))
+            while (request.Permits > _queueLimit - _queuedPermits || _requests.First?.Value.Priority == Request.HighestPriority)
             {
-                return new ValueTask<RateLimitLease>(Deny(permitCount));
+                oldest.Add(_requests.Last!.Value);
+                Remove(oldest[^1]);
             }
-            Enqueue(request, cancellationToken);
-            return new ValueTask<RateLimitLease>(request.Task);
+            if (_newestFirst)
+            {
+                request.Priority = (_requests.First?.Value.Priority ?? int.MinValue) + 1;
+                _requests.AddFirst(request.Node);
+            }
+            else
+            {
+                _requests.AddLast(request.Node);
+            }
+            Volatile.Write(ref _queuedPermits, _queuedPermits + request.Permits);
+            (before, now) = ChangeWatch();
         }
-    }
-
-    private LimiterLease TakeBehindQueue(int permits)
-    {
-        lock (_lock)
+        _metrics?.Queued(request.Permits);
+        foreach (Request evicted in oldest)
         {
-            return TryTake(permits) ?? Deny(permits);
+            // One that is served at this moment is not turned away.
+            if (evicted.Permits == 0 || evicted.Leave())
+            {
+                Conclude(evicted, NativeMethods.TB_QUEUE_FULL);
+            }
         }
-    }
-
-    private LimiterLease? TryTake(int permits) => _bucket.AllowNative(permits) switch
-    {
-        NativeMethods.TB_SUCCESS => Grant(),
-        NativeMethods.TB_DENIED => null,
-        int status => throw Unanswered(status, permits),
-    };
-
-    private LimiterLease? TryAcquireNow(int permits) =>
-        permits > 0 ? TryTake(permits) : WholePermits() > 0 ? Grant() : null;
-
-    // What nobody was granted yet, in whole permits: what waiting requests reserved is still there.
-    private int WholePermits()
-    {
-        lock (_lock)
+        before?.End();
+        if (request.Permits > 0)
         {
-            ObjectDisposedException.ThrowIf(_disposed, this);
-            CompleteDue();
-            return (int)Math.Clamp(Math.Floor(_bucket.Available + _queuedPermits), 0, int.MaxValue);
+            request.Begin();
         }
-    }
-
-    // Under the lock, so that what waits is reserved. Null: never, or the limiter was disposed.
-    internal long? TimeUntil(int permits)
-    {
-        lock (_lock)
-        {
-            return !_disposed && _bucket.TimeUntilNative(permits, out long ns) == NativeMethods.TB_SUCCESS ? ns : null;
-        }
-    }
-
-    // Reserves what a request waits for. One for no permits is served together with the one ahead of it; with nobody
-    // ahead it waits for the first permit, and takes none.
-    private bool TryPlan(Request request, Request? ahead)
-    {
-        if (request.Permits == 0 && ahead is not null)
-        {
-            request.Deadline = ahead.Deadline;
-            return true;
-        }
-        int status = _bucket.ReserveNative(Math.Max(request.Permits, 1), NativeMethods.TB_FOREVER, out request.Reserved);
-        if (status != NativeMethods.TB_SUCCESS)
-        {
-            return false;
-        }
-        request.Deadline = _bucket.DeadlineOf(request.Reserved);
-        if (request.Permits == 0)
-        {
-            _bucket.SettleForNothing(request.Reserved);
-        }
+        now?.Begin();
         return true;
     }
 
-    private void Unplan(Request request)
+    // Under the lock.
+    private (Watch? Before, Watch? Now) ChangeWatch()
     {
-        if (request.Permits > 0)
+        Request? first = !_disposed && _requests.First?.Value is { Permits: 0 } asking ? asking : null;
+        Watch? before = _watch;
+        if (before?.Request == first)
         {
-            _bucket.SettleForNothing(request.Reserved);
+            return default;
+        }
+        _watch = first is null ? null : new Watch(this, first);
+        return (before, _watch);
+    }
+
+    private void Conclude(Request request, int status, CancellationToken cancellation = default)
+    {
+        if (!request.TryFinish())
+        {
+            return;
+        }
+        List<Request> served = [];
+        Watch? before, now;
+        lock (_lock)
+        {
+            LinkedListNode<Request>? next = status == NativeMethods.TB_SUCCESS ? request.Node.Next : null;
+            Remove(request);
+            for (; next?.Value is { Permits: 0 } behind; next = behind.Node.Next)
+            {
+                served.Add(behind);
+            }
+            served.ForEach(Remove);
+            (before, now) = ChangeWatch();
+        }
+        Answer(request, status, cancellation);
+        foreach (Request behind in served)
+        {
+            if (behind.TryFinish())
+            {
+                Answer(behind, status, cancellation);
+            }
+        }
+        before?.End();
+        now?.Begin();
+    }
+
+    // Under the lock.
+    private void Remove(Request request)
+    {
+        if (request.Node.List is not null)
+        {
+            _requests.Remove(request.Node);
+            Volatile.Write(ref _queuedPermits, _queuedPermits - request.Permits);
         }
     }
 
-    private void Enqueue(Request request, CancellationToken cancellation)
+    private void Answer(Request request, int status, CancellationToken cancellation)
     {
-        request.Node = _queue.AddLast(request);
-        Volatile.Write(ref _queuedPermits, _queuedPermits + request.Permits);
-        _metrics?.Queued(request.Permits);
-        request.Cancellation = cancellation.UnsafeRegister(
-            static (state, token) => ((Request)state!).Limiter.Cancel((Request)state, token), request);
-        if (!_pumping)
-        {
-            _pumping = true;
-            // Not in the caller's execution context, which would live as long as the queue is not empty.
-            ThreadPool.UnsafeQueueUserWorkItem(static limiter => _ = limiter.PumpAsync(), this, preferLocal: false);
-        }
-    }
-
-    private void Dequeue(Request request)
-    {
-        _queue.Remove(request.Node!);
-        Volatile.Write(ref _queuedPermits, _queuedPermits - request.Permits);
         _metrics?.Unqueued(request.Permits);
-        request.Cancellation.Unregister();
-    }
-
-    private void CompleteDue()
-    {
-        while (_queue.First?.Value is Request oldest && _bucket.HasPassed(oldest.Deadline))
+        switch (status)
         {
-            Dequeue(oldest);
-            _granted.Increment();
-            _metrics?.GrantedAfter(Stopwatch.GetElapsedTime(oldest.Since));
-            oldest.SetResult(LimiterLease.Granted);
+            case NativeMethods.TB_SUCCESS:
+                _granted.Increment();
+                _metrics?.GrantedAfter(Stopwatch.GetElapsedTime(request.Since));
+                request.Source.SetResult(LimiterLease.Granted);
+                break;
+            case NativeMethods.TB_INTERRUPTED:
+                request.Source.SetCanceled(cancellation);
+                break;
+            default:
+                bool forEver = status is NativeMethods.TB_CLOSED or NativeMethods.TB_QUEUE_FULL;
+                request.Source.SetResult(Deny(request.Permits, forEver));
+                break;
         }
     }
 
-    private void Cancel(Request request, CancellationToken cancellation)
+    // The bucket is closed, which has ended all others.
+    private void DenyThoseForNoPermits()
     {
+        Request[] left;
         lock (_lock)
         {
-            CompleteDue();
-            if (request.Task.IsCompleted)
-            {
-                return;
-            }
-            LinkedListNode<Request>? next = request.Node!.Next;
-            UnplanFrom(request.Node);
-            Dequeue(request);
-            PlanFrom(next);
-            request.SetCanceled(cancellation);
+            left = [.. _requests.Where(r => r.Permits == 0)];
         }
+        Array.ForEach(left, request => Conclude(request, NativeMethods.TB_CLOSED));
     }
 
-    private void Replan(Action change)
+    private sealed class Request : TaskWaiter
     {
-        lock (_lock)
-        {
-            ObjectDisposedException.ThrowIf(_disposed, this);
-            CompleteDue();
-            UnplanFrom(_queue.First);
-            try
-            {
-                change();
-            }
-            finally
-            {
-                PlanFrom(_queue.First);
-                _fullAtGranted = -1;
-            }
-        }
-    }
-
-    private void UnplanFrom(LinkedListNode<Request>? oldest)
-    {
-        for (LinkedListNode<Request>? node = oldest; node is not null; node = node.Next)
-        {
-            Unplan(node.Value);
-        }
-    }
-
-    private void PlanFrom(LinkedListNode<Request>? oldest)
-    {
-        for (LinkedListNode<Request>? next, node = oldest; node is not null; node = next)
-        {
-            next = node.Next;
-            if (!TryPlan(node.Value, node.Previous?.Value))
-            {
-                Dequeue(node.Value);
-                node.Value.SetResult(Deny(node.Value.Permits));
-            }
-        }
-        _ = _plansChanged.CancelAsync();
-    }
-
-    private void CloseQueue()
-    {
-        lock (_lock)
-        {
-            _disposed = true;
-            while (_queue.First?.Value is Request oldest)
-            {
-                Dequeue(oldest);
-                Interlocked.Increment(ref _denied);
-                _metrics?.Denied();
-                oldest.SetResult(LimiterLease.DeniedForEver);
-            }
-            _ = _plansChanged.CancelAsync();
-        }
-    }
-
-    private async Task PumpAsync()
-    {
-        while (TryNextSleep(out long deadline, out CancellationToken plansChanged))
-        {
-            await _bucket.SleepUntilAsync(deadline, plansChanged).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        }
-    }
-
-    private bool TryNextSleep(out long deadline, out CancellationToken plansChanged)
-    {
-        lock (_lock)
-        {
-            if (_plansChanged.IsCancellationRequested)
-            {
-                _plansChanged = new CancellationTokenSource();
-            }
-            CompleteDue();
-            deadline = _queue.First?.Value.Deadline ?? 0;
-            plansChanged = _plansChanged.Token;
-            _pumping = _queue.Count > 0;
-            return _pumping;
-        }
-    }
-
-    private sealed class Request(TokenBucketLimiter limiter, int permits)
-        : TaskCompletionSource<RateLimitLease>(TaskCreationOptions.RunContinuationsAsynchronously)
-    {
-        internal readonly TokenBucketLimiter Limiter = limiter;
-        internal readonly int Permits = permits;
+        internal const int HighestPriority = int.MaxValue - 1;
+        internal readonly TaskCompletionSource<RateLimitLease> Source = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        internal readonly LinkedListNode<Request> Node;
+        internal readonly int Permits;
         internal readonly long Since = Stopwatch.GetTimestamp();
-        internal tb_reservation Reserved;
-        internal long Deadline;
-        internal LinkedListNode<Request>? Node;
-        internal CancellationTokenRegistration Cancellation;
+        internal int Priority;
+        private readonly TokenBucketLimiter _limiter;
+
+        internal Request(TokenBucketLimiter limiter, int permits) : base(limiter._bucket)
+        {
+            Node = new LinkedListNode<Request>(this);
+            Permits = permits;
+            _limiter = limiter;
+        }
+
+        internal void Begin()
+        {
+            int status = Start(Permits, NativeMethods.TB_FOREVER, Priority, out _);
+            if (status != NativeMethods.TB_PENDING)
+            {
+                End(status);
+            }
+            // It was turned away before it could leave the bucket's queue.
+            else if (Node.List is null && Leave())
+            {
+                End(NativeMethods.TB_QUEUE_FULL);
+            }
+        }
+
+        protected override void End(int status) => _limiter.Conclude(this, status);
+
+        protected override void Cancel(CancellationToken cancellation)
+        {
+            if (Permits == 0 || Leave())
+            {
+                _limiter.Conclude(this, NativeMethods.TB_INTERRUPTED, cancellation);
+            }
+        }
+    }
+
+    private sealed class Watch(TokenBucketLimiter limiter, Request request) : TaskWaiter(limiter._bucket)
+    {
+        private readonly TokenBucketLimiter _limiter = limiter;
+
+        internal Request Request => request;
+
+        // Before all others.
+        internal void Begin()
+        {
+            int status = Start(1, NativeMethods.TB_FOREVER, request.Priority + (_limiter._newestFirst ? 0 : 1), out _);
+            if (status != NativeMethods.TB_PENDING)
+            {
+                End(status);
+            }
+            else if (IsFinished)
+            {
+                Leave();
+            }
+        }
+
+        // Another is the first, or none.
+        internal void End()
+        {
+            TryFinish();
+            Leave();
+        }
+
+        protected override void End(int status)
+        {
+            TryFinish();
+            if (status == NativeMethods.TB_SUCCESS)
+            {
+                _ = NativeMethods.tb_refund(_limiter._bucket.Handle, 1);
+            }
+            _limiter.Conclude(request, status);
+        }
+
+        protected override void Cancel(CancellationToken cancellation) => throw new UnreachableException();
     }
 }

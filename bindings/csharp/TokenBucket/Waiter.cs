@@ -1,0 +1,259 @@
+using System;
+using System.Collections.Concurrent;
+using System.Collections.Generic;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Threading;
+
+namespace TokenBucket;
+
+// A place in a bucket's queue. The library wakes it by a tag that is never used again, and that is listed before it
+// enters; an unknown tag belongs to one that is gone. While it is listed it keeps its bucket.
+//
+// No lock that Wake needs may be held across a call of the library: Wake runs inside of any call that moves waiters.
+internal abstract unsafe class Waiter(Bucket bucket)
+{
+    private static readonly ConcurrentDictionary<ulong, Waiter> Listed = new();
+    private static ulong s_lastTag;
+
+    private ulong _tag;
+    private ulong _number;
+
+    protected bool IsOnManualClock => bucket.IsOnManualClock;
+
+    // It must look soon. Must not throw.
+    protected abstract void Wake();
+
+    [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
+    internal static void OnWake(void* user, ulong tag)
+    {
+        if (Listed.TryGetValue(tag, out Waiter? waiter))
+        {
+            waiter.Wake();
+        }
+    }
+
+    protected int Enter(double tokens, long timeoutNs, int priority, out long waitNs)
+    {
+        _tag = Interlocked.Increment(ref s_lastTag);
+        Listed[_tag] = this;
+        int status = NativeMethods.tb_enqueue(bucket.Handle, tokens, timeoutNs, priority, _tag, out ulong number, out waitNs);
+        Volatile.Write(ref _number, number);
+        Unlist(status != NativeMethods.TB_PENDING);
+        return status;
+    }
+
+    // Of all calls of Look and Leave one is told the outcome: the others find nobody of that number.
+    protected int Look(out long waitNs)
+    {
+        int status = NativeMethods.tb_waiter_check(bucket.Handle, _number, out waitNs);
+        Unlist(status is not (NativeMethods.TB_PENDING or NativeMethods.TB_E_INVALID_ARGUMENT));
+        return status;
+    }
+
+    // False if it has not entered, or is gone.
+    internal bool Leave()
+    {
+        ulong number = Volatile.Read(ref _number);
+        bool left = number != 0 && NativeMethods.tb_waiter_leave(bucket.Handle, number) == NativeMethods.TB_SUCCESS;
+        Unlist(left);
+        return left;
+    }
+
+    // The host's timers count whole milliseconds.
+    protected static int Milliseconds(long ns) => (int)Math.Min(Nanoseconds.DivideUp(ns, 1_000_000), int.MaxValue);
+
+    private void Unlist(bool over)
+    {
+        if (over)
+        {
+            Listed.TryRemove(_tag, out _);
+        }
+    }
+}
+
+// A thread that sleeps until its wait is over.
+internal sealed class ThreadWaiter(Bucket bucket) : Waiter(bucket)
+{
+    private readonly object _bell = new();
+    private bool _rung;
+
+    // The outcome; pending if it was cancelled, and has left.
+    internal int Wait(double tokens, long timeoutNs, int priority, CancellationToken cancellation, out long waitNs)
+    {
+        int status = Enter(tokens, timeoutNs, priority, out waitNs);
+        if (status != NativeMethods.TB_PENDING)
+        {
+            return status;
+        }
+        using CancellationTokenRegistration ringing = cancellation.UnsafeRegister(static w => ((ThreadWaiter)w!).Wake(), this);
+        try
+        {
+            do
+            {
+                Sleep(IsOnManualClock ? Timeout.Infinite : Milliseconds(waitNs));
+                status = Look(out waitNs);
+            }
+            while (status == NativeMethods.TB_PENDING && !cancellation.IsCancellationRequested);
+            return status;
+        }
+        finally
+        {
+            if (status == NativeMethods.TB_PENDING)
+            {
+                Leave();
+            }
+        }
+    }
+
+    protected override void Wake()
+    {
+        lock (_bell)
+        {
+            _rung = true;
+            Monitor.Pulse(_bell);
+        }
+    }
+
+    private void Sleep(int milliseconds)
+    {
+        lock (_bell)
+        {
+            if (!_rung)
+            {
+                Monitor.Wait(_bell, milliseconds);
+            }
+            _rung = false;
+        }
+    }
+}
+
+// A waiter that is no thread. Its timer and the library wake it; then it looks, on that thread.
+internal abstract class TaskWaiter(Bucket bucket) : Waiter(bucket)
+{
+    // Those that this thread has woken: one that is woken while another looks comes after it, not inside of it, so that
+    // calls do not nest without end.
+    [ThreadStatic]
+    private static Queue<TaskWaiter>? t_woken;
+
+    // Not yet answered by a look. Who raises it from 0 looks, again until it is 0; it stays above 0 when the wait is over.
+    private int _wakes;
+    private int _finished;
+    private Timer? _timer;
+    private CancellationTokenRegistration _cancellation;
+
+    internal bool IsFinished => Volatile.Read(ref _finished) != 0;
+
+    // The library has told the outcome.
+    protected abstract void End(int status);
+
+    // For CancelBy.
+    protected abstract void Cancel(CancellationToken cancellation);
+
+    // The answer of the library. If it is not pending End is not called.
+    internal int Start(double tokens, long timeoutNs, int priority, out long waitNs)
+    {
+        // Wakes that come before the number is known are answered here.
+        _wakes = 1;
+        int status = Enter(tokens, timeoutNs, priority, out waitNs);
+        if (status == NativeMethods.TB_PENDING)
+        {
+            SleepFor(waitNs);
+            if (Interlocked.Decrement(ref _wakes) != 0)
+            {
+                Look();
+            }
+        }
+        return status;
+    }
+
+    internal void CancelBy(CancellationToken cancellation)
+    {
+        _cancellation = cancellation.UnsafeRegister(static (waiter, token) => ((TaskWaiter)waiter!).Cancel(token), this);
+        if (IsFinished)
+        {
+            _cancellation.Unregister();
+        }
+    }
+
+    // True for one caller, who then says how the wait has ended.
+    internal bool TryFinish()
+    {
+        if (Interlocked.Exchange(ref _finished, 1) != 0)
+        {
+            return false;
+        }
+        _cancellation.Unregister();
+        _timer?.Dispose();
+        return true;
+    }
+
+    protected sealed override void Wake()
+    {
+        if (Interlocked.Increment(ref _wakes) != 1)
+        {
+            return;
+        }
+        Queue<TaskWaiter> woken = t_woken ??= new Queue<TaskWaiter>();
+        woken.Enqueue(this);
+        if (woken.Count > 1)
+        {
+            return;
+        }
+        while (woken.TryPeek(out TaskWaiter? next))
+        {
+            next.Look();
+            woken.Dequeue();
+        }
+    }
+
+    private void Look()
+    {
+        int seen;
+        do
+        {
+            seen = Volatile.Read(ref _wakes);
+            int status = Look(out long waitNs);
+            if (status != NativeMethods.TB_PENDING)
+            {
+                if (status != NativeMethods.TB_E_INVALID_ARGUMENT)
+                {
+                    End(status);
+                }
+                return;
+            }
+            SleepFor(waitNs);
+        }
+        while (Interlocked.Add(ref _wakes, -seen) != 0);
+    }
+
+    private void SleepFor(long waitNs)
+    {
+        if (IsOnManualClock)
+        {
+            return;
+        }
+        if (_timer is null)
+        {
+            Interlocked.Exchange(ref _timer, NewTimer());
+        }
+        _timer!.Change(Milliseconds(waitNs), Timeout.Infinite);
+        if (IsFinished)
+        {
+            _timer.Dispose();
+        }
+    }
+
+    // Not in the execution context of the caller.
+    private Timer NewTimer()
+    {
+        if (ExecutionContext.IsFlowSuppressed())
+        {
+            return new Timer(static waiter => ((TaskWaiter)waiter!).Wake(), this, Timeout.Infinite, Timeout.Infinite);
+        }
+        using (ExecutionContext.SuppressFlow())
+        {
+            return NewTimer();
+        }
+    }
+}
