@@ -11,21 +11,27 @@ using static TokenBucket.Tests.Buckets;
 namespace TokenBucket.Tests;
 
 // The rows of tests/conformance, through the binding's public members; README.md there explains the steps.
-public class ConformanceTests
+public partial class ConformanceTests
 {
-    private static readonly string Rows =
-        typeof(ConformanceTests).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().Single(m => m.Key == "Rows").Value!;
+    private static string[] Rows(string file) => File.ReadAllLines(
+        typeof(ConformanceTests).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().Single(m => m.Key == file).Value!);
 
     [Fact]
     public void Every_row_holds()
     {
-        string[] rows = File.ReadAllLines(Rows);
+        string[] rows = Rows("Rows");
         Assert.InRange(rows.Length, 18, int.MaxValue);
+        Replayed(rows, _ => false);
+    }
+
+    // isThread: whether the waiter of that number blocks a thread.
+    private static void Replayed(string[] rows, Func<int, bool> isThread)
+    {
         foreach (string row in rows)
         {
             string[] fields = Split(row, '|');
             Assert.Equal(3, fields.Length);
-            using var replay = new Replay(fields[1]);
+            using var replay = new Replay(fields[1], isThread);
             foreach (string step in Split(fields[2], ';'))
             {
                 try
@@ -34,7 +40,7 @@ public class ConformanceTests
                 }
                 catch (Exception e)
                 {
-                    Assert.Fail($"{fields[0]}, step '{step}': {e.Message}");
+                    Assert.Fail($"{fields[0]}, step '{step}': {e}");
                 }
             }
         }
@@ -45,13 +51,21 @@ public class ConformanceTests
     [InlineData("rate=1/s burst=1", "take 1 no", "Denied")]
     [InlineData("rate=1/s burst=1", "peek=2", "Expected: 2")]
     [InlineData("rate=1/s burst=1 colour=red", "peek=1", "unknown limit")]
+    [InlineData("rate=1/s burst=1", "take 1 ok; A: wait 1; @2s A ok@2s", "2000000000")]
+    [InlineData("rate=1/s burst=1", "take 1 ok; A: wait 1; @1s A late@1s", "late")]
+    [InlineData("rate=1/s burst=1", "A: wait 1 closed", "closed")]
+    [InlineData("rate=1/s burst=1", "take 1 ok; A: wait 1; @1s A waits", "Assert.Equal")]
+    [InlineData("rate=1/s burst=1", "A: wait 1 late", "late")]
+    [InlineData("rate=1/s burst=1", "take 1 ok; A: wait 1; next = 2s", "2000000000")]
+    [InlineData("rate=1/s burst=1", "take 1 ok; A: wait 1; waiting = 2", "2")]
+    [InlineData("rate=1/s burst=1", "take 1 ok; A: wait 1 within=1ms late=2s", "2000000000")]
     public void A_wrong_row_is_found(string limit, string step, string complaint) =>
         Assert.Contains(
             complaint,
             Assert.ThrowsAny<Exception>(() =>
             {
-                using var replay = new Replay(limit);
-                replay.Step(step);
+                using var replay = new Replay(limit, _ => false);
+                Array.ForEach(Split(step, ';'), replay.Step);
             }).Message,
             StringComparison.Ordinal);
 
@@ -75,22 +89,25 @@ public class ConformanceTests
         return (Number(parts[0]), Duration(parts[1]));
     }
 
-    private sealed class Replay : IDisposable
+    private sealed partial class Replay : IDisposable
     {
         private readonly ManualClock _clock = new();
         private readonly Bucket _bucket;
         private readonly Dictionary<string, Reservation> _reservations = [];
         private string _name = "";
 
-        internal Replay(string limits)
+        internal Replay(string limits, Func<int, bool> isThread)
         {
+            _isThread = isThread;
             Dictionary<string, string> limit = Split(limits, ' ').Select(l => l.Split('=')).ToDictionary(l => l[0], l => l[1]);
-            Assert.True(limit.Keys.All(k => k is "rate" or "burst" or "init"), "unknown limit");
+            Assert.True(limit.Keys.All(k => k is "rate" or "burst" or "init" or "max_waiters" or "lateness"), "unknown limit");
             _bucket = new Bucket(new BucketOptions
             {
                 Capacity = Number(limit["burst"]), Tokens = Rate(limit["rate"]).Tokens,
                 PeriodNanoseconds = Rate(limit["rate"]).PeriodNs, Clock = _clock,
                 InitialTokens = limit.TryGetValue("init", out string? initial) ? Number(initial) : null,
+                MaxWaiters = limit.TryGetValue("max_waiters", out string? most) ? (long)Number(most) : null,
+                MaxLateness = limit.TryGetValue("lateness", out string? late) ? RoundedUp(late) : null, Statistics = true,
             });
         }
 
@@ -105,7 +122,7 @@ public class ConformanceTests
             List<string> words = [.. Split(text, ' ').Where(w => w != "=")];
             if (words[0][0] == '@')
             {
-                _clock.Set(Duration(words[0][1..]));
+                MoveTo(Duration(words[0][1..]));
                 words.RemoveAt(0);
             }
             _name = "";
@@ -118,6 +135,7 @@ public class ConformanceTests
             {
                 Run(words);
             }
+            Settle();
         }
 
         private void Run(List<string> words)
@@ -158,7 +176,7 @@ public class ConformanceTests
                     _bucket.SetCapacity(Number(words[1]));
                     break;
                 default:
-                    Assert.Fail("unknown step");
+                    RunWait(words);
                     break;
             }
         }

@@ -41,12 +41,14 @@ public sealed partial class Bucket
         }
         var waiter = new BucketWaiter(this, tokens, timeoutNs);
         int status = waiter.Start(tokens, timeoutNs, priority, out long waitNs);
-        if (status != NativeMethods.TB_PENDING)
+        if (status == NativeMethods.TB_PENDING)
         {
-            return Task.FromResult(IsServed(status, tokens, timeoutNs, waitNs));
+            waiter.CancelBy(cancellationToken);
+            return waiter.Source.Task;
         }
-        waiter.CancelBy(cancellationToken);
-        return waiter.Source.Task;
+        return Failure(status, tokens, timeoutNs, waitNs) is Exception failure
+            ? throw failure
+            : Task.FromResult(status == NativeMethods.TB_SUCCESS);
     }
 
     /// <summary>As <c>WaitAsync</c>, blocking the calling thread.</summary>
@@ -70,23 +72,25 @@ public sealed partial class Bucket
             return true;
         }
         int status = new ThreadWaiter(this).Wait(tokens, timeoutNs, priority, cancellationToken, out long waitNs);
-        return status == NativeMethods.TB_PENDING
-            ? throw new OperationCanceledException(cancellationToken)
-            : IsServed(status, tokens, timeoutNs, waitNs);
+        Exception? failure = status == NativeMethods.TB_PENDING
+            ? new OperationCanceledException(cancellationToken)
+            : Failure(status, tokens, timeoutNs, waitNs);
+        return failure is null ? status == NativeMethods.TB_SUCCESS : throw failure;
     }
 
     // Spares a wait that need not wait its waiter. Where takes are counted or told of, a denied one would be seen.
     private bool TakesAtOnce(double tokens) => !_isObserved && AllowNative(tokens) == NativeMethods.TB_SUCCESS;
 
-    // A wait without a limit that times out is one that no time can express: there is no "no" for it.
-    private bool IsServed(int status, double tokens, long timeoutNs, long waitNs = NativeMethods.TB_FOREVER) => status switch
+    // Null: served, or timed out. A wait without a limit that times out is one that no time can express: there is no
+    // "no" for it.
+    private Exception? Failure(int status, double tokens, long timeoutNs, long waitNs) => status switch
     {
-        NativeMethods.TB_SUCCESS => true,
-        NativeMethods.TB_TIMED_OUT when timeoutNs != NativeMethods.TB_FOREVER => false,
-        NativeMethods.TB_TIMED_OUT => throw TokenBucketException.Refused(status, waitNs),
+        NativeMethods.TB_SUCCESS => null,
+        NativeMethods.TB_TIMED_OUT when timeoutNs != NativeMethods.TB_FOREVER => null,
+        NativeMethods.TB_TIMED_OUT => TokenBucketException.Refused(status, waitNs),
         NativeMethods.TB_QUEUE_FULL when TimeUntilNative(tokens, out long ns) == NativeMethods.TB_SUCCESS =>
-            throw TokenBucketException.Refused(status, ns),
-        _ => throw TokenBucketException.For(status, tokens, nameof(tokens)),
+            TokenBucketException.Refused(status, ns),
+        _ => TokenBucketException.For(status, tokens, nameof(tokens)),
     };
 
     private sealed class BucketWaiter(Bucket bucket, double tokens, long timeoutNs) : TaskWaiter(bucket)
@@ -97,13 +101,13 @@ public sealed partial class Bucket
         protected override void End(int status)
         {
             TryFinish();
-            try
+            if (_bucket.Failure(status, tokens, timeoutNs, NativeMethods.TB_FOREVER) is Exception failure)
             {
-                Source.SetResult(_bucket.IsServed(status, tokens, timeoutNs));
+                Source.SetException(failure);
             }
-            catch (Exception e) when (e is TokenBucketException or ObjectDisposedException or ArgumentException)
+            else
             {
-                Source.SetException(e);
+                Source.SetResult(status == NativeMethods.TB_SUCCESS);
             }
         }
 
