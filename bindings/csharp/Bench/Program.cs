@@ -10,7 +10,7 @@ using System.Threading.RateLimiting;
 using System.Threading.Tasks;
 using TokenBucket;
 
-const int Rounds = 31, WarmUps = 5, Calls = 200_000;
+const int Rounds = 31, WarmUps = 5, Calls = 200_000, Queued = 100_000;
 
 using var plenty = new TokenBucketLimiter(new TokenBucketLimiterOptions { TokenLimit = int.MaxValue, TokensPerPeriod = 1e9 });
 using var none = new TokenBucketLimiter(new TokenBucketLimiterOptions { TokenLimit = 1, TokensPerPeriod = 1e-6 });
@@ -32,6 +32,12 @@ foreach (int threads in (int[])[1, 2])
     Compare("AcquireAsync, granted at once", threads, () => Acquire(plenty), () => Acquire(theirPlenty));
     Compare("Bucket.Allow, granted", threads, () => Allow(plentyBucket), () => Attempt(theirPlenty), () => Raw(rawPlenty));
     Compare("Bucket.Allow, denied", threads, () => Allow(noBucket), () => Attempt(theirNone), () => Raw(rawNone));
+}
+
+foreach (string order in (string[])["the oldest first", "the newest first", "in any order"])
+{
+    (double ours, double theirs) = (CancelAll(order, ours: true), CancelAll(order, ours: false));
+    Print($"AcquireAsync, {Queued} queued and cancelled, {order}", ours, "TokenBucketRateLimiter", theirs);
 }
 
 static TokenBucketRateLimiter Theirs(int limit) => new(new TokenBucketRateLimiterOptions
@@ -89,10 +95,39 @@ static void Compare(string call, int threads, Action ours, Action theirs, Action
     string name = threads == 1 ? call : $"{call}, {threads} threads";
     foreach ((double peer, string peerName) in ns.Skip(1).Zip(["TokenBucketRateLimiter", "the bare native call"]))
     {
-        Console.WriteLine(string.Create(
-            CultureInfo.InvariantCulture, $"C# | {name} | {ns[0]:F1} | {peerName} | {peer:F1} | {ns[0] / peer:F2}"));
+        Print(name, ns[0], peerName, peer);
     }
 }
+
+static void Print(string call, double ns, string peer, double peerNs) => Console.WriteLine(string.Create(
+    CultureInfo.InvariantCulture, $"C# | {call} | {ns:F1} | {peer} | {peerNs:F1} | {ns / peerNs:F2}"));
+
+// Nanoseconds per cancel; the median of a few rounds.
+static double CancelAll(string order, bool ours) => Enumerable.Range(0, 5).Select(_ =>
+{
+    using RateLimiter limiter = ours
+        ? new TokenBucketLimiter(new TokenBucketLimiterOptions { TokenLimit = 1, TokensPerPeriod = 1e-6, QueueLimit = Queued })
+        : new TokenBucketRateLimiter(new TokenBucketRateLimiterOptions
+        {
+            TokenLimit = 1, TokensPerPeriod = 1, ReplenishmentPeriod = TimeSpan.FromHours(1), QueueLimit = Queued,
+        });
+    limiter.AttemptAcquire().Dispose();
+    CancellationTokenSource[] sources = [.. Enumerable.Range(0, Queued).Select(_ => new CancellationTokenSource())];
+    Task<RateLimitLease>[] waiting = [.. sources.Select(s => limiter.AcquireAsync(1, s.Token).AsTask())];
+    switch (order)
+    {
+        case "the newest first":
+            Array.Reverse(sources);
+            break;
+        case "in any order":
+            new Random(1).Shuffle(sources);
+            break;
+    }
+    long start = Stopwatch.GetTimestamp();
+    Array.ForEach(sources, s => s.Cancel());
+    double ns = Stopwatch.GetElapsedTime(start).TotalNanoseconds / Queued;
+    return waiting.All(w => w.IsCanceled) ? ns : throw new InvalidOperationException("not all were cancelled");
+}).Order().ElementAt(2);
 
 // Nanoseconds per call of one thread, of each work. The threads stay, and wait for each other without sleeping, so that
 // they have come to run on processors of their own.

@@ -261,6 +261,57 @@ public class LimiterTests
         Assert.Throws<ArgumentOutOfRangeException>(() => limiter.SetTokenLimit(0));
     }
 
+    [Fact]
+    public async Task The_newest_goes_first_and_the_oldest_make_room()
+    {
+        using var clock = new ManualClock();
+        using var limiter = new TokenBucketLimiter(new TokenBucketLimiterOptions
+        {
+            TokenLimit = 5, TokensPerPeriod = 1, QueueLimit = 3, QueueProcessingOrder = QueueProcessingOrder.NewestFirst, Clock = clock,
+        });
+        Assert.True(limiter.AttemptAcquire(5).IsAcquired);
+        Task<RateLimitLease> oldest = Later(limiter, 1), older = Later(limiter, 2), newest = Later(limiter, 1);
+        Assert.False(await Granted(oldest));
+        Assert.Null(RetryAfter(await oldest));
+        Assert.Equal(3, limiter.GetStatistics()!.CurrentQueuedCount);
+        Advance(clock, 1);
+        Assert.True(await Granted(newest));
+        Advance(clock, 1);
+        Assert.False(older.IsCompleted);
+        Assert.True(limiter.AttemptAcquire(1).IsAcquired);
+        Advance(clock, 2);
+        Assert.True(await Granted(older));
+        Assert.Equal(0, limiter.GetStatistics()!.CurrentQueuedCount);
+    }
+
+    [Fact]
+    public async Task Permits_can_be_set_to_what_is_left()
+    {
+        using var clock = new ManualClock();
+        using TokenBucketLimiter limiter = Limiter(clock, limit: 10, queue: 10);
+        Assert.True(limiter.AttemptAcquire(10).IsAcquired);
+        Task<RateLimitLease> first = Later(limiter, 4), second = Later(limiter, 4);
+        limiter.SetTokens(6);
+        Assert.True(await Granted(first));
+        Assert.False(second.IsCompleted);
+        Advance(clock, 2);
+        Assert.True(await Granted(second));
+        Assert.Equal(0, limiter.GetStatistics()!.CurrentAvailablePermits);
+    }
+
+    [Fact]
+    public void Very_many_are_cancelled_in_any_order()
+    {
+        using TokenBucketLimiter limiter = Limiter(null, perSecond: 1e-3, queue: 20_000);
+        Assert.True(limiter.AttemptAcquire(2).IsAcquired);
+        CancellationTokenSource[] sources = [.. Enumerable.Range(0, 20_000).Select(_ => new CancellationTokenSource())];
+        Task<RateLimitLease>[] waiting = [.. sources.Select(s => Later(limiter, 1, s.Token))];
+        new Random(1).Shuffle(sources);
+        Array.ForEach(sources, s => s.Cancel());
+        Assert.All(waiting, w => Assert.True(w.IsCanceled));
+        Assert.Equal((0, 0), (limiter.GetStatistics()!.CurrentQueuedCount, limiter.GetStatistics()!.CurrentAvailablePermits));
+    }
+
     // The framework's fills one batch per period, and drops what does not fit while someone waits for more.
     [Fact]
     public async Task What_comes_in_while_someone_waits_is_kept()
