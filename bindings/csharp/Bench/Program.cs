@@ -106,7 +106,7 @@ static void Print(string call, double ns, string peer, double peerNs) => Console
 static double CancelAll(string order, bool ours) => Enumerable.Range(0, 5).Select(_ =>
 {
     using RateLimiter limiter = ours
-        ? new TokenBucketLimiter(new TokenBucketLimiterOptions { TokenLimit = 1, TokensPerPeriod = 1e-6, QueueLimit = Queued })
+        ? new TokenBucketLimiter(new TokenBucketLimiterOptions { TokenLimit = 1, TokensPerPeriod = 1e-3, QueueLimit = Queued })
         : new TokenBucketRateLimiter(new TokenBucketRateLimiterOptions
         {
             TokenLimit = 1, TokensPerPeriod = 1, ReplenishmentPeriod = TimeSpan.FromHours(1), QueueLimit = Queued,

@@ -13,7 +13,8 @@ namespace TokenBucket;
 // served together with the one ahead of it. If it is the first, a watch stands in the bucket's queue for it, which is
 // served the first permit and gives it back.
 //
-// The lock is not held across calls of the library, which wake requests.
+// The lock is held while a request enters the bucket's queue, so that what is counted is also there; none of this thread
+// looks meanwhile. It is held across no other call of the library, for these wake requests, which need it.
 public sealed partial class TokenBucketLimiter
 {
     private readonly Lock _lock = new();
@@ -48,6 +49,8 @@ public sealed partial class TokenBucketLimiter
     {
         List<Request> oldest = [];
         Watch? before, now;
+        int status = NativeMethods.TB_PENDING;
+        using (TaskWaiter.HoldLooks())
         lock (_lock)
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
@@ -71,8 +74,16 @@ public sealed partial class TokenBucketLimiter
             }
             Volatile.Write(ref _queuedPermits, _queuedPermits + request.Permits);
             (before, now) = ChangeWatch();
+            if (request.Permits > 0)
+            {
+                status = request.Start(request.Permits, NativeMethods.TB_FOREVER, request.Priority, out _);
+            }
         }
         _metrics?.Queued(request.Permits);
+        if (status != NativeMethods.TB_PENDING)
+        {
+            Conclude(request, status);
+        }
         foreach (Request evicted in oldest)
         {
             // One that is served at this moment is not turned away.
@@ -82,10 +93,6 @@ public sealed partial class TokenBucketLimiter
             }
         }
         before?.End();
-        if (request.Permits > 0)
-        {
-            request.Begin();
-        }
         now?.Begin();
         return true;
     }
@@ -190,20 +197,6 @@ public sealed partial class TokenBucketLimiter
             Node = new LinkedListNode<Request>(this);
             Permits = permits;
             _limiter = limiter;
-        }
-
-        internal void Begin()
-        {
-            int status = Start(Permits, NativeMethods.TB_FOREVER, Priority, out _);
-            if (status != NativeMethods.TB_PENDING)
-            {
-                End(status);
-            }
-            // It was turned away before it could leave the bucket's queue.
-            else if (Node.List is null && Leave())
-            {
-                End(NativeMethods.TB_QUEUE_FULL);
-            }
         }
 
         protected override void End(int status) => _limiter.Conclude(this, status);

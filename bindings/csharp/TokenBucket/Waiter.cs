@@ -61,7 +61,7 @@ internal abstract unsafe class Waiter(Bucket bucket)
     }
 
     // The host's timers count whole milliseconds.
-    protected static int Milliseconds(long ns) => (int)Math.Min(Nanoseconds.DivideUp(ns, 1_000_000), int.MaxValue);
+    protected static int Milliseconds(long ns) => (int)Math.Clamp(Nanoseconds.DivideUp(ns, 1_000_000), 0, int.MaxValue);
 
     private void Unlist(bool over)
     {
@@ -134,7 +134,7 @@ internal abstract class TaskWaiter(Bucket bucket) : Waiter(bucket)
     // Those that this thread has woken: one that is woken while another looks comes after it, not inside of it, so that
     // calls do not nest without end.
     [ThreadStatic]
-    private static Queue<TaskWaiter>? t_woken;
+    private static Queue<TaskWaiter?>? t_woken;
 
     // Not yet answered by a look. Who raises it from 0 looks, again until it is 0; it stays above 0 when the wait is over.
     private int _wakes;
@@ -161,7 +161,7 @@ internal abstract class TaskWaiter(Bucket bucket) : Waiter(bucket)
             SleepFor(waitNs);
             if (Interlocked.Decrement(ref _wakes) != 0)
             {
-                Look();
+                LookInTurn();
             }
         }
         return status;
@@ -190,19 +190,51 @@ internal abstract class TaskWaiter(Bucket bucket) : Waiter(bucket)
 
     protected sealed override void Wake()
     {
-        if (Interlocked.Increment(ref _wakes) != 1)
+        if (Interlocked.Increment(ref _wakes) == 1)
         {
-            return;
+            LookInTurn();
         }
-        Queue<TaskWaiter> woken = t_woken ??= new Queue<TaskWaiter>();
+    }
+
+    // Until it is disposed none looks on this thread: for calls of the library under a lock that a look needs.
+    internal static LooksHeld HoldLooks()
+    {
+        Queue<TaskWaiter?> woken = t_woken ??= new Queue<TaskWaiter?>();
+        bool free = woken.Count == 0;
+        if (free)
+        {
+            woken.Enqueue(null);
+        }
+        return new LooksHeld(free);
+    }
+
+    internal readonly ref struct LooksHeld(bool here)
+    {
+        public void Dispose()
+        {
+            if (here)
+            {
+                LookAll(t_woken!);
+            }
+        }
+    }
+
+    private void LookInTurn()
+    {
+        Queue<TaskWaiter?> woken = t_woken ??= new Queue<TaskWaiter?>();
         woken.Enqueue(this);
-        if (woken.Count > 1)
+        if (woken.Count == 1)
         {
-            return;
+            LookAll(woken);
         }
+    }
+
+    // The first stays in the queue while it looks.
+    private static void LookAll(Queue<TaskWaiter?> woken)
+    {
         while (woken.TryPeek(out TaskWaiter? next))
         {
-            next.Look();
+            next?.Look();
             woken.Dequeue();
         }
     }
