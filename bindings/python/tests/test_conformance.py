@@ -1,12 +1,15 @@
 """The rows of tests/conformance, through this package."""
 
+import asyncio
+import contextlib
 import math
 import re
+import time
 import unittest
 from fractions import Fraction
 
-from support import ROOT
-from tokenbucket import ManualClock, RateLimitExceeded, TokenBucket
+from support import ROOT, Outcome
+from tokenbucket import BucketClosed, ManualClock, RateLimitExceeded, Status, TokenBucket
 
 UNITS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9}
 
@@ -27,6 +30,11 @@ def to_ns(seconds):
     return round(seconds * 10**9)
 
 
+def exactly(text):
+    """The time in seconds."""
+    return Fraction(nanoseconds(text), 10**9)
+
+
 class Replay:
     def __init__(self, test, limit):
         self.test = test
@@ -36,6 +44,7 @@ class Replay:
         parts = dict(part.split("=") for part in limit.split())
         tokens, period = rate(parts.pop("rate"))
         burst, initial = float(parts.pop("burst")), parts.pop("init", None)
+        most, lateness = parts.pop("max_waiters", None), parts.pop("lateness", None)
         test.assertEqual(parts, {}, "unknown part of the limit")
         self.bucket = TokenBucket(
             burst,
@@ -43,13 +52,15 @@ class Replay:
             period=period,
             clock=self.clock,
             initial_tokens=None if initial is None else float(initial),
+            max_waiters=most and int(most),
+            max_lateness=lateness and exactly(lateness),
         )
 
     def run(self, steps):
         for step in steps.split(";"):
             words = step.replace(" = ", " ").split()
             if words[0].startswith("@"):
-                self.clock.set(Fraction(nanoseconds(words.pop(0)[1:]), 10**9))
+                self.clock.set(exactly(words.pop(0)[1:]))
                 self.seen.add("@")
             if words:
                 with self.test.subTest(step=step.strip()):
@@ -110,7 +121,7 @@ class Replay:
         max_wait = None
         for limit in limits:
             self.test.assertTrue(limit.startswith("max="), limit)
-            max_wait = Fraction(nanoseconds(limit[4:]), 10**9)
+            max_wait = exactly(limit[4:])
         refusal = {"no": RateLimitExceeded, "never": ValueError}.get(answer)
         if refusal:
             self.test.assertRaises(refusal, self.bucket.reserve, float(tokens), max_wait)
@@ -130,6 +141,142 @@ class Replay:
         self.bucket.capacity = float(capacity)
 
 
+class WaitReplay(Replay):
+    """With waits in threads, in tasks, or both in turn. One that leaves is always a task."""
+
+    PATIENCE_S = 30
+
+    def __init__(self, test, limit, steps, kinds):
+        super().__init__(test, limit)
+        self.steps = steps.split(";")
+        self.kinds = kinds
+        self.leavers = set(re.findall(r"\bleave (\w+)", steps))
+        # What the kind of wait does not change the answer to: a thread is told when a take would be granted.
+        self.tells_times = kinds == ["task"] or not re.search("priority=|resv", steps)
+        self.tasks, self.threads = {}, {}
+        self.ended, self.looked_at = {}, set()
+
+    async def replay(self):
+        for step in self.steps:
+            words = step.replace(" = ", " ").split()
+            with self.test.subTest(step=step.strip()):
+                if words[0].startswith("@"):
+                    await self.move_to(nanoseconds(words.pop(0)[1:]))
+                    self.seen.add("@")
+                if words:
+                    await self.wait_step(words)
+        self.test.assertEqual(set(self.ended) - self.looked_at, set(), "the row does not say how they ended")
+        self.bucket.close()
+        await self.settled()
+
+    async def wait_step(self, words):
+        verb, rest = words[0], words[1:]
+        if rest and verb[:-1] + ":" == verb and rest[0] == "wait":
+            await self.enter(verb[:-1], *rest[1:])
+        elif verb == "leave":
+            await self.leave(*rest)
+        elif verb == "jump":
+            self.clock.set(exactly(*rest))
+        elif verb in self.tasks or verb in self.threads:
+            self.check_waiter(verb, *rest)
+        else:
+            self.step(words)
+        if verb in ("leave", "jump") or rest[:1] == ["wait"]:
+            self.seen.add(rest[0] if verb.endswith(":") else verb)
+        await self.settled()
+
+    async def settled(self):
+        """Returns once each waiter is counted by the clock, or has ended and said so."""
+        deadline = time.monotonic() + self.PATIENCE_S
+        while self.clock.waiters().waiting + len(self.ended) != len(self.tasks) + len(self.threads):
+            self.test.assertLess(time.monotonic(), deadline, "a waiter neither ended nor waits")
+            await asyncio.sleep(0.0002)
+
+    async def move_to(self, ns):
+        while True:
+            next_due = self.clock.waiters().next_due
+            stop = ns if next_due is None else min(ns, to_ns(next_due))
+            self.clock.set(Fraction(stop, 10**9))
+            await self.settled()
+            if stop == ns and self.clock.now_ns >= ns:
+                return
+
+    async def enter(self, name, tokens, *words):
+        options = {"timeout": None}
+        answers = {}
+        for word in words:
+            key, _, value = word.partition("=")
+            if key == "within":
+                options["timeout"] = exactly(value)
+            elif key == "priority":
+                options["priority"] = int(value)
+            else:
+                answers[key] = value
+        kind = self.kinds[(len(self.tasks) + len(self.threads)) % len(self.kinds)]
+        if kind == "task" or name in self.leavers:
+            self.tasks[name] = asyncio.ensure_future(self.in_task(name, float(tokens), options))
+        else:
+            self.threads[name] = Outcome(self.in_thread, (name, float(tokens), options))
+        await self.settled()
+        for answer, time_ in answers.items():
+            how, at, error = self.ended.get(name, (None, None, None))
+            self.test.assertEqual((how, at), (answer, self.clock.now_ns))
+            if time_ and self.tells_times:
+                self.test.assertEqual(to_ns(error.retry_after), nanoseconds(time_))
+            self.looked_at.add(name)
+
+    async def in_task(self, name, tokens, options):
+        with self.recorded(name):
+            self.test.assertIsNone(await self.bucket.wait_async(tokens, **options))
+
+    def in_thread(self, name, tokens, options):
+        with self.recorded(name):
+            self.test.assertIsNone(self.bucket.wait(tokens, **options))
+
+    @contextlib.contextmanager
+    def recorded(self, name):
+        how, error = "ok", None
+        try:
+            yield
+        except RateLimitExceeded as refused:
+            how, error = {Status.TIMED_OUT: "late", Status.QUEUE_FULL: "full"}[refused.status], refused
+        except ValueError:
+            how = "never"
+        except BucketClosed:
+            how = "closed"
+        self.ended[name] = how, self.clock.now_ns, error
+
+    async def leave(self, name):
+        task = self.tasks.pop(name)
+        self.test.assertNotIn(name, self.ended)
+        task.cancel()
+        await asyncio.wait([task])
+
+    def check_waiter(self, name, what):
+        if what == "waits":
+            self.test.assertNotIn(name, self.ended)
+            return
+        how, at = what.split("@")
+        self.test.assertEqual(self.ended.get(name, (None, None))[:2], (how, nanoseconds(at)))
+        self.looked_at.add(name)
+
+    def do_waiting(self, count):
+        self.test.assertEqual(self.clock.waiters().waiting, int(count))
+
+    def do_next(self, time_):
+        next_due = self.clock.waiters().next_due
+        self.test.assertEqual(next_due and to_ns(next_due), None if time_ == "never" else nanoseconds(time_))
+
+    def do_reset(self, tokens):
+        self.bucket.reset(float(tokens))
+
+    def do_set(self, tokens):
+        self.bucket.set_tokens(float(tokens))
+
+    def do_close(self):
+        self.bucket.close()
+
+
 class Conformance(unittest.TestCase):
     def test_rows(self):
         rows = (ROOT / "tests" / "conformance" / "rows.txt").read_text(encoding="utf-8").splitlines()
@@ -142,6 +289,26 @@ class Conformance(unittest.TestCase):
                 replay.run(steps)
                 seen |= replay.seen
         self.assertLessEqual({"@", "peek", "peekx", "take", "upto", "est", "force", "add", "resv", "cancel", "rate"}, seen)
+
+    def test_wait_rows(self):
+        rows = (ROOT / "tests" / "conformance" / "waits.txt").read_text(encoding="utf-8").splitlines()
+        self.assertGreaterEqual(len(rows), 4)
+        seen = set()
+        for row in rows:
+            identity, limit, steps = row.split("|")
+            for kinds in (["thread"], ["task"], ["thread", "task"]):
+                with self.subTest(row=identity.strip(), kinds=kinds):
+                    replay = WaitReplay(self, limit, steps, kinds)
+                    asyncio.run(replay.replay())
+                    seen |= replay.seen
+        self.assertLessEqual({"@", "peek", "take", "wait", "leave", "jump", "next", "rate", "reset"}, seen)
+
+    def test_wait_steps_that_no_row_has(self):
+        limit = "rate=1/s burst=5 init=0 max_waiters=2"
+        steps = "A: wait 2; B: wait 1 priority=1; C: wait 1 full; D: wait 6 within=0s never; E: wait 1 within=0s late=4s"
+        steps += "; waiting = 2; set 1; B ok@0ms; A waits; close; A closed@0ms; next = never"
+        for kinds in (["thread"], ["task"]):
+            asyncio.run(WaitReplay(self, limit, steps, kinds).replay())
 
     def test_an_unknown_step_fails(self):
         replay = Replay(self, "rate=1/s burst=1")

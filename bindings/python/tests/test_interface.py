@@ -142,13 +142,15 @@ def double(x: int) -> int:
 
 @bucket.limit(tokens=2.5, timeout=1)
 async def name(x: int) -> str:
-    await bucket.wait_async(timeout=3)
+    await bucket.wait_async(timeout=3, priority=1)
     async with bucket as same:
         same.charge(2)
     return str(x)
 
 with bucket as same:
-    granted: bool = same.allow() and same.wait(2, timeout=timedelta(seconds=1))
+    granted: bool = same.allow()
+    same.wait(2, timeout=timedelta(seconds=1), priority=-1)
+    same.set_tokens(3)
 decision: Decision = bucket.take(1)
 reservation: Reservation = bucket.reserve(1, max_wait=2)
 number: int = double(2) + bucket.take_up_to(3) + decision.retry_after_ns

@@ -86,12 +86,13 @@ class Initialisation(unittest.TestCase):
             TokenBucket(-3, 5)
 
     def test_options_of_the_wrong_kind(self):
-        for options in ({"clock": 1}, {"on_event": 1}, {"max_waiters": "1"}, {"max_waiters": True}, {"period": "1"}):
+        for options in ({"clock": 1}, {"on_event": 1}, {"max_waiters": "1"}, {"max_waiters": True}, {"period": "1"}, {"max_lateness": "1"}):
             with self.subTest(options), self.assertRaises(TypeError):
                 TokenBucket(10, 5, **options)
 
     def test_options_out_of_range(self):
-        for options in ({"max_waiters": 0}, {"max_waiters": -1}, {"period": 0}, {"period": -1}, {"period": math.nan}):
+        wrong = {"max_waiters": (0, -1), "period": (0, -1, math.nan), "max_lateness": (0, -1, 1e-10, math.nan)}
+        for options in ({name: value} for name, values in wrong.items() for value in values):
             with self.subTest(options), self.assertRaises(ValueError):
                 TokenBucket(10, 5, **options)
 
@@ -207,6 +208,14 @@ def np_like(value):
             return float(value)
 
     return Number()
+
+
+class Wait(BucketTest):
+    def test_it_returns_what_the_original_class_returns(self):
+        ours, original = TokenBucket(2, 1000), OriginalBucket(2, 1000)
+        for tokens in (1, 2, 0.5):
+            self.assertIs(ours.wait(tokens), original.wait(tokens))
+        self.assertIs(ours.wait(tokens=1), original.wait(tokens=1))
 
 
 class Refill(BucketTest):

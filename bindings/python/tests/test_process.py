@@ -83,7 +83,7 @@ class Signals(ProcessTest):
             soon(interrupt_then_serve)
             print(bucket.wait(5, timeout=1), handled, bucket.tokens)
             """,
-            "1.0 True [0.5] 0.0",
+            "1.0 None [0.5] 0.0",
         )
 
     def test_a_handler_that_returns_does_not_lengthen_the_timeout(self):
@@ -134,7 +134,7 @@ class Signals(ProcessTest):
                 thread.join()
                 print("interrupted", results)
             """,
-            "interrupted [True]",
+            "interrupted [None]",
         )
 
     def test_ctrl_c_in_asyncio(self):

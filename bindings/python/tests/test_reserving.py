@@ -190,6 +190,23 @@ class Adjust(BucketTest):
                 self.bucket.reset(tokens)
         self.assertEqual(self.bucket.tokens, 10)
 
+    def test_set_tokens(self):
+        self.bucket.charge(100)
+        self.bucket.set_tokens(tokens=7.5)
+        self.assertEqual(self.bucket.tokens, 7.5)
+        self.bucket.allow(5)
+        reservation = self.bucket.reserve(5)
+        self.bucket.set_tokens(0)
+        self.assertEqual((self.bucket.tokens, reservation.delay), (-5, 0.5))
+
+    def test_set_tokens_to_what_does_not_fit(self):
+        for tokens in (-1, -0.5, 10.5, math.nan, math.inf):
+            with self.subTest(tokens), self.assertRaises(ValueError):
+                self.bucket.set_tokens(tokens)
+        with self.assertRaises(TypeError):
+            self.bucket.set_tokens(None)
+        self.assertEqual(self.bucket.tokens, 10)
+
     def test_rate(self):
         self.bucket.allow(10)
         self.bucket.tokens_per_second = 20

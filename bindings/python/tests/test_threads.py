@@ -44,7 +44,7 @@ class Concurrency(BucketTest):
         self.clock.advance(0.5)
         self.until_waiting(50)
         self.clock.advance(0.5)
-        self.assertTrue(all(wait.get() for wait in waits))
+        self.assertEqual([wait.get() for wait in waits], [None] * len(waits))
         self.assertEqual(bucket.tokens, 0)
 
     def test_takers_and_a_clock_that_moves(self):

@@ -14,8 +14,8 @@ from tokenbucket import BucketClosed, RateLimitExceeded, Status, TokenBucket
 
 class Wait(BucketTest):
     def test_at_once_if_the_tokens_are_there(self):
-        self.assertIs(self.bucket.wait(), True)
-        self.assertIs(self.bucket.wait(tokens=9), True)
+        self.assertIsNone(self.bucket.wait())
+        self.assertIsNone(self.bucket.wait(tokens=9))
         self.assertEqual(self.bucket.tokens, 0)
 
     def test_until_they_are_there(self):
@@ -26,7 +26,7 @@ class Wait(BucketTest):
         self.clock.set(0.799999999)
         self.assertEqual(self.clock.waiters().waiting, 1)
         self.clock.set(0.8)
-        self.assertIs(wait.get(), True)
+        self.assertIsNone(wait.get())
         self.assertEqual(self.bucket.tokens, 0)
 
     def test_more_than_the_capacity_fails_at_once(self):
@@ -45,7 +45,7 @@ class Wait(BucketTest):
                 self.bucket.wait(tokens)
 
     def test_wrong_arguments(self):
-        for args, options in (((1, 2, 3), {}), ((), {"n": 1}), ((1, 1), {"timeout": 1})):
+        for args, options in (((1, 2, 3), {}), ((), {"n": 1}), ((1, 1), {"timeout": 1}), ((), {"priority": 1.5})):
             with self.subTest(args), self.assertRaises(TypeError):
                 self.bucket.wait(*args, **options)
         self.assertEqual(self.bucket.tokens, 10)
@@ -69,6 +69,27 @@ class Wait(BucketTest):
         self.assertFalse(self.bucket.allow(0.1))
         self.clock.set(2)
         wait.get()
+
+    def test_a_higher_priority_goes_first(self):
+        self.bucket.allow(10)
+        order, waits = [], []
+        for count, priority in enumerate((-(2**31), 0, 7, 2**31 - 1, 7), 1):
+            wait = lambda c, p: (self.bucket.wait(5, priority=p), order.append((p, c)))  # noqa: E731
+            waits.append(self.in_thread(wait, count, priority))
+            self.until_waiting(count)
+        for time_, wait in zip((1, 2, 3, 4, 5), (waits[i] for i in (3, 2, 4, 1, 0))):
+            self.clock.set(time_)
+            wait.get()
+        self.assertEqual(order, [(2**31 - 1, 4), (7, 3), (7, 5), (0, 2), (-(2**31), 1)])
+
+    def test_no_priority(self):
+        for priority in (2**31, -(2**31) - 1, 10**30):
+            with self.subTest(priority), self.assertRaises(ValueError):
+                self.bucket.wait(priority=priority)
+        for priority in (True, 1.0, "1", None):
+            with self.subTest(priority), self.assertRaises(TypeError):
+                self.bucket.wait(priority=priority)
+        self.assertEqual(self.bucket.tokens, 10)
 
     def test_real_time(self):
         bucket = TokenBucket(1, 20)
@@ -96,7 +117,7 @@ class Wait(BucketTest):
         self.until_waiting(1)
         counted = sum(range(10000))
         self.clock.set(1)
-        self.assertTrue(wait.get())
+        self.assertIsNone(wait.get())
         self.assertEqual(counted, 49995000)
 
     def test_a_bucket_whose_last_name_goes_while_it_waits(self):
@@ -105,7 +126,7 @@ class Wait(BucketTest):
         self.until_waiting(1)
         del bucket
         self.clock.advance(1)
-        self.assertTrue(wait.get())
+        self.assertIsNone(wait.get())
 
 
 class Timeout(BucketTest):
@@ -125,13 +146,13 @@ class Timeout(BucketTest):
         wait = self.in_thread(self.bucket.wait, 5, timeout=1)
         self.until_waiting(1)
         self.clock.set(1)
-        self.assertTrue(wait.get())
+        self.assertIsNone(wait.get())
 
     def test_zero_is_a_poll(self):
         with self.assertRaises(RateLimitExceeded):
             self.bucket.wait(timeout=0)
         self.clock.advance(0.2)
-        self.assertTrue(self.bucket.wait(timeout=0))
+        self.assertIsNone(self.bucket.wait(timeout=0))
 
     def test_ways_to_say_it(self):
         for timeout in (1, 1.0, timedelta(seconds=1), math.inf, None, 10**30):
@@ -139,7 +160,7 @@ class Timeout(BucketTest):
                 wait = self.in_thread(self.bucket.wait, 5, timeout)
                 self.until_waiting(1)
                 self.clock.advance(1)
-                self.assertTrue(wait.get())
+                self.assertIsNone(wait.get())
 
     def test_no_time(self):
         for timeout in (-1, -1e-9, math.nan, -math.inf, timedelta(seconds=-1)):
@@ -157,6 +178,11 @@ class Timeout(BucketTest):
             wait.get()
         self.assertEqual(self.bucket.tokens, 0)
 
+    def test_it_is_the_error_of_a_deadline(self):
+        with self.assertRaises(TimeoutError) as caught:
+            self.bucket.wait(5, timeout=0.9)
+        self.assertEqual(caught.exception.retry_after, 1)
+
     def test_max_waiters(self):
         bucket = self.new_bucket(10, 5, initial_tokens=0, max_waiters=1)
         wait = self.in_thread(bucket.wait)
@@ -166,7 +192,7 @@ class Timeout(BucketTest):
         self.assertEqual(caught.exception.status, Status.QUEUE_FULL)
         self.assertIn("too many wait already", str(caught.exception))
         self.clock.advance(1)
-        self.assertTrue(wait.get())
+        self.assertIsNone(wait.get())
 
 
 class Meanwhile(BucketTest):
@@ -186,16 +212,25 @@ class Meanwhile(BucketTest):
         self.bucket.tokens_per_second = 10
         self.assertEqual(self.clock.waiters().next_due, 1)
         self.clock.set(1)
-        self.assertTrue(self.wait.get())
+        self.assertIsNone(self.wait.get())
 
     def test_refund(self):
         self.bucket.refund(10)
-        self.assertTrue(self.wait.get())
+        self.assertIsNone(self.wait.get())
 
     def test_reset(self):
         self.bucket.reset()
-        self.assertTrue(self.wait.get())
+        self.assertIsNone(self.wait.get())
         self.assertEqual(self.bucket.tokens, 0)
+
+    def test_what_a_server_says_is_left(self):
+        """It forgives those who wait nothing, and lets none of them go earlier than the server would."""
+        self.bucket.set_tokens(4)
+        self.assertEqual(self.clock.waiters(), (1, 1.2))
+        self.bucket.set_tokens(0)
+        self.assertEqual((self.clock.waiters(), self.bucket.tokens), ((1, 2), -10))
+        self.clock.set(2)
+        self.assertIsNone(self.wait.get())
 
     def test_a_capacity_too_small(self):
         self.bucket.capacity = 9

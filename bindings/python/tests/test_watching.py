@@ -91,10 +91,10 @@ class Events(BucketTest):
         def broken(event):
             raise KeyError("broken")
 
-        bucket = self.new_bucket(on_event=broken, initial_tokens=0, max_waiters=1)
+        bucket = self.new_bucket(on_event=broken, initial_tokens=0)
         with mock.patch.object(sys, "unraisablehook") as hook:
             self.assertFalse(bucket.allow())
-            bucket._tell(Status.QUEUE_FULL, 1.0, 0)
+            self.assertRaises(RateLimitExceeded, bucket.wait, timeout=0)
         errors = [call.args[0] for call in hook.call_args_list]
         self.assertEqual([error.exc_type for error in errors], [KeyError] * 2)
         self.assertTrue(all(error.exc_traceback for error in errors))
@@ -129,9 +129,7 @@ class AsyncEvents(Events, unittest.IsolatedAsyncioTestCase):
         self.bucket.close()
         await asyncio.wait(tasks)
         told = [(e.status, e.tokens, e.waited) for e in self.events]
-        self.assertEqual(
-            told, [(Status.INTERRUPTED, 2, 0), (Status.SUCCESS, 1, 0.2), (Status.CLOSED, 3, 0.2)]
-        )
+        self.assertEqual(told, [(Status.INTERRUPTED, 2, 0), (Status.SUCCESS, 1, 0.2), (Status.CLOSED, 3, 0.2)])
         self.assertIsInstance(tasks[2].exception(), BucketClosed)
 
     async def test_of_tasks_too_many(self):
@@ -142,6 +140,34 @@ class AsyncEvents(Events, unittest.IsolatedAsyncioTestCase):
             await bucket.wait_async(2)
         self.assertEqual(self.events, [Event(Status.QUEUE_FULL, 2, 0)])
         task.cancel()
+
+    async def test_of_a_task_pushed_behind_its_timeout(self):
+        self.bucket.allow(10)
+        task = asyncio.ensure_future(self.bucket.wait_async(5, timeout=1))
+        await asyncio.sleep(0)
+        self.bucket.charge(1)
+        with self.assertRaises(RateLimitExceeded) as caught:
+            await task
+        self.assertEqual(caught.exception.retry_after, 1.2)
+        self.assertEqual(self.events, [Event(Status.TIMED_OUT, 5, 0)])
+
+
+class AsyncStatistics(BucketTest, unittest.IsolatedAsyncioTestCase):
+    async def test_tasks_are_counted_as_threads_are(self):
+        bucket = self.new_bucket(statistics=True, initial_tokens=0)
+        tasks = [asyncio.ensure_future(bucket.wait_async(n)) for n in (2, 3, 4)]
+        await asyncio.sleep(0)
+        self.assertEqual(bucket.stats().waiting, 3)
+        tasks[2].cancel()
+        await asyncio.wait(tasks[2:])
+        self.clock.advance(1)
+        await asyncio.gather(*tasks[:2])
+        with self.assertRaises(RateLimitExceeded):
+            await bucket.wait_async(5, timeout=0.5)
+        stats = bucket.stats()
+        self.assertEqual((stats.granted, stats.timed_out, stats.cancelled, stats.waiting), (2, 1, 1, 0))
+        self.assertEqual((stats.waits, stats.total_wait, stats.longest_wait), (3, 2, 1))
+        self.assertEqual((stats.tokens_taken, stats.tokens_given_back), (9, 4))
 
 
 class Statistics(BucketTest):
@@ -201,7 +227,7 @@ class Clocks(BucketTest):
         self.until_waiting(3)
         self.assertEqual(self.clock.waiters(), (3, 0.25))
         self.clock.advance(1)
-        self.assertTrue(all(wait.get() for wait in waits))
+        self.assertEqual([wait.get() for wait in waits], [None] * len(waits))
 
     def test_lives_as_long_as_its_buckets(self):
         bucket = TokenBucket(1, 1, clock=ManualClock(5))
@@ -222,6 +248,8 @@ class Copies(BucketTest):
     def test_errors_can_be_pickled(self):
         error = pickle.loads(pickle.dumps(RateLimitExceeded(Status.TIMED_OUT, 5.0, 1.5)))
         self.assertEqual((error.status, error.tokens, error.retry_after), (Status.TIMED_OUT, 5, 1.5))
+        self.assertIsInstance(error, TimeoutError)
+        self.assertIs(error.errno, None)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
 /* The methods of a bucket. */
+#include <stdlib.h>
+
 #include "native.h"
 
 /* ---- Events ------------------------------------------------------------------------------------------------------ */
@@ -31,6 +33,82 @@ static void tell_kept(Bucket *self) {
     tell(self, &event);
 }
 
+/* ---- Wakes ------------------------------------------------------------------------------------------------------- */
+
+/* What this thread is at when on_wake is called. */
+static _Thread_local struct {
+    PyThreadState *resting; /* it has released the interpreter's lock */
+    int moves_clock;        /* tags are kept until the call is over */
+    const Imports *imports; /* of the clock's buckets */
+    uint64_t *tags;
+    size_t count, room;
+} now;
+
+static void release_lock(void) {
+    now.resting = PyEval_SaveThread();
+}
+
+static void retake_lock(void) {
+    PyThreadState *const resting = now.resting;
+    now.resting = NULL;
+    PyEval_RestoreThread(resting);
+}
+
+static int keep_tag(uint64_t tag) {
+    if (now.count == now.room) {
+        const size_t room = now.room == 0 ? 64 : 2 * now.room;
+        uint64_t *const tags = realloc(now.tags, room * sizeof *tags);
+        if (tags == NULL) return 0;
+        now.tags = tags;
+        now.room = room;
+    }
+    now.tags[now.count++] = tag;
+    return 1;
+}
+
+static void wake(const Imports *imports, uint64_t tag) {
+    if (imports->wake == NULL) return; /* The interpreter is shutting down. */
+    PyObject *type, *value, *trace;
+    PyErr_Fetch(&type, &value, &trace);
+    PyObject *const done = PyObject_CallFunction(imports->wake, "K", (unsigned long long)tag);
+    if (done == NULL) PyErr_WriteUnraisable(imports->wake);
+    Py_XDECREF(done);
+    PyErr_Restore(type, value, trace);
+}
+
+/* Called by the library on a thread that is in a call of this file, with the interpreter's lock or without it. */
+static void on_wake(void *user, uint64_t tag) {
+    now.imports = user;
+    if (now.moves_clock && keep_tag(tag)) return;
+    const int rests = now.resting != NULL;
+    if (rests) retake_lock();
+    wake(user, tag);
+    if (rests) release_lock();
+}
+
+/* In on_wake a bucket could be collected, whose end waits until no on_wake of its clock is in progress. */
+tb_status tokenbucket_clock_set(tb_clock *clock, int64_t now_ns) {
+    now.moves_clock = 1;
+    const tb_status status = tb_manual_clock_set(clock, now_ns);
+    now.moves_clock = 0;
+    const Imports *const imports = now.imports;
+    uint64_t *const tags = now.tags;
+    const size_t count = now.count;
+    now.tags = NULL;
+    now.count = now.room = 0;
+    for (size_t i = 0; i < count; ++i) wake(imports, tags[i]);
+    free(tags);
+    return status;
+}
+
+/* What it waits for may need the interpreter's lock. */
+void tokenbucket_destroy(tb_bucket *bucket) {
+    if (bucket == NULL) return;
+    release_lock();
+    tb_destroy(bucket);
+    retake_lock();
+}
+
 /* ---- Arguments --------------------------------------------------------------------------------------------------- */
 
 static int find_name(const char *const *names, PyObject *wanted) {
@@ -39,13 +117,12 @@ static int find_name(const char *const *names, PyObject *wanted) {
     return i;
 }
 
-/* Puts arguments at the places of their names, a list that NULL ends; absent ones stay as they are. */
-static int arrange(const char *function, const char *const *names, PyObject *const *args, Py_ssize_t count,
-                   PyObject *keywords, PyObject **values) {
-    Py_ssize_t known = 0;
-    while (names[known] != NULL) ++known;
-    if (count > known) {
-        PyErr_Format(PyExc_TypeError, "%s() takes at most %zd arguments (%zd given)", function, known, count);
+/* Puts arguments at the places of their names, a list that NULL ends, of which `most` may go without their names;
+ * absent ones stay as they are. */
+static int arrange(const char *function, const char *const *names, Py_ssize_t most, PyObject *const *args,
+                   Py_ssize_t count, PyObject *keywords, PyObject **values) {
+    if (count > most) {
+        PyErr_Format(PyExc_TypeError, "%s() takes at most %zd arguments (%zd given)", function, most, count);
         return -1;
     }
     for (Py_ssize_t i = 0; i < count; ++i) values[i] = args[i];
@@ -93,7 +170,7 @@ static int tokens_argument(const Bucket *self, const char *function, PyObject *c
     static const char *const names[] = {"tokens", NULL};
     PyObject *value = NULL;
     if (count == 1 && keywords == NULL) return to_tokens(self, args[0], out_n);
-    if (arrange(function, names, args, count, keywords, &value) < 0) return -1;
+    if (arrange(function, names, 1, args, count, keywords, &value) < 0) return -1;
     return to_tokens(self, value, out_n);
 }
 
@@ -174,7 +251,7 @@ static PyObject *bucket_take_up_to(PyObject *object, PyObject *const *args, Py_s
     Bucket *const self = (Bucket *)object;
     PyObject *value = NULL;
     double most, taken = 0;
-    if (arrange("take_up_to", names, args, count, keywords, &value) < 0) return NULL;
+    if (arrange("take_up_to", names, 1, args, count, keywords, &value) < 0) return NULL;
     if (value == NULL) {
         PyErr_SetString(PyExc_TypeError, "take_up_to() missing 1 required positional argument: 'most'");
         return NULL;
@@ -186,34 +263,33 @@ static PyObject *bucket_take_up_to(PyObject *object, PyObject *const *args, Py_s
 
 /* ---- Waiting ----------------------------------------------------------------------------------------------------- */
 
-static int to_ns(PyObject *ns, int64_t *out_ns) {
-    if (ns == NULL) return -1;
-    *out_ns = PyLong_AsLongLong(ns);
-    Py_DECREF(ns);
+static int to_long(PyObject *number, int64_t *out) {
+    if (number == NULL) return -1;
+    *out = PyLong_AsLongLong(number);
+    Py_DECREF(number);
     return PyErr_Occurred() ? -1 : 0;
 }
 
 static int bucket_now(const Bucket *self, int64_t *out_ns) {
     PyObject *const clock = self->clock == NULL ? Py_None : self->clock;
-    return to_ns(PyObject_CallFunctionObjArgs(self->imports->now_ns, clock, NULL), out_ns);
+    return to_long(PyObject_CallFunctionObjArgs(self->imports->now_ns, clock, NULL), out_ns);
 }
 
 /* Waits; TB_INTERRUPTED is for the caller to handle. */
-static tb_status wait_once(Bucket *self, double n, int64_t timeout_ns) {
-    tb_status status;
-    Py_BEGIN_ALLOW_THREADS;
-    status = tb_wait_for(self->handle, n, timeout_ns);
-    Py_END_ALLOW_THREADS;
+static tb_status wait_once(Bucket *self, double n, int64_t timeout_ns, int32_t priority) {
+    release_lock();
+    const tb_status status = tb_wait_with(self->handle, n, timeout_ns, priority);
+    retake_lock();
     if (self->on_event != NULL) tell_kept(self);
     return status;
 }
 
 /* A signal handler ends the wait in C. One that returns lets it begin again, for what is left of the time. */
-static PyObject *wait_until(Bucket *self, double n, int64_t timeout_ns, int64_t deadline_ns) {
+static PyObject *wait_until(Bucket *self, double n, int64_t timeout_ns, int64_t deadline_ns, int32_t priority) {
     int64_t left_ns = timeout_ns, now_ns = 0;
     for (;;) {
-        const tb_status status = wait_once(self, n, left_ns);
-        if (status == TB_SUCCESS) Py_RETURN_TRUE;
+        const tb_status status = wait_once(self, n, left_ns, priority);
+        if (status == TB_SUCCESS) Py_RETURN_NONE;
         if (status != TB_INTERRUPTED) return fail(self, status, n);
         if (PyErr_CheckSignals() < 0) return NULL;
         if (timeout_ns == TB_FOREVER) continue;
@@ -223,29 +299,57 @@ static PyObject *wait_until(Bucket *self, double n, int64_t timeout_ns, int64_t 
 }
 
 static PyObject *bucket_wait(PyObject *object, PyObject *const *args, Py_ssize_t count, PyObject *keywords) {
-    static const char *const names[] = {"tokens", "timeout", NULL};
+    static const char *const names[] = {"tokens", "timeout", "priority", NULL};
     Bucket *const self = (Bucket *)object;
-    PyObject *values[2] = {NULL, NULL};
+    PyObject *values[3] = {NULL, NULL, NULL};
     double n;
-    int64_t timeout_ns = TB_FOREVER, now_ns = 0;
-    if (arrange("wait", names, args, count, keywords, values) < 0) return NULL;
+    int64_t timeout_ns = TB_FOREVER, now_ns = 0, first = 0;
+    if (arrange("wait", names, 2, args, count, keywords, values) < 0) return NULL;
     if (to_tokens(self, values[0], &n) < 0) return NULL;
     if (values[1] != NULL &&
-        to_ns(PyObject_CallFunctionObjArgs(self->imports->timeout_ns, values[1], NULL), &timeout_ns) < 0)
+        to_long(PyObject_CallFunctionObjArgs(self->imports->timeout_ns, values[1], NULL), &timeout_ns) < 0)
         return NULL;
-    if (timeout_ns == TB_FOREVER) return wait_until(self, n, TB_FOREVER, TB_FOREVER);
+    if (values[2] != NULL &&
+        to_long(PyObject_CallFunctionObjArgs(self->imports->priority, values[2], NULL), &first) < 0)
+        return NULL;
+    const int32_t priority = (int32_t)first;
+    if (timeout_ns == TB_FOREVER) return wait_until(self, n, TB_FOREVER, TB_FOREVER, priority);
     if (bucket_now(self, &now_ns) < 0) return NULL;
-    return wait_until(self, n, timeout_ns, timeout_ns < TB_FOREVER - now_ns ? now_ns + timeout_ns : TB_FOREVER);
+    const int64_t deadline_ns = timeout_ns < TB_FOREVER - now_ns ? now_ns + timeout_ns : TB_FOREVER;
+    return wait_until(self, n, timeout_ns, deadline_ns, priority);
 }
 
-static PyObject *bucket_tell(PyObject *self, PyObject *args) {
-    int status;
+static PyObject *bucket_enqueue(PyObject *object, PyObject *args) {
+    Bucket *const self = (Bucket *)object;
     double n;
-    long long waited_ns;
-    if (!PyArg_ParseTuple(args, "idL:_tell", &status, &n, &waited_ns)) return NULL;
-    const tb_event event = {sizeof event, status, 0, n, waited_ns};
-    tell((Bucket *)self, &event);
-    Py_RETURN_NONE;
+    long long timeout_ns;
+    int priority;
+    unsigned long long tag;
+    uint64_t waiter = 0;
+    int64_t wait_ns = 0;
+    if (!PyArg_ParseTuple(args, "dLiK:_enqueue", &n, &timeout_ns, &priority, &tag)) return NULL;
+    const tb_status status = tb_enqueue(self->handle, n, timeout_ns, priority, tag, &waiter, &wait_ns);
+    if (self->on_event != NULL) tell_kept(self);
+    return Py_BuildValue("iKL", (int)status, (unsigned long long)waiter, (long long)wait_ns);
+}
+
+static PyObject *bucket_check(PyObject *object, PyObject *number) {
+    Bucket *const self = (Bucket *)object;
+    int64_t wait_ns = 0;
+    const unsigned long long waiter = PyLong_AsUnsignedLongLong(number);
+    if (PyErr_Occurred()) return NULL;
+    const tb_status status = tb_waiter_check(self->handle, waiter, &wait_ns);
+    if (self->on_event != NULL) tell_kept(self);
+    return Py_BuildValue("iL", (int)status, (long long)wait_ns);
+}
+
+static PyObject *bucket_leave(PyObject *object, PyObject *number) {
+    Bucket *const self = (Bucket *)object;
+    const unsigned long long waiter = PyLong_AsUnsignedLongLong(number);
+    if (PyErr_Occurred()) return NULL;
+    const tb_status status = tb_waiter_leave(self->handle, waiter);
+    if (self->on_event != NULL) tell_kept(self);
+    return PyLong_FromLong(status);
 }
 
 /* ---- What Python code checks the status of ----------------------------------------------------------------------- */
@@ -308,6 +412,7 @@ static PyObject *bucket_charge(PyObject *self, PyObject *tokens) {
     }
 PASSED_THROUGH(bucket_refund, tb_refund)
 PASSED_THROUGH(bucket_reset, tb_reset)
+PASSED_THROUGH(bucket_set_tokens, tb_set_tokens)
 PASSED_THROUGH(bucket_set_rate, tb_set_rate)
 PASSED_THROUGH(bucket_set_capacity, tb_set_capacity)
 
@@ -359,11 +464,11 @@ static PyObject *bucket_open(PyObject *object, PyObject *args) {
     Bucket *const self = (Bucket *)object;
     tb_config config;
     PyObject *clock, *on_event;
-    long long period_ns, max_waiters;
+    long long period_ns, max_waiters, max_lateness_ns;
     unsigned int flags;
     tb_config_init(&config, sizeof config);
-    if (!PyArg_ParseTuple(args, "ddLdLIOO:_open", &config.capacity, &config.rate_tokens, &period_ns,
-                          &config.initial_tokens, &max_waiters, &flags, &clock, &on_event))
+    if (!PyArg_ParseTuple(args, "ddLdLLIOO:_open", &config.capacity, &config.rate_tokens, &period_ns,
+                          &config.initial_tokens, &max_waiters, &max_lateness_ns, &flags, &clock, &on_event))
         return NULL;
     if (self->handle != NULL) {
         PyErr_SetString(PyExc_RuntimeError, "the bucket exists already");
@@ -371,6 +476,9 @@ static PyObject *bucket_open(PyObject *object, PyObject *args) {
     }
     config.rate_period_ns = period_ns;
     config.max_waiters = max_waiters;
+    config.max_lateness_ns = max_lateness_ns;
+    config.on_wake = on_wake;
+    config.wake_user = (void *)self->imports;
     config.flags = flags;
     /* The caller has checked that it is a ManualClock. */
     if (clock != Py_None) config.clock = ((Clock *)clock)->handle;
@@ -430,10 +538,10 @@ PyDoc_STRVAR(take_up_to_doc,
 
 PyDoc_STRVAR(
     wait_doc,
-    "wait($self, /, tokens=1, timeout=None)\n"
+    "wait($self, /, tokens=1, timeout=None, *, priority=0)\n"
     "--\n"
     "\n"
-    "Takes tokens, sleeping until they are there, in the order of the calls; returns True.\n"
+    "Takes tokens, sleeping until they are there: in the order of the calls, those of a higher priority first.\n"
     "\n"
     "With a timeout (seconds or a timedelta) it raises RateLimitExceeded at once, nothing taken, if they cannot be\n"
     "there in that time. Ctrl-C ends it at once and gives the tokens back; after a signal whose handler returns\n"
@@ -441,8 +549,8 @@ PyDoc_STRVAR(
     "ValueError: more than the capacity, not above 0, a negative timeout. BucketClosed, also during the wait.\n"
     "\n"
     ">>> bucket = TokenBucket(capacity=10, tokens_per_second=1000)\n"
-    ">>> bucket.wait(10) and bucket.wait(2, timeout=0.5)\n"
-    "True");
+    ">>> bucket.wait(10)\n"
+    ">>> bucket.wait(2, timeout=0.5)");
 
 #define KEYWORDS (METH_FASTCALL | METH_KEYWORDS)
 
@@ -455,13 +563,16 @@ PyMethodDef tokenbucket_bucket_methods[] = {
     {"_open", bucket_open, METH_VARARGS, NULL},
     {"_close", bucket_close, METH_NOARGS, NULL},
     {"_exists", bucket_exists, METH_NOARGS, NULL},
-    {"_tell", bucket_tell, METH_VARARGS, NULL},
+    {"_enqueue", bucket_enqueue, METH_VARARGS, NULL},
+    {"_check", bucket_check, METH_O, NULL},
+    {"_leave", bucket_leave, METH_O, NULL},
     {"_reserve", bucket_reserve, METH_VARARGS, NULL},
     {"_cancel", bucket_cancel, METH_O, NULL},
     {"_settle", bucket_settle, METH_VARARGS, NULL},
     {"_charge", bucket_charge, METH_O, NULL},
     {"_refund", bucket_refund, METH_O, NULL},
     {"_reset", bucket_reset, METH_O, NULL},
+    {"_set_tokens", bucket_set_tokens, METH_O, NULL},
     {"_set_rate", bucket_set_rate, METH_O, NULL},
     {"_set_capacity", bucket_set_capacity, METH_O, NULL},
     {"_available", bucket_available, METH_NOARGS, NULL},
@@ -473,6 +584,5 @@ PyMethodDef tokenbucket_bucket_methods[] = {
 
 PyMemberDef tokenbucket_bucket_members[] = {
     {"_clock", T_OBJECT, offsetof(Bucket, clock), READONLY, NULL},
-    {"_on_event", T_OBJECT, offsetof(Bucket, on_event), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
 };

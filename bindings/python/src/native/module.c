@@ -34,7 +34,7 @@ static PyObject *clock_open(PyObject *self, PyObject *start_ns) {
 static PyObject *clock_set(PyObject *self, PyObject *now_ns) {
     const long long ns = PyLong_AsLongLong(now_ns);
     if (PyErr_Occurred()) return NULL;
-    return PyLong_FromLong(tb_manual_clock_set(((Clock *)self)->handle, ns));
+    return PyLong_FromLong(tokenbucket_clock_set(((Clock *)self)->handle, ns));
 }
 
 static PyObject *clock_waiters(PyObject *self, PyObject *none) {
@@ -103,10 +103,10 @@ static int bucket_clear(PyObject *object) {
     return 0;
 }
 
-/* A thread in a call holds a reference, so nobody is inside. */
+/* A thread in a call holds a reference, so nobody is inside, but perhaps one that moves the clock. */
 static void bucket_dealloc(PyObject *object) {
     PyObject_GC_UnTrack(object);
-    tb_destroy(((Bucket *)object)->handle);
+    tokenbucket_destroy(((Bucket *)object)->handle);
     bucket_clear(object);
     free_object(object);
 }
@@ -173,7 +173,9 @@ static int module_exec(PyObject *module) {
         import("tokenbucket._results", "tell", &imports->tell) < 0 ||
         import("tokenbucket._results", "Decision", &imports->decision) < 0 ||
         import("tokenbucket._numbers", "number", &imports->number) < 0 ||
+        import("tokenbucket._numbers", "priority_number", &imports->priority) < 0 ||
         import("tokenbucket._numbers", "timeout_ns", &imports->timeout_ns) < 0 ||
+        import("tokenbucket._waiting", "wake", &imports->wake) < 0 ||
         import("tokenbucket._numbers", "now_ns", &imports->now_ns) < 0)
         return -1;
     if (add_type(module, "Clock", &clock_spec) < 0) return -1;
@@ -186,7 +188,9 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg) {
     Py_VISIT(imports->tell);
     Py_VISIT(imports->decision);
     Py_VISIT(imports->number);
+    Py_VISIT(imports->priority);
     Py_VISIT(imports->timeout_ns);
+    Py_VISIT(imports->wake);
     Py_VISIT(imports->now_ns);
     return 0;
 }
@@ -197,7 +201,9 @@ static int module_clear(PyObject *module) {
     Py_CLEAR(imports->tell);
     Py_CLEAR(imports->decision);
     Py_CLEAR(imports->number);
+    Py_CLEAR(imports->priority);
     Py_CLEAR(imports->timeout_ns);
+    Py_CLEAR(imports->wake);
     Py_CLEAR(imports->now_ns);
     return 0;
 }

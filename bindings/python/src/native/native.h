@@ -16,7 +16,9 @@ typedef struct {
     PyObject *fail;       /* (bucket, status, tokens): raises what the status means */
     PyObject *tell;       /* (on_event, status, tokens, waited_ns) */
     PyObject *number;     /* (value): a real number as a float */
+    PyObject *priority;   /* (value): as an int of 32 bits */
     PyObject *timeout_ns; /* (timeout): as nanoseconds */
+    PyObject *wake;       /* (tag): has a waiter look again */
     PyObject *now_ns;     /* (clock): the present time of a bucket's clock */
     PyObject *decision;   /* the class, a subclass of tuple */
     newfunc new_tuple;
@@ -32,6 +34,10 @@ typedef struct {
     PyObject *clock;                 /* or NULL */
     PyObject *on_event;              /* or NULL */
 } Bucket;
+
+/* Calls of the library that call on_wake. */
+tb_status tokenbucket_clock_set(tb_clock *clock, int64_t now_ns);
+void tokenbucket_destroy(tb_bucket *bucket);
 
 extern PyMethodDef tokenbucket_bucket_methods[];
 extern PyMemberDef tokenbucket_bucket_members[];

@@ -4,7 +4,6 @@
 >>> bucket.allow()  # takes a token if there is one; never blocks
 True
 >>> bucket.wait(3)  # sleeps until three tokens are there
-True
 """
 
 from ._backend import backend, library_version

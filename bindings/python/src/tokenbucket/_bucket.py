@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import functools
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Callable, NoReturn, Optional, Set, Tuple, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Callable, NoReturn, Optional, Tuple, TypeVar, overload
 
 from . import _constants as c
 from ._backend import Bucket
 from ._clock import ManualClock
-from ._numbers import NS_PER_SECOND, Real, Seconds, nanoseconds, now_ns, number, seconds, timeout_ns
-from ._results import BucketClosed, OnEvent, Stats, fail, is_amount
+from ._numbers import NS_PER_SECOND, Real, Seconds, nanoseconds, now_ns, number, priority_number, seconds, timeout_ns
+from ._results import OnEvent, Stats, fail, is_amount
+from ._waiting import waiter_here
 
 if TYPE_CHECKING:
     from ._ctypes_backend import Promise
-    from ._sleep import Sleeper
 
 F = TypeVar("F", bound=Callable[..., Any])
 Self = TypeVar("Self", bound="TokenBucket")
@@ -28,7 +28,10 @@ class TokenBucket(Bucket):
     period: makes the rate one of tokens per that time: TokenBucket(100, 700_000, period=3600) gains exactly 700000 an
         hour. Without it a Fraction is taken exactly; a float is read as the decimal it prints as.
     clock: a ManualClock, for tests.
-    max_waiters: so many threads, and so many tasks, may wait at a time; the next gets RateLimitExceeded.
+    max_waiters: so many threads and tasks may wait at a time; the next gets RateLimitExceeded.
+    max_lateness: tokens are kept so long for a wait that comes late for them, because its process was stopped or its
+        event loop was busy. One that comes later waits anew, so that those who are late do not act all at once. None is
+        10 ms, and no limit on a ManualClock; a length of time, or math.inf.
     on_event: called with an Event, in the thread concerned, for each refused take and each wait that slept or was
         refused. What it raises goes to sys.unraisablehook.
     statistics: stats() counts.
@@ -44,7 +47,6 @@ class TokenBucket(Bucket):
 
     _clock: Optional[ManualClock]
     _closed = False
-    _max_waiters: Optional[int] = None
 
     def __init__(
         self,
@@ -55,6 +57,7 @@ class TokenBucket(Bucket):
         initial_tokens: Optional[Real] = None,
         clock: Optional[ManualClock] = None,
         max_waiters: Optional[int] = None,
+        max_lateness: Optional[Seconds] = None,
         on_event: Optional[OnEvent] = None,
         statistics: bool = False,
         precise: bool = False,
@@ -69,12 +72,15 @@ class TokenBucket(Bucket):
             raise TypeError(f"max_waiters must be an int or None, not {type(max_waiters).__name__}")
         if max_waiters is not None and not 0 < max_waiters <= c.TB_FOREVER:
             raise ValueError(f"max_waiters must be None or at least 1, not {max_waiters!r}")
+        lateness_ns = 0 if max_lateness is None else nanoseconds(max_lateness)
+        if max_lateness is not None and lateness_ns == 0:
+            raise ValueError(f"max_lateness must be None or above 0, not {max_lateness!r}")
         if clock is not None and not isinstance(clock, ManualClock):
             raise TypeError(f"clock must be a ManualClock or None, not {type(clock).__name__}")
         if on_event is not None and not callable(on_event):
             raise TypeError("on_event must be callable")
         flags = (c.TB_PRECISE_WAIT if precise else 0) | (c.TB_STATISTICS if statistics else 0)
-        status = self._open(size, rate, period_ns, initial, max_waiters or 0, flags, clock, on_event)
+        status = self._open(size, rate, period_ns, initial, max_waiters or 0, lateness_ns, flags, clock, on_event)
         if status == c.TB_E_OUT_OF_MEMORY:
             raise MemoryError
         if status != c.TB_SUCCESS:
@@ -83,8 +89,6 @@ class TokenBucket(Bucket):
                 f"(1e-9 to 1e10 per second), period {period!r} s (above 0), initial_tokens {initial_tokens!r} "
                 "(None, or 0 up to the capacity)"
             )
-        self._max_waiters = max_waiters
-        self._sleepers: Set[Sleeper] = set()
 
     @property
     def capacity(self) -> float:
@@ -110,7 +114,7 @@ class TokenBucket(Bucket):
 
     @property
     def tokens_per_second(self) -> float:
-        """The rate. A change is in force at once, also for threads that wait; reservations and tasks keep their times.
+        """The rate. A change is in force at once, also for those who wait; reservations keep their times.
 
         >>> bucket = TokenBucket(capacity=10, tokens_per_second=5)
         >>> bucket.tokens_per_second = 2
@@ -164,10 +168,10 @@ class TokenBucket(Bucket):
             self._fail(status, n)
         return seconds(ns)
 
-    async def wait_async(self, tokens: Real = 1, timeout: Optional[Seconds] = None) -> bool:
-        """As wait(), for asyncio: the task sleeps, no thread does. Cancelled, it gives the tokens back.
+    async def wait_async(self, tokens: Real = 1, timeout: Optional[Seconds] = None, *, priority: int = 0) -> None:
+        """As wait(), for asyncio, trio and anyio: the task sleeps, no thread does. Threads and tasks wait in one queue.
 
-        The time is fixed when it begins: a later change of the rate does not move it.
+        Cancelled, it gives the tokens back, and those behind it move up. RuntimeError: no loop runs here.
 
         >>> import asyncio
         >>> async def call_api():
@@ -178,37 +182,9 @@ class TokenBucket(Bucket):
         'called'
         """
         n = number(tokens)
-        max_wait_ns = timeout_ns(timeout)
-        if self._max_waiters is not None and len(self._sleepers) >= self._max_waiters:
-            self._refuse_a_waiter(n, max_wait_ns)
-        status, promise = self._reserve(n, max_wait_ns)
+        status, wait_ns = await waiter_here(self).take(n, timeout_ns(timeout), priority_number(priority))
         if status != c.TB_SUCCESS:
-            self._fail(status, n)
-        reservation = Reservation(self, promise)
-        if promise[1] == 0 or self._on_event is None:
-            await reservation.wait_async()
-        else:
-            await self._wait_and_tell(reservation)
-        return True
-
-    def _refuse_a_waiter(self, tokens: float, max_wait_ns: int) -> None:
-        status, wait_ns = self._time_until(tokens)
-        if status != c.TB_SUCCESS or not 0 < wait_ns <= max_wait_ns or self._closed:
-            return
-        self._tell(c.TB_QUEUE_FULL, tokens, 0)
-        self._fail(c.TB_QUEUE_FULL, tokens)
-
-    async def _wait_and_tell(self, reservation: Reservation) -> None:
-        n, since_ns = reservation.tokens, now_ns(self._clock)
-        ended = c.TB_INTERRUPTED
-        try:
-            await reservation.wait_async()
-            ended = c.TB_SUCCESS
-        except BucketClosed:
-            ended = c.TB_CLOSED
-            raise
-        finally:
-            self._tell(ended, n, now_ns(self._clock) - since_ns)
+            fail(self, status, n, wait_ns)
 
     def reserve(self, tokens: Real = 1, max_wait: Optional[Seconds] = None) -> Reservation:
         """Takes tokens now, into debt if need be; the reservation says when they may be used. Never blocks.
@@ -269,6 +245,25 @@ class TokenBucket(Bucket):
         if status != c.TB_SUCCESS:
             self._fail(status, n)
 
+    def set_tokens(self, tokens: Real) -> None:
+        """Sets the tokens to what a server said is left: what was taken or owed so far is forgotten.
+
+        Those who wait keep their places and are planned anew, reservations keep their times; unlike reset() it forgives
+        them nothing. ValueError: not 0 .. capacity. BucketClosed.
+
+        >>> bucket = TokenBucket(capacity=10, tokens_per_second=5, initial_tokens=0, clock=ManualClock())
+        >>> reservation = bucket.reserve(3)
+        >>> bucket.set_tokens(4)
+        >>> bucket.tokens
+        1.0
+        """
+        n = number(tokens)
+        if not is_amount(n):
+            raise ValueError(f"tokens must be 0 up to the capacity, not {n:g}")
+        status = self._set_tokens(n)
+        if status != c.TB_SUCCESS:
+            self._fail(status, n)
+
     def stats(self) -> Stats:
         """What the bucket has decided so far. RuntimeError: it was created without statistics=True.
 
@@ -299,8 +294,6 @@ class TokenBucket(Bucket):
         if status != c.TB_SUCCESS:
             self._fail(status, 1)
         self._closed = True
-        for sleeper in list(self._sleepers):
-            sleeper.ring()
 
     @property
     def closed(self) -> bool:
@@ -315,9 +308,13 @@ class TokenBucket(Bucket):
     def limit(self, function: F) -> F: ...
 
     @overload
-    def limit(self, *, tokens: Real = 1, timeout: Optional[Seconds] = None) -> Callable[[F], F]: ...
+    def limit(
+        self, *, tokens: Real = 1, timeout: Optional[Seconds] = None, priority: int = 0
+    ) -> Callable[[F], F]: ...
 
-    def limit(self, function: Any = None, *, tokens: Real = 1, timeout: Optional[Seconds] = None) -> Any:
+    def limit(
+        self, function: Any = None, *, tokens: Real = 1, timeout: Optional[Seconds] = None, priority: int = 0
+    ) -> Any:
         """Decorates a function, plain or async, so that each call first waits for its tokens.
 
         With a timeout a call raises RateLimitExceeded, the function not called, if they cannot be there in time; with
@@ -331,10 +328,10 @@ class TokenBucket(Bucket):
         'AB'
         """
         if function is None:
-            return functools.partial(self.limit, tokens=tokens, timeout=timeout)
-        return self._limited(function, tokens, timeout)
+            return functools.partial(self.limit, tokens=tokens, timeout=timeout, priority=priority)
+        return self._limited(function, tokens, timeout, priority)
 
-    def _limited(self, function: Any, tokens: Real, timeout: Optional[Seconds]) -> Any:
+    def _limited(self, function: Any, tokens: Real, timeout: Optional[Seconds], priority: int) -> Any:
         import inspect
 
         if not callable(function):
@@ -345,14 +342,14 @@ class TokenBucket(Bucket):
 
             @functools.wraps(function)
             async def limited(*args: Any, **kwargs: Any) -> Any:
-                await self.wait_async(tokens, timeout)
+                await self.wait_async(tokens, timeout, priority=priority)
                 return await function(*args, **kwargs)
 
         else:
 
             @functools.wraps(function)
             def limited(*args: Any, **kwargs: Any) -> Any:
-                self.wait(tokens, timeout)
+                self.wait(tokens, timeout, priority=priority)
                 return function(*args, **kwargs)
 
         return limited
@@ -512,49 +509,6 @@ class Reservation:
         if status == c.TB_E_INVALID_ARGUMENT and not is_amount(amount):
             raise ValueError(f"actual tokens must be 0 or more and finite, not {amount:g}")
         self._bucket._fail(status, amount)
-
-    async def wait_async(self) -> None:
-        """Sleeps in asyncio until the tokens may be used. Cancelled meanwhile, it gives them back, due or not.
-
-        BucketClosed: the bucket was closed meanwhile, and the tokens given back.
-
-        >>> import asyncio
-        >>> async def call_api():
-        ...     reservation = bucket.reserve(60)
-        ...     await reservation.wait_async()
-        ...     reservation.settle(42)  # what it cost in the end
-        >>> bucket = TokenBucket(capacity=100, tokens_per_second=1, clock=ManualClock())
-        >>> asyncio.run(call_api())
-        >>> bucket.tokens
-        58.0
-        """
-        if self._promise[1] == 0:
-            return
-        from ._sleep import Sleeper
-
-        bucket = self._bucket
-        sleeper = Sleeper(self._promise[2])
-        waiting = [bucket._sleepers] if bucket._clock is None else [bucket._sleepers, bucket._clock._sleepers]
-        for sleepers in waiting:
-            sleepers.add(sleeper)
-        try:
-            await sleeper.sleep_until(lambda: bucket.closed, bucket._clock)
-            # What is due is granted.
-            if self.delay > 0:
-                raise BucketClosed("the bucket was closed during the wait")
-        except BaseException:
-            self._give_back()
-            raise
-        finally:
-            for sleepers in waiting:
-                sleepers.discard(sleeper)
-
-    def _give_back(self) -> None:
-        """Unlike cancel() also what is due."""
-        if not self._ended:
-            self._ended = True
-            if self._bucket._settle(self._promise, 0.0) == c.TB_CLOSED:
-                self._bucket._cancel(self._promise)
 
     def __repr__(self) -> str:
         if self._ended:

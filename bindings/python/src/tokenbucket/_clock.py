@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, NamedTuple, Optional, Set
+from typing import NamedTuple, Optional
 
 from . import _constants as c
 from ._backend import Clock
 from ._numbers import NS_PER_SECOND, Seconds, nanoseconds, seconds
-
-if TYPE_CHECKING:
-    from ._sleep import Sleeper
 
 
 class Waiters(NamedTuple):
@@ -41,7 +38,6 @@ class ManualClock(Clock):
 
     def __init__(self, start: Seconds = 0) -> None:
         self._lock = threading.Lock()
-        self._sleepers: Set[Sleeper] = set()
         self._now_ns = nanoseconds(start)
         if self._open(self._now_ns) != c.TB_SUCCESS:
             raise MemoryError
@@ -71,8 +67,7 @@ class ManualClock(Clock):
         >>> clock.set(3); clock.set(1); clock.now
         3.0
         """
-        with self._lock:
-            self._move_to(nanoseconds(now))
+        self._move(nanoseconds(now), 0)
 
     def advance(self, duration: Seconds) -> None:
         """Moves the clock on and wakes whoever is due. OverflowError: past 2**63 - 1 ns.
@@ -81,18 +76,16 @@ class ManualClock(Clock):
         >>> clock.advance(0.5); clock.now
         1.5
         """
-        with self._lock:
-            self._move_to(self._now_ns + nanoseconds(duration))
+        self._move(0, nanoseconds(duration))
 
-    def _move_to(self, ns: int) -> None:
-        if ns > c.TB_FOREVER:
-            raise OverflowError("the clock cannot be moved past 2**63 - 1 ns")
-        # Tasks look at the time here, threads at the library's: whoever is woken by either sees the new time.
-        self._now_ns = max(ns, self._now_ns)
-        self._set(self._now_ns)
-        for sleeper in list(self._sleepers):
-            if sleeper.due_ns <= self._now_ns:
-                sleeper.ring()
+    def _move(self, to_ns: int, by_ns: int) -> None:
+        with self._lock:
+            ns = max(to_ns, self._now_ns + by_ns)
+            if ns > c.TB_FOREVER:
+                raise OverflowError("the clock cannot be moved past 2**63 - 1 ns")
+            self._now_ns = ns
+        # Without the lock, as it wakes whoever is due.
+        self._set(ns)
 
     def waiters(self) -> Waiters:
         """How many threads and tasks wait, and when the first is due: how a test knows without sleeping.
@@ -101,9 +94,7 @@ class ManualClock(Clock):
         Waiters(waiting=0, next_due=None)
         """
         count, next_due_ns = self._waiters()
-        asleep = [s.due_ns for s in list(self._sleepers) if s.due_ns > self._now_ns]
-        next_due_ns = min([next_due_ns, *asleep])
-        return Waiters(count + len(asleep), None if next_due_ns == c.TB_FOREVER else seconds(next_due_ns))
+        return Waiters(count, None if next_due_ns == c.TB_FOREVER else seconds(next_due_ns))
 
     def __repr__(self) -> str:
         return f"<ManualClock at {self.now} s>"

@@ -5,22 +5,26 @@ Its classes have the members of those of the extension, in src/native. Methods w
 
 from __future__ import annotations
 
-from ctypes import POINTER, byref, c_double, c_int64, c_void_p, pythonapi, sizeof
-from typing import Any, Optional, Protocol, Tuple
+from ctypes import POINTER, byref, c_double, c_int64, c_uint64, c_void_p, pythonapi, sizeof
+from threading import get_ident
+from typing import Any, Dict, List, Optional, Protocol, Tuple
 
 from . import _constants as c
 from . import _declarations as d
 from ._library import Functions, load
-from ._numbers import Real, Seconds, TimeSource, now_ns, number, timeout_ns
+from ._numbers import Real, Seconds, TimeSource, now_ns, number, priority_number, timeout_ns
 from ._results import Decision, OnEvent, fail, tell
+from ._waiting import wake
 
 Promise = Tuple[float, int, int, int]
 """The fields of a tb_reservation."""
 
 _name = load()
-# Calls that cannot block keep the interpreter's lock, which makes them faster; waiting releases it.
+# Calls that cannot block keep the interpreter's lock, which makes them faster; waiting releases it, and so does the end
+# of a bucket, which waits until it is called by no clock.
 _quick = Functions(_name, keep_lock=True)
-_tb_wait_for = Functions(_name, keep_lock=False).tb_wait_for
+_slow = Functions(_name, keep_lock=False)
+_tb_wait_with = _slow.tb_wait_with
 _tb_allow = _quick.tb_allow
 _tb_take = _quick.tb_take
 
@@ -49,18 +53,36 @@ def _is_main_interpreter() -> bool:
     return bool(number_of(current()) == 0)
 
 
+# A callback of ctypes enters the main interpreter, and would wait for ever for a lock that this thread has.
+_CAN_BE_CALLED = _is_main_interpreter()
+
+
 def _event_function(on_event: Optional[OnEvent]) -> Any:
     if on_event is None:
         return _NO_EVENT
     function = on_event
-    # A callback of ctypes enters the main interpreter, and would wait for ever for a lock that this thread has.
-    if not _is_main_interpreter():
+    if not _CAN_BE_CALLED:
         raise RuntimeError("in a subinterpreter on_event needs the C extension, which is not in use")
 
     def told(_user: Any, event: Any) -> None:
         tell(function, event.contents.status, event.contents.n, event.contents.waited_ns)
 
     return d.tb_event_fn(told)
+
+
+# By thread that moves a clock: whom to wake then. In the call a bucket could be collected, whose end waits for the call.
+_to_wake: Dict[int, List[int]] = {}
+
+
+def _on_wake(_user: Any, tag: int) -> None:
+    tags = _to_wake.get(get_ident())
+    if tags is None:
+        wake(tag)
+    else:
+        tags.append(tag)
+
+
+_WAKE_FUNCTION = d.tb_wake_fn(_on_wake) if _CAN_BE_CALLED else d.tb_wake_fn()
 
 
 class Clock:
@@ -76,7 +98,14 @@ class Clock:
         return status
 
     def _set(self, ns: int) -> int:
-        return _quick.tb_manual_clock_set(self._handle, ns)
+        tags = _to_wake[get_ident()] = []
+        try:
+            status = _quick.tb_manual_clock_set(self._handle, ns)
+        finally:
+            del _to_wake[get_ident()]
+        for tag in tags:
+            wake(tag)
+        return status
 
     def _waiters(self) -> Tuple[int, int]:
         count, due = c_int64(0), c_int64(c.TB_FOREVER)
@@ -98,7 +127,6 @@ class _BucketClock(TimeSource, Protocol):
 class Bucket:
     _handle = _NO_BUCKET
     _clock: Optional[_BucketClock] = None
-    _on_event: Optional[OnEvent] = None
 
     def _open(
         self,
@@ -107,6 +135,7 @@ class Bucket:
         rate_period_ns: int,
         initial_tokens: float,
         max_waiters: int,
+        max_lateness_ns: int,
         flags: int,
         clock: Optional[_BucketClock],
         on_event: Optional[OnEvent],
@@ -120,19 +149,21 @@ class Bucket:
         config.rate_period_ns = rate_period_ns
         config.initial_tokens = initial_tokens
         config.max_waiters = max_waiters
+        config.max_lateness_ns = max_lateness_ns
         config.flags = flags
         config.clock = _NO_CLOCK if clock is None else clock._handle
         config.on_event = _event_function(on_event)
+        config.on_wake = _WAKE_FUNCTION
         handle = POINTER(d.tb_bucket)()
         status = _quick.tb_create_with(byref(config), byref(handle))
         if status == c.TB_SUCCESS:
             # The library calls the function as long as the bucket lives.
-            self._handle, self._clock, self._on_event = handle, clock, on_event
-            self._event_function = config.on_event
+            self._handle, self._clock = handle, clock
+            self._functions = config.on_event, _WAKE_FUNCTION
         return status
 
-    def __del__(self, destroy: Any = _quick.tb_destroy, none: Any = _NO_BUCKET) -> None:
-        # Where both are collected in one cycle, a task that waits may be ended, and give back, after this.
+    def __del__(self, destroy: Any = _slow.tb_destroy, none: Any = _NO_BUCKET) -> None:
+        # Where both are collected in one cycle, a task that waits may be ended, and leave, after this.
         handle, self._handle = self._handle, none
         if handle:
             destroy(handle)
@@ -197,8 +228,8 @@ class Bucket:
             return int(out.value)
         fail(self, status, number(most))
 
-    def wait(self, tokens: Real = 1, timeout: Optional[Seconds] = None) -> bool:
-        """Takes tokens, sleeping until they are there, in the order of the calls; returns True.
+    def wait(self, tokens: Real = 1, timeout: Optional[Seconds] = None, *, priority: int = 0) -> None:
+        """Takes tokens, sleeping until they are there: in the order of the calls, those of a higher priority first.
 
         With a timeout (seconds or a timedelta) it raises RateLimitExceeded at once, nothing taken, if they cannot be
         there in that time. Ctrl-C ends it at once and gives the tokens back; after a signal whose handler returns
@@ -206,27 +237,37 @@ class Bucket:
         ValueError: more than the capacity, not above 0, a negative timeout. BucketClosed, also during the wait.
 
         >>> bucket = TokenBucket(capacity=10, tokens_per_second=1000)
-        >>> bucket.wait(10) and bucket.wait(2, timeout=0.5)
-        True
+        >>> bucket.wait(10)
+        >>> bucket.wait(2, timeout=0.5)
         """
         n = number(tokens)
         left = timeout_ns(timeout)
+        first = priority_number(priority)
         limited = left != c.TB_FOREVER
         deadline = now_ns(self._clock) + left if limited else left
         while True:
-            status = _tb_wait_for(self._handle, n, left)
+            status = _tb_wait_with(self._handle, n, left, first)
             if status == c.TB_SUCCESS:
-                return True
+                return
             # The handler of the signal has run by now.
             if status != c.TB_INTERRUPTED:
                 fail(self, status, n)
             if limited:
                 left = max(0, deadline - now_ns(self._clock))
 
-    def _tell(self, status: int, tokens: float, waited_ns: int) -> None:
-        """Through the callback, as ctypes has the way to the hook for what on_event raises."""
-        if self._on_event is not None:
-            self._event_function(None, byref(d.tb_event(sizeof(d.tb_event), status, 0, tokens, waited_ns)))
+    def _enqueue(self, tokens: float, max_wait_ns: int, priority: int, tag: int) -> Tuple[int, int, int]:
+        if not _CAN_BE_CALLED:
+            raise RuntimeError("in a subinterpreter wait_async() needs the C extension, which is not in use")
+        waiter, wait_ns = c_uint64(0), c_int64(0)
+        status = _quick.tb_enqueue(self._handle, tokens, max_wait_ns, priority, tag, byref(waiter), byref(wait_ns))
+        return status, waiter.value, wait_ns.value
+
+    def _check(self, waiter: int) -> Tuple[int, int]:
+        wait_ns = c_int64(0)
+        return _quick.tb_waiter_check(self._handle, waiter, byref(wait_ns)), wait_ns.value
+
+    def _leave(self, waiter: int) -> int:
+        return _quick.tb_waiter_leave(self._handle, waiter)
 
     def _reserve(self, tokens: float, max_wait_ns: int) -> Tuple[int, Promise]:
         out = d.tb_reservation()
@@ -248,6 +289,9 @@ class Bucket:
 
     def _reset(self, tokens: float) -> int:
         return _quick.tb_reset(self._handle, tokens)
+
+    def _set_tokens(self, tokens: float) -> int:
+        return _quick.tb_set_tokens(self._handle, tokens)
 
     def _set_rate(self, tokens_per_second: float) -> int:
         return _quick.tb_set_rate(self._handle, tokens_per_second)

@@ -63,6 +63,15 @@ def timeout_ns(timeout: Seconds | None) -> int:
     return TB_FOREVER if timeout is None else nanoseconds(timeout)
 
 
+def priority_number(value: int) -> int:
+    """The priority, as the library can take it."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"a priority must be an int, not {type(value).__name__}")
+    if not -(2**31) <= value < 2**31:
+        raise ValueError(f"a priority must be -2**31 to 2**31 - 1, not {value}")
+    return value
+
+
 def seconds(ns: int) -> float:
     """The time in seconds; infinite for TB_FOREVER."""
     return math.inf if ns == TB_FOREVER else ns / NS_PER_SECOND

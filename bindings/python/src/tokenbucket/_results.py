@@ -25,9 +25,10 @@ class Status(enum.IntEnum):
     INTERRUPTED = c.TB_INTERRUPTED
     QUEUE_FULL = c.TB_QUEUE_FULL
     TABLE_FULL = c.TB_TABLE_FULL
+    PENDING = c.TB_PENDING
 
 
-class RateLimitExceeded(Exception):
+class RateLimitExceeded(TimeoutError):
     """The tokens cannot be had within the time allowed, or too many wait already; nothing was taken.
 
     >>> bucket = TokenBucket(10, 1, initial_tokens=0, clock=ManualClock())
@@ -45,7 +46,10 @@ class RateLimitExceeded(Exception):
         """The tokens asked for."""
         self.retry_after = retry_after
         """Seconds after which they would be there if nobody took any; infinite if that cannot be expressed."""
-        super().__init__(status, tokens, retry_after)
+        super().__init__()
+
+    def __reduce__(self) -> Any:
+        return type(self), (self.status, self.tokens, self.retry_after)
 
     def __str__(self) -> str:
         why = "too many wait already" if self.status == Status.QUEUE_FULL else "not within the time allowed"
@@ -128,14 +132,14 @@ class Stats(NamedTuple):
     denied: int
     timed_out: int
     cancelled: int
-    """Reservations cancelled, and blocking waits that a signal, a close or a new capacity ended."""
+    """Reservations cancelled, and waits that were cancelled or that a signal, a close or a new capacity ended."""
     waits: int
-    """Blocking waits that slept and are over."""
+    """Waits that slept and are over."""
     total_wait: float
     """Seconds of all those, by the bucket's clock."""
     longest_wait: float
     waiting: int
-    """Blocking waits that sleep now."""
+    """Threads and tasks that wait now and are not due."""
     tokens_taken: float
     tokens_given_back: float
 
@@ -148,10 +152,14 @@ def tell(on_event: OnEvent, status: int, tokens: float, waited_ns: int) -> None:
     on_event(Event(Status(status), tokens, seconds(waited_ns)))
 
 
-def fail(bucket: Any, status: int, tokens: float) -> NoReturn:
-    """Raises what a status other than success, denied and interrupted means to the caller of a TokenBucket."""
+def fail(bucket: Any, status: int, tokens: float, wait_ns: int = -1) -> NoReturn:
+    """Raises what a status other than success, denied and interrupted means to the caller of a TokenBucket.
+
+    wait_ns: after which the tokens would be had, if that is known.
+    """
     if status in (c.TB_TIMED_OUT, c.TB_QUEUE_FULL):
-        raise RateLimitExceeded(Status(status), tokens, bucket.retry_after(tokens))
+        known = status == c.TB_TIMED_OUT and wait_ns >= 0
+        raise RateLimitExceeded(Status(status), tokens, seconds(wait_ns) if known else bucket.retry_after(tokens))
     if status == c.TB_CLOSED:
         raise BucketClosed("the bucket is closed")
     if status == c.TB_EXCEEDS_CAPACITY:
