@@ -2,7 +2,8 @@
 """A client that uses a provider's quotas to the full and never exceeds them.
 
 Two budgets: requests, and tokens, of which a request costs many and only its answer tells how many. What it may cost at
-most is reserved, and settled with what it did cost. Retry-After is honoured by all tasks at once.
+most is taken, and what it did not cost comes back. Each answer says what the server has left, and both budgets follow
+it, less what is under way. Retry-After is honoured by all tasks at once.
 
     client.py PORT SECONDS    asks the server for so long, and prints what it says about that as JSON
 """
@@ -33,45 +34,63 @@ async def get(port, target):
     return int(first.split()[1]), dict(line.split(": ") for line in lines), json.loads(body)
 
 
+class Budget(TokenBucket):
+    """A bucket that knows what is under way: it may not be counted yet in what the server says is left."""
+
+    def __init__(self, per_minute, **options):
+        super().__init__(per_minute * (1 - HEADROOM), per_minute, period=MINUTE, **options)
+        self.under_way = 0
+
+    async def take(self, amount):
+        await self.wait_async(amount)
+        self.under_way += amount
+
+    def give_back(self, amount):
+        self.under_way -= amount
+        self.refund(amount)
+
+    def answered(self, amount, left):
+        """Follows the server. Whoever waits keeps the place, and waits as long as the server makes it."""
+        self.under_way -= amount
+        if left is not None:
+            self.set_tokens(min(max(0, int(left) - self.under_way), self.capacity))
+
+
 class Client:
     def __init__(self, port):
         self.port = port
-        self.requests = self.budget(REQUESTS_PER_MINUTE)
-        self.tokens = self.budget(TOKENS_PER_MINUTE)
+        self.requests = Budget(REQUESTS_PER_MINUTE)
+        self.tokens = Budget(TOKENS_PER_MINUTE)
         self.not_before = 0.0
 
-    @staticmethod
-    def budget(per_minute):
-        return TokenBucket(per_minute * (1 - HEADROOM), per_minute, period=MINUTE)
-
-    async def reserve(self, cost):
-        """A request and its tokens, once both may be used. Cancelled meanwhile, they come back."""
-        reservations = self.requests.reserve(), self.tokens.reserve(cost)
+    async def take(self, cost):
+        """Takes a request and its tokens, once both are there. Cancelled meanwhile, it takes neither."""
+        await self.requests.take(1)
         try:
-            for reservation in reservations:
-                await reservation.wait_async()
+            await self.tokens.take(cost)
         except BaseException:
-            for reservation in reservations:
-                if reservation.tokens:
-                    reservation.settle(0)  # due or not, it was not used
+            self.requests.give_back(1)
             raise
-        return reservations
 
     async def ask(self, prompt, most):
         """The answer, as soon as the quotas and Retry-After allow."""
+        cost = prompt + most
         while True:
             await asyncio.sleep(max(0, self.not_before - time.monotonic()))
-            request, tokens = await self.reserve(prompt + most)
+            await self.take(cost)
             if time.monotonic() < self.not_before:
                 # Another task was told to pause.
-                request.settle(0)
-                tokens.settle(0)
+                self.requests.give_back(1)
+                self.tokens.give_back(cost)
                 continue
-            status, headers, answer = await get(self.port, f"/ask?prompt={prompt}&most={most}")
+            headers = {}
+            try:
+                status, headers, answer = await get(self.port, f"/ask?prompt={prompt}&most={most}")
+            finally:
+                self.requests.answered(1, headers.get("X-RateLimit-Remaining-Requests"))
+                self.tokens.answered(cost, headers.get("X-RateLimit-Remaining-Tokens"))
             if status == 200:
-                tokens.settle(answer["tokens_used"])
                 return answer
-            tokens.settle(0)
             self.not_before = max(self.not_before, time.monotonic() + int(headers["Retry-After"]))
 
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """A provider with two quotas, that counts what a client does wrong. Prints its port, and serves until it is ended.
 
-GET /ask?prompt=N&most=M costs N tokens and an answer of at most M, of which the unused part comes back.
+GET /ask?prompt=N&most=M costs N tokens and an answer of at most M, of which the unused part comes back. The headers of
+its answer say what is left of both quotas.
 GET /report says what was served. Once, for a while, the server answers 503 with Retry-After.
 """
 
@@ -34,6 +35,10 @@ class Quota:
         self.since = now
         return max(0.0, (amount - self.left) / self.rate)
 
+    def whole_left(self):
+        self.seconds_until(0)
+        return max(0, math.floor(self.left))
+
 
 class Server:
     def __init__(self):
@@ -52,7 +57,7 @@ class Server:
         wait = max(self.requests.seconds_until(1), self.tokens.seconds_until(prompt + most))
         if wait > 0:
             self.report["over_quota"] += 1
-            return HTTPStatus.TOO_MANY_REQUESTS, {"Retry-After": math.ceil(wait)}, {}
+            return HTTPStatus.TOO_MANY_REQUESTS, {"Retry-After": math.ceil(wait), **self.left()}, {}
         self.requests.left -= 1
         self.tokens.left -= prompt + most
         answer = self.random.randint(most // 4, most)
@@ -60,7 +65,13 @@ class Server:
         self.tokens.left += most - answer
         self.report["served"] += 1
         self.report["tokens"] += prompt + answer
-        return HTTPStatus.OK, {}, {"tokens_used": prompt + answer}
+        return HTTPStatus.OK, self.left(), {"tokens_used": prompt + answer}
+
+    def left(self):
+        return {
+            "X-RateLimit-Remaining-Requests": self.requests.whole_left(),
+            "X-RateLimit-Remaining-Tokens": self.tokens.whole_left(),
+        }
 
     def pause_left(self, now):
         start = self.first + MAINTENANCE_STARTS

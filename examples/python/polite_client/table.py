@@ -3,7 +3,6 @@
 import json
 import sys
 
-from client import HEADROOM
 from quota import MINUTE, REQUESTS_PER_MINUTE, TOKENS_PER_MINUTE
 
 ENOUGH = 90  # percent of the scarcer budget
@@ -15,7 +14,7 @@ for name, per_minute, used in (
     ("requests", REQUESTS_PER_MINUTE, report["served"]),
     ("tokens", TOKENS_PER_MINUTE, report["tokens"]),
 ):
-    could = per_minute * (1 - HEADROOM + report["seconds"] / MINUTE)
+    could = per_minute * (1 + report["seconds"] / MINUTE)
     use.append(100 * used / could)
     print(f"{name:<12}{per_minute:>12}{could:>12.0f}{used:>12}{use[-1]:>10.1f}")
 print(f"told to pause {report['told_to_pause']} x, requests in spite of it: {report['ignored_pause']}")
