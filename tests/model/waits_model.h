@@ -335,7 +335,7 @@ class Bucket {
     }
 
     bool is_late(const Waiter &w) const {
-        return max_lateness_ns_ != kForever && now_ns_ * kParts - w.due_at > (max_lateness_ns_ + 1) * kParts;
+        return now_ns_ - whole_ns(w.due_at) > max_lateness_ns_;
     }
     void set_aside(Waiter *w) {
         w->state = Waiter::passed_over;
