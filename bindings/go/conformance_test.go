@@ -40,7 +40,7 @@ func TestConformance(t *testing.T) {
 }
 
 func TestConformanceOfWaits(t *testing.T) {
-	replayFile(t, "waits.txt", 4, "wait", "leave", "jump", "next", "reset")
+	replayFile(t, "waits.txt", 130, "wait", "leave", "jump", "next", "reset", "set", "close", "waiting", "burst")
 }
 
 func replayFile(t *testing.T, name string, fewest int, verbs ...string) {

@@ -120,6 +120,7 @@ Status Limiter::enter(Waiter *w, double n, int64_t timeout_ns, int32_t priority,
     queue.overtaken(now, s == Status::success ? chain.first_waiter() : chain.next_waiter(w->index));
     locked.publish_changed();
     if (s == Status::success) return s;
+    queue.show(w);
     if (w->alarm.is_thread()) queue.inside().begin();
     place->waiter = queue.chain().number(w->index);
     return s;

@@ -104,7 +104,10 @@ void WaitQueue::enter(Waiter *w, Cursor at, int64_t cost, int64_t due_ns, int64_
     w->alarm.calls = &inside_;
     if (deadline_ns != INT64_MAX) ++deadlines_;
     w->alarm.due_ns.store(due_ns, std::memory_order_release);
-    // A manual clock may have passed that time since the look.
+}
+
+// The clock may have passed that time since the look.
+void WaitQueue::show(Waiter *w) {
     if (options_.manual_clock != nullptr && !options_.manual_clock->arm(&w->alarm)) call(w);
 }
 

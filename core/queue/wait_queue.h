@@ -101,6 +101,8 @@ class WaitQueue {
 
     // Puts a waiter at the point that place_waiter(behind_priority) gave, due at due_ns.
     void enter(Waiter *waiter, Cursor at, int64_t cost, int64_t due_ns, int64_t deadline_ns, int32_t priority);
+    // Lets a manual clock count one that has entered, when those that it has overtaken know it.
+    void show(Waiter *waiter);
     // A waiter has entered, or has been granted at once, before those of a lower priority.
     void overtaken(const Observation &observed, uint32_t first_behind);
     // The waiter comes for its tokens, after a look. success: it has them. waiting: its alarm says when to come again.

@@ -334,9 +334,7 @@ class Bucket {
         }
     }
 
-    bool is_late(const Waiter &w) const {
-        return now_ns_ - whole_ns(w.due_at) > max_lateness_ns_;
-    }
+    bool is_late(const Waiter &w) const { return now_ns_ - whole_ns(w.due_at) > max_lateness_ns_; }
     void set_aside(Waiter *w) {
         w->state = Waiter::passed_over;
         std::erase_if(changes_, [=](const Change &c) { return c.waiter == w->id; });

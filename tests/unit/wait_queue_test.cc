@@ -47,6 +47,7 @@ class Queue : public testing::Test {
         const tb::Cursor at = queue.chain().place_waiter(queue.chain().behind_priority(priority), cost);
         EXPECT_TRUE(queue.chain().reserve_room());
         queue.enter(waiters.back().get(), at, cost, queue.due_ns(observed, at, cost), deadline_ns, priority);
+        queue.show(waiters.back().get());
         publish();
         return waiters.back().get();
     }
