@@ -35,8 +35,8 @@ bool create_observer(const tb_config &config, const tb_observer **observer) {
 const tb::WaitOptions *create_wait_options(const tb_config &c) {
     const bool precise = (c.flags & TB_PRECISE_WAIT) != 0;
     if (!precise && c.max_waiters == 0 && c.max_lateness_ns == 0 && c.on_wake == nullptr) return &tb::kNoWaitOptions;
-    return tb::create<const tb::WaitOptions>(precise, c.max_waiters, c.max_lateness_ns,
-                                             tb::Bell{c.on_wake, c.wake_user});
+    return tb::create<const tb::WaitOptions>(
+        tb::WaitOptions{precise, c.max_waiters, c.max_lateness_ns, {c.on_wake, c.wake_user}});
 }
 
 void destroy(const tb::WaitOptions *options) {

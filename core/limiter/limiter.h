@@ -82,8 +82,8 @@ class Limiter {
     // place->wait_ns is what it would have had to wait.
     Status enqueue(double n, int64_t timeout_ns, int32_t priority, uint64_t tag, QueuePlace *place);
     // waiting: *wait_ns is set. invalid_argument: not in the queue. Else the outcome, and the waiter is gone.
-    Status check(uint64_t waiter, int64_t *wait_ns);
-    Status leave(uint64_t waiter);
+    Status check(uint64_t number, int64_t *wait_ns);
+    Status leave(uint64_t number);
 
     Status reserve(double n, int64_t max_wait_ns, Reservation *reservation);
     Status cancel(const Reservation &reservation);

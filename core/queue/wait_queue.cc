@@ -225,7 +225,7 @@ void WaitQueue::arm(Waiter *w, int64_t due_ns) {
     if (due_ns < told || passed) call(w);
 }
 
-void WaitQueue::disarm(Waiter *w) {
+void WaitQueue::disarm(Waiter *w) const {
     if (options_.manual_clock != nullptr) options_.manual_clock->disarm(&w->alarm);
 }
 

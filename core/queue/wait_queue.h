@@ -139,7 +139,7 @@ class WaitQueue {
     int64_t next_look(const Observation &observed, Waiter *waiter, int64_t due_ns) const;
     void end_wait(Waiter *waiter, Status outcome);
     void arm(Waiter *waiter, int64_t due_ns);
-    void disarm(Waiter *waiter);
+    void disarm(Waiter *waiter) const;
     void call(Waiter *waiter);
     void uncall(Waiter *waiter);
     Waiter *waiter(uint32_t index) const { return chain_[index].waiter; }

@@ -29,7 +29,7 @@ struct aligned {
 static_assert((WORD == 8 || WORD == 4) && (WIDE == 8 || WIDE == 4), "a known kind of system");
 static_assert(sizeof(size_t) == WORD && sizeof(double) == 8, "a known kind of system");
 
-STRUCT(tb_config, AT(88, 80, 72), WIDE);
+STRUCT(tb_config, AT(112, 96, 88), WIDE);
 FIELD(tb_config, struct_size, 0, WORD);
 FIELD(tb_config, capacity, AT(8, 8, 4), 8);
 FIELD(tb_config, rate_tokens, AT(16, 16, 12), 8);
@@ -42,6 +42,9 @@ FIELD(tb_config, flags, AT(64, 64, 56), 4);
 FIELD(tb_config, reserved, AT(68, 68, 60), 4);
 FIELD(tb_config, on_event, AT(72, 72, 64), WORD);
 FIELD(tb_config, event_user, AT(80, 76, 68), WORD);
+FIELD(tb_config, on_wake, AT(88, 80, 72), WORD);
+FIELD(tb_config, wake_user, AT(96, 84, 76), WORD);
+FIELD(tb_config, max_lateness_ns, AT(104, 88, 80), 8);
 
 STRUCT(tb_decision, 32, WIDE);
 FIELD(tb_decision, status, 0, 4);
@@ -87,13 +90,14 @@ NUMBER(TB_CLOSED, 4);
 NUMBER(TB_INTERRUPTED, 5);
 NUMBER(TB_QUEUE_FULL, 6);
 NUMBER(TB_TABLE_FULL, 7);
+NUMBER(TB_PENDING, 8);
 NUMBER(TB_E_INVALID_ARGUMENT, -1);
 NUMBER(TB_E_OUT_OF_RANGE, -2);
 NUMBER(TB_E_OUT_OF_MEMORY, -3);
 NUMBER(TB_E_UNSUPPORTED, -4);
 NUMBER(TB_E_SYSTEM, -5);
 #define TB_ONE(name, number, message) +1
-static_assert(0 TB_STATUS_LIST(TB_ONE) == 13, "a status that this file does not list");
+static_assert(0 TB_STATUS_LIST(TB_ONE) == 14, "a status that this file does not list");
 
 static_assert(sizeof(tb_status) == 4 && (tb_status)-1 < 0, "tb_status is int32_t");
 NUMBER(TB_FOREVER, 9223372036854775807);
