@@ -130,10 +130,10 @@ TB_API tb_status tb_take_up_to(tb_bucket *bucket, double most, double *out_taken
 
 /* A waiter is a thread in tb_wait, tb_wait_for or tb_wait_with, or a place in the queue that tb_enqueue gave. All stand
  * in one queue: those of a higher priority first, then in the order in which they came. Each is served at the exact
- * time at which its tokens are there, without polling. No take, no later reservation and no later waiter of the same or
- * a lower priority overtakes a waiter when it comes; but a reservation's time does not move where a charge or a lower
- * limit puts waiters back. One that leaves without TB_SUCCESS gives its tokens back, and those behind it move up at
- * once.
+ * time at which its tokens are there, without polling. Who comes later, a take, a reservation or a waiter of the same
+ * or a lower priority, never delays a waiter that is there. Only earlier reservations keep their times where a charge
+ * or a lower limit puts waiters back. One that leaves without TB_SUCCESS gives its tokens back, and those behind it
+ * move up at once; the next one is told, each other when it is the next.
  *
  * A change of the bucket by tb_charge, tb_refund, tb_reset, tb_set_tokens, tb_settle, tb_set_rate or tb_set_capacity
  * plans all waiters anew: they keep their order and get new due times. A waiter that would then pass its timeout leaves
@@ -141,9 +141,10 @@ TB_API tb_status tb_take_up_to(tb_bucket *bucket, double most, double *out_taken
  * the capacity leaves with TB_EXCEEDS_CAPACITY.
  *
  * A waiter collects its tokens when its thread wakes or tb_waiter_check is called. Once due they are kept for it for
- * max_lateness_ns, whatever changes but by tb_reset and tb_set_tokens. If it comes later, because the process was
- * stopped or its event loop was busy, it is planned anew with all behind it, so late waiters do not act all at once.
- * One that is late twice in a row is passed over until it comes, and then takes its old place. */
+ * max_lateness_ns; only tb_reset, tb_set_tokens and a late waiter before it take them back. If it comes later, because
+ * the process was stopped or its event loop was busy, it is planned anew with all behind it, so late waiters do not act
+ * all at once; they may then pass their timeouts. One that is late twice in a row is passed over until it comes, and
+ * then takes its old place among those that still wait. */
 
 /* Takes n tokens, sleeping until they are there. Not a POSIX cancellation point. On Linux the thread's timer slack is
  * narrowed while it sleeps.
@@ -159,28 +160,34 @@ TB_API tb_status tb_wait(tb_bucket *bucket, double n);
  * TB_E_INVALID_ARGUMENT: also a negative timeout. */
 TB_API tb_status tb_wait_for(tb_bucket *bucket, double n, int64_t timeout_ns);
 
-/* As tb_wait_for, with a priority: any number, that of tb_wait is 0. */
+/* As tb_wait_for, with a priority: any number, that of tb_wait is 0. Waiters of a higher one are served first, so those
+ * of a lower one may wait for ever. max_waiters holds for all. */
 TB_API tb_status tb_wait_with(tb_bucket *bucket, double n, int64_t timeout_ns, int32_t priority);
 
 /* ---- Waiting without a thread: for event loops, tasks and futures ------------------------------------------------ */
 
-/* Takes n tokens if they are there, as tb_allow, else puts a waiter into the queue that is no thread. Does not sleep.
- * TB_SUCCESS: taken; *out_waiter and *out_wait_ns are 0. TB_PENDING: *out_waiter is the waiter's number, never 0; its
- * tokens are due in *out_wait_ns. Then call tb_waiter_check, and again whenever it says TB_PENDING, or tb_waiter_leave.
- * TB_TIMED_OUT: *out_wait_ns is the time that it would have taken. Other answers as tb_wait_for.
- * on_wake is passed the tag, which is any number; it may be called before tb_enqueue has returned. */
+/* Takes n tokens if tb_wait_with would not have to sleep, else puts a waiter into the queue that is no thread.
+ * TB_SUCCESS: taken; *out_waiter and *out_wait_ns are 0. TB_PENDING: *out_waiter is the waiter's number, never 0 and
+ * this bucket's alone; its tokens are due in *out_wait_ns. Call tb_waiter_check after that time, by a timer of yours,
+ * and whenever on_wake is called with the tag, until it answers something else; or call tb_waiter_leave. Any thread
+ * may. TB_TIMED_OUT: *out_wait_ns is the time that it would have taken. Other answers as tb_wait_with.
+ * The tag may be any number. on_wake may be called before tb_enqueue has returned. */
 TB_API tb_status tb_enqueue(tb_bucket *bucket, double n, int64_t timeout_ns, int32_t priority, uint64_t tag,
                             uint64_t *out_waiter, int64_t *out_wait_ns);
 
 /* Collects a waiter's tokens, or says how long they will still take.
- * TB_PENDING: due in *out_wait_ns. If those before it are late again and again that may be a later time; on_wake then
- * calls it when its turn comes. After any other answer the waiter is gone, and its number is void.
- * TB_SUCCESS: taken. TB_TIMED_OUT, TB_EXCEEDS_CAPACITY: by a change of the bucket, or for a waiter of a higher
- * priority. TB_CLOSED. TB_E_INVALID_ARGUMENT: no waiter of this bucket has that number. */
+ * TB_PENDING: call again in *out_wait_ns, when they are due. Where those before it are late again and again that is a
+ * later time; on_wake then tells it when its turn comes. After any other answer the waiter is gone.
+ * TB_SUCCESS: taken; *out_wait_ns is 0. TB_TIMED_OUT, TB_EXCEEDS_CAPACITY: by a change of the bucket, for a waiter of a
+ * higher priority, or because it or one before it came late. TB_CLOSED. TB_E_OUT_OF_RANGE: it was passed over, and the
+ * debt would pass 2^59 units. TB_E_INVALID_ARGUMENT: the waiter is gone, or never was; so is the parent's in a child of
+ * a fork. Works after tb_close. */
 TB_API tb_status tb_waiter_check(tb_bucket *bucket, uint64_t waiter, int64_t *out_wait_ns);
 
 /* The waiter gives up and is gone. Its tokens come back, also those that are due and were not collected, and those
- * behind it move up. It counts as TB_INTERRUPTED. TB_E_INVALID_ARGUMENT as tb_waiter_check. */
+ * behind it move up. It counts as TB_INTERRUPTED. If its wait has ended already it counts as what tb_waiter_check would
+ * have said; what was due when the bucket was closed does not come back.
+ * TB_E_INVALID_ARGUMENT as tb_waiter_check. */
 TB_API tb_status tb_waiter_leave(tb_bucket *bucket, uint64_t waiter);
 
 /* ---- Closing ----------------------------------------------------------------------------------------------------- */
@@ -190,10 +197,11 @@ TB_API tb_status tb_waiter_leave(tb_bucket *bucket, uint64_t waiter);
  * TB_SUCCESS. */
 TB_API tb_status tb_close(tb_bucket *bucket);
 
-/* Closes the bucket, sleeps until the last thread has left its wait and no on_wake of a manual clock is in progress,
- * and frees it and all waiters. When it is called, no other call but waits may be in progress, and none may start any
- * more; only an on_wake called by tb_destroy itself may still check or leave. Not to be called by on_wake or on_event.
- */
+/* Closes the bucket, sleeps until the last thread has left the queue and no on_wake of a manual clock is in progress,
+ * and frees it and all its waiters. When it is called, no call may be in progress but those of threads that wait in the
+ * queue (tb_stats.waiting), and none may start any more; an on_wake that tb_destroy or a manual clock calls may still
+ * check or leave. Waiters that have not come by then are not counted or told to on_event. Not to be called by on_wake
+ * or on_event. */
 TB_API void tb_destroy(tb_bucket *bucket);
 
 /* ---- Configuring ------------------------------------------------------------------------------------------------- */
@@ -222,10 +230,12 @@ typedef struct tb_event {
  * bucket but tb_destroy, and must neither throw nor longjmp. */
 typedef void (*tb_event_fn)(void *user, const tb_event *event);
 
-/* Tells a waiter of tb_enqueue, by its tag, to call tb_waiter_check: its tokens are due earlier than it was last told,
- * its wait has ended, or a manual clock has reached its due time. It is called with no lock held, on the thread whose
- * call brought that about. It may call anything but tb_destroy, and must neither throw nor longjmp. A call in progress
- * when a waiter is gone may still pass its tag, so look the tag up instead of following a pointer. */
+/* Tells a waiter of tb_enqueue, by its tag, to call tb_waiter_check: it is the next or due, earlier than it was told,
+ * its wait has ended, or a manual clock has reached its due time. It is called with no lock held, on a thread that is
+ * in a call on this bucket, other than those under "Taking", or that moves the clock; never from within itself: what it
+ * brings about is told after it has returned. It may call anything but tb_destroy, and must neither throw nor longjmp.
+ * A call that began before a waiter was gone may still pass its tag, so look the tag up instead of following a pointer.
+ */
 typedef void (*tb_wake_fn)(void *user, uint64_t tag);
 
 /* What a bucket is made of; the ranges are those of tb_create. The rate is the exact fraction rate_tokens /
@@ -244,14 +254,14 @@ typedef struct tb_config {
     double initial_tokens;   /* 0 .. capacity, or TB_INITIALLY_FULL (default) */
     tb_clock *clock;         /* NULL (default): the system clock; otherwise kept alive by the bucket */
     double unit;             /* read-only, written by tb_get_limit: the tokens in a unit */
-    int64_t max_waiters;     /* that wait at a time, the next is told TB_QUEUE_FULL; 0 (default): no limit */
+    int64_t max_waiters;     /* that are not due yet; the next is told TB_QUEUE_FULL; 0 (default): no limit */
     uint32_t flags;          /* TB_PRECISE_WAIT, TB_STATISTICS; default 0 */
     uint32_t reserved;       /* 0 */
     tb_event_fn on_event;    /* see tb_event_fn; NULL (default): none */
     void *event_user;        /* passed to on_event */
     tb_wake_fn on_wake;      /* see tb_wake_fn; NULL (default): none, then waiters of tb_enqueue must look themselves */
     void *wake_user;         /* passed to on_wake */
-    int64_t max_lateness_ns; /* see "Waiting"; 0 (default): 10 ms, and no limit on a manual clock */
+    int64_t max_lateness_ns; /* see "Waiting"; 0 (default): 10 ms, on a manual clock TB_FOREVER: never late */
 } tb_config;
 
 /* Writes the defaults to *config; capacity and rate_tokens are left 0 and must be set. Pass sizeof(tb_config).
@@ -317,8 +327,9 @@ TB_API tb_status tb_refund(tb_bucket *bucket, double n);
 TB_API tb_status tb_reset(tb_bucket *bucket, double tokens);
 
 /* Sets the tokens in the bucket, 0 .. capacity, to what a server said is left: what was taken or owed so far is
- * forgotten. Waiters keep their places and are planned anew, reservations keep their times and tokens; both are taken
- * off what tb_available then shows. TB_EXCEEDS_CAPACITY. TB_CLOSED. TB_E_INVALID_ARGUMENT: negative or not finite. */
+ * forgotten. Waiters keep their places and are planned anew, also those that are due and have not come; reservations
+ * keep their times and tokens. Both are taken off what tb_available then shows. TB_EXCEEDS_CAPACITY. TB_CLOSED.
+ * TB_E_INVALID_ARGUMENT: negative or not finite. */
 TB_API tb_status tb_set_tokens(tb_bucket *bucket, double tokens);
 
 /* Change the limit at once, whatever is owed. Tokens and debts are kept; what exceeds a lowered capacity is dropped.

@@ -23,15 +23,24 @@ struct Bell {
     }
 };
 
+// What a manual clock does with a bucket after it has rung one of its alarms.
+struct Look {
+    void (*function)(void *limiter) = nullptr;
+    void *limiter = nullptr;
+};
+
 struct Alarm {
     // A thread's alarm. Its word is the number of rings so far.
     platform::Sleeper sleeper;
     std::atomic<int64_t> due_ns{0};  // on the bucket's clock
 
-    // Of a waiter that is no thread: its tag, and its bucket's bell, null in a thread's alarm, and calls in flight.
+    // Of a waiter that is no thread: its tag, and its bucket's bell, which is null in a thread's alarm.
     uint64_t tag = 0;
     const Bell *bell = nullptr;
-    InFlight *calls = nullptr;
+
+    // Of a bucket on a manual clock.
+    const Look *look = nullptr;
+    InFlight *inside = nullptr;
 
     // In the list of a manual clock; under that clock's lock.
     bool listed = false;

@@ -54,14 +54,15 @@ int64_t Clock::waiters(int64_t *next_due_ns) {
     return count;
 }
 
-// A thread that moves the clock further meanwhile rings the alarms of that time itself. The bells are rung in rounds,
-// without the lock; each keeps its bucket until then.
+// A thread that moves the clock further meanwhile rings the alarms of that time itself. Bells are rung and buckets
+// looked at in rounds, without the lock; a bucket that is destroyed waits until that is over.
 void Clock::ring_due_alarms() {
     constexpr int kMost = 64;
     struct Call {
         Bell bell;
         uint64_t tag;
-        InFlight *calls;
+        Look look;
+        InFlight *inside;
     } calls[kMost];
     int count = 0;
     do {
@@ -74,18 +75,17 @@ void Clock::ring_due_alarms() {
                 after = a->after;
                 if (a->due_ns.load(std::memory_order_relaxed) > now) continue;
                 unlist(a);
-                if (a->is_thread()) {
-                    a->ring();
-                } else {
-                    a->calls->begin();
-                    calls[count++] = {*a->bell, a->tag, a->calls};
-                }
+                a->inside->begin();
+                calls[count++] = {a->is_thread() ? Bell{} : *a->bell, a->tag, *a->look, a->inside};
+                if (a->is_thread()) a->ring();
             }
         }
         const uint32_t process = platform::process_generation();
         for (int i = 0; i < count; ++i) {
             calls[i].bell.ring(calls[i].tag);
-            calls[i].calls->end(process);
+            const bool last_of_bucket = i + 1 == count || calls[i + 1].inside != calls[i].inside;
+            if (last_of_bucket) calls[i].look.function(calls[i].look.limiter);
+            calls[i].inside->end(process);
         }
     } while (count == kMost);
 }

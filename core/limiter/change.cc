@@ -25,7 +25,7 @@ constexpr int64_t kMaxDebt = static_cast<int64_t>(kMaxDebtUnits);
 Status Limiter::charge_base(Locked *locked, const Observation &now, uint64_t units) {
     Chain &chain = locked->chain();
     const int64_t owed = distance(now.balance.accrued, chain.end());
-    if (units > static_cast<uint64_t>(kMaxDebt - owed)) return Status::out_of_range;
+    if (owed > kMaxDebt || units > static_cast<uint64_t>(kMaxDebt - owed)) return Status::out_of_range;
     chain.set_base(chain.base() + units);
     locked->queue().replan(now);
     return Status::success;
@@ -136,18 +136,16 @@ Status Limiter::settle_pending(Locked *locked, uint32_t index, uint64_t kept) {
     Chain &chain = locked->chain();
     const Observation &now = locked->observed();
     const uint64_t cost = static_cast<uint64_t>(chain[index].cost);
-    const uint64_t more = static_cast<uint64_t>(kMaxDebt - distance(now.balance.accrued, chain.end()));
-    if (kept > cost && kept - cost > more) return Status::out_of_range;
+    const int64_t owed = distance(now.balance.accrued, chain.end());
+    const bool fits = owed <= kMaxDebt && kept - cost <= static_cast<uint64_t>(kMaxDebt - owed);
+    if (kept > cost && !fits) return Status::out_of_range;
     if (kept < cost) record_returned(to_tokens(now.plan.scale, static_cast<int64_t>(cost - kept)));
     if (kept == 0) {
         chain.remove(index);
     } else {
         chain.keep(index, static_cast<int64_t>(kept));
     }
-    if (kept > cost) {
-        locked->queue().raised(kept - cost);
-        locked->queue().replan(now);
-    }
+    if (kept > cost) locked->queue().replan(now);
     locked->publish_changed();
     return Status::success;
 }

@@ -156,7 +156,8 @@ class Limiter {
     bool may_have_gaps() const { return queue_.load(std::memory_order_acquire) != nullptr; }
     Status reserve_ahead(double n, int64_t max_wait_ns, Reservation *reservation);
     WaitQueue::Options queue_options() const;
-    void take_calls(Calls *calls);
+    bool go_on_ringing(Ringer *ringer);
+    static void look(void *limiter);
     Status enter(Waiter *waiter, double n, int64_t timeout_ns, int32_t priority, QueuePlace *place);
     Status sleep_until_over(Waiter *waiter);
     bool sleep_towards(Waiter *waiter, int64_t due_ns, int64_t now, uint32_t seen);

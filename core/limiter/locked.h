@@ -13,19 +13,20 @@ class Limiter::Locked {
   public:
     explicit Locked(Limiter *limiter)
         : limiter_(*limiter),
-          caller_{*limiter, {}},
+          caller_{*limiter, false, {}},
           guard_(asked(limiter)),
           queue_(limiter->queue_.load(std::memory_order_relaxed)),
           none_(limiter->queue_options()) {
         forget_other_processes();
     }
-    // Makes waiters due, gives the first one its due time, publishes the chain, and calls those to be called.
+    // Makes waiters due, gives the first one its due time, publishes the chain. Those to be called are called
+    // after the unlock.
     ~Locked() {
         if (looked_ && !chain().is_empty()) queue().serve(observed_);
         if (holds_plan_) release_plan();
         const bool changed = !chain().is_empty() || !queue().is_published();
         while (looked_ && changed && !publish(chain().end())) look();
-        queue().take_calls(&caller_.calls);
+        caller_.rings = queue().begin_ringing(&caller_.ringer);
     }
     Locked(const Locked &) = delete;
     Locked &operator=(const Locked &) = delete;
@@ -94,18 +95,15 @@ class Limiter::Locked {
     }
 
   private:
-    // Calls waiters after the lock has been released.
+    // Rings the bell after the lock has been released.
     struct Caller {
         ~Caller() {
-            while (calls.count != 0) {
-                const bool more = calls.count == Calls::kMost;
-                for (int i = 0; i < calls.count; ++i) limiter.waiting_.bell.ring(calls.tags[i]);
-                calls.count = 0;
-                if (more) limiter.take_calls(&calls);
-            }
+            for (bool on = rings; on; on = limiter.go_on_ringing(&ringer))
+                for (int i = 0; i < ringer.count; ++i) limiter.waiting_.bell.ring(ringer.tags[i]);
         }
         Limiter &limiter;
-        Calls calls;
+        bool rings = false;
+        Ringer ringer;
     };
 
     static platform::ForkSafeLock *asked(Limiter *limiter) {

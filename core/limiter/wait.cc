@@ -60,12 +60,18 @@ Status Limiter::reserve_ahead(double n, int64_t max_wait_ns, Reservation *reserv
 WaitQueue::Options Limiter::queue_options() const {
     int64_t lateness = waiting_.max_lateness_ns;
     if (lateness == 0) lateness = time_.manual_clock() == nullptr ? kMaxLatenessNs : INT64_MAX;
-    return {time_.manual_clock(), lateness};
+    return {time_.manual_clock(), lateness, {look, const_cast<Limiter *>(this)}};
 }
 
-void Limiter::take_calls(Calls *calls) {
+bool Limiter::go_on_ringing(Ringer *ringer) {
     const platform::LockGuard guard(&lock_);
-    queue_.load(std::memory_order_relaxed)->take_calls(calls);
+    return queue_.load(std::memory_order_relaxed)->go_on_ringing(ringer);
+}
+
+// A manual clock has reached the due time of a waiter: the next one learns its time.
+void Limiter::look(void *limiter) {
+    Locked locked(static_cast<Limiter *>(limiter));
+    locked.look();
 }
 
 Status Limiter::wait(double n, int64_t timeout_ns, int32_t priority) {

@@ -32,6 +32,9 @@ bool counter_is_trusted();
 // fork(). The same holds on Linux before 4.14 and under an emulator that cannot.
 uint32_t process_generation();
 
+// Tells the calling thread from all others that run at the same time; never 0.
+uintptr_t this_thread();
+
 // A number that mostly differs between threads that run at the same time. linux: the processor, now or a moment ago;
 // posix: one for each thread.
 unsigned thread_hint();

@@ -21,7 +21,8 @@ enum class Place : uint8_t {
     reserved,  // among the reservations
     waiting,   // among the waiters
     due,       // among the waiters that may collect their tokens
-    apart,     // in no order: a waiter whose wait has ended, or that was set aside
+    aside,     // in no order until it comes back: a waiter that is passed over
+    apart,     // in no order: a waiter whose wait has ended
 };
 
 struct Entry {

@@ -18,13 +18,13 @@ uint64_t order(int32_t priority) {
 
 }  // namespace
 
-// The serial numbers of two chains begin far apart, whatever their addresses (Fibonacci hashing), so that a ticket of
-// the one names nothing in the other, except by an improbable accident.
+// The serial and arrival numbers of two chains begin far apart, whatever their addresses (Fibonacci hashing), so that
+// what names an entry of the one names nothing in the other, except by an improbable accident.
 Chain::Chain()
     : reservations_(&arena_),
       waiters_(&arena_),
-      serial_(static_cast<uint32_t>(reinterpret_cast<uintptr_t>(this) * uint64_t{0x9e3779b97f4a7c15} >>
-                                    (64 - kSerialBits))) {}
+      arrivals_(reinterpret_cast<uintptr_t>(this) * uint64_t{0x9e3779b97f4a7c15} >> kIndexBits),
+      serial_(static_cast<uint32_t>(arrivals_ >> (64 - kIndexBits - kSerialBits))) {}
 
 int64_t Chain::last_due_ns() const {
     const uint32_t last = reservations_.last();
@@ -50,7 +50,7 @@ int64_t Chain::room_before(Cursor gap) const {
 }
 
 Cursor Chain::tail() const {
-    if (waiter_count_ == 0) return begin();
+    if (waiters_.is_empty()) return begin();
     if (!tail_known_) tail_ = behind_cost(waiters_.cost());
     tail_known_ = true;
     return tail_;
@@ -143,6 +143,7 @@ void Chain::spend(const Summary &run) {
     const uint64_t base = spent_after(run, base_);
     if (base != base_) tail_known_ = false;
     base_ = base;
+    headroom_ = std::min(headroom_, distance(run.spent, base));
     if (last_due_ == 0) {
         base_before_due_ = base;
     } else {
@@ -164,6 +165,18 @@ void Chain::restart(uint64_t base) {
         base_before_due_ -= static_cast<uint64_t>(arena_[due].cost);
         arena_[due].below = {0, base - kFar, base - kFar};
     }
+    headroom_ = INT64_MAX;
+}
+
+void Chain::fold() {
+    base_ = base_before_due_;
+    headroom_ = INT64_MAX;
+    for (uint32_t due = first_due_; due != 0; due = arena_[due].right) {
+        for (const Summary &run : {own(due), arena_[due].below}) {
+            base_ = spent_after(run, base_);
+            headroom_ = std::min(headroom_, distance(run.spent, base_));
+        }
+    }
 }
 
 uint64_t Chain::folded_base(bool with_due) const {
@@ -175,15 +188,18 @@ uint64_t Chain::folded_base(bool with_due) const {
     return base;
 }
 
-// Takes an entry out of the order in which it stands.
+// Takes an entry out of the order in which it stands. What one that was due gives back costs the number of those that
+// are due, if the bucket might have overflowed without it.
 void Chain::take_out(uint32_t index) {
     Entry &e = arena_[index];
     if (e.place == Place::reserved) reservations_.remove(index);
     if (e.place == Place::waiting) waiters_.remove(index);
-    if (e.place == Place::waiting) --waiter_count_;
+    if (e.place == Place::waiting || e.place == Place::aside) --waiter_count_;
     if (e.place == Place::due) {
         unlink_due(index, e.below);
-        base_ = folded_base(true);
+        headroom_ -= e.cost;
+        base_ -= static_cast<uint64_t>(e.cost);
+        if (headroom_ < 0) fold();
     }
     e.place = Place::apart;
     assert(check());
@@ -202,19 +218,18 @@ void Chain::unlink_due(uint32_t index, const Summary &run) {
     (e.right == 0 ? last_due_ : arena_[e.right].left) = e.left;
 }
 
-void Chain::set_aside(uint32_t index) {
+void Chain::set_apart(uint32_t index) {
     tail_known_ = false;
     take_out(index);
 }
 
 void Chain::remove(uint32_t index) {
-    set_aside(index);
+    set_apart(index);
     arena_.release(index);
 }
 
 void Chain::rejoin(uint32_t index) {
     tail_known_ = false;
-    ++waiter_count_;
     arena_[index].place = Place::waiting;
     waiters_.insert(index);
     assert(check());
@@ -239,8 +254,9 @@ void Chain::make_due(uint32_t index) {
     e.place = Place::due;
     e.left = last_due_;
     e.right = 0;
-    const uint64_t capacity = static_cast<uint64_t>(std::max(capacity_, e.cost));
-    e.below = {0, base_ - kFar, base_ - capacity + cost};
+    const int64_t room = std::max(capacity_, e.cost) - e.cost;
+    e.below = {0, base_ - kFar, base_ - static_cast<uint64_t>(room)};
+    headroom_ = last_due_ == 0 ? room : std::min(headroom_, room);
     (last_due_ == 0 ? first_due_ : arena_[last_due_].right) = index;
     last_due_ = index;
     assert(check());
@@ -253,14 +269,13 @@ void Chain::collect(uint32_t index) {
     assert(check());
 }
 
-void Chain::undo_due() {
+// The list of those that were due, which is empty then.
+uint32_t Chain::begin_undo() {
     tail_known_ = false;
     base_ = base_before_due_ = folded_base(false);
-    for (uint32_t index = first_due_, next = 0; index != 0; index = next) {
-        next = arena_[index].right;
-        rejoin(index);
-    }
+    const uint32_t first = first_due_;
     first_due_ = last_due_ = 0;
+    return first;
 }
 
 void Chain::keep(uint32_t index, int64_t cost) {

@@ -38,7 +38,8 @@ class Chain {
     bool is_empty() const { return is_settled() && first_due_ == 0; }
     // Is nobody ahead? Then all that stand in the order are due.
     bool is_settled() const { return reservations_.is_empty() && waiters_.is_empty(); }
-    uint32_t waiters() const { return waiter_count_; }  // without those that are due
+    // Those that wait and those set aside.
+    uint32_t waiters() const { return waiter_count_; }
     uint64_t base() const { return base_; }
     int64_t capacity() const { return capacity_; }
     const Entry &operator[](uint32_t index) const { return arena_[index]; }
@@ -103,11 +104,25 @@ class Chain {
     void make_due(uint32_t index);
     // A waiter that is due keeps its tokens and stands apart.
     void collect(uint32_t index);
-    // All that are due are waiters again. Costs their number.
-    void undo_due();
-    // Takes a waiter out of the order, with all that it costs, and puts it back at its place.
-    void set_aside(uint32_t index);
+    // All that are due are waiters again, but those for which is_aside(Waiter *) are set aside. Costs their number.
+    template <class F>
+    void undo_due(F is_aside) {
+        uint32_t index = begin_undo();
+        while (index != 0) {
+            const uint32_t next = arena_[index].right;
+            arena_[index].place = Place::aside;
+            ++waiter_count_;
+            if (!is_aside(arena_[index].waiter)) rejoin(index);
+            index = next;
+        }
+    }
+    void undo_due() {
+        undo_due([](const Waiter *) { return false; });
+    }
+    // One that was set aside is back at its place among the waiters.
     void rejoin(uint32_t index);
+    // A waiter leaves the order for good.
+    void set_apart(uint32_t index);
     // Gives a reservation another cost at the same position, and makes its ticket void.
     void keep(uint32_t index, int64_t cost);
     void remove_reservations();
@@ -126,6 +141,8 @@ class Chain {
     void take_out(uint32_t index);
     Summary own(uint32_t due) const { return {arena_[due].cost, arena_[due].below.limit, 0}; }
     void unlink_due(uint32_t index, const Summary &run);
+    uint32_t begin_undo();
+    void fold();
     uint64_t folded_base(bool with_due) const;
 
     Arena arena_;
@@ -134,11 +151,12 @@ class Chain {
     uint32_t first_due_ = 0;  // the list of those that are due, in the order in which they became so
     uint32_t last_due_ = 0;
     uint64_t base_before_due_ = 0;
+    int64_t headroom_ = 0;  // by so much less could have been spent since then without any overflow
     uint64_t base_ = 0;
     int64_t capacity_ = 0;
     mutable Cursor tail_{0, 0};
     mutable bool tail_known_ = false;
-    uint64_t arrivals_ = 0;
+    uint64_t arrivals_;
     uint32_t serial_;
     uint32_t waiter_count_ = 0;
 };

@@ -23,15 +23,14 @@ void WaitQueue::look(const Observation &observed) {
     const uint64_t since = static_cast<uint64_t>(observed.now - looked_ns_);
     const bool far = !chain_.is_empty() && tbu_gain(&observed.plan.rate, {0, {0, 0}}, since) >= kAllDue;
     pass_due(observed, far);
-    const uint64_t most = observed.spent() + raised_;
     if (far || (chain_.is_empty() && in_step_)) {
-        chain_.restart(most);
+        chain_.restart(observed.spent());
     } else {
         // Where nobody is ahead the bucket may have been full since the last look; then the word is an upper bound of
-        // what is spent, but for what has not been published.
+        // what is spent, if it shows all.
         chain_.fill_and_take(observed.balance.accrued - observed.plan.capacity,
                              word_difference(observed.word, last_word_),
-                             chain_.is_settled() ? most : chain_.base() + kFar);
+                             chain_.is_settled() && in_step_ ? observed.spent() : chain_.base() + kFar);
     }
     last_word_ = observed.word;
     looked_ns_ = observed.now;
@@ -77,14 +76,12 @@ bool WaitQueue::is_late(const Waiter *w, int64_t now) const {
 // All that are due wait anew, except those that are late once more. The first of them are due again, as of now.
 void WaitQueue::expire(const Observation &observed) {
     changed();
-    for (uint32_t index = chain_.first_due(), next = 0; index != 0; index = next) {
-        Waiter *const w = waiter(index);
-        next = chain_.next_due(index);
-        if (!is_late(w, observed.now)) continue;
-        if (w->was_late) chain_.set_aside(index);
-        w->was_late = true;
-    }
-    chain_.undo_due();
+    chain_.undo_due([&](Waiter *w) {
+        const bool late = is_late(w, observed.now);
+        const bool again = late && w->was_late;
+        w->was_late = w->was_late || late;
+        return again;
+    });
     pass_due(observed, false);
 }
 
@@ -101,7 +98,8 @@ int64_t WaitQueue::due_ns(const Observation &observed, uint32_t index) const {
 
 void WaitQueue::enter(Waiter *w, Cursor at, int64_t cost, int64_t due_ns, int64_t deadline_ns, int32_t priority) {
     w->index = chain_.put_waiter(at, cost, deadline_ns, priority, w);
-    w->alarm.calls = &inside_;
+    w->alarm.look = &options_.look;
+    w->alarm.inside = &inside_;
     if (deadline_ns != INT64_MAX) ++deadlines_;
     w->alarm.due_ns.store(due_ns, std::memory_order_release);
 }
@@ -118,11 +116,12 @@ void WaitQueue::overtaken(const Observation &observed, uint32_t first_behind) {
 Status WaitQueue::collect(const Observation &observed, Waiter *w) {
     if (w->outcome != Status::waiting) return w->outcome;
     w->was_late = false;
-    if (chain_[w->index].place == Place::apart) {
+    if (chain_[w->index].place == Place::aside) {
         if (chain_[w->index].cost > chain_.capacity()) return w->outcome = Status::exceeds_capacity;
         changed();
-        chain_.undo_due();
         chain_.rejoin(w->index);
+        const int64_t owed = distance(observed.balance.accrued, chain_.end());
+        if (owed > static_cast<int64_t>(kMaxDebtUnits)) return w->outcome = Status::out_of_range;
     }
     serve(observed);
     if (chain_[w->index].place != Place::due) {
@@ -173,7 +172,7 @@ void WaitQueue::leave(Waiter *w) {
 void WaitQueue::end_wait(Waiter *w, Status outcome) {
     changed();
     disarm(w);
-    chain_.set_aside(w->index);
+    chain_.set_apart(w->index);
     w->outcome = outcome;
     call(w);
 }
@@ -248,9 +247,29 @@ void WaitQueue::uncall(Waiter *w) {
     (w->after_called == nullptr ? last_called_ : w->after_called->before_called) = w->before_called;
 }
 
-void WaitQueue::take_calls(Calls *calls) {
-    for (calls->count = 0; calls->count < Calls::kMost && first_called_ != nullptr; ++calls->count) {
-        calls->tags[calls->count] = first_called_->alarm.tag;
+bool WaitQueue::begin_ringing(Ringer *ringer) {
+    if (first_called_ == nullptr) return false;
+    ringer->thread = platform::this_thread();
+    for (const Ringer *r = ringers_; r != nullptr; r = r->next)
+        if (r->thread == ringer->thread) return false;
+    ringer->next = ringers_;
+    ringers_ = ringer;
+    take_tags(ringer);
+    return true;
+}
+
+bool WaitQueue::go_on_ringing(Ringer *ringer) {
+    take_tags(ringer);
+    if (ringer->count != 0) return true;
+    Ringer **link = &ringers_;
+    while (*link != nullptr && *link != ringer) link = &(*link)->next;
+    if (*link != nullptr) *link = ringer->next;
+    return false;
+}
+
+void WaitQueue::take_tags(Ringer *ringer) {
+    for (ringer->count = 0; ringer->count < Ringer::kMost && first_called_ != nullptr; ++ringer->count) {
+        ringer->tags[ringer->count] = first_called_->alarm.tag;
         uncall(first_called_);
     }
 }
@@ -259,9 +278,9 @@ void WaitQueue::take_calls(Calls *calls) {
 void WaitQueue::abandon() {
     chain_.abandon();
     first_called_ = last_called_ = nullptr;
+    ringers_ = nullptr;
     deadlines_ = 0;
     in_step_ = true;
-    raised_ = 0;
     inside_.abandon();
 }
 

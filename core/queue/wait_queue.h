@@ -55,11 +55,13 @@ struct Waiter {
     platform::ExactTimers exact;  // a thread's
 };
 
-// Waiters to be called when the lock is released.
-struct Calls {
+// A thread that rings the bell for waiters, in rounds, between which it takes the lock.
+struct Ringer {
     static constexpr int kMost = 32;
-    uint64_t tags[kMost];
+    uintptr_t thread = 0;
+    Ringer *next = nullptr;  // in the queue's list of those at work
     int count = 0;
+    uint64_t tags[kMost];
 };
 
 class WaitQueue {
@@ -67,6 +69,7 @@ class WaitQueue {
     struct Options {
         Clock *manual_clock = nullptr;
         int64_t max_lateness_ns = INT64_MAX;
+        Look look;
     };
 
     explicit WaitQueue(const Options &options) : options_(options) {}
@@ -82,16 +85,14 @@ class WaitQueue {
     // the base what takes have spent since the last look, and clamps it to a full bucket. Costs the number of these
     // entries; of all that are due, if one is late.
     void look(const Observation &observed);
-    // Entries have left. Until that is published the word shows more than is spent, even if no entry is left.
+    // Entries have left or changed. Until published() the word may show more or less than is spent, even if no entry is
+    // left.
     void changed() { in_step_ = false; }
     bool is_published() const { return in_step_; }
-    // So much more is spent at the end of the chain, which the word does not show until it is published either.
-    void raised(uint64_t units) { raised_ = units; }
     // `word`, which shows what is spent at the end of the chain, is in force.
     void published(uint64_t word) {
         last_word_ = word;
         in_step_ = true;
-        raised_ = 0;
     }
 
     // When `cost`, put at that point, is due; not before now. TBU_NEVER if that does not fit an int64_t.
@@ -125,8 +126,11 @@ class WaitQueue {
     // number of waiters.
     void replan(const Observation &observed);
 
-    // Moves up to Calls::kMost from the list of those to be called.
-    void take_calls(Calls *calls);
+    // If there are waiters to be called takes the tags of some, and true is returned: after the lock has been released
+    // the bell has to be rung for these, then go_on_ringing() is asked. False if this thread rings already: it is in a
+    // call made by the bell, and will go on when that returns.
+    bool begin_ringing(Ringer *ringer);
+    bool go_on_ringing(Ringer *ringer);
 
     // Drops all entries: in the child of a fork, where they belong to the parent.
     void abandon();
@@ -142,16 +146,17 @@ class WaitQueue {
     void disarm(Waiter *waiter) const;
     void call(Waiter *waiter);
     void uncall(Waiter *waiter);
+    void take_tags(Ringer *ringer);
     Waiter *waiter(uint32_t index) const { return chain_[index].waiter; }
 
     const Options options_;
     Chain chain_;
     Waiter *first_called_ = nullptr;
     Waiter *last_called_ = nullptr;
+    Ringer *ringers_ = nullptr;
     uint64_t last_word_ = 0;  // as last looked at or published
     int64_t looked_ns_ = 0;
     bool in_step_ = true;
-    uint64_t raised_ = 0;
     uint32_t deadlines_ = 0;  // waiters that have one
     InFlight inside_;
 };

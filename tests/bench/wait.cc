@@ -2,11 +2,14 @@
 // the polling that one would write by hand. Each round measures every case once, so that what is set against each other
 // was measured within the same few seconds.
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <map>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -148,6 +151,46 @@ void print_goals(const Results &r) {
     print_goal("2 waiters, precise: overshoot p50, us", r.spread(2, kPreciseWait, median_overshoot).median, 2);
 }
 
+// Grants in a second on a bucket of one token that gains 20,000 a second, as a share of 20,000.
+double throughput(int threads, int64_t max_lateness_ns) {
+    constexpr int64_t kSecond = 1000000000;
+    constexpr double kRate = 20000;
+    tb_config config;
+    tb_config_init(&config, sizeof config);
+    config.capacity = 1;
+    config.rate_tokens = kRate;
+    config.max_lateness_ns = max_lateness_ns;
+    tb_bucket *bucket = nullptr;
+    if (tb_create_with(&config, &bucket) != TB_SUCCESS) std::exit(1);
+    std::atomic<int64_t> grants{0};
+    std::vector<std::thread> all;
+    for (int i = 0; i < threads; ++i)
+        all.emplace_back([&] {
+            while (tb_wait(bucket, 1) == TB_SUCCESS) ++grants;
+        });
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    const auto began = std::chrono::steady_clock::now();
+    const int64_t before = grants;
+    std::this_thread::sleep_for(std::chrono::seconds(1));
+    const int64_t counted = grants - before;
+    const auto took = std::chrono::steady_clock::now() - began;
+    tb_close(bucket);
+    for (std::thread &t : all) t.join();
+    tb_destroy(bucket);
+    const double seconds = static_cast<double>(std::chrono::nanoseconds(took).count()) / kSecond;
+    return static_cast<double>(counted) / (kRate * seconds);
+}
+
+void print_throughput() {
+    std::printf(
+        "\nThroughput at 20,000 a second, capacity 1, share of the rate: default lateness; unlimited (goal >= 0.95)\n");
+    for (const int threads : {1, 2, 100}) {
+        const double share = throughput(threads, 0);
+        std::printf("%4d threads %6.3f %6.3f  %s\n", threads, share, throughput(threads, INT64_MAX),
+                    share >= 0.95 ? "reached" : "MISSED");
+    }
+}
+
 double machine_load() {
     double load = 0;
     getloadavg(&load, 1);
@@ -168,6 +211,7 @@ int run() {
         kWaitRounds);
     for (const Load &load : loads()) print_load(results, load);
     print_goals(results);
+    print_throughput();
     return 0;
 }
 

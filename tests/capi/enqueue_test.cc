@@ -1,6 +1,7 @@
 // Waiters that are no threads: one queue with those that are, on the manual clock.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -214,6 +215,92 @@ TEST_F(Enqueue, ManyAreToldAndFreedWithTheBucket) {
     EXPECT_EQ(count, 0);
 }
 
+TEST_F(Enqueue, ANumberOfAnotherBucketIsNobody) {
+    const uint64_t a = enter(1);
+    BucketHandle mine = std::move(bucket);
+    bucket = bucket_of(config());
+    EXPECT_EQ(check(a), TB_E_INVALID_ARGUMENT);
+    enter(1);
+    EXPECT_EQ(check(a), TB_E_INVALID_ARGUMENT);
+    bucket = std::move(mine);
+    expect_pending(a, kSecond);
+}
+
+// Whoever is woken checks or leaves at once.
+class Nested : public Enqueue {
+  protected:
+    void SetUp() override {
+        clock = manual_clock();
+        tb_config c = config();
+        c.capacity = kMany;
+        c.on_wake = [](void *self, uint64_t tag) { static_cast<Nested *>(self)->wake(tag); };
+        bucket = bucket_of(c);
+        for (int i = 0; i < kMany; ++i) {
+            int64_t ns = 0;
+            ASSERT_EQ(tb_enqueue(bucket.get(), 1, TB_FOREVER, 0, static_cast<uint64_t>(i), &numbers[i], &ns),
+                      TB_PENDING);
+        }
+    }
+    void wake(uint64_t tag) {
+        deepest = std::max(deepest, ++depth);
+        int64_t ns = 0;
+        if (leaves) tb_waiter_leave(bucket.get(), numbers[tag]);
+        if (!leaves) tb_waiter_check(bucket.get(), numbers[tag], &ns);
+        ++calls;
+        --depth;
+    }
+
+    static constexpr int kMany = 5000;
+    uint64_t numbers[kMany];
+    bool leaves = false;
+    int depth = 0, deepest = 0, calls = 0;
+};
+
+TEST_F(Nested, AWakeThatChecksIsNotNested) {
+    ASSERT_EQ(tb_refund(bucket.get(), kMany), TB_SUCCESS);
+    EXPECT_EQ(calls, kMany);
+    EXPECT_EQ(deepest, 1);
+    EXPECT_EQ(left(), 0);
+}
+
+TEST_F(Nested, AWakeThatLeavesIsNotNested) {
+    leaves = true;
+    leave(numbers[0]);
+    EXPECT_EQ(calls, kMany - 1);
+    EXPECT_EQ(deepest, 1);
+    EXPECT_EQ(left(), 0);
+}
+
+TEST_F(Enqueue, TheClockTellsEachThatMovedUpThoughTheOneBeforeHasNotCome) {
+    const uint64_t a = enter(10);
+    const uint64_t b = enter(9);
+    const uint64_t c = enter(8);
+    leave(a);
+    EXPECT_EQ(wakes(), Tags{9});
+    advance(9 * kSecond);
+    EXPECT_EQ(next_due(clock.get()), 17 * kSecond);
+    wakes();
+    advance(8 * kSecond);
+    EXPECT_EQ(wakes(), Tags{8});
+    EXPECT_EQ(check(c), TB_SUCCESS);
+    EXPECT_EQ(check(b), TB_SUCCESS);
+}
+
+TEST_F(Enqueue, NoChargeIsGrantedAboveTheLargestDebt) {
+    constexpr double kLargest = 2.8e8;  // tokens, nearly 2^58 units
+    ASSERT_EQ(tb_set_capacity(bucket.get(), kLargest), TB_SUCCESS);
+    ASSERT_EQ(tb_set_tokens(bucket.get(), 0), TB_SUCCESS);
+    tb_reservation r;
+    ASSERT_EQ(tb_reserve(bucket.get(), kLargest, TB_FOREVER, &r), TB_SUCCESS);
+    ASSERT_EQ(tb_set_capacity(bucket.get(), kLargest / 2), TB_SUCCESS);
+    for (int i = 0; i < 4; ++i) enter(kLargest / 8);
+    while (tb_charge(bucket.get(), kLargest / 4, nullptr) == TB_SUCCESS) {
+    }
+    ASSERT_EQ(tb_set_capacity(bucket.get(), kLargest / 8), TB_SUCCESS);
+    for (int i = 0; i < 6; ++i) EXPECT_EQ(tb_charge(bucket.get(), kLargest, nullptr), TB_E_OUT_OF_RANGE);
+    EXPECT_EQ(tb_allow(bucket.get(), 1), TB_DENIED);
+}
+
 TEST_F(Enqueue, ARefundWakesAllWhomItCovers) {
     const uint64_t a = enter(2);
     const uint64_t b = enter(3);
@@ -291,6 +378,47 @@ TEST_F(Lateness, OneThatNeverComesIsPassedOverAndComesBackToItsPlace) {
     EXPECT_EQ(check(lost), TB_SUCCESS);
     advance(kStep);
     EXPECT_EQ(check(c), TB_SUCCESS);
+}
+
+TEST_F(Lateness, ALateWaiterIsPlannedAnewBeforeOneThatEnters) {
+    tb_config c = config();
+    c.capacity = 28;
+    c.rate_tokens = 1e9;
+    c.max_lateness_ns = 8;
+    bucket = bucket_of(c);
+    const uint64_t a = enter(28);
+    advance(52);
+    const uint64_t b = enter(26);
+    EXPECT_EQ(wait_ns, 26);
+    advance(5);
+    EXPECT_EQ(check(a), TB_SUCCESS);
+    expect_pending(b, 21);
+}
+
+TEST_F(Lateness, OneThatComesBackDoesNotTakeWhatIsKeptForAnother) {
+    const uint64_t lost = enter(1);
+    const uint64_t b = enter(1);
+    advance(2 * kStep);
+    expect_pending(b, kStep);
+    advance(kStep);
+    EXPECT_EQ(wakes(), (Tags{1, 1, 1}));
+    expect_pending(lost, kStep);
+    EXPECT_EQ(check(b), TB_SUCCESS);
+}
+
+TEST_F(Lateness, OneThatIsPassedOverCountsAsWaiting) {
+    tb_config c = config();
+    c.max_lateness_ns = 1;
+    c.max_waiters = 1;
+    bucket = bucket_of(c);
+    enter(1);
+    for (int i = 0; i < 4; ++i) {
+        advance(5 * kSecond);
+        EXPECT_EQ(tb_refund(bucket.get(), 1), TB_SUCCESS);  // looks
+    }
+    ASSERT_EQ(tb_set_tokens(bucket.get(), 0), TB_SUCCESS);
+    enter(1);
+    EXPECT_EQ(status, TB_QUEUE_FULL);
 }
 
 TEST_F(Lateness, InAnyWindowNoMoreIsCollectedThanTheBound) {

@@ -160,7 +160,8 @@ class WaitReplay : public Replay {
             if (waiter.left || waiter.over) continue;
             const auto ends = ends_.find(name);
             if (ends != ends_.end() && ends->second <= now_) {
-                await(("the end of " + name).c_str(), [&] { return waiter.over.load(); });
+                const std::atomic<bool> &over = waiter.over;
+                await(("the end of " + name).c_str(), [&] { return over.load(); });
             } else {
                 ++right;
                 waiting += " " + name;

@@ -128,7 +128,8 @@ class Bucket {
         if (closed_) return TB_CLOSED;
         if (n > tank_.capacity) return TB_EXCEEDS_CAPACITY;
         if (count(Waiter::waiting) == 0 && n <= available()) return take(n);
-        if (timeout_ns != 0 && max_waiters_ != 0 && count(Waiter::waiting) >= max_waiters_) return TB_QUEUE_FULL;
+        if (timeout_ns != 0 && max_waiters_ != 0 && count(Waiter::waiting) + count(Waiter::passed_over) >= max_waiters_)
+            return TB_QUEUE_FULL;
         const int64_t at = earliest(n, promises(priority), last_due(priority));
         *wait_ns = whole_ns(at) - now_ns_;
         if (*wait_ns > timeout_ns) return TB_TIMED_OUT;
@@ -152,7 +153,6 @@ class Bucket {
         if (w->state != Waiter::ended) {
             w->was_late = false;
             if (w->state == Waiter::passed_over) {
-                undo_due();
                 of(id)->state = Waiter::waiting;
                 move_up();
             }

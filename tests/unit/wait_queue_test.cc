@@ -22,7 +22,7 @@ constexpr int64_t kToken = 1000000000;  // units
 class Queue : public testing::Test {
   protected:
     explicit Queue(tb::Clock *manual_clock = nullptr, int64_t max_lateness_ns = INT64_MAX)
-        : queue({manual_clock, max_lateness_ns}) {}
+        : queue({manual_clock, max_lateness_ns, {[](void *) {}, nullptr}}) {}
 
     const Observation &look(int64_t now) {
         observed = Observation(word, plan, now);

@@ -19,6 +19,12 @@ namespace {
 constexpr uint32_t kContended = uint32_t{1} << 31;
 }
 
+// The address of something that only this thread has.
+uintptr_t this_thread() {
+    static thread_local char here;
+    return reinterpret_cast<uintptr_t>(&here);
+}
+
 bool ForkSafeLock::try_lock() {
     const uint32_t here = process_generation();
     uint32_t holder = holder_.load(std::memory_order_relaxed);
