@@ -90,7 +90,7 @@ void Clock::ring_due_alarms() {
     } while (count == kMost);
 }
 
-// After a fork the listed alarms belong to threads that only the parent has.
+// After a fork the listed alarms belong to waiters that only the parent has.
 void Clock::forget_other_processes() {
     if (process_ != platform::process_generation()) first_ = nullptr;
     process_ = platform::process_generation();

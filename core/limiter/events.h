@@ -29,7 +29,7 @@ class Observer {
     void record_cancelled() const;
     // Tokens of a reservation that went back into the bucket.
     void record_returned(double tokens) const;
-    // A wait that slept. Its tokens count as taken, and as given back if it was not granted.
+    // A wait in the queue that is over. Its tokens count as taken, and as given back if it was not granted.
     void record_wait(Status s, double n, int64_t waited_ns) const;
 
   private:

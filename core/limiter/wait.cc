@@ -1,6 +1,4 @@
 // Waits and reservations: joining the queue, sleeping, leaving.
-#include <cassert>
-
 #include "core/limiter/limiter.h"
 #include "core/limiter/locked.h"
 #include "core/platform/counter.h"
@@ -102,7 +100,7 @@ Status Limiter::enqueue(double n, int64_t timeout_ns, int32_t priority, uint64_t
     return recorded(entered, n);
 }
 
-// *place is read under the lock: once it is released, any thread may end the wait of a waiter that is no thread.
+// *place is set under the lock, after which any thread may end the wait of a waiter that is no thread.
 Status Limiter::enter(Waiter *w, double n, int64_t timeout_ns, int32_t priority, QueuePlace *place) {
     Locked locked(this);
     if (!locked.make_queue()) return Status::out_of_memory;
@@ -146,7 +144,7 @@ Status Limiter::sleep_until_over(Waiter *w) {
     }
 }
 
-// Sleeps until due_ns or a ring that has not been seen, maybe less. False if a signal handler ended the sleep.
+// Sleeps until due_ns or a ring that has not been seen, possibly less. False if a signal handler ended the sleep.
 bool Limiter::sleep_towards(Waiter *w, int64_t due_ns, int64_t now, uint32_t seen) {
     int64_t deadline = INT64_MAX;
     if (time_.manual_clock() == nullptr) {
@@ -164,14 +162,14 @@ bool Limiter::sleep_towards(Waiter *w, int64_t due_ns, int64_t now, uint32_t see
     return w->alarm.sleeper.sleep_while(seen, deadline) != platform::Woken::by_signal;
 }
 
-// interrupted in a child that a signal handler forked during the wait, which is the parent's.
+// In a child that a signal handler forked during the wait the answer is interrupted: the waiter is the parent's.
 Status Limiter::come(Waiter *w, bool signalled) {
     Locked locked(this);
     return w->process == process_ ? collect(&locked, w, signalled) : Status::interrupted;
 }
 
-// The waiter comes for its tokens. It is gone unless waiting is returned. A wait ends that was signalled, or for which
-// no later time exists.
+// The waiter comes for its tokens. It is gone unless waiting is returned. A signal ends the wait; so does a clock that
+// stands at the last time there is.
 Status Limiter::collect(Locked *locked, Waiter *w, bool signalled) {
     const Observation &now = locked->look();
     Status s = locked->queue().collect(now, w);

@@ -80,8 +80,6 @@ class Sleeper {
     // For others: adds to the word and wakes the thread. The thread may destroy the sleeper as soon as it sees the new
     // word, so this may be the last that the caller does with it.
     void add_and_wake(uint32_t amount);
-    // The same without the wake.
-    void add(uint32_t amount) { word_.fetch_add(amount, std::memory_order_acq_rel); }
 
   private:
     std::atomic<uint32_t> word_{0};

@@ -1,7 +1,5 @@
 #include "core/queue/arena.h"
 
-#include <cstring>
-
 namespace tb {
 
 uint32_t Arena::acquire() {

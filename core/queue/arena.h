@@ -52,7 +52,7 @@ class Arena {
     // Was the index ever acquired since the last clear()?
     bool holds(uint32_t index) const { return index - 1 < reached_; }
     uint32_t size() const { return size_; }
-    // f(Entry *) for each index ever acquired since the last clear(), also for those released, which are all zero.
+    // f(Entry *) for each index ever acquired since the last clear(), also for those released, which have no waiter.
     template <class F>
     void for_each(F f) {
         for (uint32_t index = 1; index <= reached_; ++index) f(&(*this)[index]);

@@ -11,7 +11,7 @@
 //     there.
 //  5. A waiter that is due stands, like a reservation, at the position at which it became so, and its cost is in the
 //     base, though it may not have collected its tokens yet. What has been spent since then and before the next became
-//     due is kept with it (Entry::below; its limit is position - capacity + cost of the entry itself). So when one of
+//     due is kept with it (Entry::below; its limit is what is at least spent after the entry itself). So when one of
 //     them gives its tokens back, the base is folded anew, as if that one had never been.
 //  6. A charge raises the base, a refund lowers it.
 //
@@ -73,7 +73,7 @@ class Chain {
     Cursor place_waiter(Cursor from, int64_t cost) const { return place(from, cost, UINT32_MAX); }
     Cursor place_reservation(int64_t cost) const { return place(tail(), cost, kMostGaps); }
     // The point behind the last waiter, behind one of them, or behind all whose priority is not lower. Each costs the
-    // number of gaps before that point; tail() only if the chain has changed there.
+    // number of gaps before that point; tail() only after a change.
     Cursor tail() const;
     Cursor behind(uint32_t waiter) const;
     Cursor behind_priority(int32_t priority) const;

@@ -134,9 +134,9 @@ Status WaitQueue::collect(const Observation &observed, Waiter *w) {
     return w->outcome = Status::success;
 }
 
-// The waiter's due time; but one that has come in vain at its time more than once, since those before it were late, is
-// given a later time if it can be called when its turn comes. Else, where waiters come slower than tokens, they would
-// come in vain so often that they never got faster.
+// When the waiter should come again. One that came at its time more than once and was not served, because those before
+// it were late, gets eight times its wait, at most its deadline, if it can be called when its turn comes. Without that,
+// where waiters come more slowly than tokens, useless visits would use up the time.
 int64_t WaitQueue::next_look(const Observation &observed, Waiter *w, int64_t due_ns) const {
     constexpr int64_t kPatience = 8;
     const bool in_vain = w->alarm.due_ns.load(std::memory_order_relaxed) <= observed.now;
@@ -274,7 +274,7 @@ void WaitQueue::take_tags(Ringer *ringer) {
     }
 }
 
-// The heap need not be as it should, so the waiters on it are lost.
+// The heap may be in disorder in the child of a fork, so the waiters on it are leaked.
 void WaitQueue::abandon() {
     chain_.abandon();
     first_called_ = last_called_ = nullptr;

@@ -102,9 +102,11 @@ class WaitQueue {
 
     // Puts a waiter at the point that place_waiter(behind_priority) gave, due at due_ns.
     void enter(Waiter *waiter, Cursor at, int64_t cost, int64_t due_ns, int64_t deadline_ns, int32_t priority);
-    // Lets a manual clock count one that has entered, when those that it has overtaken know it.
+    // Lists the alarm of one that has entered with the manual clock: after overtaken(), so that a test that sees the
+    // count sees the new times of those behind it.
     void show(Waiter *waiter);
-    // A waiter has entered, or has been granted at once, before those of a lower priority.
+    // After an entry or a grant before waiters of a lower priority, the first of which is first_behind, 0: none. Plans
+    // them anew if any waiter has a deadline or a manual clock counts them; else they learn when they come.
     void overtaken(const Observation &observed, uint32_t first_behind);
     // The waiter comes for its tokens, after a look. success: it has them. waiting: its alarm says when to come again.
     // Unless waiting is returned it must leave().

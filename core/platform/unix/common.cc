@@ -37,7 +37,7 @@ void ForkSafeLock::lock() {
         if (try_lock()) return;
         back_off(round);
     }
-    // A thread that has slept takes the lock as contended, for others that may sleep.
+    // From here on the lock is taken as contended, since other threads may sleep on it.
     const uint32_t here = process_generation();
     const ErrnoKept kept;
     for (;;) {
