@@ -20,22 +20,32 @@ WaitQueue::~WaitQueue() {
 
 void WaitQueue::look(const Observation &observed) {
     chain_.set_capacity(static_cast<int64_t>(observed.plan.capacity));
+    const uint64_t hidden = in_step_ ? 0 : hidden_units(observed);
     const uint64_t since = static_cast<uint64_t>(observed.now - looked_ns_);
     const bool far = !chain_.is_empty() && tbu_gain(&observed.plan.rate, {0, {0, 0}}, since) >= kAllDue;
     pass_due(observed, far);
+    // Where nobody is ahead the bucket may have been full since the last look; then what the word shows, and what it
+    // hides, is an upper bound of what is spent.
+    const uint64_t most = observed.spent() + hidden;
     if (far || (chain_.is_empty() && in_step_)) {
-        chain_.restart(observed.spent());
+        chain_.restart(most);
     } else {
-        // Where nobody is ahead the bucket may have been full since the last look; then the word is an upper bound of
-        // what is spent, if it shows all.
         chain_.fill_and_take(observed.balance.accrued - observed.plan.capacity,
                              word_difference(observed.word, last_word_),
-                             chain_.is_settled() && in_step_ ? observed.spent() : chain_.base() + kFar);
+                             chain_.is_settled() ? most : chain_.base() + kFar);
     }
     last_word_ = observed.word;
     looked_ns_ = observed.now;
     const uint32_t first = chain_.first_due();
     if (first != 0 && is_late(waiter(first), observed.now)) expire(observed);
+}
+
+// By how much more was spent at the end of the chain than the word of the last look showed.
+uint64_t WaitQueue::hidden_units(const Observation &observed) const {
+    const uint64_t accrued = observed.balance.accrued;
+    const int64_t shown_before = word_difference(word_at(accrued, observed.word), last_word_);
+    const int64_t hidden = distance(accrued - static_cast<uint64_t>(shown_before), chain_.end());
+    return hidden > 0 ? static_cast<uint64_t>(hidden) : 0;
 }
 
 // Passes what is due, in order of position. `all`: every entry is, and positions are too far apart to be compared.

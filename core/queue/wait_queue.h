@@ -138,6 +138,7 @@ class WaitQueue {
     void abandon();
 
   private:
+    uint64_t hidden_units(const Observation &observed) const;
     void pass_due(const Observation &observed, bool all);
     int64_t reached_ns(const Plan &plan, uint64_t position) const;
     bool is_late(const Waiter *waiter, int64_t now) const;

@@ -84,9 +84,9 @@ class Queue : public testing::Test {
 
     tb::Plan plan = tb::make_plan(tb_test::limit_of(10, 1e9), 0, {0, {0, 0}});
     uint64_t word = 0;
+    std::vector<std::unique_ptr<Waiter>> waiters;  // outlive the queue
     tb::WaitQueue queue;
     Observation observed;
-    std::vector<std::unique_ptr<Waiter>> waiters;
 };
 
 TEST_F(Queue, EachIsDueBehindTheOneBefore) {
