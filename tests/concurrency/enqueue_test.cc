@@ -121,8 +121,8 @@ class Storm {
     // Told by the thread's number.
     void wake(uint64_t tag) {
         ++wakes_;
-        woken_.at(tag).fetch_add(1);
-        woken_.at(tag).notify_all();
+        woken_.at(static_cast<std::size_t>(tag)).fetch_add(1);
+        woken_.at(static_cast<std::size_t>(tag)).notify_all();
     }
 
     void run(int i) {
@@ -199,7 +199,7 @@ class Storm {
             return;
         }
         if (places->empty()) return;
-        const std::size_t which = (*random)() % places->size();
+        const std::size_t which = static_cast<std::size_t>((*random)() % places->size());
         const auto [waiter, cost] = (*places)[which];
         if ((*random)() % 4 == 0) {
             give_up(waiter);
@@ -441,7 +441,7 @@ class Reentrant : public Wakes {
         on_wake = [this](uint64_t tag) {
             if (depth >= 4) return;
             ++depth;
-            act(tag % kSlots, tag * 7919 + static_cast<uint64_t>(turns++));
+            act(static_cast<std::size_t>(tag % kSlots), tag * 7919 + static_cast<uint64_t>(turns++));
             --depth;
         };
     }
@@ -512,7 +512,7 @@ TEST_F(Reentrant, OneThread) {
     const auto steps = static_cast<int>(support::effort("TB_REENTRANT_STEPS", 100000, 30000));
     double accrued = 0;
     for (int i = 0; i < steps; ++i) {
-        act(random() % kSlots, random());
+        act(static_cast<std::size_t>(random() % kSlots), random());
         if (i % 4 != 0) continue;
         advance(kSecond);
         accrued += 1;
@@ -529,7 +529,7 @@ TEST_F(Reentrant, ManyThreads) {
         threads.emplace_back([&, k] {
             std::mt19937_64 random(kSeed + static_cast<uint64_t>(k));
             for (int i = 0; i < steps; ++i) {
-                act(random() % kSlots, random());
+                act(static_cast<std::size_t>(random() % kSlots), random());
                 if (i % 4 != 0) continue;
                 EXPECT_EQ(tb_manual_clock_advance(clock.get(), kSecond), TB_SUCCESS);
                 ++seconds;
@@ -551,7 +551,7 @@ TEST_F(Wakes, CloseAndDestroyTellAllWhileTheClockIsMoved) {
         std::atomic<bool> is_free{false};
         on_wake = [&](uint64_t tag) {
             EXPECT_FALSE(is_free);
-            ++told.at(tag);
+            ++told.at(static_cast<std::size_t>(tag));
         };
         make();
         std::vector<uint64_t> waiters;

@@ -189,7 +189,7 @@ class WaitReplay : public Replay {
         }
         if (manner_.reversed) woken = {woken.rbegin(), woken.rend()};
         for (const uint64_t tag : woken) {
-            Waiter *const w = &waiters_[names_.at(tag)];
+            Waiter *const w = &waiters_[names_.at(static_cast<std::size_t>(tag))];
             int64_t wait_ns = 0;
             if (w->over) continue;
             const tb_status status = tb_waiter_check(bucket_, w->number, &wait_ns);

@@ -377,7 +377,7 @@ TEST_F(CppWaiter, AWakeFunctionMayCallTheBucket) {
     std::vector<Waiter> all;
     for (std::uint64_t tag = 0; tag < 3; ++tag) all.push_back(bucket.enqueue(tag, 2));
     std::vector<Status> answers;
-    wake = [&](std::uint64_t tag) { answers.push_back(all[tag].check()); };
+    wake = [&](std::uint64_t tag) { answers.push_back(all[static_cast<std::size_t>(tag)].check()); };
     bucket.refund(4).value();
     EXPECT_EQ(answers, (std::vector<Status>{Status::success, Status::success, Status::pending}));
     EXPECT_EQ(all[2].delay(), 2s);
