@@ -8,7 +8,13 @@ namespace {
 
 // Later than any position of the chain.
 uint64_t no_limit(uint64_t base) {
-    return base + (uint64_t{1} << 61);
+    return base + kFar;
+}
+
+// What has been spent since an entry became due, and then by another run.
+void append(const Summary &run, Summary *since) {
+    since->cost += run.cost;
+    since->spent = spent_after(run, since->spent);
 }
 
 // Orders waiters: those of a higher priority come first.
@@ -92,7 +98,6 @@ void Chain::set_capacity(int64_t capacity) {
     capacity_ = capacity;
     tail_known_ = false;
     reservations_.set_capacity(capacity);
-    waiters_.set_capacity(capacity);
 }
 
 void Chain::set_rate(const Plan &plan) {
@@ -147,8 +152,7 @@ void Chain::spend(const Summary &run) {
     if (last_due_ == 0) {
         base_before_due_ = base;
     } else {
-        Summary &since = arena_[last_due_].below;
-        since = {since.cost + run.cost, spent_after(run, since.spent), since.limit};
+        append(run, &arena_[last_due_].below);
     }
 }
 
@@ -211,8 +215,7 @@ void Chain::unlink_due(uint32_t index, const Summary &run) {
     if (e.left == 0) {
         base_before_due_ = spent_after(run, base_before_due_);
     } else {
-        Summary &since = arena_[e.left].below;
-        since = {since.cost + run.cost, spent_after(run, since.spent), since.limit};
+        append(run, &arena_[e.left].below);
     }
     (e.left == 0 ? first_due_ : arena_[e.left].right) = e.right;
     (e.right == 0 ? last_due_ : arena_[e.right].left) = e.left;
