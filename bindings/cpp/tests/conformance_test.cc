@@ -387,7 +387,7 @@ TEST(CppConformance, EveryRowOfTheFile) {
 void every_wait_row(Who who) {
     const tb_test::QuietHandler handler(SIGUSR1);
     const int rows = for_each_row("waits.txt", [who](const Words &limits, const Words &steps) {
-        const auto is_leave = [](const std::string &step) { return words_of(step).at(0) == "leave"; };
+        const auto is_leave = [](const std::string &step) { return Step(step).verb == "leave"; };
         const bool leaves = std::any_of(steps.begin(), steps.end(), is_leave);
         if (leaves && who != Who::calls && !tb_test::signals_end_waits()) return;
         WaitReplay replay(limits, who);

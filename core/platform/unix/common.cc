@@ -1,5 +1,6 @@
 #include "core/platform/unix/common.h"
 
+#include <errno.h>
 #include <sched.h>
 #include <time.h>
 
@@ -19,10 +20,9 @@ namespace {
 constexpr uint32_t kContended = uint32_t{1} << 31;
 }
 
-// The address of something that only this thread has.
+// errno is the one object of each thread that needs no thread-local storage of this library's own.
 uintptr_t this_thread() {
-    static thread_local char here;
-    return reinterpret_cast<uintptr_t>(&here);
+    return reinterpret_cast<uintptr_t>(&errno);
 }
 
 bool ForkSafeLock::try_lock() {
