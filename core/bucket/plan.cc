@@ -27,10 +27,6 @@ void Plan::close() {
     largest_amount = 0;
 }
 
-void Plan::begin_era() {
-    traits = (traits & 0xffffffff) | (era() + 1) % kEras << 32;
-}
-
 Balance balance(uint64_t word, const Plan &plan, int64_t now) {
     Balance b{};
     if (now > plan.base_ns) b.at.elapsed = static_cast<uint64_t>(now) - static_cast<uint64_t>(plan.base_ns);

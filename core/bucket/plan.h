@@ -28,16 +28,17 @@ struct Plan {
     uint64_t scale;           // units per token
     uint64_t capacity;        // units
     uint64_t largest_amount;  // bit pattern of the capacity in tokens, a double; 0: closed
-    uint64_t traits;          // bits 0 .. 15 refinement, 16 .. 19 places, 20 closed, 32 .. 47 era
+    uint64_t traits;          // bits 0 .. 15 refinement, 16 .. 19 places, 20 closed, 32 .. 63 era
 
     uint64_t refinement() const { return traits & 0xffff; }
     unsigned places() const { return traits >> 16 & 0xf; }
     bool is_closed() const { return (traits >> 20 & 1) != 0; }
-    uint64_t era() const { return traits >> 32; }  // resets so far, modulo kEras
+    uint64_t era() const { return traits >> 32; }  // resets so far, modulo kEras; of a table see eras.h
     Units units() const { return {refinement(), places(), scale}; }
 
     void close();
-    void begin_era();
+    void begin_era() { set_era((era() + 1) % kEras); }
+    void set_era(uint64_t era) { traits = (traits & 0xffffffff) | era << 32; }
 };
 
 using PlanSlot = Versioned<Plan>;
@@ -59,6 +60,11 @@ struct Balance {
 };
 
 Balance balance(uint64_t word, const Plan &plan, int64_t now);
+
+// Do both bring the same?
+inline bool is_same(const tbu_rate &a, const tbu_rate &b) {
+    return a.whole == b.whole && a.fraction.hi == b.fraction.hi && a.fraction.lo == b.fraction.lo;
+}
 
 // Nanoseconds until the `rest` units that are there at `then` have grown to `target`, whatever the capacity; TBU_NEVER
 // if that does not fit an int64_t. target - rest < 2^62.

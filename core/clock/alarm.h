@@ -25,8 +25,8 @@ struct Bell {
 
 // What a manual clock does with a bucket after it has rung one of its alarms.
 struct Look {
-    void (*function)(void *limiter) = nullptr;
-    void *limiter = nullptr;
+    void (*function)(void *account) = nullptr;
+    void *account = nullptr;
 };
 
 struct Alarm {

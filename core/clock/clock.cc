@@ -84,7 +84,7 @@ void Clock::ring_due_alarms() {
         for (int i = 0; i < count; ++i) {
             calls[i].bell.ring(calls[i].tag);
             const bool last_of_bucket = i + 1 == count || calls[i + 1].inside != calls[i].inside;
-            if (last_of_bucket) calls[i].look.function(calls[i].look.limiter);
+            if (last_of_bucket) calls[i].look.function(calls[i].look.account);
             calls[i].inside->end(process);
         }
     } while (count == kMost);

@@ -2,7 +2,7 @@
 // another. The time never runs back: where an earlier one is set or returned, the latest stays.
 //
 // A manual clock lists the alarms of all its buckets that are not due yet, and rings each, in no particular order, when
-// the clock reaches its due time. The list's lock may be taken under any limiter's lock; the core takes no lock under
+// the clock reaches its due time. The list's lock may be taken under any account's lock; the core takes no lock under
 // it.
 #ifndef TOKENBUCKET_CORE_CLOCK_CLOCK_H
 #define TOKENBUCKET_CORE_CLOCK_CLOCK_H

@@ -1,25 +1,20 @@
 #include "core/limiter/limiter.h"
 
 #include "core/limiter/retry.h"
-#include "core/memory.h"
+#include "core/platform/counter.h"
 #include "core/queue/ticket.h"
 
 namespace tb {
 
 Limiter::Limiter(const LimitSpec &spec, const Limit &limit, int64_t initial_units, const LimiterOptions &options)
-    : time_(options.clock, options.use_counter),
+    : Account(options.waiting, options.observer),
+      time_(options.clock, options.use_counter),
       cell_(make_plan(limit, time_.now(), {0, {0, 0}}), initial_units),
-      observer_(options.observer),
-      spec_(spec),
-      waiting_(*options.waiting),
-      process_(platform::process_generation()) {}
+      spec_(spec) {}
 
 Limiter::~Limiter() {
     close();
-    WaitQueue *const queue = queue_.load(std::memory_order_acquire);
-    if (queue == nullptr) return;
-    queue->inside().wait_for_all();
-    destroy(queue);
+    destroy_queue();
 }
 
 // ---- Takes ----
@@ -58,44 +53,6 @@ Status Limiter::take_after_loss(double n) {
     wait_after_loss();
     return take_slowly(n);
 }
-
-Status Limiter::recorded(Status s, double n) const {
-    if (observer_ != nullptr) observer_->record(s, n);
-    return s;
-}
-
-void Limiter::record_returned(double tokens) const {
-    if (observer_ != nullptr) observer_->record_returned(tokens);
-}
-
-namespace {
-
-// What the answer to a decision follows from.
-struct Terms {
-    Decision decision;
-    uint64_t scale;
-    int64_t capacity;
-    tbu_rate rate;
-
-    // False if the plan was replaced during the reading.
-    [[gnu::always_inline]] bool read(const Decision &d, const PlanSlot &slot) {
-        const uint64_t version = slot.version();
-        decision = d;
-        scale = slot.at<offsetof(Plan, scale)>();
-        capacity = static_cast<int64_t>(slot.at<offsetof(Plan, capacity)>());
-        rate = speed_of(slot);
-        rate.reciprocal = wide_at<offsetof(Plan, rate) + offsetof(tbu_rate, reciprocal)>(slot);
-        return slot.is_still(version);
-    }
-    [[gnu::always_inline]] Answer answer() const {
-        const Decision &d = decision;
-        int64_t retry_after_ns = d.status == Status::exceeds_capacity ? TBU_NEVER : 0;
-        if (d.status == Status::denied) retry_after_ns = time_to_grow(rate, d.at, d.rest, d.cost);
-        return {to_tokens(scale, d.rest > 0 ? d.rest : 0), retry_after_ns, time_to_grow(rate, d.at, d.rest, capacity)};
-    }
-};
-
-}  // namespace
 
 // The answer is computed while the compare-and-swap is under way.
 Status Limiter::take(double n, Answer *answer) {
@@ -199,6 +156,21 @@ bool Limiter::move_base(int64_t now) {
 }
 
 // ---- Looking ----
+
+Observation Limiter::observe_plan() {
+    uint64_t word = 0;
+    const Plan plan = cell_.read(&word);
+    return {word, plan, time_.latest()};
+}
+
+// Moves the plan's base if it is not near.
+Observation Limiter::observe() {
+    for (;;) {
+        const Observation observed = observe_plan();
+        if (observed.balance.at.elapsed <= observed.plan.elapsed_limit) return observed;
+        if (!move_base(observed.now)) platform::pause();
+    }
+}
 
 double Limiter::available() {
     uint64_t word = 0;

@@ -1,5 +1,6 @@
 // Waits and reservations: joining the queue, sleeping, leaving.
-#include "core/limiter/limiter.h"
+#include "core/bucket/decide.h"
+#include "core/limiter/account.h"
 #include "core/limiter/locked.h"
 #include "core/platform/counter.h"
 
@@ -9,7 +10,7 @@ namespace tb {
 // max_wait_ns, and put(at, cost, due_ns) has put them into the queue; it returns the index. timed_out: they are due
 // later. *wait_ns, when they are due, is set in these three cases.
 template <class Place, class Put>
-Status Limiter::join(Locked *locked, double n, int64_t max_wait_ns, int64_t *wait_ns, Place place, Put put) {
+Status Account::join(Locked *locked, double n, int64_t max_wait_ns, int64_t *wait_ns, Place place, Put put) {
     for (;;) {
         const Observation &now = locked->look();
         Chain &chain = locked->chain();
@@ -36,7 +37,7 @@ Status Limiter::join(Locked *locked, double n, int64_t max_wait_ns, int64_t *wai
     }
 }
 
-Status Limiter::reserve_ahead(double n, int64_t max_wait_ns, Reservation *reservation) {
+Status Account::reserve_ahead(double n, int64_t max_wait_ns, Reservation *reservation) {
     if (max_wait_ns == 0 && !may_have_gaps()) return Status::timed_out;
     Locked locked(this);
     if (!locked.make_queue()) return Status::out_of_memory;
@@ -55,24 +56,13 @@ Status Limiter::reserve_ahead(double n, int64_t max_wait_ns, Reservation *reserv
     return Status::success;
 }
 
-WaitQueue::Options Limiter::queue_options() const {
-    int64_t lateness = waiting_.max_lateness_ns;
-    if (lateness == 0) lateness = time_.manual_clock() == nullptr ? kMaxLatenessNs : INT64_MAX;
-    return {time_.manual_clock(), lateness, {look, const_cast<Limiter *>(this)}};
-}
-
-bool Limiter::go_on_ringing(Ringer *ringer) {
-    const platform::LockGuard guard(&lock_);
-    return queue_.load(std::memory_order_relaxed)->go_on_ringing(ringer);
-}
-
 // A manual clock has reached the due time of a waiter: the next one learns its time.
-void Limiter::look(void *limiter) {
-    Locked locked(static_cast<Limiter *>(limiter));
+void Account::look(void *account) {
+    Locked locked(static_cast<Account *>(account));
     locked.look();
 }
 
-Status Limiter::wait(double n, int64_t timeout_ns, int32_t priority) {
+Status Account::wait(double n, int64_t timeout_ns, int32_t priority) {
     const Status at_once = take_now(n);
     if (at_once != Status::denied) return recorded(at_once, n);
     if (timeout_ns == 0 && !may_have_gaps()) return recorded(Status::timed_out, n);
@@ -86,7 +76,7 @@ Status Limiter::wait(double n, int64_t timeout_ns, int32_t priority) {
     return s;
 }
 
-Status Limiter::enqueue(double n, int64_t timeout_ns, int32_t priority, uint64_t tag, QueuePlace *place) {
+Status Account::enqueue(double n, int64_t timeout_ns, int32_t priority, uint64_t tag, QueuePlace *place) {
     *place = {0, 0};
     const Status at_once = take_now(n);
     if (at_once != Status::denied) return recorded(at_once, n);
@@ -101,7 +91,7 @@ Status Limiter::enqueue(double n, int64_t timeout_ns, int32_t priority, uint64_t
 }
 
 // *place is set under the lock, after which any thread may end the wait of a waiter that is no thread.
-Status Limiter::enter(Waiter *w, double n, int64_t timeout_ns, int32_t priority, QueuePlace *place) {
+Status Account::enter(Waiter *w, double n, int64_t timeout_ns, int32_t priority, QueuePlace *place) {
     Locked locked(this);
     if (!locked.make_queue()) return Status::out_of_memory;
     const Observation &now = locked.look();
@@ -131,10 +121,10 @@ Status Limiter::enter(Waiter *w, double n, int64_t timeout_ns, int32_t priority,
 }
 
 // A ring after the word has been read changes it, and then the sleep ends at once.
-Status Limiter::sleep_until_over(Waiter *w) {
+Status Account::sleep_until_over(Waiter *w) {
     for (uint32_t seen = 0;;) {
         const int64_t due = w->alarm.due_ns.load(std::memory_order_acquire);
-        const int64_t now = time_.now();
+        const int64_t now = time().now();
         const bool signalled = now < due && !sleep_towards(w, due, now, seen);
         const uint32_t rung = w->alarm.sleeper.word();
         if (now < due && !signalled && rung == seen) continue;
@@ -145,9 +135,9 @@ Status Limiter::sleep_until_over(Waiter *w) {
 }
 
 // Sleeps until due_ns or a ring that has not been seen, possibly less. False if a signal handler ended the sleep.
-bool Limiter::sleep_towards(Waiter *w, int64_t due_ns, int64_t now, uint32_t seen) {
+bool Account::sleep_towards(Waiter *w, int64_t due_ns, int64_t now, uint32_t seen) {
     int64_t deadline = INT64_MAX;
-    if (time_.manual_clock() == nullptr) {
+    if (time().manual_clock() == nullptr) {
         const int64_t spin = waiting_.precise ? platform::kLatestWakeNs : 0;
         if (due_ns - now <= spin) {
             w->exact.end();  // a system call, so before the last stretch
@@ -155,7 +145,7 @@ bool Limiter::sleep_towards(Waiter *w, int64_t due_ns, int64_t now, uint32_t see
             return true;
         }
         w->exact.begin();
-        const int64_t monotonic = time_.clock() == nullptr ? now : platform::monotonic_ns();
+        const int64_t monotonic = time().clock() == nullptr ? now : platform::monotonic_ns();
         const int64_t left = due_ns - now - spin;
         if (left < INT64_MAX - monotonic) deadline = monotonic + left;
     }
@@ -163,14 +153,14 @@ bool Limiter::sleep_towards(Waiter *w, int64_t due_ns, int64_t now, uint32_t see
 }
 
 // In a child that a signal handler forked during the wait the answer is interrupted: the waiter is the parent's.
-Status Limiter::come(Waiter *w, bool signalled) {
+Status Account::come(Waiter *w, bool signalled) {
     Locked locked(this);
     return w->process == process_ ? collect(&locked, w, signalled) : Status::interrupted;
 }
 
 // The waiter comes for its tokens. It is gone unless waiting is returned. A signal ends the wait; so does a clock that
 // stands at the last time there is.
-Status Limiter::collect(Locked *locked, Waiter *w, bool signalled) {
+Status Account::collect(Locked *locked, Waiter *w, bool signalled) {
     const Observation &now = locked->look();
     Status s = locked->queue().collect(now, w);
     if (s == Status::waiting && now.now == TBU_NEVER) s = Status::timed_out;
@@ -182,7 +172,7 @@ Status Limiter::collect(Locked *locked, Waiter *w, bool signalled) {
     return s;
 }
 
-Status Limiter::check(uint64_t number, int64_t *wait_ns) {
+Status Account::check(uint64_t number, int64_t *wait_ns) {
     Waiter *w = nullptr;
     Status s = Status::waiting;
     {
@@ -200,7 +190,7 @@ Status Limiter::check(uint64_t number, int64_t *wait_ns) {
     return s;
 }
 
-Status Limiter::leave(uint64_t number) {
+Status Account::leave(uint64_t number) {
     Waiter *w = nullptr;
     {
         Locked locked(this);
@@ -215,8 +205,14 @@ Status Limiter::leave(uint64_t number) {
     return Status::success;
 }
 
-void Limiter::record_wait(const Waiter &w, Status outcome) {
-    if (observer_ != nullptr) observer_->record_wait(outcome, w.tokens, time_.now() - w.since_ns);
+void Account::record_wait(const Waiter &w, Status outcome) {
+    if (observer_ != nullptr) observer_->record_wait(outcome, w.tokens, time().now() - w.since_ns);
+}
+
+int64_t Account::waiting() {
+    Locked locked(this);
+    locked.look();
+    return locked.chain().waiters();
 }
 
 }  // namespace tb

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cassert>
 
+#include "core/platform/platform.h"
+
 namespace tb {
 namespace {
 
@@ -24,12 +26,15 @@ uint64_t order(int32_t priority) {
 
 }  // namespace
 
-// The serial and arrival numbers of two chains begin far apart, whatever their addresses (Fibonacci hashing), so that
-// what names an entry of the one names nothing in the other, except by an improbable accident.
+// The serial and arrival numbers of two chains begin far apart, whatever their addresses (Fibonacci hashing), and if
+// one lies where another lay before, so that what names an entry of the one names nothing in the other, except by an
+// improbable accident.
 Chain::Chain()
     : reservations_(&arena_),
       waiters_(&arena_),
-      arrivals_(reinterpret_cast<uintptr_t>(this) * uint64_t{0x9e3779b97f4a7c15} >> kIndexBits),
+      arrivals_((reinterpret_cast<uintptr_t>(this) + static_cast<uint64_t>(platform::monotonic_ns())) *
+                    uint64_t{0x9e3779b97f4a7c15} >>
+                kIndexBits),
       serial_(static_cast<uint32_t>(arrivals_ >> (64 - kIndexBits - kSerialBits))) {}
 
 int64_t Chain::last_due_ns() const {

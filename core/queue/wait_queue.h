@@ -5,7 +5,7 @@
 // behind it. If it is late once more it is set aside: the others are served as if it were gone, until it comes back to
 // its place.
 //
-// All functions need the limiter's lock. Only the first waiter is sure to have its present due time in its alarm. The
+// All functions need the account's lock. Only the first waiter is sure to have its present due time in its alarm. The
 // others get an earlier time when they become the first or due, so that a change wakes none without need. A later time
 // a waiter learns when it comes, and then also that it is behind its deadline; unless replan() was called, which costs
 // the number of waiters.

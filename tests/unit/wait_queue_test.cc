@@ -1,4 +1,4 @@
-// The queue of those who wait, driven as the limiter drives it, at times of the test's choice; no thread sleeps.
+// The queue of those who wait, driven as an account drives it, at times of the test's choice; no thread sleeps.
 #include "core/queue/wait_queue.h"
 
 #include <gtest/gtest.h>

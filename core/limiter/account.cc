@@ -1,0 +1,43 @@
+#include "core/limiter/account.h"
+
+#include "core/memory.h"
+
+namespace tb {
+
+Account::Account(const WaitOptions *waiting, const Observer *observer)
+    : observer_(observer), waiting_(*waiting), process_(platform::process_generation()) {}
+
+void Account::destroy_queue() {
+    WaitQueue *const queue = queue_.load(std::memory_order_acquire);
+    if (queue == nullptr) return;
+    queue->inside().wait_for_all();
+    destroy(queue);
+}
+
+bool Account::is_idle() {
+    const platform::LockGuard guard(&lock_);
+    WaitQueue *const queue = queue_.load(std::memory_order_relaxed);
+    return queue == nullptr || queue->chain().is_empty();
+}
+
+Status Account::recorded(Status s, double n) const {
+    if (observer_ != nullptr) observer_->record(s, n);
+    return s;
+}
+
+void Account::record_returned(double tokens) const {
+    if (observer_ != nullptr) observer_->record_returned(tokens);
+}
+
+WaitQueue::Options Account::queue_options() {
+    int64_t lateness = waiting_.max_lateness_ns;
+    if (lateness == 0) lateness = time().manual_clock() == nullptr ? kMaxLatenessNs : INT64_MAX;
+    return {time().manual_clock(), lateness, {look, this}};
+}
+
+bool Account::go_on_ringing(Ringer *ringer) {
+    const platform::LockGuard guard(&lock_);
+    return queue_.load(std::memory_order_relaxed)->go_on_ringing(ringer);
+}
+
+}  // namespace tb

@@ -1,0 +1,130 @@
+// An account: the state word of one token bucket, and the queue of who waits for it and what is reserved. Where the
+// word and its plan lie, and what the time is, a derived class knows.
+//
+// wait() and enqueue() try a take without the account's lock first; all else that is done needs the lock (locked.h).
+// Under it a compare-and-swap may still lose against a take; then the word and the time are read anew. The time is read
+// after the word, so it is not before any time by which the word was made.
+//
+// Lock order: account, then plan or manual clock. No function of the user is called under a lock.
+#ifndef TOKENBUCKET_CORE_LIMITER_ACCOUNT_H
+#define TOKENBUCKET_CORE_LIMITER_ACCOUNT_H
+
+#include <atomic>
+#include <cstdint>
+#include <cstdlib>
+
+#include "core/clock/time_source.h"
+#include "core/limiter/events.h"
+#include "core/queue/wait_queue.h"
+
+namespace tb {
+
+struct WaitOptions {
+    bool precise = false;         // spin for the last kLatestWakeNs of a wait
+    int64_t max_waiters = 0;      // 0: no limit
+    int64_t max_lateness_ns = 0;  // 0: kMaxLatenessNs; on a manual clock, no limit
+    Bell bell;
+};
+inline constexpr WaitOptions kNoWaitOptions;
+inline constexpr int64_t kMaxLatenessNs = 10000000;
+
+struct Reservation {
+    double tokens;
+    int64_t wait_ns;
+    int64_t ready_at_ns;
+    uint64_t ticket;
+};
+
+inline bool is_valid(const Reservation &r) {
+    return is_amount(r.tokens) && r.wait_ns >= 0;
+}
+
+// Of a waiter that is no thread.
+struct QueuePlace {
+    uint64_t waiter = 0;  // its number; 0: it does not wait
+    int64_t wait_ns = 0;  // until its tokens are due
+};
+
+class Account {
+  public:
+    // Blocks, unless timeout_ns is 0.
+    Status wait(double n, int64_t timeout_ns, int32_t priority);
+    // success: taken. waiting: *place is where the waiter stands, and the bell rings with its tag. timed_out:
+    // place->wait_ns is what it would have had to wait.
+    Status enqueue(double n, int64_t timeout_ns, int32_t priority, uint64_t tag, QueuePlace *place);
+    // waiting: *wait_ns is set. invalid_argument: not in the queue. Else the outcome, and the waiter is gone.
+    Status check(uint64_t number, int64_t *wait_ns);
+    Status leave(uint64_t number);
+
+    Status cancel(const Reservation &reservation);
+    Status settle(const Reservation &reservation, double actual);
+
+    Status charge(double n, int64_t *repaid_after_ns);
+    Status refund(double n);
+
+    int64_t waiting();
+
+    const Observer *observer() const { return observer_; }
+    const WaitOptions &waiting_options() const { return waiting_; }
+
+    // Is nothing in the queue, as of the last look?
+    bool is_idle();
+
+  protected:
+    class Locked;
+
+    // Both must live as long as the account; the observer may be null.
+    Account(const WaitOptions *waiting, const Observer *observer);
+    ~Account() = default;
+    // Returns when the last thread has left its wait. For the destructor of the derived class, after all waits have
+    // been ended.
+    void destroy_queue();
+
+    // For an amount that is not there now.
+    Status reserve_ahead(double n, int64_t max_wait_ns, Reservation *reservation);
+    Status recorded(Status s, double n) const;
+
+  private:
+    // All of these are overridden. They are not pure: that would need C++'s run-time library.
+    virtual TimeSource &time() { std::abort(); }
+    // A take without the lock, not recorded.
+    virtual Status take_now(double) { std::abort(); }
+    // The word and its plan at a time read after them (TimeSource::latest). The plan's base is near: at most
+    // elapsed_limit has elapsed since.
+    virtual Observation observe() { std::abort(); }
+    // Compare-and-swap of the word from that of an observation.
+    virtual bool exchange(const Observation &, uint64_t) { std::abort(); }
+
+    // Waits and reservations.
+    template <class Place, class Put>
+    static Status join(Locked *locked, double n, int64_t max_wait_ns, int64_t *wait_ns, Place place, Put put);
+    // Can there be room before a reservation? A take does not see that; it needs the queue.
+    bool may_have_gaps() const { return queue_.load(std::memory_order_acquire) != nullptr; }
+    WaitQueue::Options queue_options();
+    bool go_on_ringing(Ringer *ringer);
+    static void look(void *account);
+    Status enter(Waiter *waiter, double n, int64_t timeout_ns, int32_t priority, QueuePlace *place);
+    Status sleep_until_over(Waiter *waiter);
+    bool sleep_towards(Waiter *waiter, int64_t due_ns, int64_t now, uint32_t seen);
+    Status come(Waiter *waiter, bool signalled);
+    static Status collect(Locked *locked, Waiter *waiter, bool signalled);
+    void record_wait(const Waiter &waiter, Status outcome);
+
+    // Changes of what is spent.
+    template <class Edit>
+    static Status change(Locked *locked, Edit edit);
+    Status settle_pending(Locked *locked, uint32_t index, uint64_t kept);
+    static Status charge_base(Locked *locked, const Observation &now, uint64_t units);
+    static uint64_t refund_base(Locked *locked, const Observation &now, uint64_t units);
+    void record_returned(double tokens) const;
+
+    const Observer *const observer_;
+    const WaitOptions &waiting_;
+    std::atomic<WaitQueue *> queue_{nullptr};  // null before the first wait or reservation that is not due at once
+    platform::ForkSafeLock lock_;
+    uint32_t process_;
+};
+
+}  // namespace tb
+
+#endif
