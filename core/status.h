@@ -16,6 +16,7 @@ enum class Status : int32_t {
     closed = 4,
     interrupted = 5,
     queue_full = 6,
+    table_full = 7,
     waiting = 8,
     invalid_argument = -1,
     out_of_range = -2,

@@ -67,8 +67,7 @@ extern "C" {
 
 typedef int32_t tb_status;
 
-/* Name, number, message. The numbers are fixed for ever and equal on all systems; a later library may add more. No
- * function returns TB_TABLE_FULL or TB_E_SYSTEM yet. */
+/* Name, number, message. The numbers are fixed for ever and equal on all systems; a later library may add more. */
 #define TB_STATUS_LIST(X)                                                                    \
     X(TB_SUCCESS, 0, "success: done, or the tokens are granted")                             \
     X(TB_DENIED, 1, "denied: not enough tokens now")                                         \
@@ -377,6 +376,130 @@ typedef struct tb_stats {
  * TB_E_UNSUPPORTED: the bucket does not count. TB_E_INVALID_ARGUMENT: struct_size is no size of a tb_stats. */
 TB_API tb_status tb_get_stats(tb_bucket *bucket, tb_stats *out_stats);
 
+/* ---- Limits by key ----------------------------------------------------------------------------------------------- */
+
+/* A table holds a bucket for each key, such as a user or an address, all under one limit, in memory that is fixed when
+ * it is created. A key is any bytes, 0 .. TB_MAX_KEY_SIZE of them. One that has not been asked for is full, so keys
+ * need no creating, and a key whose bucket is full again makes room for others: a table holds those that have taken
+ * something of late, however many there are in all.
+ *
+ * A table knows a key by a hash of at least 44 bits, made with a secret of its own, so that nobody can find keys that
+ * get into each other's way. A new key is taken for another one with a chance of about 1e-11 in a table for 10 million.
+ *
+ * What the functions below say of a bucket holds for each key. They are as safe in signal handlers as those under
+ * "Taking", if the feature "lock_free_table" is there; else they take a lock for a few instructions. */
+typedef struct tb_table tb_table;
+
+#define TB_MAX_KEY_SIZE 65536
+
+/* What becomes of a new key when its 16 places are taken. Evict: the one of them that holds most tokens, and is not in
+ * debt, is forgotten, as if it were full; TB_TABLE_FULL if all are in debt. Deny: TB_TABLE_FULL. Admit: TB_SUCCESS, and
+ * what is granted is not remembered. */
+#define TB_TABLE_EVICT_FULLEST 0
+#define TB_TABLE_DENY 1
+#define TB_TABLE_ADMIT 2
+
+/* How large a table is: by keys or by bytes, of which one is 0. */
+typedef struct tb_table_config {
+    size_t struct_size; /* set by tb_table_config_init */
+    int64_t max_keys;   /* that are not full at one time; 24.6 bytes each */
+    int64_t max_bytes;  /* 64 .. */
+    int32_t when_full;  /* TB_TABLE_EVICT_FULLEST (default), TB_TABLE_DENY, TB_TABLE_ADMIT */
+    uint32_t reserved;  /* 0 */
+} tb_table_config;
+
+/* Writes the defaults to *config; max_keys or max_bytes must be set. Pass sizeof(tb_table_config).
+ * TB_E_INVALID_ARGUMENT: struct_size is no size of a tb_table_config. */
+TB_API tb_status tb_table_config_init(tb_table_config *config, size_t struct_size);
+
+/* Creates a table in which each key may take `capacity` tokens at once and gains `tokens_per_second`. With max_keys in
+ * use 1 of some 20,000 new keys does not find room; beyond that it is ever more.
+ * TB_E_INVALID_ARGUMENT: also max_keys below 1. TB_E_OUT_OF_RANGE: as tb_create, or more memory than can be addressed.
+ * TB_E_OUT_OF_MEMORY. TB_E_SYSTEM: the system gives no random numbers. */
+TB_API tb_status tb_table_create(double capacity, double tokens_per_second, int64_t max_keys, tb_table **out_table);
+
+/* Creates a table for a limit as for tb_create_with. The unit is as that of a bucket, but at most 64 units accrue in a
+ * nanosecond: 1e-9 token at rates up to 64 per second, 1e-6 at 64,000; never more than a token.
+ * max_waiters holds for each key.
+ * Errors as tb_create_with and tb_table_create. TB_E_UNSUPPORTED: also initial_tokens, on_event or TB_STATISTICS. */
+TB_API tb_status tb_table_create_with(const tb_config *limit, const tb_table_config *config, tb_table **out_table);
+
+/* As tb_allow, tb_take and tb_take_up_to. TB_TABLE_FULL as TB_TABLE_DENY says. TB_E_INVALID_ARGUMENT: also key_size
+ * above TB_MAX_KEY_SIZE. The key may be NULL if its size is 0. */
+TB_API tb_status tb_table_allow(tb_table *table, const void *key, size_t key_size, double n);
+TB_API tb_status tb_table_take(tb_table *table, const void *key, size_t key_size, double n, tb_decision *out_decision);
+TB_API tb_status tb_table_take_up_to(tb_table *table, const void *key, size_t key_size, double most, double *out_taken);
+
+/* tb_table_allow for `count` keys, which stand one behind the other in `keys`; faster than as many calls where the
+ * table is larger than the processor's caches. key_sizes and out_answers have count elements, and so has amounts, or it
+ * is NULL: one token for each. out_answers[i] is what tb_table_allow would say. The same key may occur again.
+ * TB_SUCCESS, whatever the answers are. */
+TB_API tb_status tb_table_allow_many(tb_table *table, const void *keys, const size_t *key_sizes, const double *amounts,
+                                     size_t count, tb_status *out_answers);
+
+/* As tb_wait_for, tb_enqueue, tb_waiter_check and tb_waiter_leave: each key has a queue of its own, while somebody
+ * waits or something is reserved. This allocates, and a key with a queue keeps its place. A waiter's number is its
+ * key's alone. TB_TABLE_FULL: also with TB_TABLE_ADMIT. Threads that wait leave before tb_table_destroy returns. */
+TB_API tb_status tb_table_wait_for(tb_table *table, const void *key, size_t key_size, double n, int64_t timeout_ns);
+TB_API tb_status tb_table_enqueue(tb_table *table, const void *key, size_t key_size, double n, int64_t timeout_ns,
+                                  int32_t priority, uint64_t tag, uint64_t *out_waiter, int64_t *out_wait_ns);
+TB_API tb_status tb_table_waiter_check(tb_table *table, const void *key, size_t key_size, uint64_t waiter,
+                                       int64_t *out_wait_ns);
+TB_API tb_status tb_table_waiter_leave(tb_table *table, const void *key, size_t key_size, uint64_t waiter);
+
+/* As tb_reserve, tb_cancel and tb_settle, with the key of the reservation. After tb_table_remove a pending one is void.
+ */
+TB_API tb_status tb_table_reserve(tb_table *table, const void *key, size_t key_size, double n, int64_t max_wait_ns,
+                                  tb_reservation *out_reservation);
+TB_API tb_status tb_table_cancel(tb_table *table, const void *key, size_t key_size, tb_reservation *reservation);
+TB_API tb_status tb_table_settle(tb_table *table, const void *key, size_t key_size, tb_reservation *reservation,
+                                 double actual);
+
+/* As tb_charge, tb_refund, tb_available and tb_time_until. */
+TB_API tb_status tb_table_charge(tb_table *table, const void *key, size_t key_size, double n,
+                                 int64_t *out_repaid_after_ns);
+TB_API tb_status tb_table_refund(tb_table *table, const void *key, size_t key_size, double n);
+TB_API tb_status tb_table_available(tb_table *table, const void *key, size_t key_size, double *out_tokens);
+TB_API tb_status tb_table_time_until(tb_table *table, const void *key, size_t key_size, double n, int64_t *out_ns);
+
+/* Forgets a key: its bucket is full again. Waiters get their tokens from that, in order. */
+TB_API tb_status tb_table_remove(tb_table *table, const void *key, size_t key_size);
+
+/* Change the limit of all keys at once. Keys keep what they have spent, so a full one stays full, and what exceeds a
+ * lowered capacity is there again if it is raised.
+ * Errors as tb_set_rate. TB_E_OUT_OF_RANGE: also a rate of 2^13 units a nanosecond, or a capacity above 2^57 units. */
+TB_API tb_status tb_table_set_rate(tb_table *table, double tokens_per_second);
+TB_API tb_status tb_table_set_capacity(tb_table *table, double capacity);
+
+/* The limit in force and the unit, as tb_get_limit. */
+TB_API tb_status tb_table_get_limit(tb_table *table, tb_config *out_config);
+
+typedef struct tb_table_stats {
+    size_t struct_size;     /* set by the caller: sizeof(tb_table_stats) */
+    int64_t places;         /* for keys, free ones included */
+    int64_t occupied;       /* by keys that are not full now */
+    int64_t evicted;        /* keys so far */
+    double tokens_forgiven; /* what evicted keys had spent, and what TB_TABLE_ADMIT granted */
+} tb_table_stats;
+
+/* Writes *out_stats as far as its struct_size says. Reads the whole table: 10 million places take some 50 ms.
+ * TB_E_INVALID_ARGUMENT: struct_size is no size of a tb_table_stats. */
+TB_API tb_status tb_table_get_stats(tb_table *table, tb_table_stats *out_stats);
+
+/* As tb_close and tb_destroy. */
+TB_API tb_status tb_table_close(tb_table *table);
+TB_API void tb_table_destroy(tb_table *table);
+
+#define TB_ADDRESS_KEY_SIZE 16
+
+/* Writes the key of a network address: the same 4 bytes for all ways to write an IPv4 address, 16 for all addresses of
+ * an IPv6 network of `ipv6_prefix` bits, 0 .. 128; 64 is what one customer usually has. Reads 192.0.2.1, 192.0.2.1:80,
+ * 2001:db8::1, [2001:db8::1]:80, fe80::1%eth0, whose zone is dropped, and ::ffff:192.0.2.1, which is 192.0.2.1. The key
+ * buffer holds TB_ADDRESS_KEY_SIZE bytes.
+ * TB_E_INVALID_ARGUMENT: no address, or no prefix. */
+TB_API tb_status tb_address_key(const char *text, size_t text_size, int32_t ipv6_prefix, void *out_key,
+                                size_t *out_key_size);
+
 /* ---- Clocks ------------------------------------------------------------------------------------------------------ */
 
 /* The system clock, used when no other is named, is CLOCK_MONOTONIC, read from the CPU's cycle counter where the kernel
@@ -428,7 +551,8 @@ TB_API int32_t tb_abi_version(void);
 /* 1 if this build has the named feature, else 0 (also for NULL and unknown names). Features:
  *   "counter_clock"       the system clock can use the CPU's cycle counter here
  *   "interruptible_wait"  a signal handler ends a wait (Linux)
- *   "timer_slack"         a wait narrows its thread's timer slack (Linux) */
+ *   "timer_slack"         a wait narrows its thread's timer slack (Linux)
+ *   "lock_free_table"     the processor has a compare-and-swap of 16 bytes */
 TB_API int32_t tb_has_feature(const char *name);
 
 /* The constant's name ("TB_DENIED") and a one-line message, static text; for an unknown number "TB_UNKNOWN" and

@@ -10,10 +10,6 @@ using tb::capi::to_c;
 
 static_assert(sizeof(tb_decision) == 32 && sizeof(tb_reservation) == 32);
 
-tb::Reservation to_core(const tb_reservation &r) {
-    return {r.tokens, r.wait_ns, r.ready_at_ns, r.ticket};
-}
-
 void destroy(const tb_observer *observer) {
     if (observer == nullptr) return;
     if (observer->statistics() != nullptr) tb::destroy(observer->statistics());
@@ -32,18 +28,25 @@ bool create_observer(const tb_config &config, const tb_observer **observer) {
     return *observer != nullptr;
 }
 
-const tb::WaitOptions *create_wait_options(const tb_config &c) {
-    const bool precise = (c.flags & TB_PRECISE_WAIT) != 0;
-    if (!precise && c.max_waiters == 0 && c.max_lateness_ns == 0 && c.on_wake == nullptr) return &tb::kNoWaitOptions;
-    return tb::create<const tb::WaitOptions>(
-        tb::WaitOptions{precise, c.max_waiters, c.max_lateness_ns, {c.on_wake, c.wake_user}});
-}
-
-void destroy(const tb::WaitOptions *options) {
-    if (options != nullptr && options != &tb::kNoWaitOptions) tb::destroy(options);
-}
-
 }  // namespace
+
+const tb::WaitOptions *tb::capi::create_wait_options(const tb_config &c) {
+    const bool precise = (c.flags & TB_PRECISE_WAIT) != 0;
+    if (!precise && c.max_waiters == 0 && c.max_lateness_ns == 0 && c.on_wake == nullptr) return &kNoWaitOptions;
+    return create<const WaitOptions>(WaitOptions{precise, c.max_waiters, c.max_lateness_ns, {c.on_wake, c.wake_user}});
+}
+
+void tb::capi::destroy_wait_options(const WaitOptions *options) {
+    if (options != nullptr && options != &kNoWaitOptions) destroy(options);
+}
+
+void tb::capi::describe(const WaitOptions &waiting, tb_config *config) {
+    config->max_waiters = waiting.max_waiters;
+    config->max_lateness_ns = waiting.max_lateness_ns;
+    config->on_wake = waiting.bell.function;
+    config->wake_user = waiting.bell.user;
+    config->flags = waiting.precise ? TB_PRECISE_WAIT : 0;
+}
 
 extern "C" {
 
@@ -62,11 +65,11 @@ tb_status tb_create_with(const tb_config *config, tb_bucket **out_bucket) {
     tb_clock *const clock = parsed.config.clock;
     const bool use_counter = is_null(clock) && tb::platform::counter_is_trusted();
     const tb_observer *observer = nullptr;
-    const tb::WaitOptions *const waiting = create_wait_options(parsed.config);
+    const tb::WaitOptions *const waiting = tb::capi::create_wait_options(parsed.config);
     const bool complete = waiting != nullptr && create_observer(parsed.config, &observer);
     tb_bucket *const b = complete ? tb::create<tb_bucket>(parsed, use_counter, waiting, observer) : nullptr;
     if (b == nullptr) {
-        destroy(waiting);
+        tb::capi::destroy_wait_options(waiting);
         destroy(observer);
         return TB_E_OUT_OF_MEMORY;
     }
@@ -86,7 +89,7 @@ void tb_destroy(tb_bucket *b) {
     tb_clock *const clock = b->clock();
     tb::destroy(b);
     destroy(observer);
-    destroy(waiting);
+    tb::capi::destroy_wait_options(waiting);
     tb::capi::release_clock(clock);
 }
 
@@ -154,21 +157,21 @@ tb_status tb_reserve(tb_bucket *b, double n, int64_t max_wait_ns, tb_reservation
     if (is_null(b) || out_reservation == nullptr || max_wait_ns < 0) return TB_E_INVALID_ARGUMENT;
     tb::Reservation r;
     const Status s = b->limiter.reserve(n, max_wait_ns, &r);
-    if (s == Status::success) *out_reservation = {r.tokens, r.wait_ns, r.ready_at_ns, r.ticket};
+    if (s == Status::success) *out_reservation = to_c(r);
     return to_c(s);
 }
 
 tb_status tb_cancel(tb_bucket *b, tb_reservation *reservation) {
     if (is_null(b) || reservation == nullptr) return TB_E_INVALID_ARGUMENT;
     if (reservation->tokens == 0) return TB_SUCCESS;
-    const Status s = b->limiter.cancel(to_core(*reservation));
+    const Status s = b->limiter.cancel(tb::capi::to_core(*reservation));
     if (s == Status::success) reservation->tokens = 0;
     return to_c(s);
 }
 
 tb_status tb_settle(tb_bucket *b, tb_reservation *reservation, double actual) {
     if (is_null(b) || reservation == nullptr) return TB_E_INVALID_ARGUMENT;
-    const Status s = b->limiter.settle(to_core(*reservation), actual);
+    const Status s = b->limiter.settle(tb::capi::to_core(*reservation), actual);
     if (s == Status::success) reservation->tokens = 0;
     return to_c(s);
 }
@@ -223,12 +226,7 @@ tb_status tb_get_limit(tb_bucket *b, tb_config *out_config) {
     full.initial_tokens = TB_INITIALLY_FULL;
     full.clock = b->clock();
     full.unit = 1.0 / static_cast<double>(scale);
-    const tb::WaitOptions &waiting = b->limiter.waiting_options();
-    full.max_waiters = waiting.max_waiters;
-    full.max_lateness_ns = waiting.max_lateness_ns;
-    full.on_wake = waiting.bell.function;
-    full.wake_user = waiting.bell.user;
-    full.flags = waiting.precise ? TB_PRECISE_WAIT : 0;
+    tb::capi::describe(b->limiter.waiting_options(), &full);
     if (const tb_observer *const observer = b->observer()) {
         full.flags |= observer->statistics() != nullptr ? TB_STATISTICS : 0;
         full.on_event = observer->on_event;

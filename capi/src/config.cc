@@ -10,24 +10,22 @@ constexpr uint32_t kFlags = TB_PRECISE_WAIT | TB_STATISTICS;
 constexpr int64_t kSecond = 1000000000;
 // The smallest struct ends with the rate.
 constexpr std::size_t kSmallestStruct = offsetof(tb_config, rate_period_ns) + sizeof(int64_t);
-
-bool is_zero(const unsigned char *bytes, std::size_t count) {
-    for (std::size_t i = 0; i < count; ++i)
-        if (bytes[i] != 0) return false;
-    return true;
-}
-
-// Every version's size is a multiple of the alignment.
-bool is_size(std::size_t size) {
-    return size >= kSmallestStruct && size <= kLargestStruct && size % alignof(tb_config) == 0;
-}
+constexpr std::size_t kLargestStruct = 4096;
 
 tb_config defaults(std::size_t size) {
     return {size, 0, 0, kSecond, TB_INITIALLY_FULL, nullptr, 0, 0, 0, 0, nullptr, nullptr, nullptr, nullptr, 0};
 }
 
-std::size_t known(std::size_t size) {
-    return size < sizeof(tb_config) ? size : sizeof(tb_config);
+std::size_t size_of(const void *sized_struct) {
+    std::size_t size = 0;
+    std::memcpy(&size, sized_struct, sizeof size);
+    return size;
+}
+
+// All but struct_size, up to `end`.
+void copy_fields(const void *from, void *to, std::size_t end) {
+    std::memcpy(static_cast<char *>(to) + sizeof(std::size_t), static_cast<const char *>(from) + sizeof(std::size_t),
+                end - sizeof(std::size_t));
 }
 
 Status initial_units(const Limit &limit, double tokens, int64_t *units) {
@@ -45,39 +43,54 @@ Status initial_units(const Limit &limit, double tokens, int64_t *units) {
 
 }  // namespace
 
-Status read_config(const tb_config *config, ParsedConfig *parsed) {
-    if (config == nullptr || !is_size(config->struct_size)) return Status::invalid_argument;
-    const std::size_t size = config->struct_size;
-    const unsigned char *const bytes = reinterpret_cast<const unsigned char *>(config);
-    if (!is_zero(bytes + known(size), size - known(size))) return Status::unsupported;
+bool is_struct_size(std::size_t struct_size, std::size_t smallest) {
+    return struct_size >= smallest && struct_size <= kLargestStruct && struct_size % alignof(tb_config) == 0;
+}
+
+Status read_struct(const void *from, std::size_t smallest, void *to, std::size_t size) {
+    if (from == nullptr || !is_struct_size(size_of(from), smallest)) return Status::invalid_argument;
+    const std::size_t given = size_of(from);
+    const unsigned char *const bytes = static_cast<const unsigned char *>(from);
+    for (std::size_t i = size; i < given; ++i)
+        if (bytes[i] != 0) return Status::unsupported;
+    copy_fields(from, to, given < size ? given : size);
+    return Status::success;
+}
+
+Status write_struct(const void *from, std::size_t size, std::size_t smallest, void *to) {
+    if (to == nullptr || !is_struct_size(size_of(to), smallest)) return Status::invalid_argument;
+    const std::size_t given = size_of(to);
+    copy_fields(from, to, given < size ? given : size);
+    return Status::success;
+}
+
+Status read_config(const tb_config *config, ParsedConfig *parsed, uint64_t fastest) {
     ParsedConfig p{};
-    p.config = defaults(size);
-    std::memcpy(&p.config, bytes, known(size));
+    p.config = defaults(sizeof p.config);
+    if (const Status s = read_struct(config, kSmallestStruct, &p.config, sizeof p.config); s != Status::success)
+        return s;
     const tb_config &c = p.config;
     if (c.max_waiters < 0 || c.max_lateness_ns < 0) return Status::invalid_argument;
     if ((c.flags & ~kFlags) != 0 || c.reserved != 0) return Status::unsupported;
-    if (const Status s = make_limit({c.capacity, c.rate_tokens, c.rate_period_ns}, &p.limit); s != Status::success)
-        return s;
+    const LimitSpec spec{c.capacity, c.rate_tokens, c.rate_period_ns};
+    if (const Status s = make_limit(spec, &p.limit, fastest); s != Status::success) return s;
     if (const Status s = initial_units(p.limit, c.initial_tokens, &p.initial_units); s != Status::success) return s;
     *parsed = p;
     return Status::success;
 }
 
 Status write_config(const tb_config &full, tb_config *config) {
-    if (config == nullptr || !is_size(config->struct_size)) return Status::invalid_argument;
-    tb_config c = full;
-    c.struct_size = config->struct_size;
-    std::memcpy(static_cast<void *>(config), &c, known(c.struct_size));
-    return Status::success;
+    return write_struct(&full, sizeof full, kSmallestStruct, config);
 }
 
 }  // namespace tb::capi
 
 extern "C" tb_status tb_config_init(tb_config *config, size_t struct_size) {
     using namespace tb::capi;
-    if (config == nullptr || !is_size(struct_size)) return TB_E_INVALID_ARGUMENT;
-    const tb_config c = defaults(struct_size);
+    if (config == nullptr || !is_struct_size(struct_size, kSmallestStruct)) return TB_E_INVALID_ARGUMENT;
     std::memset(static_cast<void *>(config), 0, struct_size);
-    std::memcpy(static_cast<void *>(config), &c, known(struct_size));
+    config->struct_size = struct_size;
+    const tb_config c = defaults(struct_size);
+    write_config(c, config);
     return TB_SUCCESS;
 }

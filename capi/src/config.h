@@ -1,4 +1,5 @@
-// tb_config in all its sizes: programs older or newer than this library pass shorter or longer ones.
+// Structs that begin with struct_size, in all their sizes: programs older or newer than this library pass shorter or
+// longer ones.
 #ifndef TOKENBUCKET_CAPI_SRC_CONFIG_H
 #define TOKENBUCKET_CAPI_SRC_CONFIG_H
 
@@ -9,7 +10,13 @@
 
 namespace tb::capi {
 
-inline constexpr std::size_t kLargestStruct = 4096;
+// Is struct_size that of a struct whose first version had `smallest` bytes? All have the alignment of a tb_config.
+bool is_struct_size(std::size_t struct_size, std::size_t smallest);
+// Copies what both know of *from, a struct, to *to, one of `size` bytes that holds the defaults, but struct_size.
+// invalid_argument: `from` is null, or its struct_size none. unsupported: what is not known of it is not zero.
+Status read_struct(const void *from, std::size_t smallest, void *to, std::size_t size);
+// Copies as much of *from, of `size` bytes, as fits the struct_size of *to, but struct_size. invalid_argument as above.
+Status write_struct(const void *from, std::size_t size, std::size_t smallest, void *to);
 
 // A valid config; fields beyond its struct_size have their defaults.
 struct ParsedConfig {
@@ -18,8 +25,9 @@ struct ParsedConfig {
     int64_t initial_units;
 };
 
-// Checks all of *config but the clock, which must be alive. *parsed is written on success only.
-Status read_config(const tb_config *config, ParsedConfig *parsed);
+// Checks all of *config but the clock, which must be alive; `fastest` is that of make_limit. *parsed is written on
+// success only.
+Status read_config(const tb_config *config, ParsedConfig *parsed, uint64_t fastest = UINT64_MAX);
 // Writes as many fields of `full` as fit the struct_size of *config.
 Status write_config(const tb_config &full, tb_config *config);
 

@@ -9,6 +9,7 @@
 #include "core/clock/clock.h"
 #include "core/limiter/limiter.h"
 #include "core/memory.h"
+#include "core/table/table.h"
 
 // In debug builds a handle that is dead or of another type stops the program.
 class Magic {
@@ -66,6 +67,19 @@ struct tb_bucket {
     tb::Limiter limiter;
 };
 
+struct tb_table {
+    static constexpr uint64_t kMagic = 0x656c626174627462;
+
+    tb_table(const tb::LimitSpec &spec, const tb::Limit &limit, const tb::TableOptions &options)
+        : magic(kMagic), table(spec, limit, options) {}
+
+    tb_clock *clock() { return static_cast<tb_clock *>(table.clock()); }
+
+    // Alive until the table's threads have left.
+    [[no_unique_address]] Magic magic;
+    tb::Table table;
+};
+
 namespace tb::capi {
 
 inline tb_status to_c(Status status) {
@@ -77,6 +91,19 @@ template <class Handle>
 bool is_null(const Handle *handle) {
     if (handle != nullptr) handle->magic.check(Handle::kMagic);
     return handle == nullptr;
+}
+
+// The options of a config, for destroy_wait_options; null if there is no memory.
+const tb::WaitOptions *create_wait_options(const tb_config &config);
+void destroy_wait_options(const tb::WaitOptions *options);
+// Writes them into a config, and no other flags.
+void describe(const tb::WaitOptions &options, tb_config *config);
+
+inline Reservation to_core(const tb_reservation &r) {
+    return {r.tokens, r.wait_ns, r.ready_at_ns, r.ticket};
+}
+inline tb_reservation to_c(const Reservation &r) {
+    return {r.tokens, r.wait_ns, r.ready_at_ns, r.ticket};
 }
 
 // Gives up one reference to a clock, which may be NULL; the last one destroys it.

@@ -3,6 +3,7 @@
 
 #include "capi/include/tokenbucket.h"
 #include "core/platform/counter.h"
+#include "core/platform/exchange.h"
 #include "core/platform/platform.h"
 #include "core/status.h"
 
@@ -26,7 +27,7 @@ static_assert(same(TB_SUCCESS, tb::Status::success) && same(TB_DENIED, tb::Statu
 static_assert(same(TB_TIMED_OUT, tb::Status::timed_out) && same(TB_CLOSED, tb::Status::closed));
 static_assert(same(TB_EXCEEDS_CAPACITY, tb::Status::exceeds_capacity));
 static_assert(same(TB_INTERRUPTED, tb::Status::interrupted) && same(TB_QUEUE_FULL, tb::Status::queue_full));
-static_assert(same(TB_PENDING, tb::Status::waiting));
+static_assert(same(TB_TABLE_FULL, tb::Status::table_full) && same(TB_PENDING, tb::Status::waiting));
 static_assert(same(TB_E_INVALID_ARGUMENT, tb::Status::invalid_argument));
 static_assert(same(TB_E_OUT_OF_RANGE, tb::Status::out_of_range));
 static_assert(same(TB_E_OUT_OF_MEMORY, tb::Status::out_of_memory));
@@ -40,6 +41,7 @@ constexpr Feature kFeatures[] = {
     {"counter_clock", kHasCounter &&kMayTrustCounter},
     {"interruptible_wait", kSignalsEndSleep},
     {"timer_slack", kNarrowsTimerSlack},
+    {"lock_free_table", kHasPairExchange},
 };
 
 }  // namespace

@@ -21,22 +21,13 @@ tb_observer::tb_observer(tb::Statistics *statistics, tb_event_fn event_function,
 extern "C" tb_status tb_get_stats(tb_bucket *b, tb_stats *out_stats) {
     using namespace tb::capi;
     constexpr size_t kSmallest = offsetof(tb_stats, tokens_given_back) + sizeof(double);
-    if (is_null(b) || out_stats == nullptr) return TB_E_INVALID_ARGUMENT;
-    const size_t size = out_stats->struct_size;
-    if (size < kSmallest || size > kLargestStruct || size % alignof(tb_stats) != 0) return TB_E_INVALID_ARGUMENT;
+    if (is_null(b) || out_stats == nullptr || !is_struct_size(out_stats->struct_size, kSmallest))
+        return TB_E_INVALID_ARGUMENT;
     const tb::Statistics *const statistics = b->observer() == nullptr ? nullptr : b->observer()->statistics();
     if (statistics == nullptr) return TB_E_UNSUPPORTED;
     const tb::Totals t = statistics->totals();
-    *out_stats = {size,
-                  t.granted,
-                  t.denied,
-                  t.timed_out,
-                  t.cancelled,
-                  t.waits,
-                  t.total_wait_ns,
-                  t.longest_wait_ns,
-                  b->limiter.waiting(),
-                  t.tokens_taken,
-                  t.tokens_given_back};
-    return TB_SUCCESS;
+    const tb_stats full{sizeof full,          t.granted,      t.denied,           t.timed_out,
+                        t.cancelled,          t.waits,        t.total_wait_ns,    t.longest_wait_ns,
+                        b->limiter.waiting(), t.tokens_taken, t.tokens_given_back};
+    return to_c(write_struct(&full, sizeof full, kSmallest, out_stats));
 }

@@ -1,5 +1,6 @@
 #include "core/bucket/limit.h"
 
+#include <algorithm>
 #include <bit>
 
 namespace tb {
@@ -49,30 +50,35 @@ bool has_headroom(double capacity, uint64_t scale) {
     return (full > scale ? full : scale) <= kMaxDebtUnits / kHeadroom;
 }
 
-int places_for(double capacity) {
-    int places = kMaxPlaces;
-    while (places > 0 && !has_headroom(capacity, tbu_power_of_ten(places))) --places;
-    return places;
-}
-
 tbu_fraction units_per_ns(tbu_fraction tokens_per_ns, uint64_t scale) {
     const uint64_t common = tbu_gcd(tokens_per_ns.denominator, {0, scale}).lo;
     return {tbu_mul_wide(tokens_per_ns.numerator, scale / common),
             tbu_divide(tokens_per_ns.denominator, {0, common}).quotient};
 }
 
-// So that the base of the plan need not be moved more often than every millisecond.
-bool grows_slowly(tbu_fraction units_per_ns) {
-    constexpr uint64_t kMillisecond = 1000000;
-    const tbu_wide per_ns = tbu_divide(units_per_ns.numerator, units_per_ns.denominator).quotient;
-    return per_ns.hi == 0 && per_ns.lo <= kMaxGrowthUnits / kMillisecond;
+bool is_at_most(tbu_fraction units_per_ns, uint64_t limit) {
+    const tbu_quotient q = tbu_divide(units_per_ns.numerator, units_per_ns.denominator);
+    return tbu_less(q.quotient, {0, limit}) ||
+           (q.quotient.hi == 0 && q.quotient.lo == limit && (q.remainder.hi | q.remainder.lo) == 0);
 }
 
-uint64_t refinement_for(double capacity, tbu_fraction tokens_per_ns, uint64_t ten_to_places) {
+int places_for(double capacity, tbu_fraction tokens_per_ns, uint64_t fastest) {
+    const auto fits = [=](uint64_t scale) {
+        return has_headroom(capacity, scale) && is_at_most(units_per_ns(tokens_per_ns, scale), fastest);
+    };
+    int places = kMaxPlaces;
+    while (places > 0 && !fits(tbu_power_of_ten(places))) --places;
+    return places;
+}
+
+uint64_t refinement_for(double capacity, tbu_fraction tokens_per_ns, uint64_t ten_to_places, uint64_t fastest) {
+    // So that the base of the plan need not be moved more often than every millisecond.
+    constexpr uint64_t kMillisecond = 1000000;
+    const uint64_t most_per_ns = std::min(fastest, kMaxGrowthUnits / kMillisecond);
     const tbu_wide whole = units_per_ns(tokens_per_ns, ten_to_places).denominator;
     if (whole.hi != 0 || whole.lo > kMaxDebtUnits / kHeadroom / ten_to_places) return 1;
     const uint64_t scale = ten_to_places * whole.lo;
-    const bool fits = has_headroom(capacity, scale) && grows_slowly(units_per_ns(tokens_per_ns, scale));
+    const bool fits = has_headroom(capacity, scale) && is_at_most(units_per_ns(tokens_per_ns, scale), most_per_ns);
     return fits ? whole.lo : 1;
 }
 
@@ -99,12 +105,12 @@ bool is_amount(double n) {
     return std::bit_cast<uint64_t>(n) - 1 < kInfinity - 1;
 }
 
-Status make_limit(const LimitSpec &spec, Limit *limit) {
+Status make_limit(const LimitSpec &spec, Limit *limit, uint64_t fastest) {
     tbu_fraction rate;
     if (const Status s = check(spec, &rate); s != Status::success) return s;
-    const int places = places_for(spec.capacity);
+    const int places = places_for(spec.capacity, rate, fastest);
     const uint64_t ten_to_places = tbu_power_of_ten(places);
-    const uint64_t refinement = refinement_for(spec.capacity, rate, ten_to_places);
+    const uint64_t refinement = refinement_for(spec.capacity, rate, ten_to_places, fastest);
     const Units units{refinement, static_cast<unsigned>(places), ten_to_places * refinement};
     return limit_in(units, spec.capacity, rate, limit);
 }

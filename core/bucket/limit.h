@@ -46,10 +46,11 @@ struct Limit {
     uint64_t elapsed_limit;  // nanoseconds in which at most kMaxGrowthUnits accrue; at most 2^62
 };
 
-// make_limit chooses the units, change_limit keeps them. invalid_argument: a number that is not finite, or a period
-// below 1 ns. out_of_range: outside the ranges of tb_create, or a capacity of less than one unit or more than
-// kMaxCapacityUnits. *limit is written on success only.
-Status make_limit(const LimitSpec &spec, Limit *limit);
+// make_limit chooses the units, so that at most `fastest` accrue in a nanosecond if a token is one unit or finer;
+// change_limit keeps them. invalid_argument: a number that is not finite, or a period below 1 ns. out_of_range: outside
+// the ranges of tb_create, or a capacity of less than one unit or more than kMaxCapacityUnits. *limit is written on
+// success only.
+Status make_limit(const LimitSpec &spec, Limit *limit, uint64_t fastest = UINT64_MAX);
 Status change_limit(const Units &units, const LimitSpec &spec, Limit *limit);
 
 // Is n an amount: finite and greater than 0?

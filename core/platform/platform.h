@@ -11,6 +11,7 @@
 #define TOKENBUCKET_CORE_PLATFORM_PLATFORM_H
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 
 #include "state.h"
@@ -54,6 +55,13 @@ class ExactTimers {
   private:
     [[no_unique_address]] TimerState state_;
 };
+
+// Fills the bytes with random ones that nobody can guess; false if the system gives none.
+bool random_bytes(void *bytes, std::size_t size);
+
+// Zeroed memory of its own pages, large ones where the system has them; null if there is none.
+void *map_zeroed(std::size_t size);
+void unmap(void *memory, std::size_t size);
 
 enum class Woken { by_wake_or_timeout, by_signal };
 

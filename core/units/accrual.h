@@ -45,11 +45,17 @@ TBU_FN tbu_position tbu_advance(const tbu_rate *rate, tbu_position base, uint64_
     return r;
 }
 
-// Units gained in the e nanoseconds after base; UINT64_MAX if they are more than that.
+// Units gained in the e nanoseconds after base, in full.
+TBU_FN tbu_wide tbu_gain_wide(const tbu_rate *rate, tbu_position base, uint64_t e) {
+    const tbu_wide low = tbu_mul_add(e, rate->fraction.lo, base.fraction.lo, 0);
+    const tbu_wide high = tbu_mul_add(e, rate->fraction.hi, base.fraction.hi, low.hi);
+    return tbu_mul_add(e, rate->whole, high.hi, 0);
+}
+
+// As tbu_gain_wide; UINT64_MAX if they are more than that.
 TBU_FN uint64_t tbu_gain(const tbu_rate *rate, tbu_position base, uint64_t e) {
-    const tbu_wide whole = tbu_mul(e, rate->whole);
-    const uint64_t sum = tbu_advance(rate, base, e).units - base.units;
-    return whole.hi != 0 || sum < whole.lo ? UINT64_MAX : sum;
+    const tbu_wide gain = tbu_gain_wide(rate, base, e);
+    return gain.hi != 0 ? UINT64_MAX : gain.lo;
 }
 
 // The smallest e with tbu_gain(e) >= d from a position with that fraction, or TBU_NEVER if it does not fit an int64_t.

@@ -15,8 +15,9 @@ core/bucket:      core/status.h core/versioned.h core/units
 core/clock:       core/status.h core/versioned.h core/units core/platform
 core/queue:       core/status.h core/versioned.h core/memory.h core/units core/platform core/clock core/bucket
 core/limiter:     core/status.h core/memory.h core/units core/platform core/clock core/bucket core/queue
+core/table:       core/status.h core/memory.h core/units core/platform core/clock core/bucket core/queue core/limiter
 capi/include:
-capi/src:         core/status.h core/memory.h core/platform core/clock core/bucket core/queue core/limiter capi/include
+capi/src: core/status.h core/memory.h core/platform core/clock core/bucket core/queue core/limiter core/table capi/include
 "
 
 # Conditions outside core/platform, beside include guards: file, macro.

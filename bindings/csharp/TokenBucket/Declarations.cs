@@ -69,6 +69,26 @@ internal struct tb_stats
     public double tokens_given_back;
 }
 
+[StructLayout(LayoutKind.Sequential)]
+internal struct tb_table_config
+{
+    public nuint struct_size;
+    public long max_keys;
+    public long max_bytes;
+    public int when_full;
+    public uint reserved;
+}
+
+[StructLayout(LayoutKind.Sequential)]
+internal struct tb_table_stats
+{
+    public nuint struct_size;
+    public long places;
+    public long occupied;
+    public long evicted;
+    public double tokens_forgiven;
+}
+
 internal static unsafe partial class NativeMethods
 {
     internal const int TB_SUCCESS = 0;
@@ -89,6 +109,11 @@ internal static unsafe partial class NativeMethods
     internal const double TB_INITIALLY_FULL = -1.0;
     internal const uint TB_PRECISE_WAIT = 1;
     internal const uint TB_STATISTICS = 2;
+    internal const int TB_MAX_KEY_SIZE = 65536;
+    internal const int TB_TABLE_EVICT_FULLEST = 0;
+    internal const int TB_TABLE_DENY = 1;
+    internal const int TB_TABLE_ADMIT = 2;
+    internal const int TB_ADDRESS_KEY_SIZE = 16;
     internal const int TB_VERSION_MAJOR = 1;
     internal const int TB_VERSION_MINOR = 0;
     internal const int TB_VERSION_PATCH = 0;
@@ -121,6 +146,32 @@ internal static unsafe partial class NativeMethods
     [LibraryImport(Library), SuppressGCTransition] internal static partial int tb_time_until(BucketHandle bucket, double n, out long out_ns);
     [LibraryImport(Library)] internal static partial int tb_get_limit(BucketHandle bucket, ref tb_config out_config);
     [LibraryImport(Library)] internal static partial int tb_get_stats(BucketHandle bucket, ref tb_stats out_stats);
+    [LibraryImport(Library)] internal static partial int tb_table_config_init(tb_table_config* config, nuint struct_size);
+    [LibraryImport(Library)] internal static partial int tb_table_create(double capacity, double tokens_per_second, long max_keys, out nint out_table);
+    [LibraryImport(Library)] internal static partial int tb_table_create_with(tb_config* limit, tb_table_config* config, out nint out_table);
+    [LibraryImport(Library)] internal static partial int tb_table_allow(nint table, void* key, nuint key_size, double n);
+    [LibraryImport(Library)] internal static partial int tb_table_take(nint table, void* key, nuint key_size, double n, out tb_decision out_decision);
+    [LibraryImport(Library)] internal static partial int tb_table_take_up_to(nint table, void* key, nuint key_size, double most, out double out_taken);
+    [LibraryImport(Library)] internal static partial int tb_table_allow_many(nint table, void* keys, nuint* key_sizes, double* amounts, nuint count, out int out_answers);
+    [LibraryImport(Library)] internal static partial int tb_table_wait_for(nint table, void* key, nuint key_size, double n, long timeout_ns);
+    [LibraryImport(Library)] internal static partial int tb_table_enqueue(nint table, void* key, nuint key_size, double n, long timeout_ns, int priority, ulong tag, out ulong out_waiter, out long out_wait_ns);
+    [LibraryImport(Library)] internal static partial int tb_table_waiter_check(nint table, void* key, nuint key_size, ulong waiter, out long out_wait_ns);
+    [LibraryImport(Library)] internal static partial int tb_table_waiter_leave(nint table, void* key, nuint key_size, ulong waiter);
+    [LibraryImport(Library)] internal static partial int tb_table_reserve(nint table, void* key, nuint key_size, double n, long max_wait_ns, out tb_reservation out_reservation);
+    [LibraryImport(Library)] internal static partial int tb_table_cancel(nint table, void* key, nuint key_size, ref tb_reservation reservation);
+    [LibraryImport(Library)] internal static partial int tb_table_settle(nint table, void* key, nuint key_size, ref tb_reservation reservation, double actual);
+    [LibraryImport(Library)] internal static partial int tb_table_charge(nint table, void* key, nuint key_size, double n, out long out_repaid_after_ns);
+    [LibraryImport(Library)] internal static partial int tb_table_refund(nint table, void* key, nuint key_size, double n);
+    [LibraryImport(Library)] internal static partial int tb_table_available(nint table, void* key, nuint key_size, out double out_tokens);
+    [LibraryImport(Library)] internal static partial int tb_table_time_until(nint table, void* key, nuint key_size, double n, out long out_ns);
+    [LibraryImport(Library)] internal static partial int tb_table_remove(nint table, void* key, nuint key_size);
+    [LibraryImport(Library)] internal static partial int tb_table_set_rate(nint table, double tokens_per_second);
+    [LibraryImport(Library)] internal static partial int tb_table_set_capacity(nint table, double capacity);
+    [LibraryImport(Library)] internal static partial int tb_table_get_limit(nint table, ref tb_config out_config);
+    [LibraryImport(Library)] internal static partial int tb_table_get_stats(nint table, ref tb_table_stats out_stats);
+    [LibraryImport(Library)] internal static partial int tb_table_close(nint table);
+    [LibraryImport(Library)] internal static partial void tb_table_destroy(nint table);
+    [LibraryImport(Library)] internal static partial int tb_address_key(byte* text, nuint text_size, int ipv6_prefix, void* out_key, out nuint out_key_size);
     [LibraryImport(Library)] internal static partial int tb_manual_clock_create(long start_ns, out nint out_clock);
     [LibraryImport(Library)] internal static partial int tb_manual_clock_set(ClockHandle clock, long now_ns);
     [LibraryImport(Library)] internal static partial int tb_manual_clock_advance(ClockHandle clock, long duration_ns);

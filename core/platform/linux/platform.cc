@@ -41,6 +41,16 @@ void zero_in_children(void *bytes, std::size_t size) {
     madvise(bytes, size, MADV_WIPEONFORK);
 }
 
+void prefer_large_pages(void *memory, std::size_t size) {
+    madvise(memory, size, MADV_HUGEPAGE);
+}
+
+// Not at a time so early that the kernel has no randomness yet: the file does not block.
+bool ask_for_random_bytes(void *bytes, std::size_t size) {
+    constexpr unsigned kNonBlocking = 1;
+    return syscall(SYS_getrandom, bytes, size, kNonBlocking) == static_cast<long>(size);
+}
+
 bool counter_is_trusted() {
 #if defined(__x86_64__)
     const char *const expected = "tsc\n";

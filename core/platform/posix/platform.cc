@@ -54,6 +54,12 @@ void zero_in_children([[maybe_unused]] void *bytes, [[maybe_unused]] std::size_t
 #endif
 }
 
+void prefer_large_pages(void *, std::size_t) {}
+
+bool ask_for_random_bytes(void *, std::size_t) {
+    return false;
+}
+
 bool counter_is_trusted() {
     return false;
 }

@@ -1,8 +1,11 @@
 #include "core/platform/unix/common.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "core/platform/counter.h"
 
@@ -23,6 +26,29 @@ constexpr uint32_t kContended = uint32_t{1} << 31;
 // errno is the one object of each thread that needs no thread-local storage of this library's own.
 uintptr_t this_thread() {
     return reinterpret_cast<uintptr_t>(&errno);
+}
+
+bool random_bytes(void *bytes, std::size_t size) {
+    const ErrnoKept kept;
+    if (ask_for_random_bytes(bytes, size)) return true;
+    const int file = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
+    if (file < 0) return false;
+    const ssize_t length = read(file, bytes, size);
+    close(file);
+    return length == static_cast<ssize_t>(size);
+}
+
+void *map_zeroed(std::size_t size) {
+    const ErrnoKept kept;
+    void *const memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) return nullptr;
+    prefer_large_pages(memory, size);
+    return memory;
+}
+
+void unmap(void *memory, std::size_t size) {
+    const ErrnoKept kept;
+    munmap(memory, size);
 }
 
 bool ForkSafeLock::try_lock() {

@@ -31,6 +31,10 @@ class ErrnoKept {
 // From now on a child of this process, however it is forked, finds these bytes 0, alone on their page. Does nothing
 // where the system cannot. Returns only after any fork that was under way at the call.
 void zero_in_children(void *bytes, std::size_t size);
+// Asks for large pages, if the system has them.
+void prefer_large_pages(void *memory, std::size_t size);
+// As random_bytes(), without a file; false where the system has no such call.
+bool ask_for_random_bytes(void *bytes, std::size_t size);
 void nap(int64_t duration_ns);  // not a cancellation point
 // Sleeps while the word is as expected, until wake_one; may return early. posix: for a moment. wake_one needs the
 // word's address alone.

@@ -97,6 +97,30 @@ class tb_stats(Structure):
     ]
 
 
+class tb_table(Structure):
+    pass
+
+
+class tb_table_config(Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("max_keys", c_int64),
+        ("max_bytes", c_int64),
+        ("when_full", c_int32),
+        ("reserved", c_uint32),
+    ]
+
+
+class tb_table_stats(Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("places", c_int64),
+        ("occupied", c_int64),
+        ("evicted", c_int64),
+        ("tokens_forgiven", c_double),
+    ]
+
+
 tb_clock_fn: Any = CFUNCTYPE(c_int64, c_void_p)
 
 
@@ -130,6 +154,32 @@ FUNCTIONS = {
     "tb_time_until": [tb_status, POINTER(tb_bucket), c_double, POINTER(c_int64)],
     "tb_get_limit": [tb_status, POINTER(tb_bucket), POINTER(tb_config)],
     "tb_get_stats": [tb_status, POINTER(tb_bucket), POINTER(tb_stats)],
+    "tb_table_config_init": [tb_status, POINTER(tb_table_config), c_size_t],
+    "tb_table_create": [tb_status, c_double, c_double, c_int64, POINTER(POINTER(tb_table))],
+    "tb_table_create_with": [tb_status, POINTER(tb_config), POINTER(tb_table_config), POINTER(POINTER(tb_table))],
+    "tb_table_allow": [tb_status, POINTER(tb_table), c_void_p, c_size_t, c_double],
+    "tb_table_take": [tb_status, POINTER(tb_table), c_void_p, c_size_t, c_double, POINTER(tb_decision)],
+    "tb_table_take_up_to": [tb_status, POINTER(tb_table), c_void_p, c_size_t, c_double, POINTER(c_double)],
+    "tb_table_allow_many": [tb_status, POINTER(tb_table), c_void_p, POINTER(c_size_t), POINTER(c_double), c_size_t, POINTER(tb_status)],
+    "tb_table_wait_for": [tb_status, POINTER(tb_table), c_void_p, c_size_t, c_double, c_int64],
+    "tb_table_enqueue": [tb_status, POINTER(tb_table), c_void_p, c_size_t, c_double, c_int64, c_int32, c_uint64, POINTER(c_uint64), POINTER(c_int64)],
+    "tb_table_waiter_check": [tb_status, POINTER(tb_table), c_void_p, c_size_t, c_uint64, POINTER(c_int64)],
+    "tb_table_waiter_leave": [tb_status, POINTER(tb_table), c_void_p, c_size_t, c_uint64],
+    "tb_table_reserve": [tb_status, POINTER(tb_table), c_void_p, c_size_t, c_double, c_int64, POINTER(tb_reservation)],
+    "tb_table_cancel": [tb_status, POINTER(tb_table), c_void_p, c_size_t, POINTER(tb_reservation)],
+    "tb_table_settle": [tb_status, POINTER(tb_table), c_void_p, c_size_t, POINTER(tb_reservation), c_double],
+    "tb_table_charge": [tb_status, POINTER(tb_table), c_void_p, c_size_t, c_double, POINTER(c_int64)],
+    "tb_table_refund": [tb_status, POINTER(tb_table), c_void_p, c_size_t, c_double],
+    "tb_table_available": [tb_status, POINTER(tb_table), c_void_p, c_size_t, POINTER(c_double)],
+    "tb_table_time_until": [tb_status, POINTER(tb_table), c_void_p, c_size_t, c_double, POINTER(c_int64)],
+    "tb_table_remove": [tb_status, POINTER(tb_table), c_void_p, c_size_t],
+    "tb_table_set_rate": [tb_status, POINTER(tb_table), c_double],
+    "tb_table_set_capacity": [tb_status, POINTER(tb_table), c_double],
+    "tb_table_get_limit": [tb_status, POINTER(tb_table), POINTER(tb_config)],
+    "tb_table_get_stats": [tb_status, POINTER(tb_table), POINTER(tb_table_stats)],
+    "tb_table_close": [tb_status, POINTER(tb_table)],
+    "tb_table_destroy": [None, POINTER(tb_table)],
+    "tb_address_key": [tb_status, c_char_p, c_size_t, c_int32, c_void_p, POINTER(c_size_t)],
     "tb_manual_clock_create": [tb_status, c_int64, POINTER(POINTER(tb_clock))],
     "tb_manual_clock_set": [tb_status, POINTER(tb_clock), c_int64],
     "tb_manual_clock_advance": [tb_status, POINTER(tb_clock), c_int64],

@@ -110,6 +110,38 @@ pub struct tb_stats {
     pub tokens_given_back: f64,
 }
 
+/// Opaque; never made or moved by Rust code, and by itself neither `Send` nor `Sync`.
+#[repr(C)]
+pub struct tb_table {
+    _data: [u8; 0],
+    _marker: PhantomData<(*mut u8, PhantomPinned)>,
+}
+pub const TB_MAX_KEY_SIZE: i32 = 65536;
+pub const TB_TABLE_EVICT_FULLEST: i32 = 0;
+pub const TB_TABLE_DENY: i32 = 1;
+pub const TB_TABLE_ADMIT: i32 = 2;
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct tb_table_config {
+    pub struct_size: usize,
+    pub max_keys: i64,
+    pub max_bytes: i64,
+    pub when_full: i32,
+    pub reserved: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct tb_table_stats {
+    pub struct_size: usize,
+    pub places: i64,
+    pub occupied: i64,
+    pub evicted: i64,
+    pub tokens_forgiven: f64,
+}
+pub const TB_ADDRESS_KEY_SIZE: i32 = 16;
+
 /// It must not unwind.
 pub type tb_clock_fn = Option<unsafe extern "C" fn(user: *mut c_void) -> i64>;
 
@@ -146,6 +178,32 @@ extern "C" {
     pub fn tb_time_until(bucket: *mut tb_bucket, n: f64, out_ns: *mut i64) -> tb_status;
     pub fn tb_get_limit(bucket: *mut tb_bucket, out_config: *mut tb_config) -> tb_status;
     pub fn tb_get_stats(bucket: *mut tb_bucket, out_stats: *mut tb_stats) -> tb_status;
+    pub fn tb_table_config_init(config: *mut tb_table_config, struct_size: usize) -> tb_status;
+    pub fn tb_table_create(capacity: f64, tokens_per_second: f64, max_keys: i64, out_table: *mut *mut tb_table) -> tb_status;
+    pub fn tb_table_create_with(limit: *const tb_config, config: *const tb_table_config, out_table: *mut *mut tb_table) -> tb_status;
+    pub fn tb_table_allow(table: *mut tb_table, key: *const c_void, key_size: usize, n: f64) -> tb_status;
+    pub fn tb_table_take(table: *mut tb_table, key: *const c_void, key_size: usize, n: f64, out_decision: *mut tb_decision) -> tb_status;
+    pub fn tb_table_take_up_to(table: *mut tb_table, key: *const c_void, key_size: usize, most: f64, out_taken: *mut f64) -> tb_status;
+    pub fn tb_table_allow_many(table: *mut tb_table, keys: *const c_void, key_sizes: *const usize, amounts: *const f64, count: usize, out_answers: *mut tb_status) -> tb_status;
+    pub fn tb_table_wait_for(table: *mut tb_table, key: *const c_void, key_size: usize, n: f64, timeout_ns: i64) -> tb_status;
+    pub fn tb_table_enqueue(table: *mut tb_table, key: *const c_void, key_size: usize, n: f64, timeout_ns: i64, priority: i32, tag: u64, out_waiter: *mut u64, out_wait_ns: *mut i64) -> tb_status;
+    pub fn tb_table_waiter_check(table: *mut tb_table, key: *const c_void, key_size: usize, waiter: u64, out_wait_ns: *mut i64) -> tb_status;
+    pub fn tb_table_waiter_leave(table: *mut tb_table, key: *const c_void, key_size: usize, waiter: u64) -> tb_status;
+    pub fn tb_table_reserve(table: *mut tb_table, key: *const c_void, key_size: usize, n: f64, max_wait_ns: i64, out_reservation: *mut tb_reservation) -> tb_status;
+    pub fn tb_table_cancel(table: *mut tb_table, key: *const c_void, key_size: usize, reservation: *mut tb_reservation) -> tb_status;
+    pub fn tb_table_settle(table: *mut tb_table, key: *const c_void, key_size: usize, reservation: *mut tb_reservation, actual: f64) -> tb_status;
+    pub fn tb_table_charge(table: *mut tb_table, key: *const c_void, key_size: usize, n: f64, out_repaid_after_ns: *mut i64) -> tb_status;
+    pub fn tb_table_refund(table: *mut tb_table, key: *const c_void, key_size: usize, n: f64) -> tb_status;
+    pub fn tb_table_available(table: *mut tb_table, key: *const c_void, key_size: usize, out_tokens: *mut f64) -> tb_status;
+    pub fn tb_table_time_until(table: *mut tb_table, key: *const c_void, key_size: usize, n: f64, out_ns: *mut i64) -> tb_status;
+    pub fn tb_table_remove(table: *mut tb_table, key: *const c_void, key_size: usize) -> tb_status;
+    pub fn tb_table_set_rate(table: *mut tb_table, tokens_per_second: f64) -> tb_status;
+    pub fn tb_table_set_capacity(table: *mut tb_table, capacity: f64) -> tb_status;
+    pub fn tb_table_get_limit(table: *mut tb_table, out_config: *mut tb_config) -> tb_status;
+    pub fn tb_table_get_stats(table: *mut tb_table, out_stats: *mut tb_table_stats) -> tb_status;
+    pub fn tb_table_close(table: *mut tb_table) -> tb_status;
+    pub fn tb_table_destroy(table: *mut tb_table);
+    pub fn tb_address_key(text: *const c_char, text_size: usize, ipv6_prefix: i32, out_key: *mut c_void, out_key_size: *mut usize) -> tb_status;
     pub fn tb_manual_clock_create(start_ns: i64, out_clock: *mut *mut tb_clock) -> tb_status;
     pub fn tb_manual_clock_set(clock: *mut tb_clock, now_ns: i64) -> tb_status;
     pub fn tb_manual_clock_advance(clock: *mut tb_clock, duration_ns: i64) -> tb_status;

@@ -1,0 +1,63 @@
+#include "core/table/cells.h"
+
+#include "core/units/wide.h"
+
+namespace tb {
+
+Cells::Cells(uint64_t lines)
+    : count_(lines),
+      lines_(static_cast<Line *>(platform::map_zeroed(static_cast<std::size_t>(lines) * sizeof(Line)))) {}
+
+Cells::~Cells() {
+    if (lines_ != nullptr) platform::unmap(lines_, static_cast<std::size_t>(count_) * sizeof(Line));
+}
+
+// Odd numbers without structure: the products with a hash differ in all their bits.
+Line *Cells::line(uint64_t key, int choice) const {
+    constexpr uint64_t kFactors[kLines] = {1, 0x9e3779b97f4a7c15, 0xd6e8feb86659fd93, 0xc2b2ae3d27d4eb4f};
+    return &lines_[tbu_mul(key * kFactors[choice], count_).hi];
+}
+
+void Cells::prefetch(uint64_t key) const {
+    __builtin_prefetch(line(key, 0), 1);
+    __builtin_prefetch(line(key, 1), 0);
+}
+
+KeyPlace Cells::find(uint64_t key) {
+    for (int choice = 0; choice < kLines; ++choice)
+        for (Slot &slot : line(key, choice)->slots) {
+            if (!slot.head().is_of(key)) continue;
+            const SlotValue value = slot.read();
+            const bool usable = value.head.is_of(key) && !value.head.is_tentative();
+            return usable ? KeyPlace{&slot, value} : confirmed(key);
+        }
+    return {};
+}
+
+Candidates<Slot> Cells::candidates(uint64_t key) const {
+    Candidates<Slot> c;
+    c.key = key;
+    for (int choice = 0; choice < kLines; ++choice) {
+        Line *const l = line(key, choice);
+        bool is_new = true;
+        for (int other = 0; other < choice; ++other) is_new = is_new && line(key, other) != l;
+        if (!is_new) continue;
+        for (Slot &slot : l->slots) c.slots[c.count++] = &slot;
+    }
+    return c;
+}
+
+KeyPlace Cells::confirmed(uint64_t key) {
+    return confirm(candidates(key),
+                   [this](Slot *slot, const SlotValue &from, const SlotValue &to) { return exchange(slot, from, to); });
+}
+
+bool Cells::insert(uint64_t key, const KeyPlace &into, uint64_t era, uint64_t position) {
+    const uint64_t state = word_at(position, next_generation(into.value.state));
+    const SlotValue put{Head::make(key, era).with(Head::kTentative), state};
+    if (!exchange(into.slot, into.value, put)) return false;
+    const KeyPlace place = confirmed(key);
+    return place.slot == into.slot && ((place.value.state ^ state) & kGenerationMask) == 0;
+}
+
+}  // namespace tb

@@ -1,0 +1,102 @@
+// The slots of a table: which key stands where, and which slot a new key gets. Knows nothing of time; who calls says
+// what a slot holds at present.
+#ifndef TOKENBUCKET_CORE_TABLE_CELLS_H
+#define TOKENBUCKET_CORE_TABLE_CELLS_H
+
+#include <cstddef>
+#include <cstdint>
+
+#include "core/platform/platform.h"
+#include "core/table/insertion.h"
+#include "core/table/slot.h"
+
+namespace tb {
+
+// A key's confirmed slot and what it held; slot null: the key is not in the table.
+using KeyPlace = Found<Slot>;
+
+class Cells {
+  public:
+    // A free slot; it may be given to any key.
+    static constexpr int64_t kFree = INT64_MAX;
+
+    explicit Cells(uint64_t lines);
+    ~Cells();
+    Cells(const Cells &) = delete;
+    Cells &operator=(const Cells &) = delete;
+
+    // False if there was no memory.
+    bool is_made() const { return lines_ != nullptr; }
+    uint64_t slots() const { return count_ * Line::kSlots; }
+
+    void prefetch(uint64_t key) const;
+    KeyPlace find(uint64_t key);
+    bool exchange(Slot *slot, const SlotValue &from, const SlotValue &to) {
+        return slot->exchange(from, to, lock_for(slot));
+    }
+
+    // A slot for a new key: a free one in the line that has most of them, else the one that holds most, at least 0.
+    // held(value): the units in a slot, below 0: in debt; kFree. Pinned and tentative slots are given away only if
+    // free, pinned ones never. *holds is what it held. Null: there is none.
+    template <class Held>
+    KeyPlace choose(uint64_t key, Held held, int64_t *holds) const;
+    // Puts the key into that slot with `position` spent. False if another thread was faster, or put the same key
+    // elsewhere: then the key is to be looked up again.
+    bool insert(uint64_t key, const KeyPlace &into, uint64_t era, uint64_t position);
+
+    // f(slot, value) for each that is not empty.
+    template <class F>
+    void for_each(F f) const {
+        for (uint64_t i = 0; i < count_; ++i)
+            for (Slot &slot : lines_[i].slots)
+                if (const SlotValue value = slot.read(); !value.head.is_empty()) f(&slot, value);
+    }
+
+  private:
+    static constexpr int kLines = kMostCandidates / Line::kSlots;
+    static constexpr int kLocks = 64;
+
+    Line *line(uint64_t key, int choice) const;
+    Candidates<Slot> candidates(uint64_t key) const;
+    KeyPlace confirmed(uint64_t key);
+    platform::ForkSafeLock *lock_for(const Slot *slot) {
+        return &locks_[reinterpret_cast<uintptr_t>(slot) / sizeof(Line) % kLocks];
+    }
+
+    const uint64_t count_;
+    Line *const lines_;
+    platform::ForkSafeLock locks_[platform::kHasPairExchange ? 1 : kLocks];
+};
+
+template <class Held>
+KeyPlace Cells::choose(uint64_t key, Held held, int64_t *holds) const {
+    KeyPlace best;
+    int most_free = 0;
+    *holds = -1;
+    for (int choice = 0; choice < kLines; ++choice) {
+        KeyPlace free;
+        int free_count = 0;
+        for (Slot &slot : line(key, choice)->slots) {
+            const SlotValue value = slot.read();
+            if (value.head.is_pinned()) continue;
+            const int64_t units = value.head.is_empty() ? kFree : held(value);
+            if (units == kFree) {
+                ++free_count;
+                free = {&slot, value};
+            } else if (most_free == 0 && !value.head.is_tentative() && units > *holds) {
+                *holds = units;
+                best = {&slot, value};
+            }
+        }
+        if (free_count > most_free) {
+            most_free = free_count;
+            best = free;
+            *holds = kFree;
+        }
+    }
+    return best;
+}
+
+}  // namespace tb
+
+#endif

@@ -1,0 +1,72 @@
+// How a key gets one slot, and never two, without a lock.
+//
+// A key may stand in any of its candidate slots, so two threads may put it into two of them at once. A new slot is
+// therefore tentative, and is only used once it is confirmed:
+//
+//   1. Put the key into a free slot, tentatively.
+//   2. Scan all candidates. Remove all tentative slots of the key but one: all, if one is confirmed.
+//   3. If one tentative slot is left, scan all others once more, after it was seen. If there is none of the key,
+//      confirm it, unless it was removed meanwhile; else begin again at 2.
+//
+// Each thread that meets a tentative slot of its key does 2 and 3 itself, so no thread waits for another.
+// Of two slots put in at once, the one put in later was there when the second scan for the other ended, or its own
+// scans begin after the other was put in and find it. tests/unit/insertion_test.cc tries all interleavings.
+#ifndef TOKENBUCKET_CORE_TABLE_INSERTION_H
+#define TOKENBUCKET_CORE_TABLE_INSERTION_H
+
+#include <cstdint>
+
+#include "core/table/slot.h"
+
+namespace tb {
+
+inline constexpr int kMostCandidates = 16;
+
+// The slots in which a key may stand, each once. AnySlot has read() and exchange(from, to) as Slot.
+template <class AnySlot>
+struct Candidates {
+    uint64_t key;  // its hash
+    int count = 0;
+    AnySlot *slots[kMostCandidates];
+};
+
+template <class AnySlot>
+struct Found {
+    AnySlot *slot = nullptr;  // null: none
+    SlotValue value{{0}, 0};
+};
+
+// Steps 2 and 3: the key's confirmed slot, or none.
+template <class AnySlot, class Exchange>
+Found<AnySlot> confirm(const Candidates<AnySlot> &in, Exchange exchange) {
+    for (;;) {
+        Found<AnySlot> found[kMostCandidates];
+        int count = 0;
+        int kept = 0;
+        for (int i = 0; i < in.count; ++i) {
+            const SlotValue value = in.slots[i]->read();
+            if (!value.head.is_of(in.key)) continue;
+            if (!value.head.is_tentative()) kept = count;
+            found[count++] = {in.slots[i], value};
+        }
+        if (count == 0) return {};
+        Found<AnySlot> &keep = found[kept];
+        bool alone = true;
+        for (int i = 0; i < count; ++i) {
+            const SlotValue &value = found[i].value;
+            if (i == kept || !value.head.is_tentative()) continue;
+            exchange(found[i].slot, value, SlotValue{{0}, next_generation(value.state)});
+            alone = false;
+        }
+        if (!alone) continue;
+        if (!keep.value.head.is_tentative()) return keep;
+        for (int i = 0; i < in.count; ++i)
+            alone = alone && (in.slots[i] == keep.slot || !in.slots[i]->read().head.is_of(in.key));
+        const SlotValue confirmed{keep.value.head.without(Head::kTentative), keep.value.state};
+        if (alone && exchange(keep.slot, keep.value, confirmed)) return {keep.slot, confirmed};
+    }
+}
+
+}  // namespace tb
+
+#endif

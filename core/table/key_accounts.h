@@ -1,0 +1,73 @@
+// The accounts of those keys that have something in their queues.
+#ifndef TOKENBUCKET_CORE_TABLE_KEY_ACCOUNTS_H
+#define TOKENBUCKET_CORE_TABLE_KEY_ACCOUNTS_H
+
+#include <atomic>
+#include <cstdint>
+
+#include "core/clock/in_flight.h"
+#include "core/platform/platform.h"
+#include "core/table/key_account.h"
+
+namespace tb {
+
+class KeyAccounts {
+  public:
+    explicit KeyAccounts(Keys *keys) : keys_(*keys), process_(platform::process_generation()) {}
+    // Returns when no use is left. All waits must have been ended.
+    ~KeyAccounts();
+    KeyAccounts(const KeyAccounts &) = delete;
+    KeyAccounts &operator=(const KeyAccounts &) = delete;
+
+    // The use of a key's account by one call, for which the account stays. At its end the account goes if its queue is
+    // empty, and one other is looked at: so accounts whose reservations are all due do not pile up.
+    class Use {
+      public:
+        enum class Absent { find, make };
+
+        // With make, an account is made if the key has none.
+        Use(KeyAccounts *accounts, uint64_t key, Absent absent);
+        ~Use();
+        Use(const Use &) = delete;
+        Use &operator=(const Use &) = delete;
+
+        // success; else there is no account: waiting: none was to be made. table_full, out_of_memory.
+        Status status() const { return status_; }
+        KeyAccount *operator->() const { return account_; }
+
+      private:
+        KeyAccounts &accounts_;
+        const uint32_t process_;
+        KeyAccount *account_ = nullptr;
+        Status status_;
+    };
+
+    // Brings all queues to the limit in force, after a change.
+    void follow_limit();
+
+  private:
+    static constexpr uint64_t kChains = 4096;
+
+    KeyAccount **chain_of(uint64_t key) { return &chains_[key % kChains]; }
+    KeyAccount *find(uint64_t key);
+    Status make(uint64_t key, KeyAccount **account);
+    void end_use(KeyAccount *account);
+    // The use of an account in that chain for which is_wanted(account).
+    template <class IsWanted>
+    KeyAccount *use_one_of(uint64_t chain, IsWanted is_wanted);
+    KeyAccount *use_next();
+    bool remove(const KeyAccount *account);
+    void forget_other_processes();
+
+    Keys &keys_;
+    platform::ForkSafeLock lock_;
+    uint32_t process_;
+    KeyAccount **chains_ = nullptr;     // made with the first account
+    std::atomic<uint64_t> swept_{0};    // the chain to be looked at next
+    std::atomic<uint64_t> follows_{0};  // calls of follow_limit() so far
+    InFlight inside_;
+};
+
+}  // namespace tb
+
+#endif

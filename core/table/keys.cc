@@ -1,0 +1,297 @@
+#include "core/table/keys.h"
+
+#include <algorithm>
+
+#include "core/limiter/retry.h"
+
+namespace tb {
+namespace {
+
+// What has accrued by the time of a view, and the capacity.
+struct Level {
+    uint64_t accrued;
+    int64_t capacity;
+
+    explicit Level(const LivePlan::View &view) {
+        const PlanSlot &plan = view.plan();
+        const uint64_t base_ns = plan.at<offsetof(Plan, base_ns)>();
+        const uint64_t now = static_cast<uint64_t>(view.now());
+        const tbu_rate rate = speed_of(plan);
+        const tbu_position base{plan.at<offsetof(Plan, base) + offsetof(tbu_position, units)>(),
+                                wide_at<offsetof(Plan, base) + offsetof(tbu_position, fraction)>(plan)};
+        accrued = tbu_advance(&rate, base, now > base_ns ? now - base_ns : 0).units;
+        capacity = static_cast<int64_t>(plan.at<offsetof(Plan, capacity)>());
+    }
+
+    int64_t held(uint64_t state) const { return word_difference(word_at(accrued, 0), state); }
+    uint64_t full_state() const { return word_at(accrued - static_cast<uint64_t>(capacity), 0); }
+};
+
+// The word by which a key is decided: that of its slot, or of a full bucket.
+uint64_t word_of(const KeyPlace &place, const LivePlan::View &view) {
+    const bool is_full = place.slot == nullptr || is_long_idle(place.value.head.era(), view.era());
+    return is_full ? Level(view).full_state() : place.value.state;
+}
+
+Plan table_plan(const Limit &limit, int64_t now) {
+    return in_era(make_plan(limit, now, {0, {0, 0}}), now);
+}
+
+Decision changed_to(uint64_t word, uint64_t spent, const Balance &b) {
+    return {Status::success, false, word_at(spent, word), 0, 0, b.at};
+}
+
+}  // namespace
+
+Keys::Keys(const Limit &limit, const TableOptions &options)
+    : time_(options.clock, options.use_counter),
+      plan_(table_plan(limit, time_.now())),
+      secret_(options.secret),
+      when_full_(options.when_full),
+      cells_(options.lines),
+      waiting_(*options.waiting) {}
+
+// ---- Takes ----
+
+// decide(word, plan, now) decides. False if it must be repeated with a new reading.
+template <class Decide>
+bool Keys::attempt(uint64_t key, const KeyPlace &place, const View &view, Decide decide, Status *status) {
+    const uint64_t word = word_of(place, view);
+    const Decision d = decide(word, view.plan(), view.now());
+    *status = d.status;
+    if (d.status == Status::stale) return false;
+    if (d.status == Status::denied) {
+        const bool sure = view.is_ordered() || is_surely_denied(d, view.plan());
+        return sure && plan_.is_still(view) && place.slot->read() == place.value;
+    }
+    if (!plan_.is_still(view)) return false;
+    if (d.status != Status::success) return true;
+    if (d.next == word) return place.slot == nullptr || place.slot->read() == place.value;
+    if (place.slot == nullptr) {
+        *status = put(key, view, d, when_full_);
+        return *status != Status::stale;
+    }
+    const Head head = place.value.head.with_era(later_era(place.value.head.era(), view.era()));
+    return cells_.exchange(place.slot, place.value, {head, word_at(d.next >> kGenerationBits, place.value.state)});
+}
+
+template <Keys::Pinned kPinned, class Decide>
+Status Keys::take_by(uint64_t key, Decide decide) {
+    View view;
+    for (int round = 0;; ++round) {
+        const KeyPlace place = cells_.find(key);
+        if (kPinned == Pinned::not_here && place.value.head.is_pinned()) return Status::waiting;
+        plan_.look(&time_, round != 0, &view);
+        Status status = Status::stale;
+        if (attempt(key, place, view, decide, &status)) return status;
+        if (round != 0) wait_after_loss();
+    }
+}
+
+// Gives a slot to a key that has none. stale: it may have one by now.
+Status Keys::put(uint64_t key, const View &view, const Decision &decision, WhenFull when_full) {
+    const Level level(view);
+    const auto held = [&](const SlotValue &value) {
+        const int64_t units = level.held(value.state);
+        return units >= level.capacity || is_long_idle(value.head.era(), view.era()) ? Cells::kFree : units;
+    };
+    int64_t holds = 0;
+    const KeyPlace into = cells_.choose(key, held, &holds);
+    const uint64_t scale = view.plan().at<offsetof(Plan, scale)>();
+    if (!plan_.is_still(view)) return Status::stale;
+    const bool is_free = into.slot != nullptr && holds == Cells::kFree;
+    if (!is_free && when_full == WhenFull::admit) {
+        forgive(to_tokens(scale, word_difference(decision.next, level.full_state())));
+        return Status::success;
+    }
+    if (!is_free && (into.slot == nullptr || when_full == WhenFull::deny)) return Status::table_full;
+    if (!cells_.insert(key, into, view.era(), decision.next >> kGenerationBits)) return Status::stale;
+    if (!is_free) {
+        evicted_.fetch_add(1, std::memory_order_relaxed);
+        forgive(to_tokens(scale, level.capacity - holds));
+    }
+    return Status::success;
+}
+
+void Keys::forgive(double tokens) {
+    double so_far = forgiven_.load(std::memory_order_relaxed);
+    while (!forgiven_.compare_exchange_weak(so_far, so_far + tokens, std::memory_order_relaxed)) {
+    }
+}
+
+Status Keys::allow(uint64_t key, double n) {
+    int64_t now_ns = 0;
+    return allow_at(key, n, &now_ns);
+}
+
+// *now_ns is the time at which it was decided.
+Status Keys::allow_at(uint64_t key, double n, int64_t *now_ns) {
+    return take_by(key, [=](uint64_t word, const PlanSlot &plan, int64_t now) {
+        *now_ns = now;
+        return decide(word, plan, n, now);
+    });
+}
+
+Status Keys::take(uint64_t key, double n, Answer *answer) {
+    Terms terms{};
+    const Status s = take_by(key, [&](uint64_t word, const PlanSlot &plan, int64_t now) {
+        const uint64_t version = plan.version();
+        const Decision d = decide(word, plan, n, now);
+        return terms.read(d, plan) && plan.is_still(version) ? d : refusal(Status::stale);
+    });
+    *answer = terms.answer();
+    return s;
+}
+
+// Less than asked for is granted only by an ordered reading, of a slot that has not changed since.
+Status Keys::take_up_to(uint64_t key, double most, double *taken) {
+    int round = 0;
+    return take_by(key, [&](uint64_t word, const PlanSlot &plan, int64_t now) {
+        const Decision d = decide_up_to(word, plan, most, now);
+        if (d.status != Status::success) return d;
+        *taken = to_tokens(plan.at<offsetof(Plan, scale)>(), d.cost);
+        const bool is_all = *taken + 1 > most || round++ != 0;
+        return is_all ? d : refusal(Status::stale);
+    });
+}
+
+// Lines are fetched for a batch while the hashes of the others are still looked up.
+void Keys::allow_many(const uint64_t *keys, const double *amounts, std::size_t count, Status *answers) {
+    constexpr std::size_t kBatch = 16;
+    for (std::size_t start = 0; start < count; start += kBatch) {
+        const std::size_t size = std::min(kBatch, count - start);
+        View view;
+        KeyPlace places[kBatch];
+        for (std::size_t i = 0; i < size; ++i) cells_.prefetch(keys[start + i]);
+        for (std::size_t i = 0; i < size; ++i) places[i] = cells_.find(keys[start + i]);
+        plan_.look(&time_, false, &view);
+        for (std::size_t i = 0; i < size; ++i) {
+            const uint64_t key = keys[start + i];
+            const double n = amounts == nullptr ? 1 : amounts[start + i];
+            const auto allowed = [n](uint64_t word, const PlanSlot &plan, int64_t now) {
+                return decide(word, plan, n, now);
+            };
+            if (!attempt(key, places[i], view, allowed, &answers[start + i])) answers[start + i] = allow(key, n);
+        }
+    }
+}
+
+// ---- Adjusting and looking ----
+
+Status Keys::charge(uint64_t key, double n, int64_t *repaid_after_ns) {
+    if (!is_amount(n)) return Status::invalid_argument;
+    return take_by<Pinned::not_here>(key, [=](uint64_t word, const PlanSlot &slot, int64_t now) {
+        const uint64_t version = slot.version();
+        const Plan plan = slot.load();
+        if (!slot.is_still(version)) return refusal(Status::stale);
+        if (plan.is_closed()) return refusal(Status::closed);
+        const uint64_t units = to_units(plan.scale, n, TBU_UP);
+        const Balance b = balance(word, plan, now);
+        const uint64_t room = static_cast<uint64_t>(b.available + static_cast<int64_t>(kMaxDebtUnits));
+        if (units > room) return refusal(Status::out_of_range);
+        const int64_t left = b.available - static_cast<int64_t>(units);
+        *repaid_after_ns = time_to_grow(plan, b.at, left, 0);
+        return changed_to(word, b.accrued - static_cast<uint64_t>(left), b);
+    });
+}
+
+Status Keys::refund(uint64_t key, double n) {
+    if (!is_amount(n)) return Status::invalid_argument;
+    return take_by<Pinned::not_here>(key, [=](uint64_t word, const PlanSlot &slot, int64_t now) {
+        const uint64_t version = slot.version();
+        const Plan plan = slot.load();
+        if (!slot.is_still(version)) return refusal(Status::stale);
+        if (plan.is_closed()) return refusal(Status::closed);
+        const Balance b = balance(word, plan, now);
+        const uint64_t room = plan.capacity - static_cast<uint64_t>(b.available);
+        const uint64_t units = std::min(to_units(plan.scale, n, TBU_DOWN), room);
+        if (units == 0) return changed_to(word, word >> kGenerationBits, b);
+        return changed_to(word, b.accrued - static_cast<uint64_t>(b.available) - units, b);
+    });
+}
+
+Status Keys::remove(uint64_t key) {
+    for (;;) {
+        const KeyPlace place = cells_.find(key);
+        if (place.slot == nullptr) return Status::success;
+        if (place.value.head.is_pinned()) return Status::waiting;
+        const SlotValue empty{{0}, next_generation(place.value.state)};
+        if (cells_.exchange(place.slot, place.value, empty)) return Status::success;
+    }
+}
+
+// A new key's slot is full, so another key may be given it before it is pinned.
+Status Keys::pin(uint64_t key, Slot **slot) {
+    const WhenFull when_full = when_full_ == WhenFull::admit ? WhenFull::deny : when_full_;
+    View view;
+    for (;;) {
+        const KeyPlace place = cells_.find(key);
+        plan_.look_at_latest(&time_, &view);
+        if (place.slot != nullptr) {
+            const SlotValue pinned{place.value.head.with(Head::kPinned), place.value.state};
+            if (!cells_.exchange(place.slot, place.value, pinned)) continue;
+            *slot = place.slot;
+            return Status::success;
+        }
+        const Decision full{Status::success, false, Level(view).full_state(), 0, 0, {}};
+        const Status s = plan_.is_still(view) ? put(key, view, full, when_full) : Status::stale;
+        if (s != Status::success && s != Status::stale) return s;
+    }
+}
+
+void Keys::unpin(Slot *slot) {
+    for (;;) {
+        const SlotValue value = slot->read();
+        const SlotValue free{value.head.without(Head::kPinned), value.state};
+        if (cells_.exchange(slot, value, free)) return;
+    }
+}
+
+void Keys::unpin_all() {
+    cells_.for_each([this](Slot *slot, const SlotValue &value) {
+        if (value.head.is_pinned()) unpin(slot);
+    });
+}
+
+// The key's bucket now, and the plan.
+Balance Keys::balance_of(uint64_t key, Plan *plan) {
+    View view;
+    for (;;) {
+        const KeyPlace place = cells_.find(key);
+        plan_.look(&time_, false, &view);
+        const uint64_t word = word_of(place, view);
+        *plan = view.plan().load();
+        const Balance b = balance(word, *plan, view.now());
+        if (plan_.is_still(view)) return b;
+    }
+}
+
+double Keys::available(uint64_t key) {
+    Plan plan{};
+    const Balance b = balance_of(key, &plan);
+    return to_tokens(plan.scale, b.available);
+}
+
+Status Keys::time_until(uint64_t key, double n, int64_t *ns) {
+    Plan plan{};
+    const Balance b = balance_of(key, &plan);
+    int64_t cost = 0;
+    if (const Status s = cost_of(plan, n, &cost); s != Status::success) return s;
+    *ns = time_to_grow(plan, b.at, b.available, cost);
+    return Status::success;
+}
+
+TableCounts Keys::counts() {
+    View view;
+    plan_.look(&time_, false, &view);
+    const Level level(view);
+    TableCounts counts{cells_.slots(), 0, evicted_.load(std::memory_order_relaxed),
+                       forgiven_.load(std::memory_order_relaxed)};
+    cells_.for_each([&](Slot *, const SlotValue &value) {
+        const bool is_full = level.held(value.state) >= level.capacity || is_long_idle(value.head.era(), view.era());
+        counts.occupied += !is_full;
+    });
+    return counts;
+}
+
+}  // namespace tb

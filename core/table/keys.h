@@ -1,0 +1,112 @@
+// The keys of a table, each a bucket under the one limit of all, in memory that is fixed when it is made.
+//
+// A key that has no slot has a full bucket, and a slot whose bucket is full is free for another key. So only keys that
+// have taken something of late have slots. If there is no free slot for a new key, `WhenFull` says what is done.
+//
+// All here change a slot by one compare-and-swap and take no lock. A decision reads the slot, then the clock, then goes
+// as that of a bucket (decide.h), by the plan that all keys share.
+#ifndef TOKENBUCKET_CORE_TABLE_KEYS_H
+#define TOKENBUCKET_CORE_TABLE_KEYS_H
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "core/bucket/answer.h"
+#include "core/clock/time_source.h"
+#include "core/limiter/account.h"
+#include "core/table/cells.h"
+#include "core/table/live_plan.h"
+#include "core/table/siphash.h"
+
+namespace tb {
+
+enum class WhenFull : uint32_t {
+    evict_fullest,  // its key loses what it has taken; of 16 slots, one that is not in debt
+    deny,           // the new key is denied: table_full
+    admit,          // the new key is granted what it asks for, and nothing is remembered
+};
+
+struct TableOptions {
+    Clock *clock = nullptr;
+    bool use_counter = false;
+    uint64_t lines = 1;
+    WhenFull when_full = WhenFull::evict_fullest;
+    HashSecret secret{};
+    const WaitOptions *waiting = &kNoWaitOptions;  // of each key; must live as long as the table
+};
+
+struct TableCounts {
+    uint64_t slots;
+    uint64_t occupied;  // by keys whose bucket is not full
+    uint64_t evicted;
+    double tokens_forgiven;  // by evictions, and granted without being remembered
+};
+
+// A key is its hash(). All statuses are those of a bucket, and table_full.
+class Keys {
+  public:
+    Keys(const Limit &limit, const TableOptions &options);
+
+    // So many lines hold that many keys, with 65 in 100 slots in use: then 1 of some 20,000 new keys evicts another.
+    static uint64_t lines_for(uint64_t keys) { return keys / 13 * 5 + 5; }
+
+    // False if there was no memory.
+    bool is_made() const { return cells_.is_made(); }
+    uint64_t hash(const void *key, std::size_t size) const { return siphash13(secret_, key, size); }
+
+    Status allow(uint64_t key, double n);
+    // *now_ns is the time at which it was decided.
+    Status allow_at(uint64_t key, double n, int64_t *now_ns);
+    Status take(uint64_t key, double n, Answer *answer);
+    Status take_up_to(uint64_t key, double most, double *taken);
+    // allow() for each key, with one reading of the clock for 16. An amount for each, or null: 1.
+    void allow_many(const uint64_t *keys, const double *amounts, std::size_t count, Status *answers);
+    double available(uint64_t key);
+    Status time_until(uint64_t key, double n, int64_t *ns);
+
+    // waiting: nothing is done, for the slot is pinned, and the key's account must know of it.
+    Status charge(uint64_t key, double n, int64_t *repaid_after_ns);
+    Status refund(uint64_t key, double n);
+    Status remove(uint64_t key);
+
+    // The key's slot, pinned; for one thread at a time. table_full.
+    Status pin(uint64_t key, Slot **slot);
+    void unpin(Slot *slot);
+    void unpin_all();
+    bool exchange(Slot *slot, const SlotValue &from, const SlotValue &to) { return cells_.exchange(slot, from, to); }
+
+    // Reads all slots.
+    TableCounts counts();
+
+    TimeSource &time() { return time_; }
+    LivePlan &plan() { return plan_; }
+    const WaitOptions &waiting_options() const { return waiting_; }
+
+  private:
+    using View = LivePlan::View;
+
+    // Pinned slots: decided like others, or waiting is returned.
+    enum class Pinned { too, not_here };
+
+    template <Pinned kPinned = Pinned::too, class Decide>
+    Status take_by(uint64_t key, Decide decide);
+    template <class Decide>
+    bool attempt(uint64_t key, const KeyPlace &place, const View &view, Decide decide, Status *status);
+    Status put(uint64_t key, const View &view, const Decision &decision, WhenFull when_full);
+    Balance balance_of(uint64_t key, Plan *plan);
+    void forgive(double tokens);
+
+    TimeSource time_;
+    LivePlan plan_;
+    const HashSecret secret_;
+    const WhenFull when_full_;
+    Cells cells_;
+    const WaitOptions &waiting_;
+    std::atomic<uint64_t> evicted_{0};
+    std::atomic<double> forgiven_{0};
+};
+
+}  // namespace tb
+
+#endif

@@ -1,0 +1,136 @@
+#include "core/table/table.h"
+
+namespace tb {
+
+using Use = KeyAccounts::Use;
+
+Table::Table(const LimitSpec &spec, const Limit &limit, const TableOptions &options)
+    : Keys(limit, options), spec_(spec), accounts_(this) {}
+
+Table::~Table() {
+    if (is_made()) close();
+}
+
+// ---- Waits and reservations: a take without a lock where there are tokens, else by the key's account ----
+
+Status Table::wait(uint64_t key, double n, int64_t timeout_ns, int32_t priority) {
+    const Status at_once = allow(key, n);
+    if (at_once != Status::denied) return at_once;
+    const Use use(&accounts_, key, timeout_ns == 0 ? Use::Absent::find : Use::Absent::make);
+    if (use.status() == Status::waiting) return Status::timed_out;
+    return use.status() == Status::success ? use->wait(n, timeout_ns, priority) : use.status();
+}
+
+Status Table::enqueue(uint64_t key, double n, int64_t timeout_ns, int32_t priority, uint64_t tag, QueuePlace *place) {
+    *place = {0, 0};
+    const Status at_once = allow(key, n);
+    if (at_once != Status::denied) return at_once;
+    const Use use(&accounts_, key, Use::Absent::make);
+    return use.status() == Status::success ? use->enqueue(n, timeout_ns, priority, tag, place) : use.status();
+}
+
+Status Table::check(uint64_t key, uint64_t number, int64_t *wait_ns) {
+    const Use use(&accounts_, key, Use::Absent::find);
+    return use.status() == Status::success ? use->check(number, wait_ns) : Status::invalid_argument;
+}
+
+Status Table::leave(uint64_t key, uint64_t number) {
+    const Use use(&accounts_, key, Use::Absent::find);
+    return use.status() == Status::success ? use->leave(number) : Status::invalid_argument;
+}
+
+Status Table::reserve(uint64_t key, double n, int64_t max_wait_ns, Reservation *reservation) {
+    int64_t at_ns = 0;
+    const Status at_once = allow_at(key, n, &at_ns);
+    if (at_once == Status::success) *reservation = {n, 0, at_ns, 0};
+    if (at_once != Status::denied) return at_once;
+    const Use use(&accounts_, key, max_wait_ns == 0 ? Use::Absent::find : Use::Absent::make);
+    if (use.status() == Status::waiting) return Status::timed_out;
+    return use.status() == Status::success ? use->reserve_ahead(n, max_wait_ns, reservation) : use.status();
+}
+
+// Where the key has no account nothing is pending.
+Status Table::cancel(uint64_t key, const Reservation &reservation) {
+    const Use use(&accounts_, key, Use::Absent::find);
+    if (use.status() == Status::success) return use->cancel(reservation);
+    return is_valid(reservation) ? Status::success : Status::invalid_argument;
+}
+
+Status Table::settle(uint64_t key, const Reservation &reservation, double actual) {
+    const Use use(&accounts_, key, Use::Absent::make);
+    return use.status() == Status::success ? use->settle(reservation, actual) : use.status();
+}
+
+// ---- Adjusting ----
+
+Status Table::charge(uint64_t key, double n, int64_t *repaid_after_ns) {
+    const Status s = Keys::charge(key, n, repaid_after_ns);
+    if (s != Status::waiting) return s;
+    const Use use(&accounts_, key, Use::Absent::make);
+    return use.status() == Status::success ? use->charge(n, repaid_after_ns) : use.status();
+}
+
+Status Table::refund(uint64_t key, double n) {
+    const Status s = Keys::refund(key, n);
+    if (s != Status::waiting) return s;
+    const Use use(&accounts_, key, Use::Absent::make);
+    return use.status() == Status::success ? use->refund(n) : use.status();
+}
+
+void Table::remove(uint64_t key) {
+    while (Keys::remove(key) == Status::waiting) {
+        const Use use(&accounts_, key, Use::Absent::find);
+        if (use.status() == Status::success) return use->refill();
+    }
+}
+
+// ---- The limit ----
+
+// edit(&spec) says what is to change. Waiters are called, and so no lock is held, when the accounts follow.
+template <class Edit>
+Status Table::set_limit(Edit edit) {
+    const Status s = plan().change(&time(), [&](Plan *plan) {
+        LimitSpec spec = spec_;
+        edit(&spec);
+        Limit limit;
+        if (plan->is_closed()) return Status::closed;
+        if (const Status changed = change_limit(plan->units(), spec, &limit); changed != Status::success)
+            return changed;
+        if (limit.capacity > kMaxTableCapacityUnits || limit.rate.whole >= kMaxTableGrowth) return Status::out_of_range;
+        *plan = relimited(*plan, limit);
+        spec_ = spec;
+        return Status::success;
+    });
+    if (s == Status::success) accounts_.follow_limit();
+    return s;
+}
+
+Status Table::set_rate(double tokens_per_second) {
+    constexpr int64_t kSecond = 1000000000;
+    return set_limit([=](LimitSpec *spec) { *spec = {spec->capacity, tokens_per_second, kSecond}; });
+}
+
+Status Table::set_capacity(double capacity) {
+    return set_limit([=](LimitSpec *spec) { spec->capacity = capacity; });
+}
+
+Status Table::close() {
+    const Status s = plan().change(&time(), [](Plan *plan) {
+        if (plan->is_closed()) return Status::closed;
+        plan->close();
+        return Status::success;
+    });
+    accounts_.follow_limit();
+    return s == Status::closed ? Status::success : s;
+}
+
+LimitSpec Table::limit(uint64_t *scale) {
+    LimitSpec spec{};
+    plan().keep([&](const Plan &plan) {
+        *scale = plan.scale;
+        spec = spec_;
+    });
+    return spec;
+}
+
+}  // namespace tb

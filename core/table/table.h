@@ -1,0 +1,49 @@
+// A table: keys, the queues of those for which somebody waits, and the limit that all share.
+#ifndef TOKENBUCKET_CORE_TABLE_TABLE_H
+#define TOKENBUCKET_CORE_TABLE_TABLE_H
+
+#include <cstdint>
+
+#include "core/table/key_accounts.h"
+#include "core/table/keys.h"
+
+namespace tb {
+
+class Table : public Keys {
+  public:
+    Table(const LimitSpec &spec, const Limit &limit, const TableOptions &options);
+    // Closes, and returns when the last thread has left its wait.
+    ~Table();
+
+    // As those of an account.
+    Status wait(uint64_t key, double n, int64_t timeout_ns, int32_t priority);
+    Status enqueue(uint64_t key, double n, int64_t timeout_ns, int32_t priority, uint64_t tag, QueuePlace *place);
+    Status check(uint64_t key, uint64_t number, int64_t *wait_ns);
+    Status leave(uint64_t key, uint64_t number);
+    Status reserve(uint64_t key, double n, int64_t max_wait_ns, Reservation *reservation);
+    Status cancel(uint64_t key, const Reservation &reservation);
+    Status settle(uint64_t key, const Reservation &reservation, double actual);
+    Status charge(uint64_t key, double n, int64_t *repaid_after_ns);
+    Status refund(uint64_t key, double n);
+    // The key's bucket is full again; what is reserved is void.
+    void remove(uint64_t key);
+
+    Status set_rate(double tokens_per_second);
+    Status set_capacity(double capacity);
+    Status close();
+    // The limit as asked for, and the units per token.
+    LimitSpec limit(uint64_t *scale);
+
+    Clock *clock() { return time().clock(); }
+
+  private:
+    template <class Edit>
+    Status set_limit(Edit edit);
+
+    LimitSpec spec_;  // changed and read by plan().change() and keep() alone
+    KeyAccounts accounts_;
+};
+
+}  // namespace tb
+
+#endif
