@@ -52,16 +52,6 @@ func TestCallsAllocateNothing(t *testing.T) {
 	}
 }
 
-// A timer is used again.
-func TestWaitThatSleepsAllocatesNothing(t *testing.T) {
-	l := newLimiter(t, 1, 1e5, WithInitialTokens(0))
-	deadline, cancel := context.WithTimeout(background, time.Hour)
-	defer cancel()
-	if n := testing.AllocsPerRun(100, func() { _ = l.WaitN(deadline, 1) }); n != 0 {
-		t.Errorf("%v times", n)
-	}
-}
-
 // A limiter keeps its clock, and is freed without Close: 20000 limiters leave no memory behind.
 func TestMemoryIsFreed(t *testing.T) {
 	churn := func(n int) {
