@@ -500,6 +500,46 @@ TB_API void tb_table_destroy(tb_table *table);
 TB_API tb_status tb_address_key(const char *text, size_t text_size, int32_t ipv6_prefix, void *out_key,
                                 size_t *out_key_size);
 
+/* ---- Several limits in one decision ------------------------------------------------------------------------------ */
+
+#define TB_MAX_MEMBERS 16
+
+/* One of the limits that a decision must satisfy: a bucket, or a key of a table, and what it costs there. "10 a second
+ * and 1000 an hour" are two buckets or two tables; requests and tokens are two members with costs of their own. */
+typedef struct tb_member {
+    tb_bucket *bucket; /* NULL: a key of `table` */
+    tb_table *table;   /* NULL: `bucket` */
+    const void *key;
+    size_t key_size;
+    double n;
+} tb_member;
+
+/* The member that refused, by its index; of several the one that takes longest to grant. */
+typedef struct tb_refusal {
+    int32_t member;
+    int32_t reserved;       /* 0 */
+    int64_t retry_after_ns; /* until that member would grant; TB_FOREVER: it never will */
+} tb_refusal;
+
+/* Takes from all of 1 .. TB_MAX_MEMBERS members, or from none. No member grants more than it would alone, and none is
+ * touched while one of them refuses. If another thread takes what was seen a moment ago, what was taken already is
+ * given back exactly; until then others may see fewer tokens than there are. Takes a lock for a short time in that case
+ * alone. TB_SUCCESS. TB_DENIED, TB_EXCEEDS_CAPACITY, TB_CLOSED, TB_TABLE_FULL: what the member in *out_refusal, which
+ * may be NULL and is written in these cases, says. TB_E_INVALID_ARGUMENT: also a member that is neither or both, and a
+ * limit that occurs twice. */
+TB_API tb_status tb_allow_all(const tb_member *members, size_t count, tb_refusal *out_refusal);
+
+/* Reserves from all members, or from none: out_reservations has `count` elements. Tokens are held from each at its own
+ * time; all may be used in *out_wait_ns, the longest of the times. Nothing more need be called then.
+ * TB_TIMED_OUT: not all within max_wait_ns. TB_E_OUT_OF_RANGE, TB_E_OUT_OF_MEMORY. Other answers as tb_allow_all, with
+ * *out_refusal for TB_TIMED_OUT, too. */
+TB_API tb_status tb_reserve_all(const tb_member *members, size_t count, int64_t max_wait_ns,
+                                tb_reservation *out_reservations, int64_t *out_wait_ns, tb_refusal *out_refusal);
+
+/* Gives back what tb_reserve_all reserved from the same members, and clears it. While any of it is pending all comes
+ * back, of what is due already as by tb_settle with 0. Once all is due it counts as used and nothing comes back. */
+TB_API tb_status tb_cancel_all(const tb_member *members, size_t count, tb_reservation *reservations);
+
 /* ---- Clocks ------------------------------------------------------------------------------------------------------ */
 
 /* The system clock, used when no other is named, is CLOCK_MONOTONIC, read from the CPU's cycle counter where the kernel

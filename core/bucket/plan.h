@@ -9,6 +9,7 @@
 #ifndef TOKENBUCKET_CORE_BUCKET_PLAN_H
 #define TOKENBUCKET_CORE_BUCKET_PLAN_H
 
+#include <algorithm>
 #include <cstdint>
 
 #include "core/bucket/limit.h"
@@ -97,6 +98,13 @@ inline uint64_t next_generation(uint64_t word) {
 // The units spent in `word` less those in `other`.
 inline int64_t word_difference(uint64_t word, uint64_t other) {
     return static_cast<int64_t>((word & ~kGenerationMask) - (other & ~kGenerationMask)) >> kGenerationBits;
+}
+
+// Of `units` taken by a compare-and-swap to `taken`, a word, what has not overflowed yet where `full` is the word of a
+// bucket that is just full now. If so much is given back, the bucket is as if the take had never been.
+inline uint64_t still_there(uint64_t units, uint64_t taken, uint64_t full) {
+    const int64_t above = word_difference(taken, full);
+    return above <= 0 ? 0 : std::min(units, static_cast<uint64_t>(above));
 }
 
 }  // namespace tb

@@ -18,6 +18,8 @@ class InFlight {
         if (process != platform::process_generation()) return;
         if (count_.fetch_sub(1, std::memory_order_acq_rel) == 1) ended_->add_and_wake(1);
     }
+    // Is none inside? Then none touches the object any more, unless it begins.
+    bool is_empty() const { return count_.load(std::memory_order_acquire) == 1; }
     // Sleeps until none is inside. Called once, by the owner. The thread that takes the count to 0 wakes it; the frame
     // of this call holds the sleeper until then.
     void wait_for_all() {

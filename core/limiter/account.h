@@ -61,13 +61,15 @@ class Account {
 
     Status charge(double n, int64_t *repaid_after_ns);
     Status refund(double n);
+    // Gives back `units` that a compare-and-swap to `taken` took, but for what has overflowed since.
+    void undo(uint64_t units, uint64_t taken);
 
     int64_t waiting();
 
     const Observer *observer() const { return observer_; }
     const WaitOptions &waiting_options() const { return waiting_; }
 
-    // Is nothing in the queue, as of the last look?
+    // Is nothing in the queue, as of the last look, and no call of its bell by a manual clock in progress?
     bool is_idle();
 
   protected:

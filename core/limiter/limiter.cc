@@ -45,6 +45,25 @@ Status Limiter::allow_fraction(double n) {
     return allow_at_once<PriceOfFraction>(n);
 }
 
+Status Limiter::preview(double n, Attempt *attempt) {
+    return retry_until_current(cell_, &time_, [&](const Glance &g) {
+        const PlanSlot &slot = cell_.plan(g.word);
+        const uint64_t version = slot.version();
+        const Decision d = decide(g.word, slot, n, g.now);
+        const Plan plan = slot.load();
+        if (!slot.is_still(version)) return Status::stale;
+        if (d.outgrown && move_base(g.now)) return Status::stale;
+        if (d.status == Status::denied && !g.ordered && !is_surely_denied(d, slot)) return Status::stale;
+        const int64_t retry_after_ns = d.status == Status::denied ? time_to_grow(plan, d.at, d.rest, d.cost) : 0;
+        *attempt = {g.word, d, g.now, retry_after_ns, plan.era()};
+        return d.status;
+    });
+}
+
+void Limiter::undo(const Attempt &taken) {
+    Account::undo(static_cast<uint64_t>(taken.decision.cost), taken.decision.next);
+}
+
 Status Limiter::take_slowly(double n) {
     return recorded(take_now(n), n);
 }

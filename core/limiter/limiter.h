@@ -29,6 +29,15 @@ struct LimiterOptions {
 
 class Limiter final : public Account {
   public:
+    // What was read of the bucket, and what was decided by it.
+    struct Attempt {
+        uint64_t word;
+        Decision decision;
+        int64_t now;
+        int64_t retry_after_ns;  // if denied
+        uint64_t era;
+    };
+
     static constexpr double kFull = -1.0;  // for reset()
 
     // With initial_units units in the bucket.
@@ -39,6 +48,12 @@ class Limiter final : public Account {
     [[gnu::always_inline]] Status allow(double n) {
         return is_in_sixteenths(n) ? allow_at_once<PriceInSixteenths>(n) : allow_fraction(n);
     }
+
+    // What allow() would answer; nothing is taken or counted. store(attempt) then takes what was granted: false if
+    // somebody has changed the bucket since. undo() gives that back, but for what has overflowed since.
+    Status preview(double n, Attempt *attempt);
+    bool store(const Attempt &attempt) { return cell_.compare_exchange(attempt.word, attempt.decision.next); }
+    void undo(const Attempt &taken);
 
     // *answer has a meaning for success, denied and exceeds_capacity.
     Status take(double n, Answer *answer);
@@ -57,6 +72,7 @@ class Limiter final : public Account {
     LimitSpec limit(uint64_t *scale);
 
     Clock *clock() const { return time_.clock(); }
+    int64_t now() { return time_.now(); }
 
   private:
     // The first attempt of a take, in the common case; slowly(lost) does all else, after a lost compare-and-swap if

@@ -67,6 +67,15 @@ Status Account::refund(double n) {
     });
 }
 
+void Account::undo(uint64_t units, uint64_t taken) {
+    Locked locked(this);
+    change(&locked, [&](const Observation &now) {
+        const uint64_t full = word_at(now.balance.accrued - now.plan.capacity, 0);
+        refund_base(&locked, now, still_there(units, taken, full));
+        return Status::success;
+    });
+}
+
 Status Account::cancel(const Reservation &reservation) {
     if (!is_valid(reservation)) return Status::invalid_argument;
     const Ticket ticket = Ticket::decoded(reservation.ticket);

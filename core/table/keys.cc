@@ -53,59 +53,69 @@ Keys::Keys(const Limit &limit, const TableOptions &options)
 
 // ---- Takes ----
 
-// decide(word, plan, now) decides. False if it must be repeated with a new reading.
+// decide(word, plan, now) decides by what has been read. False if it must be repeated with a new reading.
 template <class Decide>
-bool Keys::attempt(uint64_t key, const KeyPlace &place, const View &view, Decide decide, Status *status) {
-    const uint64_t word = word_of(place, view);
-    const Decision d = decide(word, view.plan(), view.now());
-    *status = d.status;
-    if (d.status == Status::stale) return false;
-    if (d.status == Status::denied) {
-        const bool sure = view.is_ordered() || is_surely_denied(d, view.plan());
-        return sure && plan_.is_still(view) && place.slot->read() == place.value;
-    }
-    if (!plan_.is_still(view)) return false;
-    if (d.status != Status::success) return true;
-    if (d.next == word) return place.slot == nullptr || place.slot->read() == place.value;
-    if (place.slot == nullptr) {
-        *status = put(key, view, d, when_full_);
-        return *status != Status::stale;
-    }
-    const Head head = place.value.head.with_era(later_era(place.value.head.era(), view.era()));
-    return cells_.exchange(place.slot, place.value, {head, word_at(d.next >> kGenerationBits, place.value.state)});
+bool Keys::judge(KeyAttempt *a, Decide decide) {
+    const uint64_t word = word_of(a->place, a->view);
+    const Decision d = decide(word, a->view.plan(), a->view.now());
+    a->decision = d;
+    if (d.status == Status::stale || !plan_.is_still(a->view)) return false;
+    const bool is_denied = d.status == Status::denied;
+    if (is_denied && !a->view.is_ordered() && !is_surely_denied(d, a->view.plan())) return false;
+    a->stores = d.status == Status::success && d.next != word;
+    const bool is_answer_of_slot = is_denied || (d.status == Status::success && !a->stores);
+    return !is_answer_of_slot || a->place.slot == nullptr || a->place.slot->read() == a->place.value;
 }
 
 template <Keys::Pinned kPinned, class Decide>
 Status Keys::take_by(uint64_t key, Decide decide) {
-    View view;
+    KeyAttempt a;
     for (int round = 0;; ++round) {
-        const KeyPlace place = cells_.find(key);
-        if (kPinned == Pinned::not_here && place.value.head.is_pinned()) return Status::waiting;
-        plan_.look(&time_, round != 0, &view);
-        Status status = Status::stale;
-        if (attempt(key, place, view, decide, &status)) return status;
+        read(key, round != 0, &a);
+        if (kPinned == Pinned::not_here && a.place.value.head.is_pinned()) return Status::waiting;
+        if (judge(&a, decide))
+            if (const Status s = store(&a); s != Status::stale) return s;
         if (round != 0) wait_after_loss();
     }
 }
 
+void Keys::read(uint64_t key, bool ordered, KeyAttempt *a) {
+    a->key = key;
+    a->place = cells_.find(key);
+    plan_.look(&time_, ordered, &a->view);
+}
+
+Status Keys::store(KeyAttempt *a) {
+    const Decision &d = a->decision;
+    if (!a->stores) return d.status;
+    if (a->place.slot == nullptr) return put(a, when_full_);
+    const SlotValue &value = a->place.value;
+    const Head head = value.head.with_era(later_era(value.head.era(), a->view.era()));
+    const SlotValue next{head, word_at(d.next >> kGenerationBits, value.state)};
+    return cells_.exchange(a->place.slot, value, next) ? Status::success : Status::stale;
+}
+
 // Gives a slot to a key that has none. stale: it may have one by now.
-Status Keys::put(uint64_t key, const View &view, const Decision &decision, WhenFull when_full) {
+Status Keys::put(KeyAttempt *a, WhenFull when_full) {
+    const View &view = a->view;
     const Level level(view);
     const auto held = [&](const SlotValue &value) {
         const int64_t units = level.held(value.state);
         return units >= level.capacity || is_long_idle(value.head.era(), view.era()) ? Cells::kFree : units;
     };
     int64_t holds = 0;
-    const KeyPlace into = cells_.choose(key, held, &holds);
+    const KeyPlace into = cells_.choose(a->key, held, &holds);
     const uint64_t scale = view.plan().at<offsetof(Plan, scale)>();
     if (!plan_.is_still(view)) return Status::stale;
     const bool is_free = into.slot != nullptr && holds == Cells::kFree;
     if (!is_free && when_full == WhenFull::admit) {
-        forgive(to_tokens(scale, word_difference(decision.next, level.full_state())));
+        forgive(to_tokens(scale, word_difference(a->decision.next, level.full_state())));
+        a->stores = false;
         return Status::success;
     }
     if (!is_free && (into.slot == nullptr || when_full == WhenFull::deny)) return Status::table_full;
-    if (!cells_.insert(key, into, view.era(), decision.next >> kGenerationBits)) return Status::stale;
+    if (!cells_.insert(a->key, into, view.era(), a->decision.next >> kGenerationBits)) return Status::stale;
+    a->place = {into.slot, {into.value.head, next_generation(into.value.state)}};
     if (!is_free) {
         evicted_.fetch_add(1, std::memory_order_relaxed);
         forgive(to_tokens(scale, level.capacity - holds));
@@ -160,19 +170,56 @@ void Keys::allow_many(const uint64_t *keys, const double *amounts, std::size_t c
     constexpr std::size_t kBatch = 16;
     for (std::size_t start = 0; start < count; start += kBatch) {
         const std::size_t size = std::min(kBatch, count - start);
-        View view;
+        KeyAttempt a;
         KeyPlace places[kBatch];
         for (std::size_t i = 0; i < size; ++i) cells_.prefetch(keys[start + i]);
         for (std::size_t i = 0; i < size; ++i) places[i] = cells_.find(keys[start + i]);
-        plan_.look(&time_, false, &view);
+        plan_.look(&time_, false, &a.view);
         for (std::size_t i = 0; i < size; ++i) {
-            const uint64_t key = keys[start + i];
             const double n = amounts == nullptr ? 1 : amounts[start + i];
-            const auto allowed = [n](uint64_t word, const PlanSlot &plan, int64_t now) {
-                return decide(word, plan, n, now);
-            };
-            if (!attempt(key, places[i], view, allowed, &answers[start + i])) answers[start + i] = allow(key, n);
+            a.key = keys[start + i];
+            a.place = places[i];
+            const bool judged =
+                judge(&a, [n](uint64_t word, const PlanSlot &plan, int64_t now) { return decide(word, plan, n, now); });
+            const Status s = judged ? store(&a) : Status::stale;
+            answers[start + i] = s == Status::stale ? allow(a.key, n) : s;
         }
+    }
+}
+
+// ---- Takes that may be undone ----
+
+Status Keys::preview(uint64_t key, double n, KeyAttempt *a) {
+    for (int round = 0;; ++round) {
+        read(key, round != 0, a);
+        const bool judged =
+            judge(a, [n](uint64_t word, const PlanSlot &plan, int64_t now) { return decide(word, plan, n, now); });
+        if (judged) return a->decision.status;
+        if (round != 0) wait_after_loss();
+    }
+}
+
+int64_t Keys::retry_after_ns(const KeyAttempt &a) const {
+    const Plan plan = a.view.plan().load();
+    return time_to_grow(plan, a.decision.at, a.decision.rest, a.decision.cost);
+}
+
+Status Keys::undo(const KeyAttempt &taken) {
+    if (!taken.stores) return Status::success;
+    const uint64_t units = static_cast<uint64_t>(taken.decision.cost);
+    KeyAttempt a;
+    for (;;) {
+        read(taken.key, true, &a);
+        const bool is_same_tenancy = ((a.place.value.state ^ taken.place.value.state) & kGenerationMask) == 0;
+        if (a.place.slot != taken.place.slot || !is_same_tenancy) return Status::success;
+        if (a.place.value.head.is_pinned()) return Status::waiting;
+        const bool judged = judge(&a, [&](uint64_t word, const PlanSlot &slot, int64_t now) {
+            const Plan plan = slot.load();
+            const Balance b = balance(word, plan, now);
+            const uint64_t back = still_there(units, taken.decision.next, word_at(b.accrued - plan.capacity, 0));
+            return changed_to(word, (word >> kGenerationBits) - back, b);
+        });
+        if (judged && store(&a) == Status::success) return Status::success;
     }
 }
 
@@ -223,18 +270,19 @@ Status Keys::remove(uint64_t key) {
 // A new key's slot is full, so another key may be given it before it is pinned.
 Status Keys::pin(uint64_t key, Slot **slot) {
     const WhenFull when_full = when_full_ == WhenFull::admit ? WhenFull::deny : when_full_;
-    View view;
+    KeyAttempt a;
+    a.key = key;
     for (;;) {
-        const KeyPlace place = cells_.find(key);
-        plan_.look_at_latest(&time_, &view);
-        if (place.slot != nullptr) {
-            const SlotValue pinned{place.value.head.with(Head::kPinned), place.value.state};
-            if (!cells_.exchange(place.slot, place.value, pinned)) continue;
-            *slot = place.slot;
+        a.place = cells_.find(key);
+        plan_.look_at_latest(&time_, &a.view);
+        if (a.place.slot != nullptr) {
+            const SlotValue &value = a.place.value;
+            if (!cells_.exchange(a.place.slot, value, {value.head.with(Head::kPinned), value.state})) continue;
+            *slot = a.place.slot;
             return Status::success;
         }
-        const Decision full{Status::success, false, Level(view).full_state(), 0, 0, {}};
-        const Status s = plan_.is_still(view) ? put(key, view, full, when_full) : Status::stale;
+        a.decision.next = Level(a.view).full_state();
+        const Status s = plan_.is_still(a.view) ? put(&a, when_full) : Status::stale;
         if (s != Status::success && s != Status::stale) return s;
     }
 }

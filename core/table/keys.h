@@ -43,6 +43,15 @@ struct TableCounts {
     double tokens_forgiven;  // by evictions, and granted without being remembered
 };
 
+// What was read of a key, and what was decided by it.
+struct KeyAttempt {
+    uint64_t key;
+    KeyPlace place;
+    LivePlan::View view;
+    Decision decision;
+    bool stores;  // the decision is a grant, which changes the slot
+};
+
 // A key is its hash(). All statuses are those of a bucket, and table_full.
 class Keys {
   public:
@@ -64,6 +73,15 @@ class Keys {
     void allow_many(const uint64_t *keys, const double *amounts, std::size_t count, Status *answers);
     double available(uint64_t key);
     Status time_until(uint64_t key, double n, int64_t *ns);
+
+    // What allow() would answer; nothing is taken. store(attempt) then takes what was granted: success, table_full, or
+    // stale: somebody has changed the key since.
+    Status preview(uint64_t key, double n, KeyAttempt *attempt);
+    Status store(KeyAttempt *attempt);
+    // Of one that was denied.
+    int64_t retry_after_ns(const KeyAttempt &attempt) const;
+    // Gives back what was stored, but for what has overflowed since. waiting as below, then the key's account does it.
+    Status undo(const KeyAttempt &taken);
 
     // waiting: nothing is done, for the slot is pinned, and the key's account must know of it.
     Status charge(uint64_t key, double n, int64_t *repaid_after_ns);
@@ -91,9 +109,10 @@ class Keys {
 
     template <Pinned kPinned = Pinned::too, class Decide>
     Status take_by(uint64_t key, Decide decide);
+    void read(uint64_t key, bool ordered, KeyAttempt *attempt);
     template <class Decide>
-    bool attempt(uint64_t key, const KeyPlace &place, const View &view, Decide decide, Status *status);
-    Status put(uint64_t key, const View &view, const Decision &decision, WhenFull when_full);
+    bool judge(KeyAttempt *attempt, Decide decide);
+    Status put(KeyAttempt *attempt, WhenFull when_full);
     Balance balance_of(uint64_t key, Plan *plan);
     void forgive(double tokens);
 

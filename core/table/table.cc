@@ -77,6 +77,13 @@ Status Table::refund(uint64_t key, double n) {
     return use.status() == Status::success ? use->refund(n) : use.status();
 }
 
+void Table::undo(const KeyAttempt &taken) {
+    if (Keys::undo(taken) != Status::waiting) return;
+    const Use use(&accounts_, taken.key, Use::Absent::make);
+    if (use.status() != Status::success) return;
+    use->undo(static_cast<uint64_t>(taken.decision.cost), taken.decision.next);
+}
+
 void Table::remove(uint64_t key) {
     while (Keys::remove(key) == Status::waiting) {
         const Use use(&accounts_, key, Use::Absent::find);

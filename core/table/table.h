@@ -25,6 +25,7 @@ class Table : public Keys {
     Status settle(uint64_t key, const Reservation &reservation, double actual);
     Status charge(uint64_t key, double n, int64_t *repaid_after_ns);
     Status refund(uint64_t key, double n);
+    void undo(const KeyAttempt &taken);
     // The key's bucket is full again; what is reserved is void.
     void remove(uint64_t key);
 

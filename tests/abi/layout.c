@@ -79,6 +79,32 @@ FIELD(tb_stats, waiting, AT(64, 64, 60), 8);
 FIELD(tb_stats, tokens_taken, AT(72, 72, 68), 8);
 FIELD(tb_stats, tokens_given_back, AT(80, 80, 76), 8);
 
+STRUCT(tb_table_config, AT(32, 32, 28), WIDE);
+FIELD(tb_table_config, struct_size, 0, WORD);
+FIELD(tb_table_config, max_keys, AT(8, 8, 4), 8);
+FIELD(tb_table_config, max_bytes, AT(16, 16, 12), 8);
+FIELD(tb_table_config, when_full, AT(24, 24, 20), 4);
+FIELD(tb_table_config, reserved, AT(28, 28, 24), 4);
+
+STRUCT(tb_table_stats, AT(40, 40, 36), WIDE);
+FIELD(tb_table_stats, struct_size, 0, WORD);
+FIELD(tb_table_stats, places, AT(8, 8, 4), 8);
+FIELD(tb_table_stats, occupied, AT(16, 16, 12), 8);
+FIELD(tb_table_stats, evicted, AT(24, 24, 20), 8);
+FIELD(tb_table_stats, tokens_forgiven, AT(32, 32, 28), 8);
+
+STRUCT(tb_member, AT(40, 24, 24), WIDE);
+FIELD(tb_member, bucket, 0, WORD);
+FIELD(tb_member, table, AT(8, 4, 4), WORD);
+FIELD(tb_member, key, AT(16, 8, 8), WORD);
+FIELD(tb_member, key_size, AT(24, 12, 12), WORD);
+FIELD(tb_member, n, AT(32, 16, 16), 8);
+
+STRUCT(tb_refusal, 16, WIDE);
+FIELD(tb_refusal, member, 0, 4);
+FIELD(tb_refusal, reserved, 4, 4);
+FIELD(tb_refusal, retry_after_ns, 8, 8);
+
 NUMBER(TB_PRECISE_WAIT, 1);
 NUMBER(TB_STATISTICS, 2);
 
@@ -101,6 +127,12 @@ static_assert(0 TB_STATUS_LIST(TB_ONE) == 14, "a status that this file does not 
 
 static_assert(sizeof(tb_status) == 4 && (tb_status)-1 < 0, "tb_status is int32_t");
 NUMBER(TB_FOREVER, 9223372036854775807);
+NUMBER(TB_MAX_KEY_SIZE, 65536);
+NUMBER(TB_TABLE_EVICT_FULLEST, 0);
+NUMBER(TB_TABLE_DENY, 1);
+NUMBER(TB_TABLE_ADMIT, 2);
+NUMBER(TB_ADDRESS_KEY_SIZE, 16);
+NUMBER(TB_MAX_MEMBERS, 16);
 #ifdef __cplusplus /* to C, no arithmetic of doubles is constant */
 static_assert(TB_INITIALLY_FULL == -1.0, "TB_INITIALLY_FULL");
 #endif

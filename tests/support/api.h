@@ -16,8 +16,10 @@ inline constexpr int64_t kSecond = 1000000000;
 struct Destroy {
     void operator()(tb_bucket *bucket) const { tb_destroy(bucket); }
     void operator()(tb_clock *clock) const { tb_clock_destroy(clock); }
+    void operator()(tb_table *table) const { tb_table_destroy(table); }
 };
 using BucketHandle = std::unique_ptr<tb_bucket, Destroy>;
+using TableHandle = std::unique_ptr<tb_table, Destroy>;
 using ClockHandle = std::unique_ptr<tb_clock, Destroy>;
 
 inline ClockHandle manual_clock(int64_t start_ns = 0) {
@@ -39,6 +41,15 @@ inline BucketHandle bucket_of(const tb_config &config) {
     tb_bucket *bucket = nullptr;
     EXPECT_EQ(tb_create_with(&config, &bucket), TB_SUCCESS);
     return BucketHandle(bucket);
+}
+
+inline TableHandle table_of(const tb_config &limit, int64_t max_keys) {
+    tb_table_config config;
+    EXPECT_EQ(tb_table_config_init(&config, sizeof config), TB_SUCCESS);
+    config.max_keys = max_keys;
+    tb_table *table = nullptr;
+    EXPECT_EQ(tb_table_create_with(&limit, &config, &table), TB_SUCCESS);
+    return TableHandle(table);
 }
 
 inline double available(tb_bucket *bucket) {

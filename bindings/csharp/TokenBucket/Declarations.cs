@@ -89,6 +89,24 @@ internal struct tb_table_stats
     public double tokens_forgiven;
 }
 
+[StructLayout(LayoutKind.Sequential)]
+internal unsafe struct tb_member
+{
+    public nint bucket;
+    public nint table;
+    public void* key;
+    public nuint key_size;
+    public double n;
+}
+
+[StructLayout(LayoutKind.Sequential)]
+internal struct tb_refusal
+{
+    public int member;
+    public int reserved;
+    public long retry_after_ns;
+}
+
 internal static unsafe partial class NativeMethods
 {
     internal const int TB_SUCCESS = 0;
@@ -114,6 +132,7 @@ internal static unsafe partial class NativeMethods
     internal const int TB_TABLE_DENY = 1;
     internal const int TB_TABLE_ADMIT = 2;
     internal const int TB_ADDRESS_KEY_SIZE = 16;
+    internal const int TB_MAX_MEMBERS = 16;
     internal const int TB_VERSION_MAJOR = 1;
     internal const int TB_VERSION_MINOR = 0;
     internal const int TB_VERSION_PATCH = 0;
@@ -172,6 +191,9 @@ internal static unsafe partial class NativeMethods
     [LibraryImport(Library)] internal static partial int tb_table_close(nint table);
     [LibraryImport(Library)] internal static partial void tb_table_destroy(nint table);
     [LibraryImport(Library)] internal static partial int tb_address_key(byte* text, nuint text_size, int ipv6_prefix, void* out_key, out nuint out_key_size);
+    [LibraryImport(Library)] internal static partial int tb_allow_all(tb_member* members, nuint count, out tb_refusal out_refusal);
+    [LibraryImport(Library)] internal static partial int tb_reserve_all(tb_member* members, nuint count, long max_wait_ns, out tb_reservation out_reservations, out long out_wait_ns, out tb_refusal out_refusal);
+    [LibraryImport(Library)] internal static partial int tb_cancel_all(tb_member* members, nuint count, ref tb_reservation reservations);
     [LibraryImport(Library)] internal static partial int tb_manual_clock_create(long start_ns, out nint out_clock);
     [LibraryImport(Library)] internal static partial int tb_manual_clock_set(ClockHandle clock, long now_ns);
     [LibraryImport(Library)] internal static partial int tb_manual_clock_advance(ClockHandle clock, long duration_ns);

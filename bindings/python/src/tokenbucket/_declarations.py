@@ -121,6 +121,24 @@ class tb_table_stats(Structure):
     ]
 
 
+class tb_member(Structure):
+    _fields_ = [
+        ("bucket", POINTER(tb_bucket)),
+        ("table", POINTER(tb_table)),
+        ("key", c_void_p),
+        ("key_size", c_size_t),
+        ("n", c_double),
+    ]
+
+
+class tb_refusal(Structure):
+    _fields_ = [
+        ("member", c_int32),
+        ("reserved", c_int32),
+        ("retry_after_ns", c_int64),
+    ]
+
+
 tb_clock_fn: Any = CFUNCTYPE(c_int64, c_void_p)
 
 
@@ -180,6 +198,9 @@ FUNCTIONS = {
     "tb_table_close": [tb_status, POINTER(tb_table)],
     "tb_table_destroy": [None, POINTER(tb_table)],
     "tb_address_key": [tb_status, c_char_p, c_size_t, c_int32, c_void_p, POINTER(c_size_t)],
+    "tb_allow_all": [tb_status, POINTER(tb_member), c_size_t, POINTER(tb_refusal)],
+    "tb_reserve_all": [tb_status, POINTER(tb_member), c_size_t, c_int64, POINTER(tb_reservation), POINTER(c_int64), POINTER(tb_refusal)],
+    "tb_cancel_all": [tb_status, POINTER(tb_member), c_size_t, POINTER(tb_reservation)],
     "tb_manual_clock_create": [tb_status, c_int64, POINTER(POINTER(tb_clock))],
     "tb_manual_clock_set": [tb_status, POINTER(tb_clock), c_int64],
     "tb_manual_clock_advance": [tb_status, POINTER(tb_clock), c_int64],

@@ -141,6 +141,25 @@ pub struct tb_table_stats {
     pub tokens_forgiven: f64,
 }
 pub const TB_ADDRESS_KEY_SIZE: i32 = 16;
+pub const TB_MAX_MEMBERS: i32 = 16;
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct tb_member {
+    pub bucket: *mut tb_bucket,
+    pub table: *mut tb_table,
+    pub key: *const c_void,
+    pub key_size: usize,
+    pub n: f64,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct tb_refusal {
+    pub member: i32,
+    pub reserved: i32,
+    pub retry_after_ns: i64,
+}
 
 /// It must not unwind.
 pub type tb_clock_fn = Option<unsafe extern "C" fn(user: *mut c_void) -> i64>;
@@ -204,6 +223,9 @@ extern "C" {
     pub fn tb_table_close(table: *mut tb_table) -> tb_status;
     pub fn tb_table_destroy(table: *mut tb_table);
     pub fn tb_address_key(text: *const c_char, text_size: usize, ipv6_prefix: i32, out_key: *mut c_void, out_key_size: *mut usize) -> tb_status;
+    pub fn tb_allow_all(members: *const tb_member, count: usize, out_refusal: *mut tb_refusal) -> tb_status;
+    pub fn tb_reserve_all(members: *const tb_member, count: usize, max_wait_ns: i64, out_reservations: *mut tb_reservation, out_wait_ns: *mut i64, out_refusal: *mut tb_refusal) -> tb_status;
+    pub fn tb_cancel_all(members: *const tb_member, count: usize, reservations: *mut tb_reservation) -> tb_status;
     pub fn tb_manual_clock_create(start_ns: i64, out_clock: *mut *mut tb_clock) -> tb_status;
     pub fn tb_manual_clock_set(clock: *mut tb_clock, now_ns: i64) -> tb_status;
     pub fn tb_manual_clock_advance(clock: *mut tb_clock, duration_ns: i64) -> tb_status;

@@ -1,0 +1,148 @@
+#include "core/compose/compose.h"
+
+#include <algorithm>
+#include <new>
+
+#include "core/limiter/retry.h"
+
+namespace tb {
+namespace {
+
+bool is_refusal(Status s) {
+    return s == Status::denied || s == Status::timed_out || s == Status::exceeds_capacity || s == Status::closed ||
+           s == Status::table_full;
+}
+
+// The answer for all, of those seen so far: the first that is an error, else the one that takes longest.
+struct Answers {
+    Status status = Status::success;
+    Refusal refusal;
+
+    void add(Status s, int member, int64_t retry_after_ns) {
+        const bool is_first = status == Status::success;
+        if (s == Status::success || (!is_first && !is_refusal(status))) return;
+        if (!is_first && is_refusal(s) && retry_after_ns <= refusal.retry_after_ns) return;
+        status = s;
+        refusal = {member, retry_after_ns};
+    }
+};
+
+// A take from each member, each made when it is first looked at.
+class Takes {
+  public:
+    explicit Takes(const Members &members) : members_(members) {}
+
+    Status preview(int i) { return members_.of[i].preview(new (&attempts_[i].attempt) Member::Attempt); }
+    // Takes what was previewed; where somebody was faster, what a new look grants.
+    Status take_previewed(int i) {
+        const Member &m = members_.of[i];
+        for (;;) {
+            Status s = m.store(&attempts_[i].attempt);
+            if (s != Status::stale) return s;
+            wait_after_loss();
+            s = m.preview(&attempts_[i].attempt);
+            if (s != Status::success) return s;
+        }
+    }
+    void undo(int i) { members_.of[i].undo(attempts_[i].attempt); }
+    int64_t retry_after_ns(int i, Status s) const {
+        return s == Status::denied ? members_.of[i].retry_after_ns(attempts_[i].attempt) : TBU_NEVER;
+    }
+    Reservation reservation(int i) const { return members_.of[i].reservation(attempts_[i].attempt); }
+
+  private:
+    union Room {
+        Room() {}
+        Member::Attempt attempt;
+    };
+
+    const Members &members_;
+    Room attempts_[kMostMembers];
+};
+
+}  // namespace
+
+Status allow_all(const Members &members, Refusal *refusal) {
+    Takes takes(members);
+    Answers answers;
+    for (int i = 0; i < members.count; ++i) {
+        const Status s = takes.preview(i);
+        if (s != Status::success) answers.add(s, i, takes.retry_after_ns(i, s));
+    }
+    for (int i = 0; answers.status == Status::success && i < members.count; ++i) {
+        const Status s = takes.take_previewed(i);
+        if (s == Status::success) continue;
+        answers.add(s, i, takes.retry_after_ns(i, s));
+        for (int taken = i; taken > 0;) takes.undo(--taken);
+    }
+    *refusal = answers.refusal;
+    if (answers.status != Status::success) {
+        members.of[refusal->member].record(answers.status);
+        return answers.status;
+    }
+    for (int i = 0; i < members.count; ++i) members.of[i].record(Status::success);
+    return Status::success;
+}
+
+namespace {
+
+// Those that would have to wait too long, before anything is taken.
+Answers answers_within(const Members &members, int64_t max_wait_ns) {
+    Answers answers;
+    for (int i = 0; i < members.count; ++i) {
+        int64_t ns = 0;
+        Status s = members.of[i].time_until(&ns);
+        if (s == Status::success && ns > max_wait_ns) s = Status::timed_out;
+        if (s != Status::success) answers.add(s, i, s == Status::timed_out ? ns : TBU_NEVER);
+    }
+    return answers;
+}
+
+}  // namespace
+
+// What is due at once is a take, which can be undone exactly.
+Status reserve_all(const Members &members, int64_t max_wait_ns, Reservation *reservations, int64_t *wait_ns,
+                   Refusal *refusal) {
+    Takes takes(members);
+    Answers answers = answers_within(members, max_wait_ns);
+    bool is_take[kMostMembers] = {};
+    int taken = 0;
+    *wait_ns = 0;
+    while (answers.status == Status::success && taken < members.count) {
+        const int i = taken;
+        Status s = takes.preview(i);
+        if (s == Status::success) s = takes.take_previewed(i);
+        is_take[i] = s == Status::success;
+        if (is_take[i]) reservations[i] = takes.reservation(i);
+        if (s == Status::denied) s = members.of[i].reserve(max_wait_ns, &reservations[i]);
+        int64_t ns = TBU_NEVER;
+        if (s == Status::timed_out) members.of[i].time_until(&ns);
+        answers.add(s, i, ns);
+        if (s != Status::success) break;
+        *wait_ns = std::max(*wait_ns, reservations[i].wait_ns);
+        ++taken;
+    }
+    *refusal = answers.refusal;
+    if (answers.status == Status::success) {
+        for (int i = 0; i < members.count; ++i)
+            if (is_take[i]) members.of[i].record(Status::success);
+        return Status::success;
+    }
+    while (taken > 0) {
+        --taken;
+        if (is_take[taken]) {
+            takes.undo(taken);
+        } else {
+            members.of[taken].give_back(reservations[taken]);
+        }
+    }
+    return answers.status;
+}
+
+void cancel_all(const Members &members, const Reservation *reservations) {
+    bool all_due = true;
+    for (int i = 0; i < members.count; ++i) all_due = all_due && members.of[i].is_due(reservations[i]);
+    for (int i = 0; !all_due && i < members.count; ++i) members.of[i].give_back(reservations[i]);
+}
+
+}  // namespace tb

@@ -1,0 +1,56 @@
+#include "core/compose/member.h"
+
+#include "core/queue/ticket.h"
+
+namespace tb {
+
+Status Member::preview(Attempt *a) const {
+    return limiter_ != nullptr ? limiter_->preview(n_, &a->of_limiter) : table_->preview(key_, n_, &a->of_key);
+}
+
+Status Member::store(Attempt *a) const {
+    if (limiter_ == nullptr) return table_->store(&a->of_key);
+    return limiter_->store(a->of_limiter) ? Status::success : Status::stale;
+}
+
+void Member::undo(const Attempt &taken) const {
+    if (limiter_ != nullptr) return limiter_->undo(taken.of_limiter);
+    table_->undo(taken.of_key);
+}
+
+void Member::record(Status s) const {
+    if (limiter_ != nullptr && limiter_->observer() != nullptr) limiter_->observer()->record(s, n_);
+}
+
+int64_t Member::retry_after_ns(const Attempt &a) const {
+    return limiter_ != nullptr ? a.of_limiter.retry_after_ns : table_->retry_after_ns(a.of_key);
+}
+
+Reservation Member::reservation(const Attempt &taken) const {
+    if (limiter_ == nullptr) return {n_, 0, taken.of_key.view.now(), 0};
+    return {n_, 0, taken.of_limiter.now, Ticket{0, 0, taken.of_limiter.era}.encoded()};
+}
+
+Status Member::time_until(int64_t *ns) const {
+    return limiter_ != nullptr ? limiter_->time_until(n_, ns) : table_->time_until(key_, n_, ns);
+}
+
+Status Member::reserve(int64_t max_wait_ns, Reservation *reservation) const {
+    if (limiter_ != nullptr) return limiter_->reserve(n_, max_wait_ns, reservation);
+    return table_->reserve(key_, n_, max_wait_ns, reservation);
+}
+
+bool Member::is_due(const Reservation &r) const {
+    return r.wait_ns == 0 || r.ready_at_ns <= (limiter_ != nullptr ? limiter_->now() : table_->time().now());
+}
+
+// What is closed can no longer be settled.
+void Member::give_back(const Reservation &r) const {
+    if (limiter_ != nullptr) {
+        if (limiter_->settle(r, 0) == Status::closed) limiter_->cancel(r);
+    } else if (table_->settle(key_, r, 0) == Status::closed) {
+        table_->cancel(key_, r);
+    }
+}
+
+}  // namespace tb

@@ -1,0 +1,56 @@
+// One of the limits that a decision must satisfy: a bucket, or a key of a table, and what it costs there.
+#ifndef TOKENBUCKET_CORE_COMPOSE_MEMBER_H
+#define TOKENBUCKET_CORE_COMPOSE_MEMBER_H
+
+#include <cstdint>
+
+#include "core/limiter/limiter.h"
+#include "core/table/table.h"
+
+namespace tb {
+
+class Member {
+  public:
+    Member() = default;
+    Member(Limiter *limiter, double n) : limiter_(limiter), n_(n) {}
+    Member(Table *table, uint64_t key, double n) : table_(table), key_(key), n_(n) {}
+
+    bool is_same_limit(const Member &other) const {
+        return limiter_ == other.limiter_ && table_ == other.table_ && key_ == other.key_;
+    }
+
+    // A take, of which the one that the member is counts.
+    struct Attempt {
+        Limiter::Attempt of_limiter;
+        KeyAttempt of_key;
+    };
+
+    // What a take would be answered now; nothing is taken.
+    Status preview(Attempt *attempt) const;
+    // Takes what was granted; stale: somebody has changed the limit since. table_full.
+    Status store(Attempt *attempt) const;
+    // Gives back what was stored, but for what has overflowed since.
+    void undo(const Attempt &taken) const;
+    // Of one that was denied.
+    int64_t retry_after_ns(const Attempt &attempt) const;
+    // The reservation that a stored take is.
+    Reservation reservation(const Attempt &taken) const;
+    // Counts the answer to a take.
+    void record(Status s) const;
+
+    Status time_until(int64_t *ns) const;
+    Status reserve(int64_t max_wait_ns, Reservation *reservation) const;
+    bool is_due(const Reservation &reservation) const;
+    // Gives back all of it, whether it is due or not.
+    void give_back(const Reservation &reservation) const;
+
+  private:
+    Limiter *limiter_ = nullptr;  // null: a key
+    Table *table_ = nullptr;
+    uint64_t key_ = 0;
+    double n_ = 0;
+};
+
+}  // namespace tb
+
+#endif
