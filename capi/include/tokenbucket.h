@@ -437,18 +437,20 @@ TB_API tb_status tb_table_take_up_to(tb_table *table, const void *key, size_t ke
 TB_API tb_status tb_table_allow_many(tb_table *table, const void *keys, const size_t *key_sizes, const double *amounts,
                                      size_t count, tb_status *out_answers);
 
-/* As tb_wait_for, tb_enqueue, tb_waiter_check and tb_waiter_leave: each key has a queue of its own, while somebody
- * waits or something is reserved. This allocates, and a key with a queue keeps its place. A waiter's number is its
- * key's alone. TB_TABLE_FULL: also with TB_TABLE_ADMIT. Threads that wait leave before tb_table_destroy returns. */
+/* As tb_wait_for, tb_wait_with, tb_enqueue, tb_waiter_check and tb_waiter_leave: each key has a queue of its own, while
+ * somebody waits or something is reserved. This allocates, and a key with a queue keeps its place. A waiter's number is
+ * its key's alone. Threads that wait leave before tb_table_destroy returns. */
 TB_API tb_status tb_table_wait_for(tb_table *table, const void *key, size_t key_size, double n, int64_t timeout_ns);
+TB_API tb_status tb_table_wait_with(tb_table *table, const void *key, size_t key_size, double n, int64_t timeout_ns,
+                                    int32_t priority);
 TB_API tb_status tb_table_enqueue(tb_table *table, const void *key, size_t key_size, double n, int64_t timeout_ns,
                                   int32_t priority, uint64_t tag, uint64_t *out_waiter, int64_t *out_wait_ns);
 TB_API tb_status tb_table_waiter_check(tb_table *table, const void *key, size_t key_size, uint64_t waiter,
                                        int64_t *out_wait_ns);
 TB_API tb_status tb_table_waiter_leave(tb_table *table, const void *key, size_t key_size, uint64_t waiter);
 
-/* As tb_reserve, tb_cancel and tb_settle, with the key of the reservation. After tb_table_remove a pending one is void.
- */
+/* As tb_reserve, tb_cancel and tb_settle, with the key of the reservation. It is void after tb_table_remove, and once
+ * it is due also when the key has lost its place, for then its bucket was full or is taken for full. */
 TB_API tb_status tb_table_reserve(tb_table *table, const void *key, size_t key_size, double n, int64_t max_wait_ns,
                                   tb_reservation *out_reservation);
 TB_API tb_status tb_table_cancel(tb_table *table, const void *key, size_t key_size, tb_reservation *reservation);
@@ -462,12 +464,13 @@ TB_API tb_status tb_table_refund(tb_table *table, const void *key, size_t key_si
 TB_API tb_status tb_table_available(tb_table *table, const void *key, size_t key_size, double *out_tokens);
 TB_API tb_status tb_table_time_until(tb_table *table, const void *key, size_t key_size, double n, int64_t *out_ns);
 
-/* Forgets a key: its bucket is full again. Waiters get their tokens from that, in order. */
+/* Forgets a key: its bucket is full again. Waiters get their tokens from that, in order. TB_CLOSED. */
 TB_API tb_status tb_table_remove(tb_table *table, const void *key, size_t key_size);
 
-/* Change the limit of all keys at once. Keys keep what they have spent, so a full one stays full, and what exceeds a
- * lowered capacity is there again if it is raised.
- * Errors as tb_set_rate. TB_E_OUT_OF_RANGE: also a rate of 2^13 units a nanosecond, or a capacity above 2^57 units. */
+/* Change the limit of all keys at once; no key is touched. With another capacity a key has what it would have if that
+ * had been in force since its last take, or is full if it has lost its place since.
+ * Errors as tb_set_rate, for what is reserved of any key. TB_E_OUT_OF_RANGE: also a rate of 2^13 units a nanosecond, or
+ * a capacity above 2^57 units. */
 TB_API tb_status tb_table_set_rate(tb_table *table, double tokens_per_second);
 TB_API tb_status tb_table_set_capacity(tb_table *table, double capacity);
 

@@ -157,9 +157,14 @@ tb_status tb_table_allow_many(tb_table *t, const void *keys, const size_t *key_s
 }
 
 tb_status tb_table_wait_for(tb_table *t, const void *key, size_t key_size, double n, int64_t timeout_ns) {
+    return tb_table_wait_with(t, key, key_size, n, timeout_ns, 0);
+}
+
+tb_status tb_table_wait_with(tb_table *t, const void *key, size_t key_size, double n, int64_t timeout_ns,
+                             int32_t priority) {
     uint64_t hash = 0;
     if (!has_key(t, key, key_size, &hash) || timeout_ns < 0) return TB_E_INVALID_ARGUMENT;
-    return to_c(t->table.wait(hash, n, timeout_ns, 0));
+    return to_c(t->table.wait(hash, n, timeout_ns, priority));
 }
 
 tb_status tb_table_enqueue(tb_table *t, const void *key, size_t key_size, double n, int64_t timeout_ns,
@@ -246,8 +251,7 @@ tb_status tb_table_time_until(tb_table *t, const void *key, size_t key_size, dou
 tb_status tb_table_remove(tb_table *t, const void *key, size_t key_size) {
     uint64_t hash = 0;
     if (!has_key(t, key, key_size, &hash)) return TB_E_INVALID_ARGUMENT;
-    t->table.remove(hash);
-    return TB_SUCCESS;
+    return to_c(t->table.remove(hash));
 }
 
 tb_status tb_table_set_rate(tb_table *t, double tokens_per_second) {

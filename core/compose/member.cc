@@ -27,7 +27,7 @@ int64_t Member::retry_after_ns(const Attempt &a) const {
 }
 
 Reservation Member::reservation(const Attempt &taken) const {
-    if (limiter_ == nullptr) return {n_, 0, taken.of_key.view.now(), 0};
+    if (limiter_ == nullptr) return Keys::reservation(taken.of_key, n_);
     return {n_, 0, taken.of_limiter.now, Ticket{0, 0, taken.of_limiter.era}.encoded()};
 }
 

@@ -17,7 +17,7 @@ void Account::destroy_queue() {
 bool Account::is_idle() {
     const platform::LockGuard guard(&lock_);
     WaitQueue *const queue = queue_.load(std::memory_order_relaxed);
-    return queue == nullptr || (queue->chain().is_empty() && queue->inside().is_empty());
+    return queue == nullptr || (!queue->chain().holds_any() && queue->inside().is_empty());
 }
 
 Status Account::recorded(Status s, double n) const {

@@ -69,7 +69,7 @@ class Account {
     const Observer *observer() const { return observer_; }
     const WaitOptions &waiting_options() const { return waiting_; }
 
-    // Is nothing in the queue, as of the last look, and no call of its bell by a manual clock in progress?
+    // Has nobody anything in the queue, as of the last look, and does no manual clock call its bell?
     bool is_idle();
 
   protected:

@@ -80,11 +80,8 @@ Status Limiter::set_capacity(double capacity) {
 
 Status Limiter::set_limit(Locked *locked, const LimitSpec &spec) {
     Limit limit;
-    const Observation &now_locked = locked->look();
-    if (const Status s = change_limit(now_locked.plan.units(), spec, &limit); s != Status::success) return s;
-    const int64_t last_ns = locked->chain().last_due_ns();
-    const uint64_t ahead_ns = last_ns > now_locked.now ? static_cast<uint64_t>(last_ns - now_locked.now) : 0;
-    if (tbu_gain(&limit.rate, {0, {0, 0}}, ahead_ns) > kMaxDebtUnits / 2) return Status::out_of_range;
+    if (const Status s = change_limit(locked->look().plan.units(), spec, &limit); s != Status::success) return s;
+    if (!locked->fits(limit.rate)) return Status::out_of_range;
     const Status s = change_plan(locked, [&](const Observation &now, Plan *next) {
         *next = relimited(*next, limit);
         locked->relimit(now, *next);

@@ -71,6 +71,12 @@ class Account::Locked {
         observed_ = Observation(word, plan, observed_.now);
     }
 
+    // After look(): can what is reserved be counted at that rate until the last of it is due?
+    bool fits(const tbu_rate &rate) {
+        const int64_t ahead_ns = chain().last_due_ns() - observed_.now;
+        return ahead_ns <= 0 || tbu_gain(&rate, {0, {0, 0}}, static_cast<uint64_t>(ahead_ns)) <= kMaxDebtUnits / 2;
+    }
+
     // After look(before): brings the queue to the limit of `next`, a plan whose base is not after that time. What is
     // above a smaller capacity is dropped.
     void relimit(const Observation &before, const Plan &next);

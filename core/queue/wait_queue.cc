@@ -36,6 +36,7 @@ void WaitQueue::look(const Observation &observed) {
     }
     last_word_ = observed.word;
     looked_ns_ = observed.now;
+    looked_at_ = {observed.balance.accrued, observed.balance.at.fraction};
     const uint32_t first = chain_.first_due();
     if (first != 0 && is_late(waiter(first), observed.now)) expire(observed);
 }
@@ -61,7 +62,7 @@ void WaitQueue::pass_due(const Observation &observed, bool all) {
         if (!due && !all) return;
         if (waiter_first) {
             chain_.make_due(first);
-            waiter(first)->due_since_ns = reached_ns(observed.plan, position);
+            waiter(first)->due_since_ns = reached_ns(observed.plan.rate, position);
             const int64_t told = waiter(first)->alarm.due_ns.load(std::memory_order_relaxed);
             if (told > observed.now) arm(waiter(first), observed.now);
         } else {
@@ -72,11 +73,10 @@ void WaitQueue::pass_due(const Observation &observed, bool all) {
 
 // When a position was reached that the last look had not reached, or, if something else has changed since, the time of
 // that look.
-int64_t WaitQueue::reached_ns(const Plan &plan, uint64_t position) const {
-    const int64_t growth = distance(plan.base.units, position);
+int64_t WaitQueue::reached_ns(const tbu_rate &rate, uint64_t position) const {
+    const int64_t growth = distance(looked_at_.units, position);
     if (growth <= 0) return looked_ns_;
-    const int64_t elapsed = tbu_time_to(&plan.rate, plan.base.fraction, static_cast<uint64_t>(growth));
-    return std::max(looked_ns_, plan.base_ns + elapsed);
+    return looked_ns_ + tbu_time_to(&rate, looked_at_.fraction, static_cast<uint64_t>(growth));
 }
 
 bool WaitQueue::is_late(const Waiter *w, int64_t now) const {

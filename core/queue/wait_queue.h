@@ -140,7 +140,7 @@ class WaitQueue {
   private:
     uint64_t hidden_units(const Observation &observed) const;
     void pass_due(const Observation &observed, bool all);
-    int64_t reached_ns(const Plan &plan, uint64_t position) const;
+    int64_t reached_ns(const tbu_rate &rate, uint64_t position) const;
     bool is_late(const Waiter *waiter, int64_t now) const;
     void expire(const Observation &observed);
     int64_t next_look(const Observation &observed, Waiter *waiter, int64_t due_ns) const;
@@ -158,7 +158,9 @@ class WaitQueue {
     Waiter *last_called_ = nullptr;
     Ringer *ringers_ = nullptr;
     uint64_t last_word_ = 0;  // as last looked at or published
+    // The last look, and what had accrued by then.
     int64_t looked_ns_ = 0;
+    tbu_position looked_at_{0, {0, 0}};
     bool in_step_ = true;
     uint32_t deadlines_ = 0;  // waiters that have one
     InFlight inside_;

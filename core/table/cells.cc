@@ -23,17 +23,6 @@ void Cells::prefetch(uint64_t key) const {
     __builtin_prefetch(line(key, 1), 0);
 }
 
-KeyPlace Cells::find(uint64_t key) {
-    for (int choice = 0; choice < kLines; ++choice)
-        for (Slot &slot : line(key, choice)->slots) {
-            if (!slot.head().is_of(key)) continue;
-            const SlotValue value = slot.read();
-            const bool usable = value.head.is_of(key) && !value.head.is_tentative();
-            return usable ? KeyPlace{&slot, value} : confirmed(key);
-        }
-    return {};
-}
-
 Candidates<Slot> Cells::candidates(uint64_t key) const {
     Candidates<Slot> c;
     c.key = key;
@@ -47,17 +36,10 @@ Candidates<Slot> Cells::candidates(uint64_t key) const {
     return c;
 }
 
-KeyPlace Cells::confirmed(uint64_t key) {
-    return confirm(candidates(key),
-                   [this](Slot *slot, const SlotValue &from, const SlotValue &to) { return exchange(slot, from, to); });
-}
-
-bool Cells::insert(uint64_t key, const KeyPlace &into, uint64_t era, uint64_t position) {
-    const uint64_t state = word_at(position, next_generation(into.value.state));
-    const SlotValue put{Head::make(key, era).with(Head::kTentative), state};
-    if (!exchange(into.slot, into.value, put)) return false;
-    const KeyPlace place = confirmed(key);
-    return place.slot == into.slot && ((place.value.state ^ state) & kGenerationMask) == 0;
+bool Cells::put(uint64_t key, const KeyPlace &into, uint64_t cost) {
+    const SlotValue tentative{Head::make(key, 0).with(Head::kTentative),
+                              word_at(cost, next_generation(into.value.state))};
+    return exchange(into.slot, into.value, tentative);
 }
 
 }  // namespace tb

@@ -30,19 +30,23 @@ class Cells {
     uint64_t slots() const { return count_ * Line::kSlots; }
 
     void prefetch(uint64_t key) const;
-    KeyPlace find(uint64_t key);
+    // settled(value) is the confirmed value of a tentative slot (insertion.h).
+    template <class Settle>
+    KeyPlace find(uint64_t key, Settle settled);
     bool exchange(Slot *slot, const SlotValue &from, const SlotValue &to) {
         return slot->exchange(from, to, lock_for(slot));
     }
 
     // A slot for a new key: a free one in the line that has most of them, else the one that holds most, at least 0.
-    // held(value): the units in a slot, below 0: in debt; kFree. Pinned and tentative slots are given away only if
-    // free, pinned ones never. *holds is what it held. Null: there is none.
+    // held(value): the units in a slot, below 0: in debt; kFree. Pinned and tentative slots are not given away.
+    // *holds is what it held. Null: there is none.
     template <class Held>
     KeyPlace choose(uint64_t key, Held held, int64_t *holds) const;
-    // Puts the key into that slot with `position` spent. False if another thread was faster, or put the same key
-    // elsewhere: then the key is to be looked up again.
-    bool insert(uint64_t key, const KeyPlace &into, uint64_t era, uint64_t position);
+    // Puts the key into that slot, tentatively, at that cost in units. False if another thread was faster.
+    bool put(uint64_t key, const KeyPlace &into, uint64_t cost);
+    // After put(): the key's slot if it is that one; null if another thread's was kept, or this one is gone again.
+    template <class Settle>
+    KeyPlace confirm_put(uint64_t key, const KeyPlace &into, Settle settled);
 
     // f(slot, value) for each that is not empty.
     template <class F>
@@ -58,7 +62,8 @@ class Cells {
 
     Line *line(uint64_t key, int choice) const;
     Candidates<Slot> candidates(uint64_t key) const;
-    KeyPlace confirmed(uint64_t key);
+    template <class Settle>
+    KeyPlace confirmed(uint64_t key, Settle settled);
     platform::ForkSafeLock *lock_for(const Slot *slot) {
         return &locks_[reinterpret_cast<uintptr_t>(slot) / sizeof(Line) % kLocks];
     }
@@ -78,12 +83,12 @@ KeyPlace Cells::choose(uint64_t key, Held held, int64_t *holds) const {
         int free_count = 0;
         for (Slot &slot : line(key, choice)->slots) {
             const SlotValue value = slot.read();
-            if (value.head.is_pinned()) continue;
+            if (value.head.is_pinned() || value.head.is_tentative()) continue;
             const int64_t units = value.head.is_empty() ? kFree : held(value);
             if (units == kFree) {
                 ++free_count;
                 free = {&slot, value};
-            } else if (most_free == 0 && !value.head.is_tentative() && units > *holds) {
+            } else if (most_free == 0 && units > *holds) {
                 *holds = units;
                 best = {&slot, value};
             }
@@ -95,6 +100,34 @@ KeyPlace Cells::choose(uint64_t key, Held held, int64_t *holds) const {
         }
     }
     return best;
+}
+
+template <class Settle>
+KeyPlace Cells::find(uint64_t key, Settle settled) {
+    for (int choice = 0; choice < kLines; ++choice)
+        for (Slot &slot : line(key, choice)->slots) {
+            if (!slot.head().is_of(key)) continue;
+            const SlotValue value = slot.read();
+            const bool usable = value.head.is_of(key) && !value.head.is_tentative();
+            return usable ? KeyPlace{&slot, value} : confirmed(key, settled);
+        }
+    return {};
+}
+
+template <class Settle>
+KeyPlace Cells::confirmed(uint64_t key, Settle settled) {
+    const auto exchanged = [this](Slot *slot, const SlotValue &from, const SlotValue &to) {
+        return exchange(slot, from, to);
+    };
+    return confirm(candidates(key), exchanged, settled);
+}
+
+template <class Settle>
+KeyPlace Cells::confirm_put(uint64_t key, const KeyPlace &into, Settle settled) {
+    const KeyPlace place = confirmed(key, settled);
+    const uint64_t tenancy = next_generation(into.value.state);
+    const bool is_that = place.slot == into.slot && ((place.value.state ^ tenancy) & kGenerationMask) == 0;
+    return is_that ? place : KeyPlace{};
 }
 
 }  // namespace tb

@@ -3,10 +3,11 @@
 // A key may stand in any of its candidate slots, so two threads may put it into two of them at once. A new slot is
 // therefore tentative, and is only used once it is confirmed:
 //
-//   1. Put the key into a free slot, tentatively.
+//   1. Put the key into a free slot, tentatively, with what it is to cost.
 //   2. Scan all candidates. Remove all tentative slots of the key but one: all, if one is confirmed.
 //   3. If one tentative slot is left, scan all others once more, after it was seen. If there is none of the key,
-//      confirm it, unless it was removed meanwhile; else begin again at 2.
+//      confirm it, unless it was removed meanwhile; else begin again at 2. The position of a confirmed slot is that of
+//      a full bucket less the cost, at a time read after the scan: the key may have had another slot until then.
 //
 // Each thread that meets a tentative slot of its key does 2 and 3 itself, so no thread waits for another.
 // Of two slots put in at once, the one put in later was there when the second scan for the other ended, or its own
@@ -36,9 +37,9 @@ struct Found {
     SlotValue value{{0}, 0};
 };
 
-// Steps 2 and 3: the key's confirmed slot, or none.
-template <class AnySlot, class Exchange>
-Found<AnySlot> confirm(const Candidates<AnySlot> &in, Exchange exchange) {
+// Steps 2 and 3: the key's confirmed slot, or none. settled(value) is the confirmed value of a tentative one.
+template <class AnySlot, class Exchange, class Settle>
+Found<AnySlot> confirm(const Candidates<AnySlot> &in, Exchange exchange, Settle settled) {
     for (;;) {
         Found<AnySlot> found[kMostCandidates];
         int count = 0;
@@ -62,8 +63,9 @@ Found<AnySlot> confirm(const Candidates<AnySlot> &in, Exchange exchange) {
         if (!keep.value.head.is_tentative()) return keep;
         for (int i = 0; i < in.count; ++i)
             alone = alone && (in.slots[i] == keep.slot || !in.slots[i]->read().head.is_of(in.key));
-        const SlotValue confirmed{keep.value.head.without(Head::kTentative), keep.value.state};
-        if (alone && exchange(keep.slot, keep.value, confirmed)) return {keep.slot, confirmed};
+        if (!alone) continue;
+        const SlotValue confirmed = settled(keep.value);
+        if (exchange(keep.slot, keep.value, confirmed)) return {keep.slot, confirmed};
     }
 }
 

@@ -9,10 +9,10 @@ bool is_same_limit(const Plan &a, const Plan &b) {
     return a.capacity == b.capacity && a.is_closed() == b.is_closed() && is_same(a.rate, b.rate);
 }
 
-// A table's eras are not those of a bucket, by which tickets are told apart.
-Plan without_era(const Plan &plan) {
+// Tickets tell by the tenancy of a slot, in place of a bucket's era, whether the key has been forgotten since.
+Plan of_tenancy(const Plan &plan, uint64_t state) {
     Plan p = plan;
-    p.set_era(0);
+    p.set_era(state & kGenerationMask);
     return p;
 }
 
@@ -26,14 +26,25 @@ void KeyAccount::pass_due() {
     locked.look();
 }
 
+// A new tenancy makes all tickets void.
 void KeyAccount::refill() {
     Locked locked(this);
+    for (bool done = false; !done;) {
+        const SlotValue value = slot->read();
+        done = keys_.exchange(slot, value, {value.head, next_generation(value.state)});
+    }
     const Observation now = locked.look();
     locked.chain().remove_reservations();
     locked.chain().undo_due();
     locked.chain().set_base(now.balance.accrued - now.plan.capacity);
     locked.queue().replan(now);
     locked.publish_changed();
+}
+
+bool KeyAccount::fits(const tbu_rate &rate) {
+    Locked locked(this);
+    locked.look();
+    return locked.fits(rate);
 }
 
 void KeyAccount::follow_limit() {
@@ -46,7 +57,7 @@ void KeyAccount::follow_limit() {
         locked.publish_changed();
         locked.queue().end_all_waits(Status::closed);
     } else {
-        locked.relimit(before, without_era(rebased(next, before.now)));
+        locked.relimit(before, of_tenancy(rebased(next, before.now), value_.state));
     }
     followed_ = next;
     locked.queue().changed();
@@ -79,7 +90,7 @@ Observation KeyAccount::observe() {
         era_ = plan.era();
         uint64_t spent = value_.state >> kGenerationBits;
         if (is_long_idle(value_.head.era(), era_)) spent = position_at(plan, now).units - plan.capacity;
-        return {word_at(spent, value_.state), without_era(plan), now};
+        return {word_at(spent, value_.state), of_tenancy(plan, value_.state), now};
     }
 }
 

@@ -24,6 +24,8 @@ class KeyAccount final : public Account {
     void pass_due();
     // The bucket becomes full. Reservations are void, and waiters are planned anew.
     void refill();
+    // Can what is reserved be counted at that rate?
+    bool fits(const tbu_rate &rate);
     // Brings the queue to the limit that is in force. If the table was closed all waits end, but for those that are
     // due.
     void follow_limit();
@@ -33,7 +35,7 @@ class KeyAccount final : public Account {
     // Of KeyAccounts, under its lock.
     int64_t uses = 0;
     KeyAccount *next_in_chain = nullptr;
-    uint64_t visit = 0;  // the last KeyAccounts::follow_limit() that came here
+    uint64_t visit = 0;  // the last KeyAccounts::for_each() that came here
 
   private:
     TimeSource &time() override;

@@ -117,19 +117,33 @@ KeyAccount *KeyAccounts::use_next() {
     return nullptr;
 }
 
-// Those that come later are made for the limit in force.
-void KeyAccounts::follow_limit() {
-    const uint64_t number = follows_.fetch_add(1, std::memory_order_relaxed) + 1;
-    const auto is_behind = [number](KeyAccount *a) {
-        const bool behind = a->visit < number;
-        if (behind) a->visit = number;
-        return behind;
+template <class F>
+bool KeyAccounts::for_each(F f) {
+    const uint64_t visit = visits_.fetch_add(1, std::memory_order_relaxed) + 1;
+    const auto is_next = [visit](KeyAccount *a) {
+        const bool is_new = a->visit < visit;
+        if (is_new) a->visit = visit;
+        return is_new;
     };
     for (uint64_t chain = 0; chain < kChains; ++chain)
-        while (KeyAccount *const account = use_one_of(chain, is_behind)) {
-            account->follow_limit();
+        while (KeyAccount *const account = use_one_of(chain, is_next)) {
+            const bool go_on = f(account);
             end_use(account);
+            if (!go_on) return false;
         }
+    return true;
+}
+
+bool KeyAccounts::fit(const tbu_rate &rate) {
+    return for_each([&](KeyAccount *account) { return account->fits(rate); });
+}
+
+// Those that come later are made for the limit in force.
+void KeyAccounts::follow_limit() {
+    for_each([](KeyAccount *account) {
+        account->follow_limit();
+        return true;
+    });
 }
 
 }  // namespace tb

@@ -42,6 +42,8 @@ class KeyAccounts {
         Status status_;
     };
 
+    // Can what is reserved, of every key, be counted at that rate?
+    bool fit(const tbu_rate &rate);
     // Brings all queues to the limit in force, after a change.
     void follow_limit();
 
@@ -56,15 +58,18 @@ class KeyAccounts {
     template <class IsWanted>
     KeyAccount *use_one_of(uint64_t chain, IsWanted is_wanted);
     KeyAccount *use_next();
+    // f(account) for each, also while others come and go, until it returns false.
+    template <class F>
+    bool for_each(F f);
     bool remove(const KeyAccount *account);
     void forget_other_processes();
 
     Keys &keys_;
     platform::ForkSafeLock lock_;
     uint32_t process_;
-    KeyAccount **chains_ = nullptr;     // made with the first account
-    std::atomic<uint64_t> swept_{0};    // the chain to be looked at next
-    std::atomic<uint64_t> follows_{0};  // calls of follow_limit() so far
+    KeyAccount **chains_ = nullptr;    // made with the first account
+    std::atomic<uint64_t> swept_{0};   // the chain to be looked at next
+    std::atomic<uint64_t> visits_{0};  // calls of for_each() so far
     InFlight inside_;
 };
 

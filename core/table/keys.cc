@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/limiter/retry.h"
+#include "core/queue/ticket.h"
 
 namespace tb {
 namespace {
@@ -81,8 +82,24 @@ Status Keys::take_by(uint64_t key, Decide decide) {
 
 void Keys::read(uint64_t key, bool ordered, KeyAttempt *a) {
     a->key = key;
-    a->place = cells_.find(key);
+    a->place = find(key);
     plan_.look(&time_, ordered, &a->view);
+}
+
+// The slot that a key of that cost gets from a full bucket, at a time after all that has been read.
+SlotValue Keys::settled(const SlotValue &tentative) {
+    View view;
+    for (;;) {
+        plan_.look_at_latest(&time_, &view);
+        const Level level(view);
+        if (!plan_.is_still(view)) continue;
+        const uint64_t position = (level.full_state() >> kGenerationBits) + (tentative.state >> kGenerationBits);
+        return {tentative.head.without(Head::kTentative).with_era(view.era()), word_at(position, tentative.state)};
+    }
+}
+
+KeyPlace Keys::find(uint64_t key) {
+    return cells_.find(key, [this](const SlotValue &tentative) { return settled(tentative); });
 }
 
 Status Keys::store(KeyAttempt *a) {
@@ -106,20 +123,24 @@ Status Keys::put(KeyAttempt *a, WhenFull when_full) {
     int64_t holds = 0;
     const KeyPlace into = cells_.choose(a->key, held, &holds);
     const uint64_t scale = view.plan().at<offsetof(Plan, scale)>();
+    const int64_t cost = word_difference(a->decision.next, level.full_state());
     if (!plan_.is_still(view)) return Status::stale;
     const bool is_free = into.slot != nullptr && holds == Cells::kFree;
+    if (!is_free && find(a->key).slot != nullptr) return Status::stale;
     if (!is_free && when_full == WhenFull::admit) {
-        forgive(to_tokens(scale, word_difference(a->decision.next, level.full_state())));
+        forgive(to_tokens(scale, cost));
         a->stores = false;
         return Status::success;
     }
     if (!is_free && (into.slot == nullptr || when_full == WhenFull::deny)) return Status::table_full;
-    if (!cells_.insert(a->key, into, view.era(), a->decision.next >> kGenerationBits)) return Status::stale;
-    a->place = {into.slot, {into.value.head, next_generation(into.value.state)}};
+    if (!cells_.put(a->key, into, static_cast<uint64_t>(cost))) return Status::stale;
     if (!is_free) {
         evicted_.fetch_add(1, std::memory_order_relaxed);
         forgive(to_tokens(scale, level.capacity - holds));
     }
+    a->place = cells_.confirm_put(a->key, into, [this](const SlotValue &tentative) { return settled(tentative); });
+    if (a->place.slot == nullptr) return Status::stale;
+    a->decision.next = a->place.value.state;
     return Status::success;
 }
 
@@ -130,16 +151,7 @@ void Keys::forgive(double tokens) {
 }
 
 Status Keys::allow(uint64_t key, double n) {
-    int64_t now_ns = 0;
-    return allow_at(key, n, &now_ns);
-}
-
-// *now_ns is the time at which it was decided.
-Status Keys::allow_at(uint64_t key, double n, int64_t *now_ns) {
-    return take_by(key, [=](uint64_t word, const PlanSlot &plan, int64_t now) {
-        *now_ns = now;
-        return decide(word, plan, n, now);
-    });
+    return take_by(key, [n](uint64_t word, const PlanSlot &plan, int64_t now) { return decide(word, plan, n, now); });
 }
 
 Status Keys::take(uint64_t key, double n, Answer *answer) {
@@ -173,7 +185,7 @@ void Keys::allow_many(const uint64_t *keys, const double *amounts, std::size_t c
         KeyAttempt a;
         KeyPlace places[kBatch];
         for (std::size_t i = 0; i < size; ++i) cells_.prefetch(keys[start + i]);
-        for (std::size_t i = 0; i < size; ++i) places[i] = cells_.find(keys[start + i]);
+        for (std::size_t i = 0; i < size; ++i) places[i] = find(keys[start + i]);
         plan_.look(&time_, false, &a.view);
         for (std::size_t i = 0; i < size; ++i) {
             const double n = amounts == nullptr ? 1 : amounts[start + i];
@@ -197,6 +209,20 @@ Status Keys::preview(uint64_t key, double n, KeyAttempt *a) {
         if (judged) return a->decision.status;
         if (round != 0) wait_after_loss();
     }
+}
+
+Status Keys::allow(uint64_t key, double n, KeyAttempt *a) {
+    for (;;) {
+        Status s = preview(key, n, a);
+        if (s == Status::success) s = store(a);
+        if (s != Status::stale) return s;
+    }
+}
+
+// One that is not remembered has no tenancy.
+Reservation Keys::reservation(const KeyAttempt &taken, double n) {
+    const uint64_t tenancy = taken.stores ? taken.place.value.state & kGenerationMask : kGenerationMask + 1;
+    return {n, 0, taken.view.now(), Ticket{0, 0, tenancy}.encoded()};
 }
 
 int64_t Keys::retry_after_ns(const KeyAttempt &a) const {
@@ -259,7 +285,8 @@ Status Keys::refund(uint64_t key, double n) {
 
 Status Keys::remove(uint64_t key) {
     for (;;) {
-        const KeyPlace place = cells_.find(key);
+        const KeyPlace place = find(key);
+        if (plan_.read().is_closed()) return Status::closed;
         if (place.slot == nullptr) return Status::success;
         if (place.value.head.is_pinned()) return Status::waiting;
         const SlotValue empty{{0}, next_generation(place.value.state)};
@@ -273,7 +300,7 @@ Status Keys::pin(uint64_t key, Slot **slot) {
     KeyAttempt a;
     a.key = key;
     for (;;) {
-        a.place = cells_.find(key);
+        a.place = find(key);
         plan_.look_at_latest(&time_, &a.view);
         if (a.place.slot != nullptr) {
             const SlotValue &value = a.place.value;
@@ -305,7 +332,7 @@ void Keys::unpin_all() {
 Balance Keys::balance_of(uint64_t key, Plan *plan) {
     View view;
     for (;;) {
-        const KeyPlace place = cells_.find(key);
+        const KeyPlace place = find(key);
         plan_.look(&time_, false, &view);
         const uint64_t word = word_of(place, view);
         *plan = view.plan().load();
@@ -336,6 +363,7 @@ TableCounts Keys::counts() {
     TableCounts counts{cells_.slots(), 0, evicted_.load(std::memory_order_relaxed),
                        forgiven_.load(std::memory_order_relaxed)};
     cells_.for_each([&](Slot *, const SlotValue &value) {
+        if (value.head.is_tentative()) return;
         const bool is_full = level.held(value.state) >= level.capacity || is_long_idle(value.head.era(), view.era());
         counts.occupied += !is_full;
     });

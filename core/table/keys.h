@@ -65,8 +65,6 @@ class Keys {
     uint64_t hash(const void *key, std::size_t size) const { return siphash13(secret_, key, size); }
 
     Status allow(uint64_t key, double n);
-    // *now_ns is the time at which it was decided.
-    Status allow_at(uint64_t key, double n, int64_t *now_ns);
     Status take(uint64_t key, double n, Answer *answer);
     Status take_up_to(uint64_t key, double most, double *taken);
     // allow() for each key, with one reading of the clock for 16. An amount for each, or null: 1.
@@ -78,6 +76,10 @@ class Keys {
     // stale: somebody has changed the key since.
     Status preview(uint64_t key, double n, KeyAttempt *attempt);
     Status store(KeyAttempt *attempt);
+    // Both at once.
+    Status allow(uint64_t key, double n, KeyAttempt *attempt);
+    // The reservation that what was stored is.
+    static Reservation reservation(const KeyAttempt &taken, double n);
     // Of one that was denied.
     int64_t retry_after_ns(const KeyAttempt &attempt) const;
     // Gives back what was stored, but for what has overflowed since. waiting as below, then the key's account does it.
@@ -109,6 +111,8 @@ class Keys {
 
     template <Pinned kPinned = Pinned::too, class Decide>
     Status take_by(uint64_t key, Decide decide);
+    KeyPlace find(uint64_t key);
+    SlotValue settled(const SlotValue &tentative);
     void read(uint64_t key, bool ordered, KeyAttempt *attempt);
     template <class Decide>
     bool judge(KeyAttempt *attempt, Decide decide);

@@ -5,8 +5,9 @@
 //
 // The fingerprint is a part of the key's hash, and tells keys apart together with the lines in which a key may stand.
 // The era (eras.h) is that of the last change. A pinned slot has a queue (key_accounts.h) and is never given away. A
-// tentative one is being inserted. The tenancy changes with each insertion, so that a thread can tell whether the key
-// in the slot is the one that it has inserted itself.
+// tentative one is being inserted (insertion.h); it says what the key is to cost instead of what is spent. The tenancy
+// changes with each insertion, so that a thread can tell whether the key in the slot is the one that it has inserted
+// itself.
 #ifndef TOKENBUCKET_CORE_TABLE_SLOT_H
 #define TOKENBUCKET_CORE_TABLE_SLOT_H
 

@@ -40,9 +40,9 @@ Status Table::leave(uint64_t key, uint64_t number) {
 }
 
 Status Table::reserve(uint64_t key, double n, int64_t max_wait_ns, Reservation *reservation) {
-    int64_t at_ns = 0;
-    const Status at_once = allow_at(key, n, &at_ns);
-    if (at_once == Status::success) *reservation = {n, 0, at_ns, 0};
+    KeyAttempt a;
+    const Status at_once = allow(key, n, &a);
+    if (at_once == Status::success) *reservation = Keys::reservation(a, n);
     if (at_once != Status::denied) return at_once;
     const Use use(&accounts_, key, max_wait_ns == 0 ? Use::Absent::find : Use::Absent::make);
     if (use.status() == Status::waiting) return Status::timed_out;
@@ -84,18 +84,28 @@ void Table::undo(const KeyAttempt &taken) {
     use->undo(static_cast<uint64_t>(taken.decision.cost), taken.decision.next);
 }
 
-void Table::remove(uint64_t key) {
-    while (Keys::remove(key) == Status::waiting) {
+Status Table::remove(uint64_t key) {
+    for (;;) {
+        const Status s = Keys::remove(key);
+        if (s != Status::waiting) return s;
         const Use use(&accounts_, key, Use::Absent::find);
-        if (use.status() == Status::success) return use->refill();
+        if (use.status() != Status::success) continue;
+        use->refill();
+        return Status::success;
     }
 }
-
-// ---- The limit ----
 
 // edit(&spec) says what is to change. Waiters are called, and so no lock is held, when the accounts follow.
 template <class Edit>
 Status Table::set_limit(Edit edit) {
+    Limit asked;
+    Status known = Status::success;
+    plan().keep([&](const Plan &plan) {
+        LimitSpec spec = spec_;
+        edit(&spec);
+        known = change_limit(plan.units(), spec, &asked);
+    });
+    if (known == Status::success && !accounts_.fit(asked.rate)) return Status::out_of_range;
     const Status s = plan().change(&time(), [&](Plan *plan) {
         LimitSpec spec = spec_;
         edit(&spec);

@@ -27,7 +27,7 @@ class Table : public Keys {
     Status refund(uint64_t key, double n);
     void undo(const KeyAttempt &taken);
     // The key's bucket is full again; what is reserved is void.
-    void remove(uint64_t key);
+    Status remove(uint64_t key);
 
     Status set_rate(double tokens_per_second);
     Status set_capacity(double capacity);

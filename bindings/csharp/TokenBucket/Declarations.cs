@@ -173,6 +173,7 @@ internal static unsafe partial class NativeMethods
     [LibraryImport(Library)] internal static partial int tb_table_take_up_to(nint table, void* key, nuint key_size, double most, out double out_taken);
     [LibraryImport(Library)] internal static partial int tb_table_allow_many(nint table, void* keys, nuint* key_sizes, double* amounts, nuint count, out int out_answers);
     [LibraryImport(Library)] internal static partial int tb_table_wait_for(nint table, void* key, nuint key_size, double n, long timeout_ns);
+    [LibraryImport(Library)] internal static partial int tb_table_wait_with(nint table, void* key, nuint key_size, double n, long timeout_ns, int priority);
     [LibraryImport(Library)] internal static partial int tb_table_enqueue(nint table, void* key, nuint key_size, double n, long timeout_ns, int priority, ulong tag, out ulong out_waiter, out long out_wait_ns);
     [LibraryImport(Library)] internal static partial int tb_table_waiter_check(nint table, void* key, nuint key_size, ulong waiter, out long out_wait_ns);
     [LibraryImport(Library)] internal static partial int tb_table_waiter_leave(nint table, void* key, nuint key_size, ulong waiter);

@@ -180,6 +180,7 @@ FUNCTIONS = {
     "tb_table_take_up_to": [tb_status, POINTER(tb_table), c_void_p, c_size_t, c_double, POINTER(c_double)],
     "tb_table_allow_many": [tb_status, POINTER(tb_table), c_void_p, POINTER(c_size_t), POINTER(c_double), c_size_t, POINTER(tb_status)],
     "tb_table_wait_for": [tb_status, POINTER(tb_table), c_void_p, c_size_t, c_double, c_int64],
+    "tb_table_wait_with": [tb_status, POINTER(tb_table), c_void_p, c_size_t, c_double, c_int64, c_int32],
     "tb_table_enqueue": [tb_status, POINTER(tb_table), c_void_p, c_size_t, c_double, c_int64, c_int32, c_uint64, POINTER(c_uint64), POINTER(c_int64)],
     "tb_table_waiter_check": [tb_status, POINTER(tb_table), c_void_p, c_size_t, c_uint64, POINTER(c_int64)],
     "tb_table_waiter_leave": [tb_status, POINTER(tb_table), c_void_p, c_size_t, c_uint64],

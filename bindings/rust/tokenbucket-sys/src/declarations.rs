@@ -205,6 +205,7 @@ extern "C" {
     pub fn tb_table_take_up_to(table: *mut tb_table, key: *const c_void, key_size: usize, most: f64, out_taken: *mut f64) -> tb_status;
     pub fn tb_table_allow_many(table: *mut tb_table, keys: *const c_void, key_sizes: *const usize, amounts: *const f64, count: usize, out_answers: *mut tb_status) -> tb_status;
     pub fn tb_table_wait_for(table: *mut tb_table, key: *const c_void, key_size: usize, n: f64, timeout_ns: i64) -> tb_status;
+    pub fn tb_table_wait_with(table: *mut tb_table, key: *const c_void, key_size: usize, n: f64, timeout_ns: i64, priority: i32) -> tb_status;
     pub fn tb_table_enqueue(table: *mut tb_table, key: *const c_void, key_size: usize, n: f64, timeout_ns: i64, priority: i32, tag: u64, out_waiter: *mut u64, out_wait_ns: *mut i64) -> tb_status;
     pub fn tb_table_waiter_check(table: *mut tb_table, key: *const c_void, key_size: usize, waiter: u64, out_wait_ns: *mut i64) -> tb_status;
     pub fn tb_table_waiter_leave(table: *mut tb_table, key: *const c_void, key_size: usize, waiter: u64) -> tb_status;
