@@ -86,6 +86,7 @@ bool read_ipv6(string_view text, unsigned char *bytes) {
     if (first < 0) return false;
     int last = 0;
     if (!text.empty()) {
+        if (first == kGroups) return false;
         text.remove_prefix(2);
         last = text.empty() ? 0 : read_groups(&text, kGroups - 1 - first, behind);
         if (last < 0 || !text.empty()) return false;
@@ -103,7 +104,8 @@ bool is_mapped(const unsigned char *bytes) {
     return std::equal(kPrefix, kPrefix + 12, bytes);
 }
 
-// Takes off brackets, port and zone. An address with more than one colon and no brackets has no port.
+// Takes off brackets and port, then a zone, which only IPv6 addresses have. One with more than one colon and no brackets
+// has no port.
 bool strip(string_view *text) {
     if (!text->empty() && text->front() == '[') {
         const std::size_t end = text->find(']');
@@ -116,10 +118,10 @@ bool strip(string_view *text) {
         if (!is_port(from(*text, colon + 1))) return false;
         *text = up_to(*text, colon);
     }
-    if (const std::size_t zone = text->find('%'); zone != string_view::npos) {
-        if (zone + 1 == text->size() || text->find(':') == string_view::npos) return false;
-        *text = up_to(*text, zone);
-    }
+    const std::size_t zone = text->find('%');
+    if (zone == string_view::npos) return true;
+    if (zone + 1 == text->size() || text->find(':') > zone) return false;
+    *text = up_to(*text, zone);
     return true;
 }
 

@@ -37,9 +37,7 @@ Candidates<Slot> Cells::candidates(uint64_t key) const {
 }
 
 bool Cells::put(uint64_t key, const KeyPlace &into, uint64_t cost) {
-    const SlotValue tentative{Head::make(key, 0).with(Head::kTentative),
-                              word_at(cost, next_generation(into.value.state))};
-    return exchange(into.slot, into.value, tentative);
+    return exchange(into.slot, into.value, tentative(into.value, key, cost));
 }
 
 }  // namespace tb

@@ -125,9 +125,7 @@ KeyPlace Cells::confirmed(uint64_t key, Settle settled) {
 template <class Settle>
 KeyPlace Cells::confirm_put(uint64_t key, const KeyPlace &into, Settle settled) {
     const KeyPlace place = confirmed(key, settled);
-    const uint64_t tenancy = next_generation(into.value.state);
-    const bool is_that = place.slot == into.slot && ((place.value.state ^ tenancy) & kGenerationMask) == 0;
-    return is_that ? place : KeyPlace{};
+    return is_insertion(place, into.slot, tentative(into.value, key, 0)) ? place : KeyPlace{};
 }
 
 }  // namespace tb

@@ -8,8 +8,8 @@
 // - after 6 or more eras A has grown by more than 5 * 2^57, which repays any debt and fills the bucket: 4 + 1 = 5;
 // - before that A - Z is below 6 * 2^57 + C <= 7 * 2^57 < 2^60, so that it is known from the difference of two words.
 //
-// A slot's era may be one ahead of that of a thread with an older time. At most 2^13 units accrue in a nanosecond, so
-// the 18 bits are not used up in the 2^62 ns for which a clock can run.
+// A slot's era may be one ahead of that of a thread with an older time. Less than 2^13 - 1 units accrue in a nanosecond,
+// so that no more than 2^18 - 2 eras pass in the 2^62 ns for which a clock can run.
 #ifndef TOKENBUCKET_CORE_TABLE_ERAS_H
 #define TOKENBUCKET_CORE_TABLE_ERAS_H
 
@@ -24,7 +24,7 @@ inline constexpr unsigned kEraUnitBits = 57;
 inline constexpr uint64_t kMaxTableCapacityUnits = uint64_t{1} << kEraUnitBits;
 // Units per nanosecond: by which the units of a table are chosen, and the most that a change of the rate may bring.
 inline constexpr uint64_t kTableGrowth = 64;
-inline constexpr uint64_t kMaxTableGrowth = uint64_t{1} << 13;
+inline constexpr uint64_t kMaxTableGrowth = (uint64_t{1} << 13) - 1;
 
 // `plan` with its base moved to `now`, in the era of `now`, and an elapsed_limit that ends with the era.
 Plan in_era(const Plan &plan, int64_t now);

@@ -37,36 +37,59 @@ struct Found {
     SlotValue value{{0}, 0};
 };
 
-// Steps 2 and 3: the key's confirmed slot, or none. settled(value) is the confirmed value of a tentative one.
+// Step 1: what is put into a slot that held `was`.
+inline SlotValue tentative(const SlotValue &was, uint64_t key, uint64_t cost) {
+    return {Head::make(key, 0).with(Head::kTentative), word_at(cost, next_generation(was.state))};
+}
+
+// Steps 2 and 3, once: the key's confirmed slot, or none. False if they must begin again. settled(value) is the
+// confirmed value of a tentative one. The state of a confirmed slot is read once more: it may have been removed, and
+// the key put into it again, since the state was read.
+template <class AnySlot, class Exchange, class Settle>
+bool try_confirm(const Candidates<AnySlot> &in, Exchange exchange, Settle settled, Found<AnySlot> *place) {
+    Found<AnySlot> found[kMostCandidates];
+    int count = 0;
+    int kept = 0;
+    for (int i = 0; i < in.count; ++i) {
+        const SlotValue value = in.slots[i]->read();
+        if (!value.head.is_of(in.key)) continue;
+        if (!value.head.is_tentative()) kept = count;
+        found[count++] = {in.slots[i], value};
+    }
+    const Found<AnySlot> &keep = found[kept];
+    bool alone = true;
+    for (int i = 0; i < count; ++i) {
+        const SlotValue &value = found[i].value;
+        if (i == kept || !value.head.is_tentative()) continue;
+        exchange(found[i].slot, value, SlotValue{{0}, next_generation(value.state)});
+        alone = false;
+    }
+    *place = keep;
+    if (!alone) return false;
+    if (count == 0) return true;
+    if (!keep.value.head.is_tentative()) {
+        place->value.state = keep.slot->read().state;
+        return true;
+    }
+    for (int i = 0; i < in.count; ++i)
+        alone = alone && (in.slots[i] == keep.slot || !in.slots[i]->read().head.is_of(in.key));
+    if (!alone) return false;
+    place->value = settled(keep.value);
+    return exchange(keep.slot, keep.value, place->value);
+}
+
 template <class AnySlot, class Exchange, class Settle>
 Found<AnySlot> confirm(const Candidates<AnySlot> &in, Exchange exchange, Settle settled) {
-    for (;;) {
-        Found<AnySlot> found[kMostCandidates];
-        int count = 0;
-        int kept = 0;
-        for (int i = 0; i < in.count; ++i) {
-            const SlotValue value = in.slots[i]->read();
-            if (!value.head.is_of(in.key)) continue;
-            if (!value.head.is_tentative()) kept = count;
-            found[count++] = {in.slots[i], value};
-        }
-        if (count == 0) return {};
-        Found<AnySlot> &keep = found[kept];
-        bool alone = true;
-        for (int i = 0; i < count; ++i) {
-            const SlotValue &value = found[i].value;
-            if (i == kept || !value.head.is_tentative()) continue;
-            exchange(found[i].slot, value, SlotValue{{0}, next_generation(value.state)});
-            alone = false;
-        }
-        if (!alone) continue;
-        if (!keep.value.head.is_tentative()) return keep;
-        for (int i = 0; i < in.count; ++i)
-            alone = alone && (in.slots[i] == keep.slot || !in.slots[i]->read().head.is_of(in.key));
-        if (!alone) continue;
-        const SlotValue confirmed = settled(keep.value);
-        if (exchange(keep.slot, keep.value, confirmed)) return {keep.slot, confirmed};
+    Found<AnySlot> place;
+    while (!try_confirm(in, exchange, settled, &place)) {
     }
+    return place;
+}
+
+// Is what was put into that slot the key's confirmed one?
+template <class AnySlot>
+bool is_insertion(const Found<AnySlot> &confirmed, const AnySlot *slot, const SlotValue &put) {
+    return confirmed.slot == slot && ((confirmed.value.state ^ put.state) & kGenerationMask) == 0;
 }
 
 }  // namespace tb

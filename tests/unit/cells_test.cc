@@ -1,0 +1,215 @@
+// Which slot a key gets.
+#include "core/table/cells.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "core/table/keys.h"
+#include "core/table/siphash.h"
+#include "tests/support/trace.h"
+
+namespace {
+
+using tb::Cells;
+using tb::Head;
+using tb::KeyPlace;
+using tb::Slot;
+using tb::SlotValue;
+
+constexpr uint64_t kKey = 0x123456789abcdef0;
+
+uint64_t line_of(const Slot *slot) {
+    return reinterpret_cast<uintptr_t>(slot) / sizeof(tb::Line);
+}
+
+// A full table, each of whose slots holds a key of its own and so many units as its number is.
+class Filled {
+  public:
+    explicit Filled(uint64_t lines) : cells(lines) {
+        tb_test::Trace trace(1);
+        while (slots.size() < cells.slots()) {
+            int64_t holds = 0;
+            const uint64_t key = trace.draw();
+            const KeyPlace into = cells.choose(key, held, &holds);
+            if (holds != Cells::kFree) continue;
+            EXPECT_TRUE(cells.insert(key, into, 0, slots.size()));
+            slots.push_back(into.slot);
+        }
+        int64_t holds = 0;
+        cells.choose(
+            kKey, [&](const SlotValue &value) { return candidates.push_back(slots[units(value)]), 0; }, &holds);
+    }
+
+    static uint64_t units(const SlotValue &value) { return value.state >> tb::kGenerationBits; }
+    static int64_t held(const SlotValue &value) { return static_cast<int64_t>(units(value)); }
+
+    void store(Slot *slot, const SlotValue &value) { ASSERT_TRUE(cells.exchange(slot, slot->read(), value)); }
+    void clear(Slot *slot) { store(slot, {{0}, 0}); }
+    void flag(Slot *slot, uint64_t flag) { store(slot, {slot->read().head.with(flag), slot->read().state}); }
+    KeyPlace choose(int64_t *holds) const { return cells.choose(kKey, held, holds); }
+    // Candidates by what they hold, most first.
+    std::vector<Slot *> fullest_first() const {
+        std::vector<Slot *> sorted = candidates;
+        std::sort(sorted.begin(), sorted.end(), [](Slot *a, Slot *b) { return held(a->read()) > held(b->read()); });
+        return sorted;
+    }
+
+    Cells cells;
+    std::vector<Slot *> slots;
+    std::vector<Slot *> candidates;  // of kKey
+};
+
+TEST(Cells, AKeyHasSixteenCandidatesInFourLines) {
+    const Filled filled(64);
+    std::set<uint64_t> lines;
+    for (const Slot *slot : filled.candidates) lines.insert(line_of(slot));
+    EXPECT_EQ(filled.candidates.size(), 16u);
+    EXPECT_EQ(lines.size(), 4u);
+}
+
+TEST(Cells, ChoosesAFreeSlotOfTheLineThatHasMostOfThem) {
+    for (std::size_t best = 0; best < 4; ++best) {
+        Filled filled(64);
+        for (std::size_t line = 0; line < 4; ++line)
+            for (std::size_t i = 0; i < (line == best ? 3u : 2u); ++i) filled.clear(filled.candidates[4 * line + i]);
+        int64_t holds = 0;
+        const KeyPlace place = filled.choose(&holds);
+        ASSERT_NE(place.slot, nullptr);
+        EXPECT_EQ(holds, Cells::kFree);
+        EXPECT_EQ(line_of(place.slot), line_of(filled.candidates[4 * best]));
+        EXPECT_TRUE(place.value.head.is_empty());
+    }
+}
+
+TEST(Cells, ChoosesTheOnlyFreeSlot) {
+    for (std::size_t i = 0; i < 16; ++i) {
+        Filled filled(64);
+        filled.clear(filled.candidates[i]);
+        int64_t holds = 0;
+        EXPECT_EQ(filled.choose(&holds).slot, filled.candidates[i]);
+        EXPECT_EQ(holds, Cells::kFree);
+    }
+}
+
+TEST(Cells, CountsAFullSlotAsFree) {
+    Filled filled(64);
+    const auto held = [&](const SlotValue &value) {
+        return filled.slots[Filled::units(value)] == filled.candidates[9] ? Cells::kFree : Filled::held(value);
+    };
+    int64_t holds = 0;
+    EXPECT_EQ(filled.cells.choose(kKey, held, &holds).slot, filled.candidates[9]);
+    EXPECT_EQ(holds, Cells::kFree);
+    filled.flag(filled.candidates[9], Head::kTentative);
+    EXPECT_EQ(filled.cells.choose(kKey, held, &holds).slot, filled.candidates[9]);
+    filled.flag(filled.candidates[9], Head::kPinned);
+    EXPECT_NE(filled.cells.choose(kKey, held, &holds).slot, filled.candidates[9]);
+    EXPECT_NE(holds, Cells::kFree);
+}
+
+TEST(Cells, EvictsTheFullestThatIsNeitherPinnedNorTentative) {
+    Filled filled(64);
+    const std::vector<Slot *> order = filled.fullest_first();
+    for (std::size_t i = 0; i < order.size(); ++i) {
+        int64_t holds = 0;
+        const KeyPlace place = filled.choose(&holds);
+        ASSERT_EQ(place.slot, order[i]);
+        EXPECT_EQ(place.value, order[i]->read());
+        EXPECT_EQ(holds, Filled::held(order[i]->read()));
+        filled.flag(order[i], i % 2 == 0 ? Head::kPinned : Head::kTentative);
+    }
+    int64_t holds = 0;
+    EXPECT_EQ(filled.choose(&holds).slot, nullptr);
+}
+
+TEST(Cells, NeverEvictsAKeyInDebt) {
+    const Filled filled(64);
+    const Slot *const fullest = filled.fullest_first()[0];
+    const auto in_debt_but = [&](const Slot *solvent) {
+        return [&filled, solvent](const SlotValue &v) { return filled.slots[Filled::units(v)] == solvent ? 0 : -1; };
+    };
+    int64_t holds = 0;
+    EXPECT_EQ(filled.cells.choose(kKey, in_debt_but(fullest), &holds).slot, fullest);
+    EXPECT_EQ(holds, 0);
+    EXPECT_EQ(filled.cells.choose(kKey, in_debt_but(nullptr), &holds).slot, nullptr);
+}
+
+TEST(Cells, InsertsOnceAndInANewTenancy) {
+    Filled filled(64);
+    int64_t holds = 0;
+    const KeyPlace into = filled.choose(&holds);
+    ASSERT_TRUE(filled.cells.insert(kKey, into, 5, 77));
+    EXPECT_FALSE(filled.cells.insert(kKey, into, 5, 77));
+    const KeyPlace place = filled.cells.find(kKey);
+    ASSERT_EQ(place.slot, into.slot);
+    EXPECT_EQ(place.value.head, Head::make(kKey, 5));
+    EXPECT_EQ(place.value.state, tb::word_at(77, into.value.state + 1));
+    EXPECT_FALSE(filled.cells.insert(kKey, filled.choose(&holds), 5, 78)) << "it stands in another slot";
+    EXPECT_EQ(filled.cells.find(kKey).slot, into.slot);
+}
+
+// ---- Keys with structure ----
+
+template <class T>
+std::string bytes_of(T number) {
+    return std::string(reinterpret_cast<const char *>(&number), sizeof number);
+}
+
+const struct {
+    const char *name;
+    std::string (*key)(uint32_t number);
+} kStructures[] = {
+    {"counted in decimal", [](uint32_t i) { return std::to_string(i); }},
+    {"counted in binary", [](uint32_t i) { return bytes_of(i); }},
+    {"counted by 2^20", [](uint32_t i) { return bytes_of(uint64_t{i} << 20); }},
+    {"of growing length", [](uint32_t i) { return std::string(i / 256, 'a') + static_cast<char>(i % 256); }},
+    {"with a common tail", [](uint32_t i) { return bytes_of(i) + std::string(60, '\0'); }},
+};
+
+// The sum of the squares is that of a random spread: its mean is the number of lines less 1, its deviation the square
+// root of twice that. Ten deviations are allowed.
+TEST(Cells, SpreadsKeysWithStructureLikeRandomOnes) {
+    constexpr uint32_t kKeys = 100000;
+    constexpr std::size_t kLines = 1000;
+    for (const auto &structure : kStructures) {
+        const Cells cells(kLines);
+        int64_t holds = 0;
+        std::vector<uint64_t> lines;
+        for (uint32_t i = 0; i < kKeys; ++i) {
+            const std::string key = structure.key(i);
+            const uint64_t hash = tb::siphash13({1, 2}, key.data(), key.size());
+            lines.push_back(line_of(cells.choose(hash, Filled::held, &holds).slot));
+        }
+        const uint64_t first = *std::min_element(lines.begin(), lines.end());
+        std::vector<double> counts(kLines);
+        for (const uint64_t line : lines) ++counts.at(line - first);
+        const double mean = static_cast<double>(kKeys) / kLines;
+        double sum = 0;
+        for (const double count : counts) sum += (count - mean) * (count - mean) / mean;
+        EXPECT_LT(sum, kLines - 1 + 450) << structure.name;
+        EXPECT_GT(sum, kLines - 1 - 450) << structure.name;
+    }
+}
+
+// Of the keys for which a table is made, 1 of some 20,000 new ones evicts another when it is full, fewer before that.
+TEST(Cells, FindRoomForAllKeysThatTheyAreMadeFor) {
+    constexpr uint32_t kKeys = 20000;
+    for (const auto &structure : kStructures) {
+        Cells cells(tb::Keys::lines_for(kKeys));
+        int without_room = 0;
+        for (uint32_t i = 0; i < kKeys; ++i) {
+            const std::string key = structure.key(i);
+            const uint64_t hash = tb::siphash13({1, 2}, key.data(), key.size());
+            int64_t holds = 0;
+            const KeyPlace into = cells.choose(hash, Filled::held, &holds);
+            without_room += holds != Cells::kFree;
+            ASSERT_TRUE(cells.insert(hash, into, 0, 1)) << structure.name;
+        }
+        EXPECT_LT(without_room, 4) << structure.name;
+    }
+}
+
+}  // namespace
