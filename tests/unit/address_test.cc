@@ -48,10 +48,10 @@ TEST(Address, APrefixIsOneKeyForItsNetwork) {
     constexpr const char *kText = "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff";
     EXPECT_EQ(key_of(kText, 0), std::string(32, '0'));
     EXPECT_EQ(key_of(kText, 1), "80000000000000000000000000000000");
-    EXPECT_EQ(key_of(kText, 56), std::string(14, 'f') + std::string(18, '0'));
-    EXPECT_EQ(key_of(kText, 63), std::string(15, 'f') + "e" + std::string(16, '0'));
-    EXPECT_EQ(key_of(kText, 64), std::string(16, 'f') + std::string(16, '0'));
-    EXPECT_EQ(key_of(kText, 127), std::string(31, 'f') + "e");
+    EXPECT_EQ(key_of(kText, 56), "ffffffffffffff000000000000000000");
+    EXPECT_EQ(key_of(kText, 63), "fffffffffffffffe0000000000000000");
+    EXPECT_EQ(key_of(kText, 64), "ffffffffffffffff0000000000000000");
+    EXPECT_EQ(key_of(kText, 127), "fffffffffffffffffffffffffffffffe");
     EXPECT_EQ(key_of("192.0.2.1", 0), "c0000201");
     EXPECT_EQ(key_of("::ffff:192.0.2.1", 64), "c0000201");
 }
