@@ -129,6 +129,19 @@ TEST(Eras, TheGreatestDebtIsRepaidToTheNanosecond) {
     });
 }
 
+// So much more that a word could not tell it from a debt.
+TEST(Eras, RefundsAboveTheCapacityAreDropped) {
+    for_each_limit([](double capacity, double rate, const tb::Limit &limit) {
+        Pair pair(capacity, rate, limit);
+        const double most = 3 * tb::to_tokens(limit.units.scale, static_cast<int64_t>(tb::kMaxDebtUnits));
+        for (int i = 0; i < 9; ++i) {
+            ASSERT_EQ(pair.table.allow(kKey, capacity), pair.bucket.allow(capacity));
+            EXPECT_EQ(pair.table.refund(kKey, most), pair.bucket.refund(most));
+            pair.expect_equal(std::to_string(i));
+        }
+    });
+}
+
 int64_t some_time(int64_t era, tb_test::Trace *trace) {
     switch (trace->below(4)) {
         case 0:
