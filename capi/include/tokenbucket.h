@@ -433,7 +433,8 @@ TB_API tb_status tb_table_take_up_to(tb_table *table, const void *key, size_t ke
 /* tb_table_allow for `count` keys, which stand one behind the other in `keys`; faster than as many calls where the
  * table is larger than the processor's caches. key_sizes and out_answers have count elements, and so has amounts, or it
  * is NULL: one token for each. out_answers[i] is what tb_table_allow would say. The same key may occur again.
- * TB_SUCCESS, whatever the answers are. */
+ * TB_SUCCESS, whatever the answers are. TB_E_INVALID_ARGUMENT, and nothing is taken: a key_size is above
+ * TB_MAX_KEY_SIZE. */
 TB_API tb_status tb_table_allow_many(tb_table *table, const void *keys, const size_t *key_sizes, const double *amounts,
                                      size_t count, tb_status *out_answers);
 
@@ -469,7 +470,7 @@ TB_API tb_status tb_table_remove(tb_table *table, const void *key, size_t key_si
 
 /* Change the limit of all keys at once; no key is touched. With another capacity a key has what it would have if that
  * had been in force since its last take, or is full if it has lost its place since.
- * Errors as tb_set_rate, for what is reserved of any key. TB_E_OUT_OF_RANGE: also a rate of 2^13 units a nanosecond, or
+ * Errors as tb_set_rate, for what is reserved of any key. TB_E_OUT_OF_RANGE: also 8191 units a nanosecond or more, or
  * a capacity above 2^57 units. */
 TB_API tb_status tb_table_set_rate(tb_table *table, double tokens_per_second);
 TB_API tb_status tb_table_set_capacity(tb_table *table, double capacity);

@@ -104,8 +104,8 @@ bool is_mapped(const unsigned char *bytes) {
     return std::equal(kPrefix, kPrefix + 12, bytes);
 }
 
-// Takes off brackets and port, then a zone, which only IPv6 addresses have. One with more than one colon and no brackets
-// has no port.
+// Takes off brackets and port, then a zone, which only IPv6 addresses have. One with more than one colon and no
+// brackets has no port.
 bool strip(string_view *text) {
     if (!text->empty() && text->front() == '[') {
         const std::size_t end = text->find(']');

@@ -8,8 +8,8 @@
 // - after 6 or more eras A has grown by more than 5 * 2^57, which repays any debt and fills the bucket: 4 + 1 = 5;
 // - before that A - Z is below 6 * 2^57 + C <= 7 * 2^57 < 2^60, so that it is known from the difference of two words.
 //
-// A slot's era may be one ahead of that of a thread with an older time. Less than 2^13 - 1 units accrue in a nanosecond,
-// so that no more than 2^18 - 2 eras pass in the 2^62 ns for which a clock can run.
+// A slot's era may be one ahead of that of a thread with an older time. Less than 2^13 - 1 units accrue in a
+// nanosecond, so that no more than 2^18 - 2 eras pass in the 2^62 ns for which a clock can run.
 #ifndef TOKENBUCKET_CORE_TABLE_ERAS_H
 #define TOKENBUCKET_CORE_TABLE_ERAS_H
 

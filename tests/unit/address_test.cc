@@ -1,4 +1,4 @@
-// Keys of addresses.
+// Keys of addresses. tests/table/address_test.sh holds more of them against another implementation.
 #include "core/table/address.h"
 
 #include <gtest/gtest.h>

@@ -22,6 +22,20 @@ using tb::SlotValue;
 
 constexpr uint64_t kKey = 0x123456789abcdef0;
 
+// As if full buckets stood at position 0 in era 5.
+SlotValue settled(const SlotValue &tentative) {
+    const uint64_t cost = tentative.state >> tb::kGenerationBits;
+    return {tentative.head.without(Head::kTentative).with_era(5), tb::word_at(cost, tentative.state)};
+}
+SlotValue as_it_is(const SlotValue &tentative) {
+    return {tentative.head.without(Head::kTentative), tentative.state};
+}
+
+template <class Settle>
+bool insert(Cells *cells, uint64_t key, const KeyPlace &into, uint64_t cost, Settle settle) {
+    return cells->put(key, into, cost) && cells->confirm_put(key, into, settle).slot != nullptr;
+}
+
 uint64_t line_of(const Slot *slot) {
     return reinterpret_cast<uintptr_t>(slot) / sizeof(tb::Line);
 }
@@ -36,7 +50,7 @@ class Filled {
             const uint64_t key = trace.draw();
             const KeyPlace into = cells.choose(key, held, &holds);
             if (holds != Cells::kFree) continue;
-            EXPECT_TRUE(cells.insert(key, into, 0, slots.size()));
+            EXPECT_TRUE(insert(&cells, key, into, slots.size(), as_it_is));
             slots.push_back(into.slot);
         }
         int64_t holds = 0;
@@ -95,6 +109,7 @@ TEST(Cells, ChoosesTheOnlyFreeSlot) {
     }
 }
 
+// But a tentative one says what it costs, and not what it holds.
 TEST(Cells, CountsAFullSlotAsFree) {
     Filled filled(64);
     const auto held = [&](const SlotValue &value) {
@@ -103,11 +118,13 @@ TEST(Cells, CountsAFullSlotAsFree) {
     int64_t holds = 0;
     EXPECT_EQ(filled.cells.choose(kKey, held, &holds).slot, filled.candidates[9]);
     EXPECT_EQ(holds, Cells::kFree);
-    filled.flag(filled.candidates[9], Head::kTentative);
-    EXPECT_EQ(filled.cells.choose(kKey, held, &holds).slot, filled.candidates[9]);
-    filled.flag(filled.candidates[9], Head::kPinned);
-    EXPECT_NE(filled.cells.choose(kKey, held, &holds).slot, filled.candidates[9]);
-    EXPECT_NE(holds, Cells::kFree);
+    for (const uint64_t flag : {Head::kTentative, Head::kPinned}) {
+        const SlotValue before = filled.candidates[9]->read();
+        filled.flag(filled.candidates[9], flag);
+        EXPECT_NE(filled.cells.choose(kKey, held, &holds).slot, filled.candidates[9]);
+        EXPECT_NE(holds, Cells::kFree);
+        filled.store(filled.candidates[9], before);
+    }
 }
 
 TEST(Cells, EvictsTheFullestThatIsNeitherPinnedNorTentative) {
@@ -141,14 +158,14 @@ TEST(Cells, InsertsOnceAndInANewTenancy) {
     Filled filled(64);
     int64_t holds = 0;
     const KeyPlace into = filled.choose(&holds);
-    ASSERT_TRUE(filled.cells.insert(kKey, into, 5, 77));
-    EXPECT_FALSE(filled.cells.insert(kKey, into, 5, 77));
-    const KeyPlace place = filled.cells.find(kKey);
+    ASSERT_TRUE(insert(&filled.cells, kKey, into, 77, settled));
+    EXPECT_FALSE(insert(&filled.cells, kKey, into, 77, settled));
+    const KeyPlace place = filled.cells.find(kKey, settled);
     ASSERT_EQ(place.slot, into.slot);
     EXPECT_EQ(place.value.head, Head::make(kKey, 5));
     EXPECT_EQ(place.value.state, tb::word_at(77, into.value.state + 1));
-    EXPECT_FALSE(filled.cells.insert(kKey, filled.choose(&holds), 5, 78)) << "it stands in another slot";
-    EXPECT_EQ(filled.cells.find(kKey).slot, into.slot);
+    EXPECT_FALSE(insert(&filled.cells, kKey, filled.choose(&holds), 78, settled)) << "it stands in another slot";
+    EXPECT_EQ(filled.cells.find(kKey, settled).slot, into.slot);
 }
 
 // ---- Keys with structure ----
@@ -206,7 +223,7 @@ TEST(Cells, FindRoomForAllKeysThatTheyAreMadeFor) {
             int64_t holds = 0;
             const KeyPlace into = cells.choose(hash, Filled::held, &holds);
             without_room += holds != Cells::kFree;
-            ASSERT_TRUE(cells.insert(hash, into, 0, 1)) << structure.name;
+            ASSERT_TRUE(insert(&cells, hash, into, 1, as_it_is)) << structure.name;
         }
         EXPECT_LT(without_room, 4) << structure.name;
     }

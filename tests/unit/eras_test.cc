@@ -225,7 +225,7 @@ TEST(Eras, AreCountedAlikeInOneMoveAndInMany) {
 TEST(Eras, AKeyIsFullAtTheEndOfAllTime) {
     tb::Limit limit{};
     ASSERT_TRUE(read_limit(1000, 60, &limit));
-    const double fastest = 8191.5 / static_cast<double>(limit.units.scale) * 1e9;
+    const double fastest = 8190.9999 / static_cast<double>(limit.units.scale) * 1e9;
     Pair pair(1000, 60, limit);
     ASSERT_EQ(pair.table.set_rate(fastest), Status::success);
     ASSERT_EQ(pair.table.allow(kKey, 1000), Status::success);

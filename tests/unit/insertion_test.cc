@@ -350,6 +350,15 @@ TEST(Insertion, LosesNoTakeOfKeysThatDriveEachOtherOut) {
     EXPECT_EQ(outcome.lost, 0u);
 }
 
+TEST(Insertion, LosesNoTakeOfAKeyThatIsRemovedMeanwhile) {
+    State start = empty_slots(2);
+    start.removals = 1;
+    const Outcome outcome = explore(start, Fault::none);
+    EXPECT_GT(outcome.ends, 0u);
+    EXPECT_EQ(outcome.two_confirmed, 0u);
+    EXPECT_EQ(outcome.lost, 0u);
+}
+
 TEST(Insertion, NeedsItsSecondScan) {
     EXPECT_GT(explore(with_another_key(), Fault::no_second_scan).two_confirmed, 0u);
 }
