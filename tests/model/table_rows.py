@@ -1,7 +1,8 @@
 """Checks tests/conformance/tables.txt against a map of buckets of exact fractions, written from the header's prose.
 
-A key that has taken something has a bucket of its own, that of wait_rows.py; any other is full. The limit is that of all
-keys, and a change of it touches none: what exceeds the capacity is not taken off before something is taken or put in.
+A key that has taken something has a bucket of its own, that of wait_rows.py; any other is full. The limit is that of
+all keys, and a change of it touches none: what exceeds the capacity is not taken off before something is taken or put
+in.
 """
 import sys
 from fractions import Fraction
