@@ -86,7 +86,21 @@ fn layouts_are_the_frozen_ones() {
     assert_eq!(offset!(tb_stats, tokens_taken), 72);
     assert_eq!(offset!(tb_stats, tokens_given_back), 80);
 
-    assert_eq!((size_of::<tb_bucket>(), size_of::<tb_clock>()), (0, 0));
+    assert_eq!((size_of::<tb_table_config>(), align_of::<tb_table_config>()), (32, 8));
+    assert_eq!(offset!(tb_table_config, struct_size), 0);
+    assert_eq!(offset!(tb_table_config, max_keys), 8);
+    assert_eq!(offset!(tb_table_config, max_bytes), 16);
+    assert_eq!(offset!(tb_table_config, when_full), 24);
+    assert_eq!(offset!(tb_table_config, reserved), 28);
+
+    assert_eq!((size_of::<tb_table_stats>(), align_of::<tb_table_stats>()), (40, 8));
+    assert_eq!(offset!(tb_table_stats, struct_size), 0);
+    assert_eq!(offset!(tb_table_stats, places), 8);
+    assert_eq!(offset!(tb_table_stats, occupied), 16);
+    assert_eq!(offset!(tb_table_stats, evicted), 24);
+    assert_eq!(offset!(tb_table_stats, tokens_forgiven), 32);
+
+    assert_eq!((size_of::<tb_bucket>(), size_of::<tb_table>(), size_of::<tb_clock>()), (0, 0, 0));
     assert_eq!(size_of::<tb_clock_fn>(), size_of::<*const c_void>());
     assert_eq!(size_of::<tb_event_fn>(), size_of::<*const c_void>());
     assert_eq!(size_of::<tb_wake_fn>(), size_of::<*const c_void>());
@@ -197,6 +211,44 @@ fn results_are_where_the_library_writes_them() {
         assert_eq!(tb_time_until(bucket, 2.0, &mut ns), TB_SUCCESS);
         assert_eq!(ns, 3 * SECOND);
         tb_destroy(bucket);
+    }
+}
+
+#[test]
+fn table_is_made_and_described_as_declared() {
+    let mut clock = null_mut();
+    let mut table = null_mut();
+    let mut limit = defaults();
+    limit.capacity = 10.0;
+    limit.rate_tokens = 1.0;
+    unsafe {
+        assert_eq!(tb_manual_clock_create(0, &mut clock), TB_SUCCESS);
+        limit.clock = clock;
+        let mut config = MaybeUninit::uninit();
+        assert_eq!(tb_table_config_init(config.as_mut_ptr(), size_of::<tb_table_config>()), TB_SUCCESS);
+        let mut config: tb_table_config = config.assume_init();
+        assert_eq!((config.struct_size, config.max_keys), (size_of::<tb_table_config>(), 0));
+        assert_eq!((config.max_bytes, config.when_full, config.reserved), (0, TB_TABLE_EVICT_FULLEST, 0));
+        config.max_bytes = 64;
+        config.when_full = TB_TABLE_ADMIT;
+        assert_eq!(tb_table_create_with(&limit, &config, &mut table), TB_SUCCESS);
+        tb_clock_destroy(clock);
+
+        let (keys, sizes, amounts) = (b"aabbc", [1, 1, 2, 1], [4.0, 6.5, 2.0, 1.0]);
+        let mut answers = [TB_PENDING; 4];
+        let (bytes, answered) = (keys.as_ptr().cast(), answers.as_mut_ptr());
+        assert_eq!(tb_table_allow_many(table, bytes, sizes.as_ptr(), amounts.as_ptr(), 4, answered), TB_SUCCESS);
+        assert_eq!(answers, [TB_SUCCESS, TB_DENIED, TB_SUCCESS, TB_SUCCESS]);
+        assert_eq!(tb_table_allow(table, b"d".as_ptr().cast(), 1, 10.0), TB_SUCCESS);
+        assert_eq!(tb_table_allow(table, b"e".as_ptr().cast(), 1, 2.5), TB_SUCCESS);
+
+        let size = size_of::<tb_table_stats>();
+        let mut stats =
+            tb_table_stats { struct_size: size, places: 0, occupied: 0, evicted: -1, tokens_forgiven: -1.0 };
+        assert_eq!(tb_table_get_stats(table, &mut stats), TB_SUCCESS);
+        assert_eq!((stats.struct_size, stats.places, stats.occupied), (size, 4, 4));
+        assert_eq!((stats.evicted, stats.tokens_forgiven), (0, 2.5));
+        tb_table_destroy(table);
     }
 }
 

@@ -1,18 +1,17 @@
 use std::fmt;
 use std::mem::MaybeUninit;
-use std::os::raw::c_void;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::ptr::{null_mut, NonNull};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokenbucket_sys as sys;
 
-use crate::alarm;
-use crate::clock::Source;
+use crate::config::Callees;
 use crate::error::check;
-use crate::event::{tell, Handler};
+use crate::queue::Queue;
 use crate::time::{from_ns, limit_to_ns};
+use crate::wait::wait_through_signals;
 use crate::{Config, Error, Reservation, Wait};
 
 /// A token bucket, for any number of threads at once.
@@ -21,9 +20,8 @@ use crate::{Config, Error, Reservation, Wait};
 pub struct Bucket {
     raw: NonNull<sys::tb_bucket>,
     closed: AtomicBool,
-    source: Source,
-    /// What the C bucket calls; it is destroyed first.
-    _handler: Option<Box<Handler>>,
+    /// The C bucket is destroyed first.
+    callees: Callees,
 }
 
 // SAFETY: "All functions may be called from any number of threads at once, on the same handle; only a destroy function
@@ -52,6 +50,25 @@ pub struct Decision {
     pub reset_after: Option<Duration>,
 }
 
+impl Decision {
+    /// What `take` writes, which is tb_take or its like; or its status, where that says that it wrote nothing.
+    pub(crate) fn of(take: impl FnOnce(*mut sys::tb_decision) -> sys::tb_status) -> Result<Decision, sys::tb_status> {
+        let mut decision = MaybeUninit::<sys::tb_decision>::uninit();
+        let status = take(decision.as_mut_ptr());
+        if !matches!(status, sys::TB_SUCCESS | sys::TB_DENIED | sys::TB_EXCEEDS_CAPACITY) {
+            return Err(status);
+        }
+        // SAFETY: filled for the three statuses above.
+        let decision = unsafe { decision.assume_init() };
+        Ok(Decision {
+            granted: status == sys::TB_SUCCESS,
+            remaining: decision.remaining,
+            retry_after: from_ns(decision.retry_after_ns),
+            reset_after: from_ns(decision.reset_after_ns),
+        })
+    }
+}
+
 impl Bucket {
     /// A full bucket of up to `capacity` tokens that gains `tokens_per_second`, on the system's monotonic clock.
     /// [`Config`] offers more.
@@ -62,25 +79,13 @@ impl Bucket {
         Config::new(capacity, tokens_per_second, Duration::from_secs(1)).build()
     }
 
-    /// The config's clock and handler are replaced by those given.
-    pub(crate) fn create(
-        mut config: sys::tb_config,
-        source: Source,
-        handler: Option<Handler>,
-    ) -> Result<Bucket, Error> {
-        let handler = handler.map(Box::new);
-        config.clock = source.as_raw();
-        if let Some(handler) = &handler {
-            let user: *const Handler = &**handler;
-            config.on_event = Some(tell);
-            config.event_user = user as *mut c_void;
-        }
-        config.on_wake = Some(alarm::ring);
+    /// The config is that of the callees.
+    pub(crate) fn create(config: &sys::tb_config, callees: Callees) -> Result<Bucket, Error> {
         let mut bucket = null_mut();
-        // SAFETY: the clock is alive, and it and the handler live as long as the bucket, which keeps both.
-        check(unsafe { sys::tb_create_with(&config, &mut bucket) })?;
+        // SAFETY: what the C bucket calls lives as long as it does, by the callees that are kept.
+        check(unsafe { sys::tb_create_with(config, &mut bucket) })?;
         let raw = NonNull::new(bucket).ok_or(Error::OutOfMemory)?;
-        Ok(Bucket { raw, closed: AtomicBool::new(false), source, _handler: handler })
+        Ok(Bucket { raw, closed: AtomicBool::new(false), callees })
     }
 
     /// Takes `n` tokens if they are there now, all or nothing. Never blocks. `Ok(false)`: denied, nothing taken.
@@ -100,20 +105,8 @@ impl Bucket {
     /// # Errors
     /// `Closed`.
     pub fn take(&self, n: f64) -> Result<Decision, Error> {
-        let mut decision = MaybeUninit::<sys::tb_decision>::uninit();
         // SAFETY: the handle lives as long as self, the output for the call.
-        let status = unsafe { sys::tb_take(self.as_raw(), n, decision.as_mut_ptr()) };
-        if !matches!(status, sys::TB_DENIED | sys::TB_EXCEEDS_CAPACITY) {
-            check(status)?;
-        }
-        // SAFETY: filled for success and for the two statuses above.
-        let decision = unsafe { decision.assume_init() };
-        Ok(Decision {
-            granted: status == sys::TB_SUCCESS,
-            remaining: decision.remaining,
-            retry_after: from_ns(decision.retry_after_ns),
-            reset_after: from_ns(decision.reset_after_ns),
-        })
+        Decision::of(|decision| unsafe { sys::tb_take(self.as_raw(), n, decision) }).map_err(Error::from_status)
     }
 
     /// Takes `n` tokens now, into debt if need be, and says when they may be used. Never blocks. It is refused at
@@ -127,7 +120,7 @@ impl Bucket {
         unsafe {
             let status = sys::tb_reserve(self.as_raw(), n, limit_to_ns(max_wait), reservation.as_mut_ptr());
             self.outcome(n, status)?;
-            Ok(Reservation::new(self, reservation.assume_init()))
+            Ok(Reservation::new(Queue::Bucket(self), reservation.assume_init()))
         }
     }
 
@@ -172,16 +165,9 @@ impl Bucket {
     /// # Errors
     /// As `wait_timeout`.
     pub fn wait_with(&self, n: f64, timeout: Option<Duration>, priority: i32) -> Result<(), Error> {
-        let started = timeout.map(|_| Instant::now());
-        let mut left = timeout;
-        loop {
-            // SAFETY: the handle lives as long as self.
-            let status = unsafe { sys::tb_wait_with(self.as_raw(), n, limit_to_ns(left), priority) };
-            if status != sys::TB_INTERRUPTED {
-                return self.outcome(n, status);
-            }
-            left = timeout.zip(started).map(|(timeout, started)| timeout.saturating_sub(started.elapsed()));
-        }
+        // SAFETY: the handle lives as long as self.
+        let wait = |timeout_ns| unsafe { sys::tb_wait_with(self.as_raw(), n, timeout_ns, priority) };
+        self.outcome(n, wait_through_signals(timeout, wait))
     }
 
     /// As [`wait`](Bucket::wait), as a future: it occupies no thread and needs no particular executor. The place in
@@ -200,7 +186,7 @@ impl Bucket {
 
     /// As [`wait_with`](Bucket::wait_with), as a future; the timeout counts from its first poll.
     pub fn wait_with_async(&self, n: f64, timeout: Option<Duration>, priority: i32) -> Wait<'_> {
-        Wait::new(self, n, timeout, priority)
+        Wait::new(Queue::Bucket(self), n, timeout, priority)
     }
 
     /// Closes the bucket for good: threads and futures that wait end with `Closed`, their tokens given back, and every
@@ -222,7 +208,7 @@ impl Bucket {
     }
 
     pub(crate) fn is_on_manual_clock(&self) -> bool {
-        matches!(self.source, Source::Manual(_))
+        self.callees.is_on_manual_clock()
     }
 
     /// What a wait or a reservation of `n` ended with.

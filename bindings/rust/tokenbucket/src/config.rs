@@ -1,13 +1,15 @@
 use std::fmt;
 use std::mem::{size_of, MaybeUninit};
+use std::os::raw::c_void;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokenbucket_sys as sys;
 
+use crate::alarm;
 use crate::clock::Source;
 use crate::error::check;
-use crate::event::Handler;
+use crate::event::{tell, Handler};
 use crate::time::{exact_to_ns, limit_to_ns};
 use crate::{Bucket, Clock, Error, Event};
 
@@ -101,6 +103,12 @@ impl Config {
     /// outside 1e-6 ..= 1e15, a rate outside 1e-9 ..= 1e10 tokens per second, or initial tokens above the capacity.
     /// `OutOfMemory`.
     pub fn build(self) -> Result<Bucket, Error> {
+        let (config, callees) = self.into_raw()?;
+        Bucket::create(&config, callees)
+    }
+
+    /// The C config, which points into the callees.
+    pub(crate) fn into_raw(self) -> Result<(sys::tb_config, Callees), Error> {
         // The library reads a negative number as "full"; here that is said by saying nothing.
         if self.initial_tokens.map_or(false, |tokens| tokens < 0.0) {
             return Err(Error::InvalidArgument);
@@ -113,7 +121,15 @@ impl Config {
         config.max_waiters = self.max_waiters.into();
         config.max_lateness_ns = limit_to_ns(Some(self.max_lateness));
         config.flags = self.flags;
-        Bucket::create(config, self.source, self.handler)
+        config.clock = self.source.as_raw();
+        let handler = self.handler.map(Box::new);
+        if let Some(handler) = &handler {
+            let user: *const Handler = &**handler;
+            config.on_event = Some(tell);
+            config.event_user = user as *mut c_void;
+        }
+        config.on_wake = Some(alarm::ring);
+        Ok((config, Callees { source: self.source, _handler: handler }))
     }
 }
 
@@ -125,6 +141,18 @@ impl fmt::Debug for Config {
             .field("period", &self.period)
             .field("initial_tokens", &self.initial_tokens)
             .finish_non_exhaustive()
+    }
+}
+
+/// What a C bucket or table calls, to be kept as long as it.
+pub(crate) struct Callees {
+    source: Source,
+    _handler: Option<Box<Handler>>,
+}
+
+impl Callees {
+    pub(crate) fn is_on_manual_clock(&self) -> bool {
+        matches!(self.source, Source::Manual(_))
     }
 }
 

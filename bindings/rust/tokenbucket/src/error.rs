@@ -6,6 +6,8 @@ use std::{fmt, io};
 
 use tokenbucket_sys as sys;
 
+use crate::Table;
+
 /// Why a call did nothing. A denial is none: [`Bucket::allow`](crate::Bucket::allow) answers it with `false`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -26,10 +28,15 @@ pub enum Error {
     Interrupted,
     /// Too many waiters.
     QueueFull,
-    /// No room for another key.
+    /// No room for another key; see [`WhenFull`](crate::WhenFull).
     TableFull,
     /// An amount that is not above 0 and finite, or another argument that is never right.
     InvalidArgument,
+    /// A key of a table that is longer than [`Table::MAX_KEY_SIZE`](crate::Table::MAX_KEY_SIZE).
+    KeyTooLong {
+        /// Its bytes.
+        size: usize,
+    },
     /// Not representable by a bucket.
     OutOfRange,
     /// Out of memory.
@@ -52,7 +59,7 @@ impl Error {
             Error::Interrupted => sys::TB_INTERRUPTED,
             Error::QueueFull => sys::TB_QUEUE_FULL,
             Error::TableFull => sys::TB_TABLE_FULL,
-            Error::InvalidArgument => sys::TB_E_INVALID_ARGUMENT,
+            Error::InvalidArgument | Error::KeyTooLong { .. } => sys::TB_E_INVALID_ARGUMENT,
             Error::OutOfRange => sys::TB_E_OUT_OF_RANGE,
             Error::OutOfMemory => sys::TB_E_OUT_OF_MEMORY,
             Error::Unsupported => sys::TB_E_UNSUPPORTED,
@@ -105,6 +112,9 @@ impl fmt::Display for Error {
             Error::TimedOut { retry_after: Some(time) } => {
                 write!(f, "{}; it would take {:?}", message(sys::TB_TIMED_OUT), time)
             }
+            Error::KeyTooLong { size } => {
+                write!(f, "{}: a key of {} bytes; the most is {}", message(self.status()), size, Table::MAX_KEY_SIZE)
+            }
             known => f.write_str(message(known.status())),
         }
     }
@@ -119,7 +129,9 @@ impl From<Error> for io::Error {
             Error::TimedOut { .. } => io::ErrorKind::TimedOut,
             Error::Interrupted => io::ErrorKind::Interrupted,
             Error::QueueFull => io::ErrorKind::WouldBlock,
-            Error::InvalidArgument | Error::OutOfRange | Error::ExceedsCapacity => io::ErrorKind::InvalidInput,
+            Error::InvalidArgument | Error::KeyTooLong { .. } | Error::OutOfRange | Error::ExceedsCapacity => {
+                io::ErrorKind::InvalidInput
+            }
             Error::OutOfMemory => io::ErrorKind::OutOfMemory,
             Error::Unsupported => io::ErrorKind::Unsupported,
             Error::Closed | Error::TableFull | Error::System | Error::Unknown(_) => io::ErrorKind::Other,
@@ -146,6 +158,9 @@ mod tests {
         }
         assert_eq!(Error::Unknown(99).to_string(), "unknown status 99");
         assert_eq!(Error::Closed.to_string(), "closed: the bucket was closed");
+        let long = Error::KeyTooLong { size: 70_000 };
+        assert_eq!(long.to_string(), "invalid argument: a key of 70000 bytes; the most is 65536");
+        assert_eq!(long.status(), sys::TB_E_INVALID_ARGUMENT);
         let late = Error::TimedOut { retry_after: Some(Duration::from_millis(1500)) };
         assert_eq!(late.to_string(), "timed out: cannot be granted within the time allowed; it would take 1.5s");
     }

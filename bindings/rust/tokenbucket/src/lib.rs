@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![warn(missing_docs)]
 
+mod address;
 mod adjust;
 mod alarm;
 mod bucket;
@@ -10,11 +11,15 @@ mod error;
 mod event;
 mod library;
 mod look;
+mod queue;
 mod reservation;
+mod table;
+mod table_config;
 mod throttled;
 mod time;
 mod wait;
 
+pub use address::{address_key, AddressKey};
 pub use bucket::{Bucket, Decision};
 pub use clock::{CallbackClock, Clock, ManualClock, Waiters};
 pub use config::Config;
@@ -23,5 +28,7 @@ pub use event::{Event, Outcome};
 pub use library::{has_feature, library_version};
 pub use look::{Limit, Stats};
 pub use reservation::Reservation;
+pub use table::{Table, TableStats};
+pub use table_config::{TableConfig, WhenFull};
 pub use throttled::Throttled;
 pub use wait::Wait;

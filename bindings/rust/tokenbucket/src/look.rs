@@ -25,6 +25,16 @@ pub struct Limit {
 }
 
 impl Limit {
+    /// What tb_get_limit or its like wrote.
+    pub(crate) fn of(config: &sys::tb_config) -> Limit {
+        Limit {
+            capacity: config.capacity,
+            tokens: config.rate_tokens,
+            period: from_ns(config.rate_period_ns).unwrap_or(Duration::MAX),
+            unit: config.unit,
+        }
+    }
+
     /// The rate in tokens per second.
     pub fn per_second(&self) -> f64 {
         self.tokens / self.period.as_secs_f64()
@@ -91,12 +101,7 @@ impl Bucket {
         let mut config = defaults()?;
         // SAFETY: the handle lives as long as self, the output for the call; its size is that of the type.
         check(unsafe { sys::tb_get_limit(self.as_raw(), &mut config) })?;
-        Ok(Limit {
-            capacity: config.capacity,
-            tokens: config.rate_tokens,
-            period: from_ns(config.rate_period_ns).unwrap_or(Duration::MAX),
-            unit: config.unit,
-        })
+        Ok(Limit::of(&config))
     }
 
     /// What the bucket has decided so far; what other threads' calls in progress do may be missing.

@@ -3,23 +3,23 @@ use std::time::Duration;
 
 use tokenbucket_sys as sys;
 
-use crate::error::check;
-use crate::{Bucket, Error};
+use crate::queue::Queue;
+use crate::Error;
 
-/// Tokens promised for a later time, which a change of the rate does not move.
+/// Tokens of a bucket, or of a key of a table, promised for a later time, which a change of the rate does not move.
 ///
 /// Dropped without [`commit`](Reservation::commit) or [`settle`](Reservation::settle), it gives all its tokens back
 /// while they are not due. Once due they count as used; `settle(0.0)` gives back what is due and unused.
 #[must_use = "a reservation that is dropped before it is due gives its tokens back"]
 #[derive(Debug)]
-pub struct Reservation<'bucket> {
-    bucket: &'bucket Bucket,
+pub struct Reservation<'limiter> {
+    queue: Queue<'limiter>,
     raw: sys::tb_reservation,
 }
 
-impl<'bucket> Reservation<'bucket> {
-    pub(crate) fn new(bucket: &'bucket Bucket, raw: sys::tb_reservation) -> Reservation<'bucket> {
-        Reservation { bucket, raw }
+impl<'limiter> Reservation<'limiter> {
+    pub(crate) fn new(queue: Queue<'limiter>, raw: sys::tb_reservation) -> Reservation<'limiter> {
+        Reservation { queue, raw }
     }
 
     /// The tokens reserved.
@@ -50,14 +50,12 @@ impl<'bucket> Reservation<'bucket> {
     /// `Closed`.
     pub fn settle(mut self, actual: f64) -> Result<(), Error> {
         // The library clears a settled reservation, so that nothing is left to drop.
-        // SAFETY: the bucket is borrowed, and so alive.
-        check(unsafe { sys::tb_settle(self.bucket.as_raw(), &mut self.raw, actual) })
+        self.queue.settle(&mut self.raw, actual)
     }
 }
 
 impl Drop for Reservation<'_> {
     fn drop(&mut self) {
-        // It fails for a NULL argument only. SAFETY: the bucket is borrowed, and so alive.
-        unsafe { sys::tb_cancel(self.bucket.as_raw(), &mut self.raw) };
+        self.queue.cancel(&mut self.raw);
     }
 }

@@ -1,0 +1,387 @@
+use std::fmt;
+use std::mem::{size_of, MaybeUninit};
+use std::os::raw::c_void;
+use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::ptr::{null_mut, NonNull};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokenbucket_sys as sys;
+
+use crate::config::{defaults, Callees};
+use crate::error::check;
+use crate::queue::Queue;
+use crate::time::{from_ns, limit_to_ns};
+use crate::wait::wait_through_signals;
+use crate::{Config, Decision, Error, Limit, Reservation, TableConfig, Wait};
+
+/// A bucket for each key, such as a user or an address, all under one limit, in memory that is fixed when it is created.
+///
+/// A key is any bytes, up to [`MAX_KEY_SIZE`](Table::MAX_KEY_SIZE) of them (else `KeyTooLong`): text, an
+/// [`AddressKey`](crate::AddressKey), a number by its `to_be_bytes()`. One that has not been asked for is full, so keys
+/// need no creating, and a key whose bucket is full again makes room for others. A table holds those that have taken
+/// something of late, however many there are in all; [`WhenFull`](crate::WhenFull) says what becomes of one that finds
+/// no room.
+///
+/// The methods are those of a [`Bucket`](crate::Bucket), for one key.
+pub struct Table {
+    raw: NonNull<sys::tb_table>,
+    closed: AtomicBool,
+    /// The C table is destroyed first.
+    callees: Callees,
+}
+
+// SAFETY: as for Bucket.
+unsafe impl Send for Table {}
+// SAFETY: as for Send.
+unsafe impl Sync for Table {}
+
+// A panic leaves no table half changed: none happens inside C, since one in what C calls aborts.
+impl UnwindSafe for Table {}
+impl RefUnwindSafe for Table {}
+
+/// What [`Table::stats`] tells.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct TableStats {
+    /// For keys, free ones included.
+    pub places: u64,
+    /// By keys that are not full now.
+    pub occupied: u64,
+    /// Keys so far.
+    pub evicted: u64,
+    /// What evicted keys had spent, and what [`WhenFull::Admit`](crate::WhenFull::Admit) granted.
+    pub tokens_forgiven: f64,
+}
+
+impl Table {
+    /// The bytes of the longest key.
+    pub const MAX_KEY_SIZE: usize = sys::TB_MAX_KEY_SIZE as usize;
+
+    /// A table in which each key may take `capacity` tokens at once and gains `tokens_per_second`, with room for
+    /// `max_keys` keys that are not full at one time, on the system's monotonic clock. [`TableConfig`] offers more.
+    ///
+    /// # Errors
+    /// As [`TableConfig::build`].
+    pub fn new(capacity: f64, tokens_per_second: f64, max_keys: u64) -> Result<Table, Error> {
+        let limit = Config::new(capacity, tokens_per_second, Duration::from_secs(1));
+        TableConfig::with_max_keys(limit, max_keys).build()
+    }
+
+    /// The limit is that of the callees.
+    pub(crate) fn create(
+        limit: &sys::tb_config,
+        config: &sys::tb_table_config,
+        callees: Callees,
+    ) -> Result<Table, Error> {
+        let mut table = null_mut();
+        // SAFETY: what the C table calls lives as long as it does, by the callees that are kept.
+        check(unsafe { sys::tb_table_create_with(limit, config, &mut table) })?;
+        let raw = NonNull::new(table).ok_or(Error::OutOfMemory)?;
+        Ok(Table { raw, closed: AtomicBool::new(false), callees })
+    }
+
+    /// Takes `n` tokens of the key if they are there now, all or nothing. Never blocks. `Ok(false)`: denied, nothing
+    /// taken.
+    ///
+    /// # Errors
+    /// `ExceedsCapacity`: never to be granted. `TableFull`, `Closed`.
+    pub fn allow(&self, key: impl AsRef<[u8]>, n: f64) -> Result<bool, Error> {
+        let key = key.as_ref();
+        // SAFETY: the handle lives as long as self, the key for the call.
+        is_allowed(key, unsafe { sys::tb_table_allow(self.as_raw(), start(key), key.len(), n) })
+    }
+
+    /// As [`allow`](Table::allow), and says why. An `n` above the capacity is denied with no time to retry.
+    ///
+    /// # Errors
+    /// `TableFull`, `Closed`.
+    pub fn take(&self, key: impl AsRef<[u8]>, n: f64) -> Result<Decision, Error> {
+        let key = key.as_ref();
+        // SAFETY: the handle lives as long as self, the key and the output for the call.
+        Decision::of(|decision| unsafe { sys::tb_table_take(self.as_raw(), start(key), key.len(), n, decision) })
+            .map_err(|status| error_for(key, status))
+    }
+
+    /// Takes as many whole tokens of the key as are there now, at most `most`; it may be 0. Never blocks.
+    ///
+    /// # Errors
+    /// `TableFull`, `Closed`.
+    pub fn take_up_to(&self, key: impl AsRef<[u8]>, most: f64) -> Result<f64, Error> {
+        let key = key.as_ref();
+        let mut taken = 0.0;
+        // SAFETY: the handle lives as long as self, the key and the output for the call.
+        let status = unsafe { sys::tb_table_take_up_to(self.as_raw(), start(key), key.len(), most, &mut taken) };
+        check_for(key, status)?;
+        Ok(taken)
+    }
+
+    /// [`allow`](Table::allow) for many keys, each with its amount, in their order; faster than as many calls where the
+    /// table is larger than the processor's caches. The same key may occur again.
+    ///
+    /// # Errors
+    /// `KeyTooLong`: then nothing is taken. What is to be said of one key alone is in its answer.
+    pub fn allow_many<K: AsRef<[u8]>>(
+        &self,
+        requests: impl IntoIterator<Item = (K, f64)>,
+    ) -> Result<Vec<Result<bool, Error>>, Error> {
+        let (mut keys, mut sizes, mut amounts) = (Vec::new(), Vec::new(), Vec::new());
+        for (key, n) in requests {
+            let key = key.as_ref();
+            if key.len() > Table::MAX_KEY_SIZE {
+                return Err(Error::KeyTooLong { size: key.len() });
+            }
+            keys.extend_from_slice(key);
+            sizes.push(key.len());
+            amounts.push(n);
+        }
+        let mut answers = vec![sys::TB_SUCCESS; sizes.len()];
+        // SAFETY: the handle lives as long as self; sizes, amounts and answers have an element for each key, and keys
+        // has the bytes of all.
+        check(unsafe {
+            let (keys, sizes, amounts) = (start(&keys), sizes.as_ptr(), amounts.as_ptr());
+            sys::tb_table_allow_many(self.as_raw(), keys, sizes, amounts, answers.len(), answers.as_mut_ptr())
+        })?;
+        Ok(answers.into_iter().map(|status| is_allowed(&[], status)).collect())
+    }
+
+    /// Takes `n` tokens of the key, blocking the thread until they are there. Each key has a queue of its own, in which
+    /// threads and futures stand as in that of a bucket.
+    ///
+    /// # Errors
+    /// As [`Bucket::wait`](crate::Bucket::wait). `TableFull`: also with [`WhenFull::Admit`](crate::WhenFull::Admit).
+    pub fn wait(&self, key: impl AsRef<[u8]>, n: f64) -> Result<(), Error> {
+        self.wait_until(key.as_ref(), n, None)
+    }
+
+    /// As [`wait`](Table::wait), but `TimedOut` at once, with nothing taken, if the tokens cannot be had within
+    /// `timeout`; later, if a change of the key's bucket, a higher priority or a signal handler moves the wait beyond
+    /// it.
+    ///
+    /// # Errors
+    /// `TimedOut`, and as `wait`.
+    pub fn wait_timeout(&self, key: impl AsRef<[u8]>, n: f64, timeout: Duration) -> Result<(), Error> {
+        self.wait_until(key.as_ref(), n, Some(timeout))
+    }
+
+    fn wait_until(&self, key: &[u8], n: f64, timeout: Option<Duration>) -> Result<(), Error> {
+        // SAFETY: the handle lives as long as self, the key for the call.
+        let wait = |timeout_ns| unsafe { sys::tb_table_wait_for(self.as_raw(), start(key), key.len(), n, timeout_ns) };
+        self.outcome(key, n, wait_through_signals(timeout, wait))
+    }
+
+    /// As [`wait`](Table::wait), as a future with a copy of the key: as
+    /// [`Bucket::wait_async`](crate::Bucket::wait_async).
+    pub fn wait_async(&self, key: impl AsRef<[u8]>, n: f64) -> Wait<'_> {
+        self.wait_with_async(key, n, None, 0)
+    }
+
+    /// As [`wait_timeout`](Table::wait_timeout), as a future; the timeout counts from its first poll.
+    pub fn wait_timeout_async(&self, key: impl AsRef<[u8]>, n: f64, timeout: Duration) -> Wait<'_> {
+        self.wait_with_async(key, n, Some(timeout), 0)
+    }
+
+    /// As [`wait_timeout_async`](Table::wait_timeout_async), or without a `timeout` as
+    /// [`wait_async`](Table::wait_async), with a priority: who has a higher one is served first. That of the other
+    /// waits is 0.
+    pub fn wait_with_async(&self, key: impl AsRef<[u8]>, n: f64, timeout: Option<Duration>, priority: i32) -> Wait<'_> {
+        Wait::new(Queue::of_key(self, key.as_ref()), n, timeout, priority)
+    }
+
+    /// Takes `n` tokens of the key now, into debt if need be, and says when they may be used. Never blocks. It is
+    /// refused at once, nothing taken, if it would have to wait longer than `max_wait` (None: no limit).
+    ///
+    /// # Errors
+    /// As [`Bucket::reserve`](crate::Bucket::reserve). `TableFull`: also with
+    /// [`WhenFull::Admit`](crate::WhenFull::Admit).
+    pub fn reserve(&self, key: impl AsRef<[u8]>, n: f64, max_wait: Option<Duration>) -> Result<Reservation<'_>, Error> {
+        let key = key.as_ref();
+        let mut reservation = MaybeUninit::uninit();
+        let (max_wait_ns, out) = (limit_to_ns(max_wait), reservation.as_mut_ptr());
+        // SAFETY: the handle lives as long as self, the key for the call; the output is filled on success.
+        unsafe {
+            let status = sys::tb_table_reserve(self.as_raw(), start(key), key.len(), n, max_wait_ns, out);
+            self.outcome(key, n, status)?;
+            Ok(Reservation::new(Queue::of_key(self, key), reservation.assume_init()))
+        }
+    }
+
+    /// Takes `n` tokens of the key unconditionally: as [`Bucket::charge`](crate::Bucket::charge).
+    ///
+    /// # Errors
+    /// `OutOfRange`: the debt would be more than a bucket can count. `TableFull`, `Closed`.
+    pub fn charge(&self, key: impl AsRef<[u8]>, n: f64) -> Result<Option<Duration>, Error> {
+        let key = key.as_ref();
+        let mut ns = 0;
+        // SAFETY: the handle lives as long as self, the key and the output for the call.
+        check_for(key, unsafe { sys::tb_table_charge(self.as_raw(), start(key), key.len(), n, &mut ns) })?;
+        Ok(from_ns(ns))
+    }
+
+    /// Puts `n` tokens in for the key, at most up to the capacity; the rest is dropped. Those who wait move up.
+    ///
+    /// # Errors
+    /// `Closed`.
+    pub fn refund(&self, key: impl AsRef<[u8]>, n: f64) -> Result<(), Error> {
+        let key = key.as_ref();
+        // SAFETY: the handle lives as long as self, the key for the call.
+        check_for(key, unsafe { sys::tb_table_refund(self.as_raw(), start(key), key.len(), n) })
+    }
+
+    /// Forgets a key: its bucket is full again. Those who wait get their tokens from that, in order; reservations that
+    /// are not due are void.
+    ///
+    /// # Errors
+    /// `KeyTooLong`.
+    pub fn remove(&self, key: impl AsRef<[u8]>) -> Result<(), Error> {
+        let key = key.as_ref();
+        // SAFETY: the handle lives as long as self, the key for the call.
+        check_for(key, unsafe { sys::tb_table_remove(self.as_raw(), start(key), key.len()) })
+    }
+
+    /// The tokens of the key now, fractions included; negative while in debt. What is promised to those who wait and to
+    /// reservations is taken off.
+    ///
+    /// # Errors
+    /// `KeyTooLong`.
+    pub fn available(&self, key: impl AsRef<[u8]>) -> Result<f64, Error> {
+        let key = key.as_ref();
+        let mut tokens = 0.0;
+        // SAFETY: the handle lives as long as self, the key and the output for the call.
+        check_for(key, unsafe { sys::tb_table_available(self.as_raw(), start(key), key.len(), &mut tokens) })?;
+        Ok(tokens)
+    }
+
+    /// The time until `n` tokens of the key would be there if nobody took any; zero if they are. None: not within any
+    /// time that can be expressed.
+    ///
+    /// # Errors
+    /// `ExceedsCapacity`: never.
+    pub fn time_until(&self, key: impl AsRef<[u8]>, n: f64) -> Result<Option<Duration>, Error> {
+        let key = key.as_ref();
+        let mut ns = 0;
+        // SAFETY: the handle lives as long as self, the key and the output for the call.
+        check_for(key, unsafe { sys::tb_table_time_until(self.as_raw(), start(key), key.len(), n, &mut ns) })?;
+        Ok(from_ns(ns))
+    }
+
+    /// Changes the rate of all keys at once. Keys keep what they have spent, so a full one stays full.
+    ///
+    /// # Errors
+    /// `OutOfRange`: outside 1e-9 ..= 1e10, or 2^13 times [`Limit::unit`] a nanosecond. `InvalidArgument`: not a
+    /// number, or infinite. `Closed`.
+    pub fn set_rate(&self, tokens_per_second: f64) -> Result<(), Error> {
+        // SAFETY: the handle lives as long as self.
+        check(unsafe { sys::tb_table_set_rate(self.as_raw(), tokens_per_second) })
+    }
+
+    /// Changes the capacity of all keys at once. What exceeds a lowered one is there again if it is raised; a wait for
+    /// more than that ends with `ExceedsCapacity`.
+    ///
+    /// # Errors
+    /// `OutOfRange`: outside 1e-6 ..= 1e15, or more than 2^57 times [`Limit::unit`]. `InvalidArgument`: not a number,
+    /// or infinite. `Closed`.
+    pub fn set_capacity(&self, capacity: f64) -> Result<(), Error> {
+        // SAFETY: the handle lives as long as self.
+        check(unsafe { sys::tb_table_set_capacity(self.as_raw(), capacity) })
+    }
+
+    /// The limit in force, of each key.
+    ///
+    /// # Errors
+    /// None that is known; a later library may add one.
+    pub fn limit(&self) -> Result<Limit, Error> {
+        let mut config = defaults()?;
+        // SAFETY: the handle lives as long as self, the output for the call; its size is that of the type.
+        check(unsafe { sys::tb_table_get_limit(self.as_raw(), &mut config) })?;
+        Ok(Limit::of(&config))
+    }
+
+    /// How full the table is. Reads all of it: 10 million places take some 50 ms.
+    ///
+    /// # Errors
+    /// None that is known; a later library may add one.
+    pub fn stats(&self) -> Result<TableStats, Error> {
+        let struct_size = size_of::<sys::tb_table_stats>();
+        let mut stats = sys::tb_table_stats { struct_size, places: 0, occupied: 0, evicted: 0, tokens_forgiven: 0.0 };
+        // SAFETY: the handle lives as long as self, the output for the call.
+        check(unsafe { sys::tb_table_get_stats(self.as_raw(), &mut stats) })?;
+        Ok(TableStats {
+            places: stats.places as u64,
+            occupied: stats.occupied as u64,
+            evicted: stats.evicted as u64,
+            tokens_forgiven: stats.tokens_forgiven,
+        })
+    }
+
+    /// Closes the table for good, as [`Bucket::close`](crate::Bucket::close).
+    ///
+    /// # Errors
+    /// None that is known; a later library may add one.
+    pub fn close(&self) -> Result<(), Error> {
+        // First the flag, so that it is set for whoever learns of it by an error.
+        self.closed.store(true, Ordering::SeqCst);
+        // SAFETY: the handle lives as long as self.
+        check(unsafe { sys::tb_table_close(self.as_raw()) })
+    }
+
+    /// Whether the table was closed.
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn is_on_manual_clock(&self) -> bool {
+        self.callees.is_on_manual_clock()
+    }
+
+    /// What a wait or a reservation of `n` ended with.
+    pub(crate) fn outcome(&self, key: &[u8], n: f64, status: sys::tb_status) -> Result<(), Error> {
+        match status {
+            sys::TB_TIMED_OUT => Err(Error::TimedOut { retry_after: self.time_until(key, n).ok().flatten() }),
+            status => check_for(key, status),
+        }
+    }
+
+    pub(crate) fn as_raw(&self) -> *mut sys::tb_table {
+        self.raw.as_ptr()
+    }
+}
+
+fn start(key: &[u8]) -> *const c_void {
+    key.as_ptr().cast()
+}
+
+/// Success, or the error of any other status of a call with that key.
+fn check_for(key: &[u8], status: sys::tb_status) -> Result<(), Error> {
+    match status {
+        sys::TB_SUCCESS => Ok(()),
+        other => Err(error_for(key, other)),
+    }
+}
+
+fn error_for(key: &[u8], status: sys::tb_status) -> Error {
+    match status {
+        sys::TB_E_INVALID_ARGUMENT if key.len() > Table::MAX_KEY_SIZE => Error::KeyTooLong { size: key.len() },
+        other => Error::from_status(other),
+    }
+}
+
+fn is_allowed(key: &[u8], status: sys::tb_status) -> Result<bool, Error> {
+    match status {
+        sys::TB_DENIED => Ok(false),
+        status => check_for(key, status).map(|()| true),
+    }
+}
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        // SAFETY: nothing borrows self, so this is the last call on the handle.
+        unsafe { sys::tb_table_destroy(self.as_raw()) }
+    }
+}
+
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Table").field("limit", &self.limit()).finish_non_exhaustive()
+    }
+}
