@@ -1,7 +1,5 @@
-//! Replays tests/conformance/rows.txt and waits.txt of the C library's source through this crate; README.md beside them
-//! explains the steps.
-use std::collections::{BTreeSet, HashMap};
-use std::fs;
+//! Replays the rows of buckets and of those who wait.
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,43 +8,11 @@ use std::task::{Context, Poll, Wake};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tokenbucket::{Bucket, Config, Error, ManualClock, Reservation};
+use tokenbucket::{Bucket, Config, Error, ManualClock};
 
-const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../tests/conformance/");
-
-/// Every kind of step in rows.txt.
-const KINDS: [&str; 12] =
-    ["@", "take", "upto", "peek", "peekx", "est", "force", "add", "resv", "cancel", "rate", "burst"];
+use crate::steps::{duration, number, per_second, rate, run, Reservations, Step};
 
 type Answer = Result<(), Error>;
-
-/// A count of units, such as "100ms" and "-2s"; a unit alone is one.
-fn nanoseconds(text: &str) -> i64 {
-    let unit = text.trim_start_matches(|c: char| c == '-' || c.is_ascii_digit());
-    let scale = match unit {
-        "ns" => 1,
-        "us" => 1_000,
-        "ms" => 1_000_000,
-        "s" => 1_000_000_000,
-        _ => panic!("no time: {}", text),
-    };
-    let count = &text[..text.len() - unit.len()];
-    scale * if count.is_empty() { 1 } else { count.parse::<i64>().unwrap() }
-}
-
-fn duration(text: &str) -> Duration {
-    Duration::from_nanos(nanoseconds(text) as u64)
-}
-
-fn number(text: &str) -> f64 {
-    text.parse().unwrap_or_else(|_| panic!("no number: {}", text))
-}
-
-/// Tokens and their period, of "10/100ms".
-fn rate(text: &str) -> (f64, Duration) {
-    let (tokens, period) = text.split_once('/').unwrap();
-    (number(tokens), duration(period))
-}
 
 fn build(limits: &str, clock: &ManualClock) -> Bucket {
     let mut capacity = None;
@@ -138,32 +104,26 @@ struct Replay<'bucket> {
     clock: &'bucket ManualClock,
     now: Duration,
     bucket: &'bucket Arc<Bucket>,
-    reservations: HashMap<String, Reservation<'bucket>>,
+    reservations: Reservations<'bucket>,
     /// In the order in which they came.
     waiters: Vec<Waiter>,
     /// Is a waiter of that name, after so many others, to be a thread?
     is_thread: &'bucket dyn Fn(&str, usize) -> bool,
-    kinds: BTreeSet<String>,
+    kinds: &'bucket mut BTreeSet<String>,
 }
 
 impl Replay<'_> {
     fn step(&mut self, text: &str) {
-        let mut words: Vec<&str> = text.split_whitespace().filter(|word| *word != "=").collect();
-        if let Some(time) = words[0].strip_prefix('@') {
+        let step = Step::of(text);
+        if let Some(time) = step.time {
             self.kinds.insert("@".to_string());
-            self.go_to(duration(time));
-            words.remove(0);
+            self.go_to(time);
         }
-        if words.is_empty() {
+        if step.verb.is_empty() {
             return;
         }
-        let name = words[0].strip_suffix(':').map(str::to_string);
-        if name.is_some() {
-            words.remove(0);
-        }
-        let (verb, value) = words[0].split_once('=').unwrap_or((words[0], ""));
-        self.kinds.insert(verb.to_string());
-        self.run(verb, value, name, &words[1..]);
+        self.kinds.insert(step.verb.to_string());
+        self.run(&step);
         self.settle();
     }
 
@@ -200,31 +160,20 @@ impl Replay<'_> {
         }
     }
 
-    fn run(&mut self, verb: &str, value: &str, name: Option<String>, words: &[&str]) {
+    fn run(&mut self, step: &Step<'_>) {
         let bucket = self.bucket;
-        match verb {
-            "peek" => assert_eq!(bucket.available().unwrap().floor(), number(value)),
-            "peekx" => assert_eq!(bucket.available().unwrap(), number(value)),
-            "take" => self.take(number(words[0]), words[1], &words[2..]),
-            "upto" => assert_eq!(bucket.take_up_to(number(words[0])), Ok(number(words[1]))),
-            "est" => assert_eq!(bucket.time_until(number(words[0])), Ok(Some(duration(words[1])))),
-            "force" => {
-                let repaid_after = bucket.charge(number(words[0])).unwrap();
-                assert!(words.len() == 1 || repaid_after == Some(duration(words[1])));
-            }
-            "add" => bucket.refund(number(words[0])).unwrap(),
-            "resv" => self.reserve(name, words),
-            "cancel" => drop(self.reservations.remove(words[0]).unwrap()),
-            "rate" => {
-                let (tokens, period) = rate(words[0]);
-                bucket.set_rate(tokens / period.as_secs_f64()).unwrap();
-            }
+        if run(&&**bucket, &mut self.reservations, step.verb, step) {
+            return;
+        }
+        let words = &step.words;
+        match step.verb {
+            "rate" => bucket.set_rate(per_second(words[0])).unwrap(),
             "burst" => bucket.set_capacity(number(words[0])).unwrap(),
             "reset" => bucket.reset(number(words[0])).unwrap(),
             "set" => bucket.set_tokens(number(words[0])).unwrap(),
             "close" => bucket.close().unwrap(),
             "jump" => self.jump(duration(words[0])),
-            "wait" => self.wait(name.unwrap(), words),
+            "wait" => self.wait(step.name.unwrap().to_string(), words),
             "leave" => drop(self.waiters.remove(self.place(words[0]))),
             "waiting" => assert_eq!(self.clock.waiters().unwrap().count as f64, number(words[0])),
             "next" => {
@@ -275,101 +224,31 @@ impl Replay<'_> {
             _ => panic!("{:?}", end),
         }
     }
-
-    fn take(&self, n: f64, answer: &str, checks: &[&str]) {
-        let times = checks.iter().find_map(|check| check.strip_prefix('*')).map_or(1, |k| k.parse().unwrap());
-        for _ in 0..times {
-            let decision = self.bucket.take(n).unwrap();
-            match answer {
-                "ok" => assert!(decision.granted && decision.retry_after == Some(Duration::ZERO)),
-                "no" => assert!(!decision.granted && decision.retry_after > Some(Duration::ZERO)),
-                "never" => assert!(!decision.granted && decision.retry_after.is_none()),
-                _ => panic!("unknown answer: {}", answer),
-            }
-            for check in checks.iter().filter(|check| !check.starts_with('*')) {
-                match check.split_once('=').unwrap() {
-                    ("retry", time) => assert_eq!(decision.retry_after, Some(duration(time))),
-                    ("rem", tokens) => assert_eq!(decision.remaining.floor(), number(tokens)),
-                    _ => panic!("unknown check: {}", check),
-                }
-            }
-        }
-    }
-
-    fn reserve(&mut self, name: Option<String>, words: &[&str]) {
-        let max_wait = words.iter().find_map(|word| word.strip_prefix("max=")).map(duration);
-        let reserved = self.bucket.reserve(number(words[0]), max_wait);
-        match *words.last().unwrap() {
-            "no" => assert!(matches!(reserved, Err(Error::TimedOut { .. }))),
-            "never" => assert_eq!(reserved.unwrap_err(), Error::ExceedsCapacity),
-            wait => {
-                let reservation = reserved.unwrap();
-                assert_eq!(reservation.wait_time(), duration(wait));
-                match name {
-                    Some(name) => drop(self.reservations.insert(name, reservation)),
-                    None => reservation.commit(),
-                }
-            }
-        }
-    }
 }
 
-/// Runs all rows of a file and says how many there are and what kinds of steps they have.
-fn replay(file: &str, is_thread: &dyn Fn(&str, usize) -> bool) -> (usize, BTreeSet<String>) {
-    let text = fs::read_to_string(FOLDER.to_string() + file).unwrap();
-    let mut all_kinds = BTreeSet::new();
-    for line in text.lines() {
-        println!("{}", line);
-        let fields: Vec<&str> = line.split('|').collect();
-        assert_eq!(fields.len(), 3);
-        let clock = ManualClock::new(Duration::ZERO).unwrap();
-        let bucket = Arc::new(build(fields[1], &clock));
-        // A thread cannot give up.
-        let is_thread = |name: &str, others| is_thread(name, others) && !leaves(fields[2], name);
-        let mut replay = Replay {
-            clock: &clock,
-            now: Duration::ZERO,
-            bucket: &bucket,
-            reservations: HashMap::new(),
-            waiters: Vec::new(),
-            is_thread: &is_thread,
-            kinds: BTreeSet::new(),
-        };
-        for step in fields[2].split(';') {
-            println!("  {}", step);
-            replay.step(step);
-        }
-        all_kinds.append(&mut replay.kinds);
-        // Threads that still wait end.
-        bucket.close().unwrap();
+/// Runs a row and adds the kinds of its steps.
+pub fn replay(limits: &str, steps: &str, is_thread: &dyn Fn(&str, usize) -> bool, kinds: &mut BTreeSet<String>) {
+    let clock = ManualClock::new(Duration::ZERO).unwrap();
+    let bucket = Arc::new(build(limits, &clock));
+    // A thread cannot give up.
+    let is_thread = |name: &str, others| is_thread(name, others) && !leaves(steps, name);
+    let mut replay = Replay {
+        clock: &clock,
+        now: Duration::ZERO,
+        bucket: &bucket,
+        reservations: Reservations::new(),
+        waiters: Vec::new(),
+        is_thread: &is_thread,
+        kinds,
+    };
+    for step in steps.split(';') {
+        println!("  {}", step);
+        replay.step(step);
     }
-    (text.lines().count(), all_kinds)
+    // Threads that still wait end.
+    bucket.close().unwrap();
 }
 
 fn leaves(steps: &str, name: &str) -> bool {
     steps.split(';').any(|step| step.split_whitespace().skip_while(|word| *word != "leave").nth(1) == Some(name))
-}
-
-#[test]
-fn every_row_is_answered_as_it_says() {
-    let (rows, kinds) = replay("rows.txt", &|_, _| unreachable!("nobody waits"));
-    assert!(rows >= 18, "only {} rows", rows);
-    assert_eq!(kinds, KINDS.into_iter().map(str::to_string).collect());
-}
-
-#[test]
-fn threads_are_served_as_the_wait_rows_say() {
-    assert!(replay("waits.txt", &|_, _| true).0 >= 130);
-}
-
-#[test]
-fn futures_are_served_as_the_wait_rows_say() {
-    assert!(replay("waits.txt", &|_, _| false).0 >= 130);
-}
-
-#[test]
-fn threads_and_futures_in_turn_are_served_as_the_wait_rows_say() {
-    for first in [0, 1] {
-        assert!(replay("waits.txt", &|_, others| others % 2 == first).0 >= 130);
-    }
 }
