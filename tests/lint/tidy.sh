@@ -30,7 +30,7 @@ for source in "${sources[@]}"; do with_arguments "$source"; done |
 
 # Compiled as users do: any standard, any flags. A handle's constness is that of what it refers to.
 for file in bindings/cpp/include/tokenbucket.hpp examples/cpp/*/*.cc; do
-    clang-tidy --quiet --header-filter=job_pool --checks=-readability-make-member-function-const "$file" -- -x c++ -std=c++20 \
+    clang-tidy --quiet --header-filter='job_pool|bindings/cpp/include' --checks=-readability-make-member-function-const "$file" -- -x c++ -std=c++20 \
         -Icapi/include -Ibindings/cpp/include 2>"$TB_BUILD/lint_tidy.log" ||
         fail "clang-tidy: $(grep -v 'warnings generated' "$TB_BUILD/lint_tidy.log" || true)"
 done

@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
-# tokenbucket.hpp compiles alone, without a warning, in every standard from C++17 with every compiler at hand, with and
-# without exceptions and run-time types; parts compiled differently make one program; whatever tokenbucket.h declares
-# can be reached; and no answer is dropped unseen.
+# tokenbucket.hpp and the headers that it includes compile alone, without a warning, in every standard from C++17 with
+# every compiler at hand, with and without exceptions and run-time types; parts compiled differently make one program;
+# whatever tokenbucket.h declares can be reached; and no answer is dropped unseen.
 set -euo pipefail
 source "$TB_SOURCE/tests/support/shell.sh"
 require python3
 folder=$(fresh_folder cpp_header)
 here=$TB_SOURCE/bindings/cpp/tests
-header=$TB_SOURCE/bindings/cpp/include/tokenbucket.hpp
+include=$TB_SOURCE/bindings/cpp/include
+mapfile -t headers < <(cd "$include" && find . -name '*.hpp' -printf '%P\n' | sort)
 flags=(-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wundef -Wold-style-cast -Wnon-virtual-dtor -Werror
-    -I"$TB_SOURCE/capi/include" -I"$TB_SOURCE/bindings/cpp/include")
+    -I"$TB_SOURCE/capi/include" -I"$include")
 bare=(-fno-exceptions -fno-rtti)
 
 knows() { "$1" -x c++ "-std=$2" -fsyntax-only /dev/null 2>/dev/null; }
@@ -22,11 +23,14 @@ standards() {
     done
 }
 
-# Twice over, so that the guard is seen to work.
+# Each twice over, so that its guard is seen to work.
 compiles_alone() {
-    printf '#include <tokenbucket.hpp>\n#include <tokenbucket.hpp>\n' >"$folder/alone.cc"
-    "$1" "${@:2}" "${flags[@]}" -fsyntax-only "$folder/alone.cc" || fail "$*"
-    "$1" "${@:2}" "${bare[@]}" "${flags[@]}" -fsyntax-only "$folder/alone.cc" || fail "$* ${bare[*]}"
+    local header
+    for header in "${headers[@]}"; do
+        printf '#include <%s>\n' "$header" "$header" >"$folder/alone.cc"
+        "$1" "${@:2}" "${flags[@]}" -fsyntax-only "$folder/alone.cc" || fail "$* $header"
+        "$1" "${@:2}" "${bare[@]}" "${flags[@]}" -fsyntax-only "$folder/alone.cc" || fail "$* ${bare[*]} $header"
+    done
 }
 
 # linked NAME COMPILER OPTION...: a program of two halves; "half" and "main" hold what is special to each.
@@ -83,10 +87,10 @@ END
     "$compiler" -std=c++17 "${flags[@]}" -fsyntax-only "$folder/seen.cc" || fail "$compiler refuses what is right"
 }
 
-# Every function, status and flag of the C header, and every field of its structs, is named in the C++ one.
+# Every function, status and flag of the C header, and every field of its structs, is named in the C++ ones.
 reaches_all() {
     local names found name
-    found=$(grep -oE '\b(tb_[a-z_]+\(|TB_[A-Z_]+\b|[.>][a-z_]+\b|[a-z_]+\b)' "$header" | tr -d '.>(' | sort -u)
+    found=$(grep -ohE '\b(tb_[a-z_]+\(|TB_[A-Z_]+\b|[.>][a-z_]+\b|[a-z_]+\b)' "${headers[@]/#/$include/}" | tr -d '.>(' | sort -u)
     names=$(python3 -B "$TB_SOURCE/capi/abi/generate/header.py" |
         awk '/^(function|status|constant|field) / {sub(".*[.]", "", $2); print $2}' |
         grep -vxE 'TB_VERSION_.*|reserved|ticket')

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT
+//
+// What goes in and comes out: times, limits, decisions, counts. Included by tokenbucket.hpp.
+#ifndef TOKENBUCKET_CONFIG_HPP
+#define TOKENBUCKET_CONFIG_HPP
+
+#include <tokenbucket.h>
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <type_traits>
+
+#include "tokenbucket/result.hpp"
+
+namespace tokenbucket {
+
+// No limit, and as an answer: longer than can be expressed.
+inline constexpr std::chrono::nanoseconds kForever{TB_FOREVER};
+inline constexpr double kInitiallyFull = TB_INITIALLY_FULL;
+
+// See tb_event.
+struct Event {
+    Status status;
+    double n;
+    std::chrono::nanoseconds waited;
+};
+
+// See tb_config. Capacity and rate_tokens must be set; in C++20: Bucket::create({.capacity = 10, .rate_tokens = 60,
+// .rate_period = 1min}).
+struct Config {
+    double capacity = 0;
+    double rate_tokens = 0;
+    std::chrono::nanoseconds rate_period = std::chrono::seconds(1);
+    double initial_tokens = kInitiallyFull;
+    tb_clock *clock = nullptr;  // the system clock; otherwise clock.get(), which the bucket keeps alive
+    double unit = 0;            // read-only, filled by Bucket::limit
+    std::int64_t max_waiters = 0;
+    std::chrono::nanoseconds max_lateness{0};  // 0: 10 ms, and no limit on a manual clock
+    bool precise_wait = false;
+    bool statistics = false;
+    tb_event_fn on_event = nullptr;
+    void *event_user = nullptr;
+    tb_wake_fn on_wake = nullptr;  // for enqueue; where it is set, wait_on and call_when_granted are unsupported
+    void *wake_user = nullptr;
+
+    // Has handler(const Event &) called at events. It is not copied: it must outlive the bucket. It may be called from
+    // several threads at once, and a program whose handler throws is terminated.
+    template <class Handler>
+    void notify(Handler &handler) noexcept {
+        on_event = [](void *user, const tb_event *e) noexcept {
+            (*static_cast<Handler *>(user))(Event{Status{e->status}, e->n, std::chrono::nanoseconds(e->waited_ns)});
+        };
+        event_user = const_cast<void *>(static_cast<const void *>(std::addressof(handler)));
+    }
+
+    // Has handler(std::uint64_t tag) called when a waiter of enqueue is to call check(); see tb_wake_fn. As notify.
+    template <class Handler>
+    void wake_by(Handler &handler) noexcept {
+        on_wake = [](void *user, std::uint64_t tag) noexcept { (*static_cast<Handler *>(user))(tag); };
+        wake_user = const_cast<void *>(static_cast<const void *>(std::addressof(handler)));
+    }
+};
+
+// See tb_decision. All but the status is 0 where that is none of success, denied and exceeds_capacity.
+struct [[nodiscard]] Decision {
+    Status status;
+    double remaining;
+    std::chrono::nanoseconds retry_after;
+    std::chrono::nanoseconds reset_after;
+
+    explicit operator bool() const noexcept { return status == Status::success; }
+};
+
+// See tb_stats.
+struct Stats {
+    std::int64_t granted;
+    std::int64_t denied;
+    std::int64_t timed_out;
+    std::int64_t cancelled;
+    std::int64_t waits;
+    std::chrono::nanoseconds total_wait;
+    std::chrono::nanoseconds longest_wait;
+    std::int64_t waiting;
+    double tokens_taken;
+    double tokens_given_back;
+};
+
+namespace detail {
+
+struct Destroy {
+    void operator()(tb_bucket *bucket) const noexcept { tb_destroy(bucket); }
+    void operator()(tb_clock *clock) const noexcept { tb_clock_destroy(clock); }
+};
+
+// What cannot be expressed is for ever. What is below zero, or NaN, is an invalid argument.
+template <class Rep, class Period>
+constexpr std::int64_t timeout_ns(std::chrono::duration<Rep, Period> timeout) noexcept {
+    if constexpr (std::is_same_v<decltype(timeout), std::chrono::nanoseconds>) {
+        return timeout.count();
+    } else {
+        const long double ns = std::chrono::duration<long double, std::nano>(timeout).count();
+        if (ns >= 0x1p63L) return TB_FOREVER;
+        return ns >= 0 ? static_cast<std::int64_t>(ns) : -1;
+    }
+}
+
+inline tb_config to_c(const Config &config) noexcept {
+    tb_config c;
+    tb_config_init(&c, sizeof c);
+    c.capacity = config.capacity;
+    c.rate_tokens = config.rate_tokens;
+    c.rate_period_ns = config.rate_period.count();
+    c.initial_tokens = config.initial_tokens;
+    c.clock = config.clock;
+    c.max_waiters = config.max_waiters;
+    c.max_lateness_ns = config.max_lateness.count();
+    c.flags = (config.precise_wait ? TB_PRECISE_WAIT : 0) | (config.statistics ? TB_STATISTICS : 0);
+    c.on_event = config.on_event;
+    c.event_user = config.event_user;
+    c.on_wake = config.on_wake;
+    c.wake_user = config.wake_user;
+    return c;
+}
+
+inline Config from_c(const tb_config &c) noexcept {
+    Config config;
+    config.capacity = c.capacity;
+    config.rate_tokens = c.rate_tokens;
+    config.rate_period = std::chrono::nanoseconds(c.rate_period_ns);
+    config.initial_tokens = c.initial_tokens;
+    config.clock = c.clock;
+    config.unit = c.unit;
+    config.max_waiters = c.max_waiters;
+    config.max_lateness = std::chrono::nanoseconds(c.max_lateness_ns);
+    config.precise_wait = (c.flags & TB_PRECISE_WAIT) != 0;
+    config.statistics = (c.flags & TB_STATISTICS) != 0;
+    config.on_event = c.on_event;
+    config.event_user = c.event_user;
+    config.on_wake = c.on_wake;
+    config.wake_user = c.wake_user;
+    return config;
+}
+
+}  // namespace detail
+
+}  // namespace tokenbucket
+
+#endif  // TOKENBUCKET_CONFIG_HPP

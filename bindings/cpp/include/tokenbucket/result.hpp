@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MIT
+//
+// What calls answer: a status, or a value or the status that says why there is none. Included by tokenbucket.hpp.
+#ifndef TOKENBUCKET_RESULT_HPP
+#define TOKENBUCKET_RESULT_HPP
+
+#include <tokenbucket.h>
+
+#include <optional>
+#include <utility>
+
+#if defined(__cpp_exceptions)
+#include <exception>
+#endif
+
+namespace tokenbucket {
+
+// What a call answers. A later library may answer with another number.
+enum class Status : tb_status {
+    success = TB_SUCCESS,
+    denied = TB_DENIED,
+    timed_out = TB_TIMED_OUT,
+    exceeds_capacity = TB_EXCEEDS_CAPACITY,
+    closed = TB_CLOSED,
+    interrupted = TB_INTERRUPTED,
+    queue_full = TB_QUEUE_FULL,
+    table_full = TB_TABLE_FULL,
+    pending = TB_PENDING,
+    invalid_argument = TB_E_INVALID_ARGUMENT,
+    out_of_range = TB_E_OUT_OF_RANGE,
+    out_of_memory = TB_E_OUT_OF_MEMORY,
+    unsupported = TB_E_UNSUPPORTED,
+    system_error = TB_E_SYSTEM,
+};
+
+// The C constant's name and a one-line message; static text.
+inline const char *name(Status status) noexcept {
+    return tb_status_name(static_cast<tb_status>(status));
+}
+inline const char *message(Status status) noexcept {
+    return tb_status_message(static_cast<tb_status>(status));
+}
+
+#if defined(__cpp_exceptions)
+// Thrown by constructors and by value(), for every status but success.
+class Error : public std::exception {
+  public:
+    explicit Error(Status status) noexcept : status_(status) {}
+    Status status() const noexcept { return status_; }
+    const char *what() const noexcept override { return message(status_); }
+
+  private:
+    Status status_;
+};
+
+namespace detail {
+
+inline void require(Status status) {
+    if (status != Status::success) throw Error(status);
+}
+
+}  // namespace detail
+#endif
+
+// A T, or the status that says why there is none; used as std::expected is. It is a type of its own so that programs
+// may be linked from parts in different standards.
+template <class T>
+class [[nodiscard]] Result {
+  public:
+    explicit Result(Status failure) noexcept : status_(failure) {}
+    explicit Result(T value) noexcept : status_(Status::success), value_(std::move(value)) {}
+
+    explicit operator bool() const noexcept { return value_.has_value(); }
+    bool has_value() const noexcept { return value_.has_value(); }
+    Status status() const noexcept { return status_; }
+
+    // There must be a value.
+    T &operator*() &noexcept { return *value_; }
+    const T &operator*() const &noexcept { return *value_; }
+    T &&operator*() &&noexcept { return *std::move(value_); }
+    T *operator->() noexcept { return &*value_; }
+    const T *operator->() const noexcept { return &*value_; }
+
+#if defined(__cpp_exceptions)
+    T &value() & {
+        detail::require(status_);
+        return *value_;
+    }
+    const T &value() const & {
+        detail::require(status_);
+        return *value_;
+    }
+    T &&value() && {
+        detail::require(status_);
+        return *std::move(value_);
+    }
+#endif
+
+  private:
+    Status status_;
+    std::optional<T> value_;
+};
+
+// True if done, or if the tokens are granted; otherwise the status says why not.
+template <>
+class [[nodiscard]] Result<void> {
+  public:
+    explicit Result(Status status) noexcept : status_(status) {}
+
+    explicit operator bool() const noexcept { return status_ == Status::success; }
+    bool has_value() const noexcept { return status_ == Status::success; }
+    Status status() const noexcept { return status_; }
+
+#if defined(__cpp_exceptions)
+    void value() const {
+        detail::require(status_);
+    }
+#endif
+
+  private:
+    Status status_;
+};
+
+namespace detail {
+
+inline Result<void> done(tb_status status) noexcept {
+    return Result<void>(Status{status});
+}
+
+template <class T>
+Result<T> result(tb_status status, T value) noexcept {
+    if (status != TB_SUCCESS) return Result<T>(Status{status});
+    return Result<T>(std::move(value));
+}
+
+}  // namespace detail
+}  // namespace tokenbucket
+
+#endif  // TOKENBUCKET_RESULT_HPP

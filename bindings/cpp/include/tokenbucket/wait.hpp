@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: MIT
+//
+// Tokens for a later time: reservations, and waits that are no threads. Included by tokenbucket.hpp.
+#ifndef TOKENBUCKET_WAIT_HPP
+#define TOKENBUCKET_WAIT_HPP
+
+#include <tokenbucket.h>
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <type_traits>
+#include <unordered_map>
+#include <utility>
+
+#include "tokenbucket/config.hpp"
+#include "tokenbucket/result.hpp"
+
+namespace tokenbucket {
+
+// ---- Reservations ---------------------------------------------------------------------------------------------------
+
+// Tokens taken for a later time, given back when this is destroyed before that time and was not committed. Once due
+// they count as used: settle(0) gives them back, nothing else does. It must not outlive its bucket, and belongs to one
+// thread at a time. See tb_reservation.
+class [[nodiscard]] Reservation {
+  public:
+    Reservation(Reservation &&other) noexcept : bucket_(std::exchange(other.bucket_, nullptr)), c_(other.c_) {}
+    Reservation &operator=(Reservation &&other) noexcept {
+        if (this == &other) return *this;
+        cancel();
+        bucket_ = std::exchange(other.bucket_, nullptr);
+        c_ = other.c_;
+        return *this;
+    }
+    ~Reservation() { cancel(); }
+
+    double tokens() const noexcept { return c_.tokens; }
+    // From the call of reserve until the tokens may be used; zero: at once.
+    std::chrono::nanoseconds delay() const noexcept { return std::chrono::nanoseconds(c_.wait_ns); }
+    // The same as a time of the bucket's clock. The system clock goes as std::chrono::steady_clock does; the time of
+    // another clock is counted from the origin of steady_clock.
+    std::chrono::steady_clock::time_point ready_at() const noexcept {
+        return std::chrono::steady_clock::time_point(std::chrono::nanoseconds(c_.ready_at_ns));
+    }
+
+    // Keeps the tokens: they are not given back.
+    void commit() noexcept { bucket_ = nullptr; }
+
+    // Gives all tokens back while they are not due; see tb_cancel. Nothing once committed, cancelled or settled.
+    void cancel() noexcept {
+        if (bucket_ != nullptr) tb_cancel(std::exchange(bucket_, nullptr), &c_);
+    }
+
+    // Ends it at what the work cost; see tb_settle. On failure it stays as it was. invalid_argument: also once
+    // committed, cancelled or settled.
+    Result<void> settle(double actual) noexcept {
+        const tb_status status = tb_settle(bucket_, &c_, actual);
+        if (status == TB_SUCCESS) bucket_ = nullptr;
+        return detail::done(status);
+    }
+
+  private:
+    friend class Bucket;
+    Reservation(tb_bucket *bucket, const tb_reservation &c) noexcept : bucket_(bucket), c_(c) {}
+
+    tb_bucket *bucket_;  // null: nothing to give back
+    tb_reservation c_;
+};
+
+// ---- Waiting without a thread ---------------------------------------------------------------------------------------
+
+namespace detail {
+
+template <class Loop, class Done>
+class LoopWait;
+
+}  // namespace detail
+
+// A wait in the queue that is no thread; see tb_enqueue. Destroyed while it is pending, it leaves: all its tokens come
+// back, due or not, and those behind it move up. It must not outlive its bucket, and belongs to one thread at a time.
+class [[nodiscard]] Waiter {
+  public:
+    Waiter(Waiter &&other) noexcept
+        : bucket_(other.bucket_),
+          number_(std::exchange(other.number_, 0)),
+          wait_ns_(other.wait_ns_),
+          status_(std::exchange(other.status_, Status::invalid_argument)) {}
+    Waiter &operator=(Waiter &&other) noexcept {
+        if (this == &other) return *this;
+        leave();
+        bucket_ = other.bucket_;
+        number_ = std::exchange(other.number_, 0);
+        wait_ns_ = other.wait_ns_;
+        status_ = std::exchange(other.status_, Status::invalid_argument);
+        return *this;
+    }
+    ~Waiter() { leave(); }
+
+    // As last told. success: the tokens are taken. pending: it waits. Otherwise it is over, and nothing is taken.
+    Status status() const noexcept { return status_; }
+    // pending: from the last call until the tokens are due. timed_out at once: how long it would have taken. Else zero.
+    std::chrono::nanoseconds delay() const noexcept { return std::chrono::nanoseconds(wait_ns_); }
+
+    // Collects the tokens, or learns how long they will still take; see tb_waiter_check. Nothing once it is over.
+    Status check() noexcept {
+        if (number_ == 0) return status_;
+        wait_ns_ = 0;
+        status_ = Status{tb_waiter_check(bucket_, number_, &wait_ns_)};
+        if (status_ != Status::pending) number_ = 0;
+        return status_;
+    }
+
+    // Gives up if it is pending; its status is interrupted then.
+    void leave() noexcept {
+        if (number_ == 0) return;
+        tb_waiter_leave(bucket_, std::exchange(number_, 0));
+        wait_ns_ = 0;
+        status_ = Status::interrupted;
+    }
+
+  private:
+    friend class Bucket;
+    template <class Loop, class Done>
+    friend class detail::LoopWait;
+    explicit Waiter(Status status) noexcept : status_(status) {}
+    Waiter(tb_bucket *bucket, double n, std::int64_t timeout_ns, std::int32_t priority, std::uint64_t tag) noexcept
+        : bucket_(bucket), status_(Status{tb_enqueue(bucket, n, timeout_ns, priority, tag, &number_, &wait_ns_)}) {}
+
+    tb_bucket *bucket_ = nullptr;
+    std::uint64_t number_ = 0;  // 0: not in the queue
+    std::int64_t wait_ns_ = 0;
+    Status status_;
+};
+
+// How a wait on an event loop ended.
+class [[nodiscard]] Waited : public Result<void> {
+  public:
+    Waited(Status status, std::chrono::nanoseconds would_take) noexcept
+        : Result<void>(status), would_take_(would_take) {}
+
+    // Refused at once as timed_out: how long it would have taken. Otherwise zero.
+    std::chrono::nanoseconds would_take() const noexcept { return would_take_; }
+
+  private:
+    std::chrono::nanoseconds would_take_;
+};
+
+namespace detail {
+
+// Whom the on_wake of a bucket calls, by tag. Its lock is held during a call, so that nobody is called any more once
+// remove() has returned; it is never held during a call of the library.
+class Wakes {
+  public:
+    std::uint64_t add(std::function<void()> wake) {
+        const std::lock_guard<std::mutex> guard(mutex_);
+        all_.emplace(++newest_, std::move(wake));
+        return newest_;
+    }
+    void remove(std::uint64_t tag) noexcept {
+        const std::lock_guard<std::mutex> guard(mutex_);
+        all_.erase(tag);
+    }
+    void operator()(std::uint64_t tag) {
+        const std::lock_guard<std::mutex> guard(mutex_);
+        const auto found = all_.find(tag);
+        if (found != all_.end()) found->second();
+    }
+
+  private:
+    std::mutex mutex_;
+    std::unordered_map<std::uint64_t, std::function<void()>> all_;
+    std::uint64_t newest_ = 0;
+};
+
+// Goes on with a coroutine of any kind.
+struct Resume {
+    void (*resume)(void *frame);
+    void *frame;
+    void operator()(const Waited &) const { resume(frame); }
+};
+
+// One wait of done(const Waited &) on an event loop. Used on the loop's thread only.
+template <class Loop, class Done>
+class LoopWait {
+  public:
+    LoopWait(tb_bucket *bucket, Wakes *wakes, Loop &loop) noexcept : bucket_(bucket), wakes_(wakes), loop_(loop) {}
+    LoopWait(const LoopWait &) = delete;
+    LoopWait &operator=(const LoopWait &) = delete;
+    ~LoopWait() {
+        forget();
+        if (!told_ && waiter_.status() == Status::success) tb_refund(bucket_, n_);
+    }
+
+    // Enters the queue. The tag is known to on_wake before, which may be called before tb_enqueue has returned.
+    Status enter(double n, std::int64_t timeout_ns, std::int32_t priority) {
+        if (wakes_ == nullptr) return waiter_.status();
+        self_ = std::make_shared<LoopWait *>(this);
+        tag_ = wakes_->add([&loop = loop_, self = self_] { loop.post(Look{self}); });
+        n_ = n;
+        waiter_ = Waiter(bucket_, n, timeout_ns, priority, tag_);
+        return waiter_.status();
+    }
+    // Has done called when it is over, not before this returns.
+    void call(Done done) {
+        done_ = std::move(done);
+        if (waiter_.status() == Status::pending) return sleep();
+        if (self_ == nullptr) self_ = std::make_shared<LoopWait *>(this);
+        loop_.post(Look{self_});
+    }
+    Waited answer() noexcept {
+        told_ = true;
+        return {waiter_.status(), waiter_.delay()};
+    }
+
+  private:
+    // What a loop runs. It may do so when the wait is gone.
+    struct Look {
+        std::shared_ptr<LoopWait *> wait;
+        void operator()() const {
+            if (*wait != nullptr) (*wait)->look();
+        }
+    };
+    struct None {};
+    using Timer = decltype(std::declval<Loop &>().after(std::chrono::nanoseconds(), std::declval<Look>()));
+    static constexpr bool kKeepsTimer = !std::is_void_v<Timer>;
+
+    void sleep() {
+        if constexpr (kKeepsTimer) {
+            timer_.reset();
+            timer_.emplace(loop_.after(waiter_.delay(), Look{self_}));
+        } else {
+            loop_.after(waiter_.delay(), Look{self_});
+        }
+    }
+    // done may destroy this.
+    void look() {
+        if (waiter_.check() == Status::pending) return sleep();
+        forget();
+        const Done done = std::move(done_);
+        done(answer());
+    }
+    void forget() noexcept {
+        timer_.reset();
+        if (self_ != nullptr) *self_ = nullptr;
+        if (tag_ != 0) wakes_->remove(std::exchange(tag_, 0));
+    }
+
+    tb_bucket *const bucket_;
+    Wakes *const wakes_;  // null: the bucket has another on_wake, or there is none
+    Loop &loop_;
+    Done done_{};
+    std::shared_ptr<LoopWait *> self_;  // to null when it is over
+    std::uint64_t tag_ = 0;
+    double n_ = 0;
+    bool told_ = false;
+    Waiter waiter_{bucket_ == nullptr ? Status::invalid_argument : Status::unsupported};
+    std::optional<std::conditional_t<kKeepsTimer, Timer, None>> timer_;
+};
+
+}  // namespace detail
+
+// What wait_on returns; to be awaited at once.
+template <class Loop>
+class [[nodiscard]] LoopAwait {
+  public:
+    LoopAwait(tb_bucket *bucket, detail::Wakes *wakes, Loop &loop, double n, std::int64_t timeout_ns,
+              std::int32_t priority) noexcept
+        : wait_(bucket, wakes, loop), n_(n), timeout_ns_(timeout_ns), priority_(priority) {}
+
+    bool await_ready() { return wait_.enter(n_, timeout_ns_, priority_) != Status::pending; }
+    template <class Handle>
+    void await_suspend(Handle waiting) {
+        wait_.call({[](void *frame) { Handle::from_address(frame).resume(); }, waiting.address()});
+    }
+    Waited await_resume() noexcept { return wait_.answer(); }
+
+  private:
+    detail::LoopWait<Loop, detail::Resume> wait_;
+    double n_;
+    std::int64_t timeout_ns_;
+    std::int32_t priority_;
+};
+
+// What call_when_granted returns. Destroyed before its callback is called, it ends the wait.
+template <class Loop>
+using PendingCall = std::unique_ptr<detail::LoopWait<Loop, std::function<void(const Waited &)>>>;
+
+}  // namespace tokenbucket
+
+#endif  // TOKENBUCKET_WAIT_HPP
