@@ -2,13 +2,16 @@
 //
 // The C++ face of tokenbucket.h, whose comments are the manual: every rule there holds here. C++17 or newer, with or
 // without exceptions and run-time types; all calls are inline, and cost what the C function costs. All are noexcept but
-// wait_on and call_when_granted, which allocate.
+// wait_on, call_when_granted and Batch::add, which allocate.
 //
 //     auto bucket = tokenbucket::Bucket::create(100, 50);    // bursts of 100, then 50 per second
 //     if (!bucket) return tokenbucket::message(bucket.status());
 //     if (bucket->allow()) serve();                          // never blocks
 //     if (bucket->wait_for(5, 2s)) serve();                  // within two seconds, or Status::timed_out at once
 //     if (co_await bucket->wait_on(loop, 5, 2s)) serve();    // the same in a coroutine: no thread waits
+//
+//     auto users = tokenbucket::Table::create(10, 5, 100000);    // the same for each of many users, in fixed memory
+//     if (users && users->allow(name)) serve();
 //
 // Where exceptions are enabled, constructors and Result::value() throw tokenbucket::Error:
 //
@@ -25,11 +28,11 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
-#include <new>
 #include <utility>
 
 #include "tokenbucket/config.hpp"
 #include "tokenbucket/result.hpp"
+#include "tokenbucket/table.hpp"
 #include "tokenbucket/wait.hpp"
 
 namespace tokenbucket {
@@ -49,12 +52,7 @@ class Bucket {
     static Result<Bucket> create(const Config &config) noexcept {
         tb_config c = detail::to_c(config);
         std::unique_ptr<detail::Wakes> wakes;
-        if (config.on_wake == nullptr) {
-            wakes.reset(new (std::nothrow) detail::Wakes);
-            if (wakes == nullptr) return Result<Bucket>(Status::out_of_memory);
-            c.on_wake = &wake;
-            c.wake_user = wakes.get();
-        }
+        if (!detail::serve_wakes(c, &wakes)) return Result<Bucket>(Status::out_of_memory);
         tb_bucket *bucket = nullptr;
         const tb_status status = tb_create_with(&c, &bucket);
         return detail::result(status, Bucket(bucket, std::move(wakes)));
@@ -75,8 +73,7 @@ class Bucket {
     Decision take(double n = 1) noexcept {
         tb_decision d{};
         const tb_status status = tb_take(get(), n, &d);
-        return {Status{status}, d.remaining, std::chrono::nanoseconds(d.retry_after_ns),
-                std::chrono::nanoseconds(d.reset_after_ns)};
+        return detail::decision(status, d);
     }
     Result<double> take_up_to(double most) noexcept {
         double taken = 0;
@@ -113,7 +110,7 @@ class Bucket {
     template <class Loop, class Rep = std::chrono::nanoseconds::rep, class Period = std::chrono::nanoseconds::period>
     LoopAwait<Loop> wait_on(Loop &loop, double n = 1, std::chrono::duration<Rep, Period> timeout = kForever,
                             std::int32_t priority = 0) noexcept {
-        return LoopAwait<Loop>(get(), wakes_.get(), loop, n, detail::timeout_ns(timeout), priority);
+        return LoopAwait<Loop>(account(), wakes_.get(), loop, n, detail::timeout_ns(timeout), priority);
     }
 
     // The same without coroutines: has the loop run done(const Waited &), never before this returns. What is returned
@@ -123,10 +120,8 @@ class Bucket {
     [[nodiscard]] PendingCall<Loop> call_when_granted(Loop &loop, Done done, double n = 1,
                                                       std::chrono::duration<Rep, Period> timeout = kForever,
                                                       std::int32_t priority = 0) {
-        auto call = std::make_unique<typename PendingCall<Loop>::element_type>(get(), wakes_.get(), loop);
-        call->enter(n, detail::timeout_ns(timeout), priority);
-        call->call(std::move(done));
-        return call;
+        return detail::call_when_granted(account(), wakes_.get(), loop, std::move(done), n, detail::timeout_ns(timeout),
+                                         priority);
     }
 
     // What both are made of, for a bucket whose wakes go another way: Config::wake_by. The tag is any number. It is to
@@ -134,16 +129,14 @@ class Bucket {
     template <class Rep = std::chrono::nanoseconds::rep, class Period = std::chrono::nanoseconds::period>
     Waiter enqueue(std::uint64_t tag, double n = 1, std::chrono::duration<Rep, Period> timeout = kForever,
                    std::int32_t priority = 0) noexcept {
-        return Waiter(get(), n, detail::timeout_ns(timeout), priority, tag);
+        return Waiter(account(), n, detail::timeout_ns(timeout), priority, tag);
     }
 
     // Reserving: waiting in your own way. max_wait as wait_for's timeout.
     Result<Reservation> reserve(double n = 1) noexcept { return reserve(n, kForever); }
     template <class Rep, class Period>
     Result<Reservation> reserve(double n, std::chrono::duration<Rep, Period> max_wait) noexcept {
-        tb_reservation r{};
-        const tb_status status = tb_reserve(get(), n, detail::timeout_ns(max_wait), &r);
-        return detail::result(status, Reservation(status == TB_SUCCESS ? get() : nullptr, r));
+        return Reservation::make(account(), n, detail::timeout_ns(max_wait));
     }
 
     // Adjusting. Charge answers the time until the debt is repaid.
@@ -175,8 +168,7 @@ class Bucket {
         tb_config c;
         tb_config_init(&c, sizeof c);
         const tb_status status = tb_get_limit(get(), &c);
-        if (wakes_ != nullptr) c.on_wake = nullptr, c.wake_user = nullptr;  // which serve this bucket alone
-        return detail::result(status, detail::from_c(c));
+        return detail::limit(status, c, wakes_.get());
     }
     Result<Stats> stats() const noexcept {
         tb_stats s{};
@@ -196,8 +188,8 @@ class Bucket {
   private:
     Bucket(tb_bucket *handle, std::unique_ptr<detail::Wakes> wakes) noexcept
         : handle_(handle), wakes_(std::move(wakes)) {}
-    static void wake(void *wakes, std::uint64_t tag) noexcept {
-        (*static_cast<detail::Wakes *>(wakes))(tag);
+    detail::Account account() const noexcept {
+        return detail::Account(get());
     }
 
     std::unique_ptr<tb_bucket, detail::Destroy> handle_;

@@ -137,6 +137,28 @@ TEST_F(CppCoroutine, MayLoopWithoutGrowingTheStack) {
     EXPECT_EQ(log, (Log{{"all", 5000ms}}));
 }
 
+TEST_F(CppCoroutine, WaitForAKeyOfATable) {
+    tokenbucket::Config limit = loop.config(10, 2);
+    limit.initial_tokens = tokenbucket::kInitiallyFull;
+    tokenbucket::TableConfig config;
+    config.max_keys = 100;
+    tokenbucket::Table table(limit, config);
+    table.allow("user", 10).value();
+    auto wait = [&](std::string key, double cost) -> Task {
+        const Waited answer = co_await table.wait_on(key, loop, cost, 4s);
+        log.emplace_back(key + " " + tokenbucket::name(answer.status()), loop.now());
+    };
+    std::optional<Task> dropped(wait("user", 6));
+    const Task late = wait("user", 3);
+    const Task behind = wait("user", 2);
+    const Task other = wait("other", 10);
+    EXPECT_EQ(*table.available("user"), -8);
+    dropped.reset();
+    EXPECT_EQ(*table.available("user"), -2);
+    loop.run();
+    EXPECT_EQ(log, (Log{{"user TB_TIMED_OUT", 0s}, {"other TB_SUCCESS", 0s}, {"user TB_SUCCESS", 1000ms}}));
+}
+
 // A loop that cannot arm its timer: the coroutine goes on with the exception, and the tokens are back.
 TEST_F(CppCoroutine, ATimerThatThrowsTakesNothing) {
     struct Broken {

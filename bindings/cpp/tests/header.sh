@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# tokenbucket.hpp and the headers that it includes compile alone, without a warning, in every standard from C++17 with
-# every compiler at hand, with and without exceptions and run-time types; parts compiled differently make one program;
-# whatever tokenbucket.h declares can be reached; and no answer is dropped unseen.
+# tokenbucket.hpp compiles alone, without a warning, in every standard from C++17 with every compiler at hand, with and
+# without exceptions and run-time types, and so do the headers that it includes; parts compiled differently make one
+# program; whatever tokenbucket.h declares can be reached; and no answer is dropped unseen.
 set -euo pipefail
 source "$TB_SOURCE/tests/support/shell.sh"
 require python3
 folder=$(fresh_folder cpp_header)
 here=$TB_SOURCE/bindings/cpp/tests
 include=$TB_SOURCE/bindings/cpp/include
-mapfile -t headers < <(cd "$include" && find . -name '*.hpp' -printf '%P\n' | sort)
+mapfile -t parts < <(cd "$include" && printf '%s\n' tokenbucket/*.hpp)
 flags=(-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wundef -Wold-style-cast -Wnon-virtual-dtor -Werror
     -I"$TB_SOURCE/capi/include" -I"$include")
 bare=(-fno-exceptions -fno-rtti)
@@ -23,14 +23,11 @@ standards() {
     done
 }
 
-# Each twice over, so that its guard is seen to work.
+# compiles_alone HEADER COMPILER OPTION...: twice over, so that the guard is seen to work.
 compiles_alone() {
-    local header
-    for header in "${headers[@]}"; do
-        printf '#include <%s>\n' "$header" "$header" >"$folder/alone.cc"
-        "$1" "${@:2}" "${flags[@]}" -fsyntax-only "$folder/alone.cc" || fail "$* $header"
-        "$1" "${@:2}" "${bare[@]}" "${flags[@]}" -fsyntax-only "$folder/alone.cc" || fail "$* ${bare[*]} $header"
-    done
+    printf '#include <%s>\n' "$1" "$1" >"$folder/alone.cc"
+    "${@:2}" "${flags[@]}" -fsyntax-only "$folder/alone.cc" || fail "$*"
+    "${@:2}" "${bare[@]}" "${flags[@]}" -fsyntax-only "$folder/alone.cc" || fail "$* ${bare[*]}"
 }
 
 # linked NAME COMPILER OPTION...: a program of two halves; "half" and "main" hold what is special to each.
@@ -44,12 +41,13 @@ linked() {
 }
 
 try() {
-    local compiler=$1 standard newest half main
+    local compiler=$1 standard header newest half main
     if ! command -v "$compiler" >/dev/null; then
         echo "not tried: $compiler, which is not installed"
         return
     fi
-    for standard in $(standards "$compiler"); do compiles_alone "$compiler" "-std=$standard"; done
+    for standard in $(standards "$compiler"); do compiles_alone tokenbucket.hpp "$compiler" "-std=$standard"; done
+    for header in "${parts[@]}"; do compiles_alone "$header" "$compiler" -std=c++17; done
     newest=$(standards "$compiler" | tail -1)
     half=(-std=c++17 "${bare[@]}")
     main=("-std=$newest")
@@ -63,10 +61,10 @@ try() {
 # An answer that is dropped, and a handler that would be gone at once, do not compile.
 is_seen() {
     local compiler=$1 line
+    local parameters='(tokenbucket::Bucket &b, tokenbucket::Table &t, tokenbucket::Config &c)'
     while read -r line; do
-        printf '#include <tokenbucket.hpp>\nvoid f(tokenbucket::Bucket &b, tokenbucket::Config &c);\n' >"$folder/seen.cc"
-        printf 'void f([[maybe_unused]] tokenbucket::Bucket &b, [[maybe_unused]] tokenbucket::Config &c) { %s }\n' \
-            "$line" >>"$folder/seen.cc"
+        printf '#include <tokenbucket.hpp>\nvoid f%s;\n' "$parameters" >"$folder/seen.cc"
+        printf 'void f%s { (void)b; (void)t; (void)c; %s }\n' "$parameters" "$line" >>"$folder/seen.cc"
         if "$compiler" -std=c++17 "${flags[@]}" -fsyntax-only "$folder/seen.cc" 2>/dev/null; then
             fail "$compiler compiles: $line"
         fi
@@ -81,16 +79,22 @@ tokenbucket::Bucket::create(1, 1);
 c.notify([](const tokenbucket::Event &) {});
 bool granted = b.allow(); (void)granted;
 tokenbucket::Bucket copy = b;
+t.allow("a");
+t.enqueue("a", 1);
+t.reserve("a");
+tokenbucket::Batch batch; t.allow_many(batch);
+tokenbucket::Table copy = t;
 END
-    printf '#include <tokenbucket.hpp>\nvoid f(tokenbucket::Bucket &b);\nvoid f(tokenbucket::Bucket &b) { %s }\n' \
-        'if (b.allow() && b.take()) (void)b.reserve();' >"$folder/seen.cc"
+    printf '#include <tokenbucket.hpp>\nvoid f%s;\nvoid f%s { (void)c; %s }\n' "$parameters" "$parameters" \
+        'if (b.allow() && t.take("a")) (void)b.reserve();' >"$folder/seen.cc"
     "$compiler" -std=c++17 "${flags[@]}" -fsyntax-only "$folder/seen.cc" || fail "$compiler refuses what is right"
 }
 
 # Every function, status and flag of the C header, and every field of its structs, is named in the C++ ones.
 reaches_all() {
     local names found name
-    found=$(grep -ohE '\b(tb_[a-z_]+\(|TB_[A-Z_]+\b|[.>][a-z_]+\b|[a-z_]+\b)' "${headers[@]/#/$include/}" | tr -d '.>(' | sort -u)
+    found=$(grep -ohE '\b(tb_[a-z_]+\(|TB_[A-Z_]+\b|[.>][a-z_]+\b|[a-z_]+\b)' "$include"/*.hpp "$include"/*/*.hpp |
+        tr -d '.>(' | sort -u)
     names=$(python3 -B "$TB_SOURCE/capi/abi/generate/header.py" |
         awk '/^(function|status|constant|field) / {sub(".*[.]", "", $2); print $2}' |
         grep -vxE 'TB_VERSION_.*|reserved|ticket')

@@ -7,5 +7,7 @@
 // A bucket of two tokens on the clock, one of them taken.
 tokenbucket::Result<tokenbucket::Bucket> half_full(const tokenbucket::ManualClock &clock) noexcept;
 tokenbucket::Result<tokenbucket::Reservation> promise_of(tokenbucket::Bucket &bucket) noexcept;
+// A table of two tokens for each key, of which "a" has taken one.
+tokenbucket::Result<tokenbucket::Table> table_of_a() noexcept;
 
 #endif

@@ -15,3 +15,9 @@ tokenbucket::Result<tokenbucket::Bucket> half_full(const tokenbucket::ManualCloc
 tokenbucket::Result<tokenbucket::Reservation> promise_of(tokenbucket::Bucket &bucket) noexcept {
     return bucket.reserve(2, std::chrono::seconds(1));
 }
+
+tokenbucket::Result<tokenbucket::Table> table_of_a() noexcept {
+    auto table = tokenbucket::Table::create(2, 0.001, 10);
+    if (table && !table->allow("a")) table->close();
+    return table;
+}

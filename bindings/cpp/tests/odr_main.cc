@@ -14,5 +14,7 @@ int main() {
         if (!left || *left >= 0) return 5;
     }
     if (!bucket->allow()) return 6;
+    auto table = table_of_a();
+    if (!table || table->allow("a", 2) || !table->allow("b", 2) || !table->reserve("a")) return 7;
     return 0;
 }

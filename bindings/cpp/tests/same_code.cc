@@ -1,9 +1,12 @@
 // Pairs of functions, once through the C++ class and once in C: they must compile to the same code. All are
 // noexcept, as the class is: for all the compiler knows a C function may throw, and then no call is a tail call.
+#include <string_view>
+
 #include "tokenbucket.hpp"
 
 using std::chrono::nanoseconds;
 using tokenbucket::Bucket;
+using tokenbucket::Table;
 
 extern "C" {
 
@@ -42,5 +45,21 @@ void cpp_refund(Bucket &b) noexcept {
 }
 void c_refund(tb_bucket *const &b) noexcept {
     tb_refund(b, 1);
+}
+
+bool cpp_table_allow(Table &t, std::string_view key) noexcept {
+    return bool(t.allow(key));
+}
+bool c_table_allow(tb_table *const &t, std::string_view key) noexcept {
+    return tb_table_allow(t, key.data(), key.size(), 1) == TB_SUCCESS;
+}
+
+std::int64_t cpp_table_retry(Table &t, std::string_view key) noexcept {
+    return t.take(key, 2).retry_after.count();
+}
+std::int64_t c_table_retry(tb_table *const &t, std::string_view key) noexcept {
+    tb_decision d{};
+    tb_table_take(t, key.data(), key.size(), 2, &d);
+    return d.retry_after_ns;
 }
 }

@@ -7,9 +7,12 @@
 #include <tokenbucket.h>
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string_view>
 #include <type_traits>
+#include <utility>
 
 #include "tokenbucket/result.hpp"
 
@@ -26,6 +29,23 @@ struct Event {
     std::chrono::nanoseconds waited;
 };
 
+// The bytes of a key of a Table, which it does not own: those of a string, or of anything contiguous with data() and
+// size(), such as a span of std::byte. Text that is a pointer ends at its zero; otherwise zeros are bytes like others.
+class Key {
+  public:
+    Key(const void *bytes, std::size_t size) noexcept : data_(bytes), size_(size) {}
+    Key(const char *text) noexcept : Key(std::string_view(text)) {}  // NOLINT(google-explicit-constructor)
+    template <class Bytes, class = std::enable_if_t<sizeof(*std::declval<const Bytes &>().data()) == 1>>
+    Key(const Bytes &bytes) noexcept : Key(bytes.data(), bytes.size()) {}  // NOLINT(google-explicit-constructor)
+
+    const void *data() const noexcept { return data_; }
+    std::size_t size() const noexcept { return size_; }
+
+  private:
+    const void *data_;
+    std::size_t size_;
+};
+
 // See tb_config. Capacity and rate_tokens must be set; in C++20: Bucket::create({.capacity = 10, .rate_tokens = 60,
 // .rate_period = 1min}).
 struct Config {
@@ -33,7 +53,7 @@ struct Config {
     double rate_tokens = 0;
     std::chrono::nanoseconds rate_period = std::chrono::seconds(1);
     double initial_tokens = kInitiallyFull;
-    tb_clock *clock = nullptr;  // the system clock; otherwise clock.get(), which the bucket keeps alive
+    tb_clock *clock = nullptr;  // the system clock; otherwise clock.get(), which the bucket or table keeps alive
     double unit = 0;            // read-only, filled by Bucket::limit
     std::int64_t max_waiters = 0;
     std::chrono::nanoseconds max_lateness{0};  // 0: 10 ms, and no limit on a manual clock
@@ -90,6 +110,7 @@ namespace detail {
 
 struct Destroy {
     void operator()(tb_bucket *bucket) const noexcept { tb_destroy(bucket); }
+    void operator()(tb_table *table) const noexcept { tb_table_destroy(table); }
     void operator()(tb_clock *clock) const noexcept { tb_clock_destroy(clock); }
 };
 
@@ -103,6 +124,11 @@ constexpr std::int64_t timeout_ns(std::chrono::duration<Rep, Period> timeout) no
         if (ns >= 0x1p63L) return TB_FOREVER;
         return ns >= 0 ? static_cast<std::int64_t>(ns) : -1;
     }
+}
+
+inline Decision decision(tb_status status, const tb_decision &d) noexcept {
+    return {Status{status}, d.remaining, std::chrono::nanoseconds(d.retry_after_ns),
+            std::chrono::nanoseconds(d.reset_after_ns)};
 }
 
 inline tb_config to_c(const Config &config) noexcept {

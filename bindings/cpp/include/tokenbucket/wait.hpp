@@ -7,10 +7,13 @@
 #include <tokenbucket.h>
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <type_traits>
 #include <unordered_map>
@@ -21,19 +24,79 @@
 
 namespace tokenbucket {
 
+namespace detail {
+
+// Where tokens for a later time are asked for: a bucket, or a key of a table, of which it has a copy.
+class Account {
+  public:
+    explicit Account(tb_bucket *bucket) noexcept : bucket_(bucket) {}
+    Account(tb_table *table, Key key) noexcept : table_(table), size_(key.size()) {
+        if (!has_bytes()) return;
+        key_.reset(new (std::nothrow) unsigned char[size_]);
+        if (key_ != nullptr) std::memcpy(key_.get(), key.data(), size_);
+    }
+    bool is_null() const noexcept { return bucket_ == nullptr && table_ == nullptr; }
+
+    tb_status enqueue(double n, std::int64_t timeout_ns, std::int32_t priority, std::uint64_t tag,
+                      std::uint64_t *number, std::int64_t *wait_ns) const noexcept {
+        if (table_ == nullptr) return tb_enqueue(bucket_, n, timeout_ns, priority, tag, number, wait_ns);
+        if (lacks_memory()) return TB_E_OUT_OF_MEMORY;
+        return tb_table_enqueue(table_, key_.get(), size_, n, timeout_ns, priority, tag, number, wait_ns);
+    }
+    tb_status check(std::uint64_t number, std::int64_t *wait_ns) const noexcept {
+        if (table_ == nullptr) return tb_waiter_check(bucket_, number, wait_ns);
+        return tb_table_waiter_check(table_, key_.get(), size_, number, wait_ns);
+    }
+    tb_status leave(std::uint64_t number) const noexcept {
+        if (table_ == nullptr) return tb_waiter_leave(bucket_, number);
+        return tb_table_waiter_leave(table_, key_.get(), size_, number);
+    }
+    tb_status refund(double n) const noexcept {
+        if (table_ == nullptr) return tb_refund(bucket_, n);
+        return tb_table_refund(table_, key_.get(), size_, n);
+    }
+    tb_status reserve(double n, std::int64_t max_wait_ns, tb_reservation *r) const noexcept {
+        if (table_ == nullptr) return tb_reserve(bucket_, n, max_wait_ns, r);
+        if (lacks_memory()) return TB_E_OUT_OF_MEMORY;
+        return tb_table_reserve(table_, key_.get(), size_, n, max_wait_ns, r);
+    }
+    tb_status cancel(tb_reservation *r) const noexcept {
+        if (table_ == nullptr) return tb_cancel(bucket_, r);
+        return tb_table_cancel(table_, key_.get(), size_, r);
+    }
+    tb_status settle(tb_reservation *r, double actual) const noexcept {
+        if (table_ == nullptr) return tb_settle(bucket_, r, actual);
+        return tb_table_settle(table_, key_.get(), size_, r, actual);
+    }
+
+  private:
+    // A key that is too long is not copied: the library refuses it by its size.
+    bool has_bytes() const noexcept { return size_ != 0 && size_ <= TB_MAX_KEY_SIZE; }
+    bool lacks_memory() const noexcept { return has_bytes() && key_ == nullptr; }
+
+    tb_bucket *bucket_ = nullptr;
+    tb_table *table_ = nullptr;
+    std::unique_ptr<unsigned char[]> key_;
+    std::size_t size_ = 0;
+};
+
+}  // namespace detail
+
 // ---- Reservations ---------------------------------------------------------------------------------------------------
 
 // Tokens taken for a later time, given back when this is destroyed before that time and was not committed. Once due
-// they count as used: settle(0) gives them back, nothing else does. It must not outlive its bucket, and belongs to one
-// thread at a time. See tb_reservation.
+// they count as used: settle(0) gives them back, nothing else does. It must not outlive its bucket or table, and
+// belongs to one thread at a time. See tb_reservation.
 class [[nodiscard]] Reservation {
   public:
-    Reservation(Reservation &&other) noexcept : bucket_(std::exchange(other.bucket_, nullptr)), c_(other.c_) {}
+    Reservation(Reservation &&other) noexcept
+        : account_(std::move(other.account_)), c_(other.c_), held_(std::exchange(other.held_, false)) {}
     Reservation &operator=(Reservation &&other) noexcept {
         if (this == &other) return *this;
         cancel();
-        bucket_ = std::exchange(other.bucket_, nullptr);
+        account_ = std::move(other.account_);
         c_ = other.c_;
+        held_ = std::exchange(other.held_, false);
         return *this;
     }
     ~Reservation() { cancel(); }
@@ -48,27 +111,36 @@ class [[nodiscard]] Reservation {
     }
 
     // Keeps the tokens: they are not given back.
-    void commit() noexcept { bucket_ = nullptr; }
+    void commit() noexcept { held_ = false; }
 
     // Gives all tokens back while they are not due; see tb_cancel. Nothing once committed, cancelled or settled.
     void cancel() noexcept {
-        if (bucket_ != nullptr) tb_cancel(std::exchange(bucket_, nullptr), &c_);
+        if (std::exchange(held_, false)) account_.cancel(&c_);
     }
 
     // Ends it at what the work cost; see tb_settle. On failure it stays as it was. invalid_argument: also once
     // committed, cancelled or settled.
     Result<void> settle(double actual) noexcept {
-        const tb_status status = tb_settle(bucket_, &c_, actual);
-        if (status == TB_SUCCESS) bucket_ = nullptr;
+        if (!held_) return Result<void>(Status::invalid_argument);
+        const tb_status status = account_.settle(&c_, actual);
+        if (status == TB_SUCCESS) held_ = false;
         return detail::done(status);
     }
 
   private:
     friend class Bucket;
-    Reservation(tb_bucket *bucket, const tb_reservation &c) noexcept : bucket_(bucket), c_(c) {}
+    friend class Table;
+    static Result<Reservation> make(detail::Account account, double n, std::int64_t max_wait_ns) noexcept {
+        tb_reservation c{};
+        const tb_status status = account.reserve(n, max_wait_ns, &c);
+        if (status != TB_SUCCESS) return Result<Reservation>(Status{status});
+        return Result<Reservation>(Reservation(std::move(account), c));
+    }
+    Reservation(detail::Account account, const tb_reservation &c) noexcept : account_(std::move(account)), c_(c) {}
 
-    tb_bucket *bucket_;  // null: nothing to give back
+    detail::Account account_;
     tb_reservation c_;
+    bool held_ = true;  // false: nothing to give back
 };
 
 // ---- Waiting without a thread ---------------------------------------------------------------------------------------
@@ -81,18 +153,19 @@ class LoopWait;
 }  // namespace detail
 
 // A wait in the queue that is no thread; see tb_enqueue. Destroyed while it is pending, it leaves: all its tokens come
-// back, due or not, and those behind it move up. It must not outlive its bucket, and belongs to one thread at a time.
+// back, due or not, and those behind it move up. It must not outlive its bucket or table, and belongs to one thread at
+// a time.
 class [[nodiscard]] Waiter {
   public:
     Waiter(Waiter &&other) noexcept
-        : bucket_(other.bucket_),
+        : account_(std::move(other.account_)),
           number_(std::exchange(other.number_, 0)),
           wait_ns_(other.wait_ns_),
           status_(std::exchange(other.status_, Status::invalid_argument)) {}
     Waiter &operator=(Waiter &&other) noexcept {
         if (this == &other) return *this;
         leave();
-        bucket_ = other.bucket_;
+        account_ = std::move(other.account_);
         number_ = std::exchange(other.number_, 0);
         wait_ns_ = other.wait_ns_;
         status_ = std::exchange(other.status_, Status::invalid_argument);
@@ -109,7 +182,7 @@ class [[nodiscard]] Waiter {
     Status check() noexcept {
         if (number_ == 0) return status_;
         wait_ns_ = 0;
-        status_ = Status{tb_waiter_check(bucket_, number_, &wait_ns_)};
+        status_ = Status{account_.check(number_, &wait_ns_)};
         if (status_ != Status::pending) number_ = 0;
         return status_;
     }
@@ -117,20 +190,29 @@ class [[nodiscard]] Waiter {
     // Gives up if it is pending; its status is interrupted then.
     void leave() noexcept {
         if (number_ == 0) return;
-        tb_waiter_leave(bucket_, std::exchange(number_, 0));
+        account_.leave(std::exchange(number_, 0));
         wait_ns_ = 0;
         status_ = Status::interrupted;
     }
 
   private:
     friend class Bucket;
+    friend class Table;
     template <class Loop, class Done>
     friend class detail::LoopWait;
-    explicit Waiter(Status status) noexcept : status_(status) {}
-    Waiter(tb_bucket *bucket, double n, std::int64_t timeout_ns, std::int32_t priority, std::uint64_t tag) noexcept
-        : bucket_(bucket), status_(Status{tb_enqueue(bucket, n, timeout_ns, priority, tag, &number_, &wait_ns_)}) {}
+    Waiter(detail::Account account, double n, std::int64_t timeout_ns, std::int32_t priority,
+           std::uint64_t tag) noexcept
+        : Waiter(std::move(account)) {
+        enter(n, timeout_ns, priority, tag);
+    }
+    // Not in the queue: nobody would tell it when to check.
+    explicit Waiter(detail::Account account) noexcept
+        : account_(std::move(account)), status_(account_.is_null() ? Status::invalid_argument : Status::unsupported) {}
+    void enter(double n, std::int64_t timeout_ns, std::int32_t priority, std::uint64_t tag) noexcept {
+        status_ = Status{account_.enqueue(n, timeout_ns, priority, tag, &number_, &wait_ns_)};
+    }
 
-    tb_bucket *bucket_ = nullptr;
+    detail::Account account_;
     std::uint64_t number_ = 0;  // 0: not in the queue
     std::int64_t wait_ns_ = 0;
     Status status_;
@@ -151,8 +233,8 @@ class [[nodiscard]] Waited : public Result<void> {
 
 namespace detail {
 
-// Whom the on_wake of a bucket calls, by tag. Its lock is held during a call, so that nobody is called any more once
-// remove() has returned; it is never held during a call of the library.
+// Whom the on_wake of a bucket or table calls, by tag. Its lock is held during a call, so that nobody is called any
+// more once remove() has returned; it is never held during a call of the library.
 class Wakes {
   public:
     std::uint64_t add(std::function<void()> wake) {
@@ -176,6 +258,22 @@ class Wakes {
     std::uint64_t newest_ = 0;
 };
 
+// Has the limit wake those in *wakes, unless it has an on_wake of its own. False: there is no memory.
+inline bool serve_wakes(tb_config &c, std::unique_ptr<Wakes> *wakes) noexcept {
+    if (c.on_wake != nullptr) return true;
+    wakes->reset(new (std::nothrow) Wakes);
+    if (*wakes == nullptr) return false;
+    c.on_wake = [](void *all, std::uint64_t tag) noexcept { (*static_cast<Wakes *>(all))(tag); };
+    c.wake_user = wakes->get();
+    return true;
+}
+
+// The answer of limit(), without wakes that serve its own waits alone.
+inline Result<Config> limit(tb_status status, tb_config &c, const Wakes *wakes) noexcept {
+    if (wakes != nullptr) c.on_wake = nullptr, c.wake_user = nullptr;
+    return result(status, from_c(c));
+}
+
 // Goes on with a coroutine of any kind.
 struct Resume {
     void (*resume)(void *frame);
@@ -187,12 +285,13 @@ struct Resume {
 template <class Loop, class Done>
 class LoopWait {
   public:
-    LoopWait(tb_bucket *bucket, Wakes *wakes, Loop &loop) noexcept : bucket_(bucket), wakes_(wakes), loop_(loop) {}
+    LoopWait(Account account, Wakes *wakes, Loop &loop) noexcept
+        : wakes_(wakes), loop_(loop), waiter_(std::move(account)) {}
     LoopWait(const LoopWait &) = delete;
     LoopWait &operator=(const LoopWait &) = delete;
     ~LoopWait() {
         forget();
-        if (!told_ && waiter_.status() == Status::success) tb_refund(bucket_, n_);
+        if (!told_ && waiter_.status() == Status::success) waiter_.account_.refund(n_);
     }
 
     // Enters the queue. The tag is known to on_wake before, which may be called before tb_enqueue has returned.
@@ -201,7 +300,7 @@ class LoopWait {
         self_ = std::make_shared<LoopWait *>(this);
         tag_ = wakes_->add([&loop = loop_, self = self_] { loop.post(Look{self}); });
         n_ = n;
-        waiter_ = Waiter(bucket_, n, timeout_ns, priority, tag_);
+        waiter_.enter(n, timeout_ns, priority, tag_);
         return waiter_.status();
     }
     // Has done called when it is over, not before this returns.
@@ -249,15 +348,14 @@ class LoopWait {
         if (tag_ != 0) wakes_->remove(std::exchange(tag_, 0));
     }
 
-    tb_bucket *const bucket_;
-    Wakes *const wakes_;  // null: the bucket has another on_wake, or there is none
+    Wakes *const wakes_;  // null: there is another on_wake, or no bucket or table
     Loop &loop_;
     Done done_{};
     std::shared_ptr<LoopWait *> self_;  // to null when it is over
     std::uint64_t tag_ = 0;
     double n_ = 0;
     bool told_ = false;
-    Waiter waiter_{bucket_ == nullptr ? Status::invalid_argument : Status::unsupported};
+    Waiter waiter_;
     std::optional<std::conditional_t<kKeepsTimer, Timer, None>> timer_;
 };
 
@@ -267,9 +365,9 @@ class LoopWait {
 template <class Loop>
 class [[nodiscard]] LoopAwait {
   public:
-    LoopAwait(tb_bucket *bucket, detail::Wakes *wakes, Loop &loop, double n, std::int64_t timeout_ns,
+    LoopAwait(detail::Account account, detail::Wakes *wakes, Loop &loop, double n, std::int64_t timeout_ns,
               std::int32_t priority) noexcept
-        : wait_(bucket, wakes, loop), n_(n), timeout_ns_(timeout_ns), priority_(priority) {}
+        : wait_(std::move(account), wakes, loop), n_(n), timeout_ns_(timeout_ns), priority_(priority) {}
 
     bool await_ready() { return wait_.enter(n_, timeout_ns_, priority_) != Status::pending; }
     template <class Handle>
@@ -288,6 +386,19 @@ class [[nodiscard]] LoopAwait {
 // What call_when_granted returns. Destroyed before its callback is called, it ends the wait.
 template <class Loop>
 using PendingCall = std::unique_ptr<detail::LoopWait<Loop, std::function<void(const Waited &)>>>;
+
+namespace detail {
+
+template <class Loop, class Done>
+PendingCall<Loop> call_when_granted(Account account, Wakes *wakes, Loop &loop, Done done, double n,
+                                    std::int64_t timeout_ns, std::int32_t priority) {
+    auto call = std::make_unique<typename PendingCall<Loop>::element_type>(std::move(account), wakes, loop);
+    call->enter(n, timeout_ns, priority);
+    call->call(std::move(done));
+    return call;
+}
+
+}  // namespace detail
 
 }  // namespace tokenbucket
 
