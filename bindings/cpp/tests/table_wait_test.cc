@@ -156,6 +156,22 @@ TEST_F(CppTableLoop, ChangesPlanSleepersAnew) {
     EXPECT_EQ(loop.armed(), 0u);
 }
 
+TEST_F(CppTableLoop, WhatEndsAWaitIsTold) {
+    const auto late = job("a", 4, 2s);
+    table.charge("a", 1).value();
+    loop.run(0ns);
+    EXPECT_EQ(ran, Runs{"a TB_TIMED_OUT 0 ms"});
+    const auto large = job("b", 10);
+    table.set_capacity(9).value();
+    loop.run(0ns);
+    EXPECT_EQ(ran.back(), "b TB_EXCEEDS_CAPACITY 0 ms");
+    const auto open = job("a", 4);
+    table.close();
+    loop.run();
+    EXPECT_EQ(ran.back(), "a TB_CLOSED 0 ms");
+    EXPECT_EQ(loop.armed(), 0u);
+}
+
 TEST_F(CppTableLoop, MaxWaitersHoldsForEachKey) {
     Config two = limit();
     two.max_waiters = 2;
