@@ -46,8 +46,7 @@ func newBucket(s *settings) (*bucket, error) {
 	if s.clock != nil {
 		timer = s.clock.handle
 	}
-	r := C.tbgo_create(C.double(s.capacity), C.double(s.tokens), C.int64_t(s.period), C.double(s.initial),
-		C.uint32_t(s.flags()), C.int64_t(s.maxWaiters), C.int64_t(s.maxLateness), timer.number())
+	r := C.tbgo_create(s.config(timer))
 	runtime.KeepAlive(timer)
 	if status := Status(r.status); status != Success {
 		return nil, status
@@ -55,6 +54,12 @@ func newBucket(s *settings) (*bucket, error) {
 	b := &bucket{C.tbgo_bucket(r.value)}
 	runtime.SetFinalizer(b, func(b *bucket) { C.tbgo_destroy(b.handle) })
 	return b, nil
+}
+
+// config is for the library, as long as the clock is kept alive.
+func (s *settings) config(timer *clock) C.tb_config {
+	return C.tbgo_config(C.double(s.capacity), C.double(s.tokens), C.int64_t(s.period), C.double(s.initial),
+		C.uint32_t(s.flags()), C.int64_t(s.maxWaiters), C.int64_t(s.maxLateness), timer.number())
 }
 
 func (s *settings) flags() uint32 {
@@ -89,11 +94,15 @@ func (b *bucket) allow(n float64) Status {
 func (b *bucket) take(n float64) (Decision, Status) {
 	d := C.tbgo_take(b.number(), C.double(n))
 	runtime.KeepAlive(b)
+	return decision(d), Status(d.status)
+}
+
+func decision(d C.tb_decision) Decision {
 	return Decision{
 		Remaining:  float64(d.remaining),
 		RetryAfter: time.Duration(d.retry_after_ns),
 		ResetAfter: time.Duration(d.reset_after_ns),
-	}, Status(d.status)
+	}
 }
 
 func (b *bucket) takeUpTo(most float64) (float64, Status) {
@@ -128,12 +137,16 @@ func (b *bucket) leave(waiter uint64) Status {
 func (b *bucket) reserve(n float64, max time.Duration) (promise, Status) {
 	r := C.tbgo_reserve(b.number(), C.double(n), C.int64_t(max))
 	runtime.KeepAlive(b)
+	return promised(r.value), Status(r.status)
+}
+
+func promised(r C.tb_reservation) promise {
 	return promise{
-		tokens:  float64(r.value.tokens),
-		wait:    time.Duration(r.value.wait_ns),
-		readyAt: time.Duration(r.value.ready_at_ns),
-		ticket:  uint64(r.value.ticket),
-	}, Status(r.status)
+		tokens:  float64(r.tokens),
+		wait:    time.Duration(r.wait_ns),
+		readyAt: time.Duration(r.ready_at_ns),
+		ticket:  uint64(r.ticket),
+	}
 }
 
 func (p promise) reservation() C.tb_reservation {
@@ -207,6 +220,10 @@ func (b *bucket) timeUntil(n float64) (time.Duration, Status) {
 func (b *bucket) limit() settings {
 	c := C.tbgo_get_limit(b.number())
 	runtime.KeepAlive(b)
+	return limitOf(c)
+}
+
+func limitOf(c C.tb_config) settings {
 	return settings{
 		capacity: float64(c.capacity),
 		tokens:   float64(c.rate_tokens),

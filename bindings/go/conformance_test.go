@@ -20,11 +20,24 @@ import (
 type replay struct {
 	*testing.T
 	clock        *ManualClock
-	limiter      *Limiter
+	limiter      *Limiter // nil: the row is of a table
+	table        *Table
+	bucket       bucketOfRow // that the step is about
 	name         string
 	seen         map[string]bool // the kinds of steps carried out, in all rows
 	reservations map[string]*Reservation
 	waits        map[string]*waitOfRow
+}
+
+// bucketOfRow is the limiter, or a key of the table.
+type bucketOfRow interface {
+	Take(n float64) (Decision, error)
+	TakeUpTo(most float64) (float64, error)
+	Tokens() float64
+	TimeUntil(n float64) (time.Duration, error)
+	Charge(n float64) (time.Duration, error)
+	Refund(n float64) error
+	ReserveWithin(n float64, max time.Duration) *Reservation
 }
 
 type waitOfRow struct {
@@ -43,6 +56,10 @@ func TestConformanceOfWaits(t *testing.T) {
 	replayFile(t, "waits.txt", 130, "wait", "leave", "jump", "next", "reset", "set", "close", "waiting", "burst")
 }
 
+func TestConformanceOfTables(t *testing.T) {
+	replayFile(t, "tables.txt", 5, "peek", "take", "upto", "est", "force", "add", "resv", "cancel", "remove", "many")
+}
+
 func replayFile(t *testing.T, name string, fewest int, verbs ...string) {
 	rows := strings.Split(strings.TrimSpace(readFile(t, "../../tests/conformance/"+name)), "\n")
 	if len(rows) < fewest {
@@ -55,7 +72,7 @@ func replayFile(t *testing.T, name string, fewest int, verbs ...string) {
 			t.Fatalf("no row: %s", row)
 		}
 		t.Run(strings.TrimSpace(fields[0]), func(t *testing.T) {
-			r := replay{T: t, clock: newManualClock(t), seen: seen, reservations: map[string]*Reservation{},
+			r := &replay{T: t, clock: newManualClock(t), seen: seen, reservations: map[string]*Reservation{},
 				waits: map[string]*waitOfRow{}}
 			r.create(strings.Fields(fields[1]))
 			for _, step := range strings.Split(fields[2], ";") {
@@ -75,8 +92,9 @@ func replayFile(t *testing.T, name string, fewest int, verbs ...string) {
 }
 
 func (r *replay) create(limits []string) {
-	var capacity, rate float64
+	var capacity, rate, keys float64
 	options := []Option{WithClock(r.clock)}
+	whenFull := EvictFullest
 	for _, limit := range limits {
 		name, value, _ := strings.Cut(limit, "=")
 		switch name {
@@ -92,11 +110,24 @@ func (r *replay) create(limits []string) {
 			options = append(options, WithMaxWaiters(int(r.number(value))))
 		case "lateness":
 			options = append(options, WithMaxLateness(r.duration(value)))
+		case "keys":
+			keys = r.number(value)
+		case "full":
+			whenFull = map[string]WhenFull{"evict": EvictFullest, "deny": DenyNew, "admit": AdmitNew}[value]
 		default:
 			r.Fatalf("unknown limit %s", limit)
 		}
 	}
-	r.limiter = newLimiter(r, capacity, rate, options...)
+	if keys == 0 {
+		r.limiter = newLimiter(r, capacity, rate, options...)
+		r.bucket = r.limiter
+		return
+	}
+	ofTable := []TableOption{WithWhenFull(whenFull)}
+	for _, option := range options {
+		ofTable = append(ofTable, option)
+	}
+	r.table = newTableOf[string](r, capacity, rate, int(keys), ofTable...)
 }
 
 func (r *replay) number(s string) float64 {
@@ -136,6 +167,10 @@ func (r *replay) step(words []string) {
 		words = words[1:]
 	}
 	if len(words) > 0 {
+		if key, verb, ofKey := strings.Cut(words[0], "/"); ofKey {
+			r.bucket = keyOfRow{r.table, strings.Trim(key, `"`)}
+			words[0] = verb
+		}
 		r.run(text, words)
 		r.settle()
 	}
@@ -204,7 +239,7 @@ func (r *replay) enter(text string, words []string) {
 	ctx, leave := context.WithCancel(background)
 	w := &waitOfRow{leave: leave, answer: make(chan error, 1)}
 	r.waits[strings.TrimSuffix(r.name, ":")] = w
-	go func() { w.answer <- r.limiter.queue(ctx, n, within, int32(priority)) }()
+	go func() { w.answer <- queue(ctx, r.limiter, n, within, int32(priority)) }()
 	r.settle()
 	r.expect(text, w.over == atOnce && errors.Is(w.err, want))
 	var late *TimeoutError
@@ -223,36 +258,47 @@ func (r *replay) checkWait(text string, w *waitOfRow, claim string) {
 }
 
 func (r *replay) run(text string, words []string) {
-	l, last := r.limiter, words[len(words)-1]
-	verb, value, _ := strings.Cut(words[0], "=")
+	b, last := r.bucket, words[len(words)-1]
+	var of interface {
+		SetLimit(tokensPerSecond float64) error
+		SetBurst(capacity float64) error
+		Close() error
+	} = r.limiter
+	if r.table != nil {
+		of = r.table
+	}
+	verb, value, joined := strings.Cut(words[0], "=")
+	if !joined {
+		value = last
+	}
 	r.seen[verb] = true
 	switch verb {
 	case "peek":
-		r.expect(text, math.Floor(l.Tokens()) == r.number(value))
+		r.expect(text, math.Floor(b.Tokens()) == r.number(value))
 	case "peekx":
-		r.expect(text, l.Tokens() == r.number(value))
+		r.expect(text, b.Tokens() == r.number(value))
 	case "take":
 		r.take(text, words)
 	case "upto":
-		taken, err := l.TakeUpTo(r.number(words[1]))
+		taken, err := b.TakeUpTo(r.number(words[1]))
 		r.expect(text, err == nil && taken == r.number(last))
 	case "est":
-		left, err := l.TimeUntil(r.number(words[1]))
+		left, err := b.TimeUntil(r.number(words[1]))
 		r.expect(text, err == nil && left == r.duration(last))
 	case "force":
-		repaid, err := l.Charge(r.number(words[1]))
+		repaid, err := b.Charge(r.number(words[1]))
 		r.expect(text, err == nil && repaid == r.duration(last))
 	case "add":
-		r.expect(text, l.Refund(r.number(last)) == nil)
+		r.expect(text, b.Refund(r.number(last)) == nil)
 	case "resv":
 		r.reserve(text, words)
 	case "cancel":
 		r.reservations[last+":"].Cancel()
 	case "rate":
 		tokens, period := r.rate(last)
-		r.expect(text, l.SetLimit(tokens*float64(time.Second)/float64(period)) == nil)
+		r.expect(text, of.SetLimit(tokens*float64(time.Second)/float64(period)) == nil)
 	case "burst":
-		r.expect(text, l.SetBurst(r.number(last)) == nil)
+		r.expect(text, of.SetBurst(r.number(last)) == nil)
 	case "wait":
 		r.enter(text, words)
 	case "leave":
@@ -266,11 +312,15 @@ func (r *replay) run(text string, words []string) {
 		_, next := r.clock.Waiters()
 		r.expect(text, last == "never" && next == InfDuration || last != "never" && next == r.duration(last))
 	case "reset":
-		r.expect(text, l.Reset(r.number(last)) == nil)
+		r.expect(text, r.limiter.Reset(r.number(last)) == nil)
 	case "set":
-		r.expect(text, l.SetTokens(r.number(last)) == nil)
+		r.expect(text, r.limiter.SetTokens(r.number(last)) == nil)
 	case "close":
-		r.expect(text, l.Close() == nil)
+		r.expect(text, of.Close() == nil)
+	case "remove":
+		r.expect(text, b.(keyOfRow).Remove() == nil)
+	case "many":
+		r.many(text, words[1:])
 	default:
 		w := r.waits[verb]
 		if w == nil {
@@ -287,9 +337,12 @@ func (r *replay) expect(text string, holds bool) {
 	}
 }
 
+var answersOfTakes = map[string]Status{
+	"ok": Success, "no": ErrDenied, "never": ErrExceedsCapacity, "full": ErrTableFull, "closed": ErrClosed,
+}
+
 func (r *replay) take(text string, words []string) {
-	answers := map[string]error{"ok": nil, "no": ErrDenied, "never": ErrExceedsCapacity}
-	want, known := answers[words[2]]
+	want, known := answersOfTakes[words[2]]
 	r.expect(text, known)
 	times := 1
 	for _, word := range words[3:] {
@@ -298,8 +351,8 @@ func (r *replay) take(text string, words []string) {
 		}
 	}
 	for i := 0; i < times; i++ {
-		d, err := r.limiter.Take(r.number(words[1]))
-		r.expect(text, err == want)
+		d, err := r.bucket.Take(r.number(words[1]))
+		r.expect(text, err == want.err())
 		for _, word := range words[3:] {
 			switch name, value, _ := strings.Cut(word, "="); name {
 			case "retry":
@@ -316,14 +369,45 @@ func (r *replay) reserve(text string, words []string) {
 	if _, value, limited := strings.Cut(words[2], "max="); limited {
 		max = r.duration(value)
 	}
-	reservation := r.limiter.ReserveWithin(r.number(words[1]), max)
+	reservation := r.bucket.ReserveWithin(r.number(words[1]), max)
 	switch last := words[len(words)-1]; last {
 	case "no":
 		r.expect(text, reservation.Err() == ErrTimedOut)
-	case "never":
-		r.expect(text, reservation.Err() == ErrExceedsCapacity)
+	case "never", "full", "closed":
+		r.expect(text, reservation.Err() == answersOfTakes[last])
 	default:
 		r.expect(text, reservation.OK() && reservation.Delay() == r.duration(last))
 		r.reservations[r.name] = reservation
+	}
+}
+
+// keyOfRow is a key of the table.
+type keyOfRow struct {
+	table *Table
+	key   string
+}
+
+func (k keyOfRow) Take(n float64) (Decision, error)           { return k.table.Take(k.key, n) }
+func (k keyOfRow) TakeUpTo(most float64) (float64, error)     { return k.table.TakeUpTo(k.key, most) }
+func (k keyOfRow) Tokens() float64                            { return k.table.Tokens(k.key) }
+func (k keyOfRow) TimeUntil(n float64) (time.Duration, error) { return k.table.TimeUntil(k.key, n) }
+func (k keyOfRow) Charge(n float64) (time.Duration, error)    { return k.table.Charge(k.key, n) }
+func (k keyOfRow) Refund(n float64) error                     { return k.table.Refund(k.key, n) }
+func (k keyOfRow) Remove() error                              { return k.table.Remove(k.key) }
+func (k keyOfRow) ReserveWithin(n float64, max time.Duration) *Reservation {
+	return k.table.ReserveWithin(k.key, n, max)
+}
+
+// many reads as many keys as answers.
+func (r *replay) many(text string, words []string) {
+	n := len(words) / 2
+	keys, answers := make([]string, n), make([]Status, n)
+	for i, key := range words[:n] {
+		keys[i] = strings.Trim(key, `"`)
+	}
+	expectError(r.T, text, r.table.AllowMany(keys, nil, answers), nil)
+	for i, answer := range words[n:] {
+		want, known := answersOfTakes[answer]
+		r.expect(text, known && answers[i] == want)
 	}
 }

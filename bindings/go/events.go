@@ -14,7 +14,7 @@ type Event struct {
 // on the goroutine concerned, after the decision, and may use the limiter.
 func WithOnEvent(f func(Event)) Option { return func(s *settings) { s.onEvent = f } }
 
-func (l *Limiter) tell(s Status, n float64, waited time.Duration) {
+func (l *shared) tell(s Status, n float64, waited time.Duration) {
 	if l.onEvent != nil {
 		l.onEvent(Event{s, n, waited})
 	}
@@ -23,7 +23,7 @@ func (l *Limiter) tell(s Status, n float64, waited time.Duration) {
 var start = time.Now()
 
 // now is the limiter's time, where events need it.
-func (l *Limiter) now() time.Duration {
+func (l *shared) now() time.Duration {
 	switch {
 	case l.onEvent == nil:
 		return 0

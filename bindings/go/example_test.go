@@ -48,6 +48,17 @@ func ExampleLimiter_Take() {
 	// false 0 2s 4s
 }
 
+// A limit for each user.
+func ExampleTable() {
+	users, err := tokenbucket.NewTable(2, 1, 100000) // each: bursts of 2, then 1 per second
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(users.Allow("ann"), users.Allow("ann"), users.Allow("ann"), users.Allow("bob"))
+	// Output:
+	// true true false true
+}
+
 // A test that moves the clock needs no sleep.
 func ExampleManualClock() {
 	clock, _ := tokenbucket.NewManualClock(0)

@@ -71,15 +71,18 @@ func TestEveryStatusOfTheHeader(t *testing.T) {
 func TestEveryFunctionOfTheHeader(t *testing.T) {
 	unbound := map[string]bool{
 		// They block a thread.
-		"tb_wait": true, "tb_wait_for": true, "tb_wait_with": true,
+		"tb_wait": true, "tb_wait_for": true, "tb_wait_with": true, "tb_table_wait_for": true,
 		// It calls from C into Go each time the clock is read.
 		"tb_callback_clock_create": true,
 		// Other names of what is bound.
-		"tb_create": true, "tb_try_consume": true,
+		"tb_create": true, "tb_try_consume": true, "tb_table_create": true,
 		// The loader checks the version by the SONAME.
 		"tb_library_version": true, "tb_library_version_string": true, "tb_abi_version": true, "tb_has_feature": true,
 	}
-	binding := readFile(t, "cgo.go") + readFile(t, "shim.h")
+	binding := ""
+	for _, name := range []string{"cgo.go", "cgo_table.go", "shim.h", "shim_table.h"} {
+		binding += readFile(t, name)
+	}
 	found := entries(t, "function")
 	if len(found) < len(unbound) {
 		t.Fatalf("only %d functions found in the header", len(found))

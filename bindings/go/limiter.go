@@ -33,13 +33,20 @@ func Every(interval time.Duration) float64 {
 
 // Limiter is a token bucket. Create it with [New]; the zero value refuses everything. It must not be copied.
 type Limiter struct {
-	bucket  *bucket
-	clock   *ManualClock // nil: the system clock
+	*bucket
+	shared
 	counted bool
-	onEvent func(Event) // may be nil
 	waiting atomic.Int64
-	ending  sync.Mutex // guards the ended of all its reservations
 }
+
+// shared is what a limiter and a table have beside the library's handle.
+type shared struct {
+	clock   *ManualClock // nil: the system clock
+	onEvent func(Event)  // may be nil
+	ending  sync.Mutex   // guards the ended of all reservations
+}
+
+func (s *shared) common() *shared { return s }
 
 type settings struct {
 	capacity, tokens float64
@@ -85,7 +92,7 @@ func New(capacity, tokensPerSecond float64, options ...Option) (*Limiter, error)
 	if err != nil {
 		return nil, err
 	}
-	return &Limiter{bucket: b, clock: s.clock, counted: s.statistics, onEvent: s.onEvent}, nil
+	return &Limiter{bucket: b, shared: shared{clock: s.clock, onEvent: s.onEvent}, counted: s.statistics}, nil
 }
 
 // Close closes the limiter for good: who waits gets ErrClosed, unless its tokens are due, and so does every later call
@@ -160,10 +167,9 @@ func (l *Limiter) SetLimit(tokensPerSecond float64) error {
 func (l *Limiter) SetBurst(capacity float64) error { return l.bucket.setCapacity(capacity).err() }
 
 // Limit returns the rate in tokens per second.
-func (l *Limiter) Limit() float64 {
-	c := l.bucket.limit()
-	return c.tokens * float64(time.Second) / float64(c.period)
-}
+func (l *Limiter) Limit() float64 { return l.bucket.limit().rate() }
+
+func (s settings) rate() float64 { return s.tokens * float64(time.Second) / float64(s.period) }
 
 // Burst returns the capacity.
 func (l *Limiter) Burst() float64 { return l.bucket.limit().capacity }

@@ -52,6 +52,40 @@ func TestCallsAllocateNothing(t *testing.T) {
 	}
 }
 
+func TestCallsOfTablesAllocateNothing(t *testing.T) {
+	table := newTableOf[string](t, 10, 60, 100)
+	slices := newTableOf[[]byte](t, 10, 60, 100)
+	text := string([]byte("a key made when the program runs"))
+	slice := []byte(text)
+	keys, answers, amounts := []string{text, "b", ""}, make([]Status, 3), []float64{1, 2, 3}
+	for name, call := range map[string]func(){
+		"Allow":            func() { table.Allow(text) },
+		"Allow, constant":  func() { table.Allow("constant") },
+		"Allow, slice":     func() { slices.Allow(slice) },
+		"AllowN":           func() { table.AllowN(text, 1.5) },
+		"Take":             func() { _, _ = table.Take(text, 1) },
+		"TakeUpTo":         func() { _, _ = table.TakeUpTo(text, 2) },
+		"AllowMany":        func() { _ = table.AllowMany(keys, nil, answers) },
+		"AllowMany, costs": func() { _ = table.AllowMany(keys, amounts, answers) },
+		"Wait, at once":    func() { _ = table.Remove("w"); _ = table.Wait(background, "w") },
+		"Charge":           func() { _, _ = table.Charge("c", 1) },
+		"Refund":           func() { _ = table.Refund("c", 1) },
+		"Remove":           func() { _ = table.Remove(text) },
+		"SetLimit":         func() { _ = table.SetLimit(60) },
+		"Limit":            func() { table.Limit() },
+		"Tokens":           func() { table.Tokens(text) },
+		"TimeUntil":        func() { _, _ = table.TimeUntil(text, 5) },
+		"Stats":            func() { _, _ = table.Stats() },
+	} {
+		if n := testing.AllocsPerRun(1000, call); n != 0 {
+			t.Errorf("%s allocates %v times", name, n)
+		}
+	}
+	if n := testing.AllocsPerRun(1000, func() { _, _ = AddressKey("192.0.2.1:80", 64) }); n > 1 {
+		t.Errorf("AddressKey allocates %v times, not its answer alone", n)
+	}
+}
+
 // A limiter keeps its clock, and is freed without Close: 20000 limiters leave no memory behind.
 func TestMemoryIsFreed(t *testing.T) {
 	churn := func(n int) {

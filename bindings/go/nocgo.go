@@ -44,6 +44,38 @@ func (*bucket) enqueue(float64, time.Duration, int32, uint64) (uint64, time.Dura
 	return 0, 0, ErrUnsupported
 }
 
+type table struct{}
+
+func newTable(*tableSettings) (*table, error) { return nil, errNoCgo }
+
+func (*table) close() Status                                             { return ErrUnsupported }
+func (*table) allow(keyBytes, float64) Status                            { return ErrUnsupported }
+func (*table) take(keyBytes, float64) (Decision, Status)                 { return Decision{}, ErrUnsupported }
+func (*table) takeUpTo(keyBytes, float64) (float64, Status)              { return 0, ErrUnsupported }
+func (*table) allowMany(keyBytes, []uintptr, []float64, []Status) Status { return ErrUnsupported }
+func (*table) check(keyBytes, uint64) (time.Duration, Status)            { return 0, ErrUnsupported }
+func (*table) leave(keyBytes, uint64) Status                             { return ErrUnsupported }
+func (*table) reserve(keyBytes, float64, time.Duration) (promise, Status) {
+	return promise{}, ErrUnsupported
+}
+func (*table) cancel(keyBytes, promise)                            {}
+func (*table) settle(keyBytes, promise, float64) Status            { return ErrUnsupported }
+func (*table) charge(keyBytes, float64) (time.Duration, Status)    { return 0, ErrUnsupported }
+func (*table) refund(keyBytes, float64) Status                     { return ErrUnsupported }
+func (*table) available(keyBytes) float64                          { return 0 }
+func (*table) timeUntil(keyBytes, float64) (time.Duration, Status) { return 0, ErrUnsupported }
+func (*table) remove(keyBytes) Status                              { return ErrUnsupported }
+func (*table) setRate(float64) Status                              { return ErrUnsupported }
+func (*table) setCapacity(float64) Status                          { return ErrUnsupported }
+func (*table) limit() settings                                     { return settings{period: time.Second} }
+func (*table) stats() (TableStats, Status)                         { return TableStats{}, ErrUnsupported }
+
+func (*table) enqueue(keyBytes, float64, time.Duration, int32, uint64) (uint64, time.Duration, Status) {
+	return 0, 0, ErrUnsupported
+}
+
+func addressKey(keyBytes, int32) (string, Status) { return "", ErrUnsupported }
+
 type clock struct{}
 
 func newClock(time.Duration) (*clock, error) { return nil, errNoCgo }

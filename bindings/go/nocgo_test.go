@@ -16,6 +16,10 @@ func TestWithoutCgoCreatingSaysWhatIsMissing(t *testing.T) {
 	if c != nil || err == nil || !strings.Contains(err.Error(), "CGO_ENABLED=1") {
 		t.Errorf("NewManualClock: %v, %v", c, err)
 	}
+	table, err := NewTable(10, 2, 100)
+	if table != nil || err == nil || !strings.Contains(err.Error(), "CGO_ENABLED=1") {
+		t.Errorf("NewTable: %v, %v", table, err)
+	}
 	var zero Limiter
 	if zero.Allow() {
 		t.Error("the zero Limiter granted")

@@ -13,9 +13,9 @@ type promise struct {
 // Reservation holds tokens that may be used after a delay. Its methods may be called from any number of goroutines. It
 // must not be copied.
 type Reservation struct {
-	limiter *Limiter
+	account account
 	status  Status
-	ended   bool // cancelled or settled; the limiter's mutex guards it, since an atomic would move it to the heap
+	ended   bool // cancelled or settled; a mutex of the account guards it, since an atomic would move it to the heap
 	promise promise
 	due     time.Time // on the system clock; zero: at once, or on a manual clock
 }
@@ -25,14 +25,14 @@ type Reservation struct {
 // Reserve is ReserveN(1).
 func (l *Limiter) Reserve() *Reservation {
 	r := new(Reservation)
-	l.reserve(r, 1, InfDuration)
+	r.make(l, 1, InfDuration)
 	return r
 }
 
 // ReserveN is ReserveWithin(n, InfDuration).
 func (l *Limiter) ReserveN(n float64) *Reservation {
 	r := new(Reservation)
-	l.reserve(r, n, InfDuration)
+	r.make(l, n, InfDuration)
 	return r
 }
 
@@ -41,17 +41,17 @@ func (l *Limiter) ReserveN(n float64) *Reservation {
 // reservation is not OK.
 func (l *Limiter) ReserveWithin(n float64, max time.Duration) *Reservation {
 	r := new(Reservation)
-	l.reserve(r, n, max)
+	r.make(l, n, max)
 	return r
 }
 
-func (l *Limiter) reserve(r *Reservation, n float64, max time.Duration) {
-	r.limiter = l
-	r.promise, r.status = l.bucket.reserve(n, max)
+func (r *Reservation) make(a account, n float64, max time.Duration) {
+	r.account = a
+	r.promise, r.status = a.reserve(n, max)
 	if r.status == ErrTimedOut {
-		l.tell(r.status, n, 0)
+		a.common().tell(r.status, n, 0)
 	}
-	if l.clock == nil && r.promise.wait > 0 {
+	if a.common().clock == nil && r.promise.wait > 0 {
 		r.due = time.Now().Add(r.promise.wait)
 	}
 }
@@ -60,8 +60,13 @@ func (l *Limiter) reserve(r *Reservation, n float64, max time.Duration) {
 func (r *Reservation) OK() bool { return r.status == Success }
 
 // Err says why the reservation is not OK: ErrTimedOut (not within the time allowed), ErrExceedsCapacity, ErrClosed,
-// ErrInvalidArgument, or ErrOutOfRange (a debt beyond what can be counted). nil if it is OK.
-func (r *Reservation) Err() error { return r.status.err() }
+// ErrInvalidArgument, ErrOutOfRange (a debt beyond what can be counted), or of a table's key ErrTableFull. nil if it is OK.
+func (r *Reservation) Err() error {
+	if r.OK() {
+		return nil
+	}
+	return r.account.err(r.status)
+}
 
 // Delay returns how long from now the holder must wait before using the tokens; InfDuration if it is not OK.
 func (r *Reservation) Delay() time.Duration {
@@ -69,7 +74,7 @@ func (r *Reservation) Delay() time.Duration {
 		return InfDuration
 	}
 	left := time.Duration(0)
-	if clock := r.limiter.clock; clock != nil {
+	if clock := r.account.common().clock; clock != nil {
 		left = r.promise.readyAt - clock.Now()
 	} else if !r.due.IsZero() {
 		left = time.Until(r.due)
@@ -85,22 +90,24 @@ func (r *Reservation) Delay() time.Duration {
 // at once has nothing to cancel. Where the work was not done after all, Settle(0) gives back what is due.
 func (r *Reservation) Cancel() {
 	if r.OK() && r.end() {
-		r.limiter.bucket.cancel(r.promise)
+		r.account.cancel(r.promise)
 	}
 }
 
 // end reports whether the reservation had not ended before.
 func (r *Reservation) end() bool {
-	r.limiter.ending.Lock()
-	defer r.limiter.ending.Unlock()
+	ending := &r.account.common().ending
+	ending.Lock()
+	defer ending.Unlock()
 	first := !r.ended
 	r.ended = true
 	return first
 }
 
 func (r *Reservation) reopen() {
-	r.limiter.ending.Lock()
-	defer r.limiter.ending.Unlock()
+	ending := &r.account.common().ending
+	ending.Lock()
+	defer ending.Unlock()
 	r.ended = false
 }
 
@@ -115,7 +122,7 @@ func (r *Reservation) Settle(actual float64) error {
 	if !r.end() {
 		return ErrInvalidArgument
 	}
-	status := r.limiter.bucket.settle(r.promise, actual)
+	status := r.account.settle(r.promise, actual)
 	if status != Success {
 		r.reopen()
 	}

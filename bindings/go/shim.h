@@ -50,14 +50,10 @@ typedef struct {
 // In Go.
 extern void tbgoWake(void *user, uint64_t tag);
 
-static inline tbgo_handle_result tbgo_create(double capacity, double tokens, int64_t period_ns, double initial,
-                                             uint32_t flags, int64_t max_waiters, int64_t max_lateness_ns,
-                                             tbgo_clock clock) {
+static inline tb_config tbgo_config(double capacity, double tokens, int64_t period_ns, double initial, uint32_t flags,
+                                    int64_t max_waiters, int64_t max_lateness_ns, tbgo_clock clock) {
     tb_config config;
-    tb_bucket *bucket = NULL;
-    tbgo_handle_result r = {TB_SUCCESS, 0};
-    r.status = tb_config_init(&config, sizeof config);
-    if (r.status != TB_SUCCESS) return r;
+    tb_config_init(&config, sizeof config);
     config.capacity = capacity;
     config.rate_tokens = tokens;
     config.rate_period_ns = period_ns;
@@ -67,6 +63,12 @@ static inline tbgo_handle_result tbgo_create(double capacity, double tokens, int
     config.max_lateness_ns = max_lateness_ns;
     config.on_wake = tbgoWake;
     config.clock = (tb_clock *)clock;
+    return config;
+}
+
+static inline tbgo_handle_result tbgo_create(tb_config config) {
+    tb_bucket *bucket = NULL;
+    tbgo_handle_result r = {TB_SUCCESS, 0};
     r.status = tb_create_with(&config, &bucket);
     r.value = (uintptr_t)bucket;
     return r;

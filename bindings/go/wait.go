@@ -36,44 +36,66 @@ func (l *Limiter) WaitPriority(ctx context.Context, n float64, priority int32) e
 			return s.err()
 		}
 	}
-	return l.queue(ctx, n, timeLeft(ctx), priority)
-}
-
-func (l *Limiter) queue(ctx context.Context, n float64, timeout time.Duration, priority int32) error {
 	l.waiting.Add(1)
 	defer l.waiting.Add(-1)
-	s := asleep.add()
-	defer asleep.remove(s)
-	waiter, left, status := l.bucket.enqueue(n, timeout, priority, s.tag)
-	switch status {
-	case Pending:
-		return l.sleep(ctx, n, s, waiter, left)
-	case ErrTimedOut:
-		l.tell(status, n, 0)
-		return &TimeoutError{l, n, left}
-	case ErrQueueFull:
-		l.tell(status, n, 0)
-	}
-	return status.err()
+	return queue(ctx, l, n, timeLeft(ctx), priority)
 }
 
-func (l *Limiter) sleep(ctx context.Context, n float64, s *sleeper, waiter uint64, left time.Duration) error {
-	since := l.now()
+// account is what tokens are waited for and reserved of: a Limiter, or a key of a table.
+type account interface {
+	enqueue(n float64, timeout time.Duration, priority int32, tag uint64) (uint64, time.Duration, Status)
+	check(waiter uint64) (time.Duration, Status)
+	leave(waiter uint64) Status
+	reserve(n float64, max time.Duration) (promise, Status)
+	cancel(p promise)
+	settle(p promise, actual float64) Status
+	timeUntil(n float64) (time.Duration, Status)
+	limit() settings
+	common() *shared
+	err(s Status) error
+	late(n float64, left time.Duration) *TimeoutError
+}
+
+func (l *Limiter) err(s Status) error { return s.err() }
+
+func (l *Limiter) late(n float64, left time.Duration) *TimeoutError {
+	return &TimeoutError{Limiter: l, N: n, RetryAfter: left, account: l}
+}
+
+func queue(ctx context.Context, a account, n float64, timeout time.Duration, priority int32) error {
+	s := asleep.add()
+	defer asleep.remove(s)
+	waiter, left, status := a.enqueue(n, timeout, priority, s.tag)
+	switch status {
+	case Pending:
+		return sleep(ctx, a, n, s, waiter, left)
+	case ErrTimedOut:
+		a.common().tell(status, n, 0)
+		return a.late(n, left)
+	case ErrQueueFull:
+		a.common().tell(status, n, 0)
+	}
+	return a.err(status)
+}
+
+func sleep(ctx context.Context, a account, n float64, s *sleeper, waiter uint64, left time.Duration) error {
+	of := a.common()
+	since := of.now()
 	for status := Pending; ; {
-		if err := s.sleep(ctx, left, l.clock == nil); err != nil {
-			l.bucket.leave(waiter)
-			l.tell(ErrInterrupted, n, l.now()-since)
+		if err := s.sleep(ctx, left, of.clock == nil); err != nil {
+			a.leave(waiter)
+			of.tell(ErrInterrupted, n, of.now()-since)
 			return err
 		}
-		if left, status = l.bucket.check(waiter); status == Pending {
+		if left, status = a.check(waiter); status == Pending {
 			continue
 		}
-		l.tell(status, n, l.now()-since)
+		of.tell(status, n, of.now()-since)
 		if status == ErrTimedOut {
-			left, _ = l.TimeUntil(n)
-			return &TimeoutError{l, n, left}
+			left, _ = a.timeUntil(n)
+			return a.late(n, left)
 		}
-		return status.err()
+		return a.err(status)
 	}
 }
 
@@ -92,15 +114,19 @@ func timeLeft(ctx context.Context) time.Duration {
 // TimeoutError says that a wait cannot be over by its context's deadline. errors.Is(err, context.DeadlineExceeded) and
 // errors.Is(err, ErrTimedOut) hold.
 type TimeoutError struct {
-	Limiter    *Limiter      // whose tokens they are
+	Limiter    *Limiter      // whose tokens they are; nil: those of a key of a table
+	Key        string        // that key
 	N          float64       // the tokens asked for
 	RetryAfter time.Duration // until they would be there
+
+	account account
 }
 
 // Error returns a message with the limit and the time.
 func (e *TimeoutError) Error() string {
+	limit := e.account.limit()
 	return fmt.Sprintf("tokenbucket: timed out: %g tokens of a limiter of %g per second, burst %g, are there only after %v",
-		e.N, e.Limiter.Limit(), e.Limiter.Burst(), e.RetryAfter)
+		e.N, limit.rate(), limit.capacity, e.RetryAfter)
 }
 
 // Timeout returns true, as the context's own error does.

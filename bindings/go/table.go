@@ -1,0 +1,313 @@
+package tokenbucket
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+	"unsafe"
+)
+
+// Key is any bytes, at most [MaxKeySize] of them. They are not copied, except by what waits or reserves.
+type Key interface{ ~string | ~[]byte }
+
+// MaxKeySize is the length of the longest key.
+const MaxKeySize = 65536
+
+// KeyError says that a key is longer than [MaxKeySize]. errors.Is(err, ErrInvalidArgument) holds.
+type KeyError struct {
+	Size int // of the key
+}
+
+// Error returns a message with both lengths.
+func (e *KeyError) Error() string {
+	return fmt.Sprintf("tokenbucket: invalid argument: a key of %d bytes, more than %d", e.Size, MaxKeySize)
+}
+
+// Unwrap returns ErrInvalidArgument.
+func (e *KeyError) Unwrap() error { return ErrInvalidArgument }
+
+// Table is a table whose keys are strings.
+type Table = TableOf[string]
+
+// TableOf holds a token bucket for each key, such as a user or an address, all under one limit, in memory that is fixed
+// when it is created. A key that has not been asked for is full, so keys need no creating; one that is full again makes
+// room for others. Create it with [NewTable] or [NewTableOf]; the zero value refuses everything. It must not be copied.
+//
+// What the methods of [Limiter] say holds for each key. Besides them a new key may find no room: [WithWhenFull] says
+// what becomes of it.
+type TableOf[K Key] struct{ keyed }
+
+// keyed is a table whatever its type of keys.
+type keyed struct {
+	*table
+	shared
+}
+
+// WhenFull is what becomes of a new key when its 16 places are taken.
+type WhenFull int32
+
+const (
+	// EvictFullest forgets the one of them that holds most tokens and is not in debt, as if it were full; ErrTableFull
+	// if all are in debt.
+	EvictFullest WhenFull = 0
+	// DenyNew is ErrTableFull.
+	DenyNew WhenFull = 1
+	// AdmitNew grants without remembering.
+	AdmitNew WhenFull = 2
+)
+
+type tableSettings struct {
+	settings
+	keys     int
+	maxBytes int64
+	whenFull WhenFull
+}
+
+// TableOption changes what [NewTable] creates: [WithMaxBytes], [WithWhenFull], or an [Option].
+type TableOption interface{ table(s *tableSettings) }
+
+type tableOption func(*tableSettings)
+
+func (o tableOption) table(s *tableSettings) { o(s) }
+
+func (o Option) table(s *tableSettings) { o(&s.settings) }
+
+// WithMaxBytes makes the table as large as that, at least 64, instead of by a number of keys, which then is 0.
+func WithMaxBytes(bytes int64) TableOption {
+	return tableOption(func(s *tableSettings) { s.maxBytes = bytes })
+}
+
+// WithWhenFull says what becomes of a new key for which there is no room, instead of EvictFullest.
+func WithWhenFull(w WhenFull) TableOption {
+	return tableOption(func(s *tableSettings) { s.whenFull = w })
+}
+
+// NewTable creates a table for so many keys that are not full at one time, 24.6 bytes each. A key may take capacity
+// tokens at once and gains tokensPerSecond. [WithMaxWaiters] holds for each key.
+// Errors as [New]. ErrInvalidArgument: also fewer keys than 1. ErrOutOfRange: also more memory than can be addressed.
+// ErrUnsupported: [WithInitialTokens], [WithStatistics] or [WithOnEvent], or an unknown WhenFull. ErrSystem: the system
+// gives no random numbers.
+func NewTable(capacity, tokensPerSecond float64, keys int, options ...TableOption) (*Table, error) {
+	return NewTableOf[string](capacity, tokensPerSecond, keys, options...)
+}
+
+// NewTableOf is NewTable for keys of another type: NewTableOf[[]byte](10, 1, 1000).
+func NewTableOf[K Key](capacity, tokensPerSecond float64, keys int, options ...TableOption) (*TableOf[K], error) {
+	s := tableSettings{keys: keys}
+	s.settings = settings{capacity: capacity, tokens: tokensPerSecond, period: time.Second, initial: InitiallyFull}
+	for _, option := range options {
+		option.table(&s)
+	}
+	if s.onEvent != nil {
+		return nil, ErrUnsupported
+	}
+	t, err := newTable(&s)
+	if err != nil {
+		return nil, err
+	}
+	return &TableOf[K]{keyed{table: t, shared: shared{clock: s.clock}}}, nil
+}
+
+// Close is as [Limiter.Close], for all keys.
+func (t *TableOf[K]) Close() error { return t.close().err() }
+
+// Allow is AllowN(key, 1).
+func (t *TableOf[K]) Allow(key K) bool { return t.AllowN(key, 1) }
+
+// AllowN is as [Limiter.AllowN].
+func (t *TableOf[K]) AllowN(key K, n float64) bool { return t.allow(bytesOf(key), n) == Success }
+
+// Take is as [Limiter.Take]. Also ErrTableFull, and a [*KeyError].
+func (t *TableOf[K]) Take(key K, n float64) (Decision, error) {
+	d, s := t.take(bytesOf(key), n)
+	return d, keyError(s, len(key))
+}
+
+// TakeUpTo is as [Limiter.TakeUpTo].
+func (t *TableOf[K]) TakeUpTo(key K, most float64) (float64, error) {
+	taken, s := t.takeUpTo(bytesOf(key), most)
+	return taken, keyError(s, len(key))
+}
+
+// AllowMany is AllowN for many keys in one call of the library: it takes amounts[i] of keys[i], or one of each if
+// amounts is nil, and answers[i] is Success or why not. The slices have one length. The same key may occur again.
+// After an error nothing was taken: ErrInvalidArgument for slices of different lengths, or a [*KeyError].
+func (t *TableOf[K]) AllowMany(keys []K, amounts []float64, answers []Status) error {
+	if len(answers) != len(keys) || (amounts != nil && len(amounts) != len(keys)) {
+		return ErrInvalidArgument
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	b := batches.Get().(*batch)
+	defer batches.Put(b)
+	b.keys, b.sizes = b.keys[:0], b.sizes[:0]
+	for _, key := range keys {
+		if len(key) > MaxKeySize {
+			return &KeyError{len(key)}
+		}
+		b.keys = append(b.keys, key...)
+		b.sizes = append(b.sizes, uintptr(len(key)))
+	}
+	return t.allowMany(bytesOf(b.keys), b.sizes, amounts, answers).err()
+}
+
+// batch is keys as the library wants them, one behind the other.
+type batch struct {
+	keys  []byte
+	sizes []uintptr
+}
+
+var batches = sync.Pool{New: func() any { return new(batch) }}
+
+// Wait is WaitPriority(ctx, key, 1, 0).
+func (t *TableOf[K]) Wait(ctx context.Context, key K) error { return t.WaitPriority(ctx, key, 1, 0) }
+
+// WaitN is WaitPriority(ctx, key, n, 0).
+func (t *TableOf[K]) WaitN(ctx context.Context, key K, n float64) error {
+	return t.WaitPriority(ctx, key, n, 0)
+}
+
+// WaitPriority is as [Limiter.WaitPriority]; each key has a queue of its own while somebody waits. A key with a queue
+// keeps its place. Also ErrTableFull, and a [*KeyError].
+func (t *TableOf[K]) WaitPriority(ctx context.Context, key K, n float64, priority int32) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if s := t.allow(bytesOf(key), n); s != ErrDenied {
+		return keyError(s, len(key))
+	}
+	return queue(ctx, t.at(key), n, timeLeft(ctx), priority)
+}
+
+// Reserve is ReserveWithin(key, 1, InfDuration).
+func (t *TableOf[K]) Reserve(key K) *Reservation { return t.ReserveWithin(key, 1, InfDuration) }
+
+// ReserveN is ReserveWithin(key, n, InfDuration).
+func (t *TableOf[K]) ReserveN(key K, n float64) *Reservation {
+	return t.ReserveWithin(key, n, InfDuration)
+}
+
+// ReserveWithin is as [Limiter.ReserveWithin]. What [TableOf.Remove] forgets is void.
+func (t *TableOf[K]) ReserveWithin(key K, n float64, max time.Duration) *Reservation {
+	r := new(Reservation)
+	r.make(t.at(key), n, max)
+	return r
+}
+
+// Charge is as [Limiter.Charge].
+func (t *TableOf[K]) Charge(key K, n float64) (time.Duration, error) {
+	repaid, s := t.charge(bytesOf(key), n)
+	return repaid, keyError(s, len(key))
+}
+
+// Refund is as [Limiter.Refund].
+func (t *TableOf[K]) Refund(key K, n float64) error {
+	return keyError(t.refund(bytesOf(key), n), len(key))
+}
+
+// Tokens is as [Limiter.Tokens].
+func (t *TableOf[K]) Tokens(key K) float64 { return t.available(bytesOf(key)) }
+
+// TimeUntil is as [Limiter.TimeUntil].
+func (t *TableOf[K]) TimeUntil(key K, n float64) (time.Duration, error) {
+	left, s := t.timeUntil(bytesOf(key), n)
+	return left, keyError(s, len(key))
+}
+
+// Remove forgets the key: its bucket is full again. Who waits for it gets tokens from that, in order.
+func (t *TableOf[K]) Remove(key K) error { return keyError(t.remove(bytesOf(key)), len(key)) }
+
+// SetLimit changes the rate of all keys at once, as [Limiter.SetLimit].
+func (t *TableOf[K]) SetLimit(tokensPerSecond float64) error { return t.setRate(tokensPerSecond).err() }
+
+// SetBurst changes the capacity of all keys at once. Reservations keep their times; who waits is planned anew, or told
+// ErrExceedsCapacity.
+func (t *TableOf[K]) SetBurst(capacity float64) error { return t.setCapacity(capacity).err() }
+
+// Limit returns the rate in tokens per second.
+func (t *TableOf[K]) Limit() float64 { return t.limit().rate() }
+
+// Burst returns the capacity.
+func (t *TableOf[K]) Burst() float64 { return t.limit().capacity }
+
+// TableStats is what a table holds, and what it had no room for.
+type TableStats struct {
+	Places         int64   // for keys, free ones included
+	Occupied       int64   // by keys that are not full now
+	Evicted        int64   // keys so far
+	TokensForgiven float64 // what evicted keys had spent, and what AdmitNew granted
+}
+
+// Stats reads the whole table: 10 million places take some 50 ms.
+func (t *TableOf[K]) Stats() (TableStats, error) {
+	stats, s := t.stats()
+	return stats, s.err()
+}
+
+// AddressKey returns the key of a network address: the same 4 bytes for all ways to write an IPv4 address, 16 for all
+// addresses of an IPv6 network of so many bits; 64 is what one customer usually has. It reads 192.0.2.1, 192.0.2.1:80,
+// 2001:db8::1, [2001:db8::1]:80, fe80::1%eth0, whose zone is dropped, and ::ffff:192.0.2.1, which is 192.0.2.1.
+// ErrInvalidArgument: no address, or a prefix outside 0 .. 128.
+func AddressKey(address string, ipv6Prefix int32) (string, error) {
+	key, s := addressKey(bytesOf(address), ipv6Prefix)
+	return key, s.err()
+}
+
+// keyBytes are a key's own.
+type keyBytes struct {
+	data unsafe.Pointer
+	size int
+}
+
+// Strings and slices begin with the pointer.
+func bytesOf[K Key](key K) keyBytes {
+	return keyBytes{*(*unsafe.Pointer)(unsafe.Pointer(&key)), len(key)}
+}
+
+func keyError(s Status, size int) error {
+	if s == ErrInvalidArgument && size > MaxKeySize {
+		return &KeyError{size}
+	}
+	return s.err()
+}
+
+// at returns the key's account, which outlives the call: so it keeps a copy of a slice.
+func (t *TableOf[K]) at(key K) *tableKey { return &tableKey{&t.keyed, string(key)} }
+
+// tableKey is the account of a key.
+type tableKey struct {
+	*keyed
+	key string
+}
+
+func (k *tableKey) enqueue(n float64, timeout time.Duration, priority int32, tag uint64) (uint64, time.Duration, Status) {
+	return k.table.enqueue(bytesOf(k.key), n, timeout, priority, tag)
+}
+
+func (k *tableKey) check(waiter uint64) (time.Duration, Status) {
+	return k.table.check(bytesOf(k.key), waiter)
+}
+
+func (k *tableKey) leave(waiter uint64) Status { return k.table.leave(bytesOf(k.key), waiter) }
+
+func (k *tableKey) reserve(n float64, max time.Duration) (promise, Status) {
+	return k.table.reserve(bytesOf(k.key), n, max)
+}
+
+func (k *tableKey) cancel(p promise) { k.table.cancel(bytesOf(k.key), p) }
+
+func (k *tableKey) settle(p promise, actual float64) Status {
+	return k.table.settle(bytesOf(k.key), p, actual)
+}
+
+func (k *tableKey) timeUntil(n float64) (time.Duration, Status) {
+	return k.table.timeUntil(bytesOf(k.key), n)
+}
+
+func (k *tableKey) err(s Status) error { return keyError(s, len(k.key)) }
+
+func (k *tableKey) late(n float64, left time.Duration) *TimeoutError {
+	return &TimeoutError{Key: k.key, N: n, RetryAfter: left, account: k}
+}
