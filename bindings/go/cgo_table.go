@@ -27,12 +27,12 @@ func (k keyBytes) length() C.size_t { return C.size_t(k.size) }
 // table owns a tb_table as bucket owns a tb_bucket.
 type table struct{ handle C.tbgo_table }
 
-func newTable(s *tableSettings) (*table, error) {
+func newTable(s *settings, keys int) (*table, error) {
 	var timer *clock
 	if s.clock != nil {
 		timer = s.clock.handle
 	}
-	r := C.tbgo_table_create(s.config(timer), C.int64_t(s.keys), C.int64_t(s.maxBytes), C.int32_t(s.whenFull))
+	r := C.tbgo_table_create(s.config(timer), C.int64_t(keys), C.int64_t(s.maxBytes), C.int32_t(s.whenFull))
 	runtime.KeepAlive(timer)
 	if status := Status(r.status); status != Success {
 		return nil, status

@@ -94,7 +94,6 @@ func replayFile(t *testing.T, name string, fewest int, verbs ...string) {
 func (r *replay) create(limits []string) {
 	var capacity, rate, keys float64
 	options := []Option{WithClock(r.clock)}
-	whenFull := EvictFullest
 	for _, limit := range limits {
 		name, value, _ := strings.Cut(limit, "=")
 		switch name {
@@ -113,7 +112,8 @@ func (r *replay) create(limits []string) {
 		case "keys":
 			keys = r.number(value)
 		case "full":
-			whenFull = map[string]WhenFull{"evict": EvictFullest, "deny": DenyNew, "admit": AdmitNew}[value]
+			options = append(options,
+				WithWhenFull(map[string]WhenFull{"evict": EvictFullest, "deny": DenyNew, "admit": AdmitNew}[value]))
 		default:
 			r.Fatalf("unknown limit %s", limit)
 		}
@@ -123,11 +123,7 @@ func (r *replay) create(limits []string) {
 		r.bucket = r.limiter
 		return
 	}
-	ofTable := []TableOption{WithWhenFull(whenFull)}
-	for _, option := range options {
-		ofTable = append(ofTable, option)
-	}
-	r.table = newTableOf[string](r, capacity, rate, int(keys), ofTable...)
+	r.table = newTableOf[string](r, capacity, rate, int(keys), options...)
 }
 
 func (r *replay) number(s string) float64 {

@@ -5,6 +5,8 @@
 // waits ([Limiter.Wait]). In any window of w seconds at most burst + rate * w tokens are granted. All methods may be
 // called from any number of goroutines at once.
 //
+// A [Table] is a limit for each of many keys, such as users or addresses, in memory that is fixed when it is created.
+//
 // The work is done by the C library libtokenbucket, found by pkg-config when the program is built. A call costs what a
 // cgo call costs, and allocates nothing. Those who wait stand in the library's queue and sleep in Go, never in C: it
 // occupies no operating system thread.

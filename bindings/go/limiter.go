@@ -57,9 +57,21 @@ type settings struct {
 	maxWaiters       int
 	maxLateness      time.Duration
 	onEvent          func(Event)
+
+	// Of a table.
+	maxBytes int64
+	whenFull WhenFull
 }
 
-// Option changes what [New] creates.
+func newSettings(capacity, tokensPerSecond float64, options []Option) settings {
+	s := settings{capacity: capacity, tokens: tokensPerSecond, period: time.Second, initial: InitiallyFull}
+	for _, option := range options {
+		option(&s)
+	}
+	return s
+}
+
+// Option changes what [New] or [NewTable] creates.
 type Option func(*settings)
 
 // WithPeriod makes the rate one of tokens per period instead of per second: New(100, 700000, WithPeriod(time.Hour)) is
@@ -82,11 +94,12 @@ func WithMaxLateness(most time.Duration) Option { return func(s *settings) { s.m
 
 // New creates a full limiter that holds up to capacity tokens and gains tokensPerSecond.
 // ErrInvalidArgument: NaN, infinite, a period not above 0, or a negative option. ErrOutOfRange: a capacity outside 1e-6 .. 1e15, a rate
-// outside 1e-9 .. 1e10 per second, or more initial tokens than the capacity. ErrOutOfMemory.
+// outside 1e-9 .. 1e10 per second, or more initial tokens than the capacity. ErrUnsupported: an option of tables.
+// ErrOutOfMemory.
 func New(capacity, tokensPerSecond float64, options ...Option) (*Limiter, error) {
-	s := settings{capacity: capacity, tokens: tokensPerSecond, period: time.Second, initial: InitiallyFull}
-	for _, option := range options {
-		option(&s)
+	s := newSettings(capacity, tokensPerSecond, options)
+	if s.maxBytes != 0 || s.whenFull != 0 {
+		return nil, ErrUnsupported
 	}
 	b, err := newBucket(&s)
 	if err != nil {

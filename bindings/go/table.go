@@ -57,52 +57,28 @@ const (
 	AdmitNew WhenFull = 2
 )
 
-type tableSettings struct {
-	settings
-	keys     int
-	maxBytes int64
-	whenFull WhenFull
-}
-
-// TableOption changes what [NewTable] creates: [WithMaxBytes], [WithWhenFull], or an [Option].
-type TableOption interface{ table(s *tableSettings) }
-
-type tableOption func(*tableSettings)
-
-func (o tableOption) table(s *tableSettings) { o(s) }
-
-func (o Option) table(s *tableSettings) { o(&s.settings) }
-
 // WithMaxBytes makes the table as large as that, at least 64, instead of by a number of keys, which then is 0.
-func WithMaxBytes(bytes int64) TableOption {
-	return tableOption(func(s *tableSettings) { s.maxBytes = bytes })
-}
+func WithMaxBytes(bytes int64) Option { return func(s *settings) { s.maxBytes = bytes } }
 
 // WithWhenFull says what becomes of a new key for which there is no room, instead of EvictFullest.
-func WithWhenFull(w WhenFull) TableOption {
-	return tableOption(func(s *tableSettings) { s.whenFull = w })
-}
+func WithWhenFull(w WhenFull) Option { return func(s *settings) { s.whenFull = w } }
 
 // NewTable creates a table for so many keys that are not full at one time, 24.6 bytes each. A key may take capacity
 // tokens at once and gains tokensPerSecond. [WithMaxWaiters] holds for each key.
 // Errors as [New]. ErrInvalidArgument: also fewer keys than 1. ErrOutOfRange: also more memory than can be addressed.
 // ErrUnsupported: [WithInitialTokens], [WithStatistics] or [WithOnEvent], or an unknown WhenFull. ErrSystem: the system
 // gives no random numbers.
-func NewTable(capacity, tokensPerSecond float64, keys int, options ...TableOption) (*Table, error) {
+func NewTable(capacity, tokensPerSecond float64, keys int, options ...Option) (*Table, error) {
 	return NewTableOf[string](capacity, tokensPerSecond, keys, options...)
 }
 
 // NewTableOf is NewTable for keys of another type: NewTableOf[[]byte](10, 1, 1000).
-func NewTableOf[K Key](capacity, tokensPerSecond float64, keys int, options ...TableOption) (*TableOf[K], error) {
-	s := tableSettings{keys: keys}
-	s.settings = settings{capacity: capacity, tokens: tokensPerSecond, period: time.Second, initial: InitiallyFull}
-	for _, option := range options {
-		option.table(&s)
-	}
+func NewTableOf[K Key](capacity, tokensPerSecond float64, keys int, options ...Option) (*TableOf[K], error) {
+	s := newSettings(capacity, tokensPerSecond, options)
 	if s.onEvent != nil {
 		return nil, ErrUnsupported
 	}
-	t, err := newTable(&s)
+	t, err := newTable(&s, keys)
 	if err != nil {
 		return nil, err
 	}

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-func newTableOf[K Key](t testing.TB, capacity, tokensPerSecond float64, keys int, options ...TableOption) *TableOf[K] {
+func newTableOf[K Key](t testing.TB, capacity, tokensPerSecond float64, keys int, options ...Option) *TableOf[K] {
 	t.Helper()
 	table, err := NewTableOf[K](capacity, tokensPerSecond, keys, options...)
 	if err != nil {
@@ -243,20 +243,20 @@ func TestTableThatCannotBe(t *testing.T) {
 	for name, c := range map[string]struct {
 		capacity, rate float64
 		keys           int
-		options        []TableOption
+		options        []Option
 		want           error
 	}{
 		"no keys":          {1, 1, 0, nil, ErrInvalidArgument},
 		"fewer":            {1, 1, -1, nil, ErrInvalidArgument},
-		"keys and bytes":   {1, 1, 1, []TableOption{WithMaxBytes(64)}, ErrInvalidArgument},
-		"few bytes":        {1, 1, 0, []TableOption{WithMaxBytes(63)}, ErrInvalidArgument},
+		"keys and bytes":   {1, 1, 1, []Option{WithMaxBytes(64)}, ErrInvalidArgument},
+		"few bytes":        {1, 1, 0, []Option{WithMaxBytes(63)}, ErrInvalidArgument},
 		"capacity 0":       {0, 1, 1, nil, ErrOutOfRange},
 		"rate 0":           {1, 0, 1, nil, ErrOutOfRange},
-		"when full":        {1, 1, 1, []TableOption{WithWhenFull(3)}, ErrUnsupported},
-		"tokens":           {1, 1, 1, []TableOption{WithInitialTokens(0)}, ErrUnsupported},
-		"statistics":       {1, 1, 1, []TableOption{WithStatistics()}, ErrUnsupported},
-		"events":           {1, 1, 1, []TableOption{WithOnEvent(func(Event) {})}, ErrUnsupported},
-		"waiters":          {1, 1, 1, []TableOption{WithMaxWaiters(-1)}, ErrInvalidArgument},
+		"when full":        {1, 1, 1, []Option{WithWhenFull(3)}, ErrUnsupported},
+		"tokens":           {1, 1, 1, []Option{WithInitialTokens(0)}, ErrUnsupported},
+		"statistics":       {1, 1, 1, []Option{WithStatistics()}, ErrUnsupported},
+		"events":           {1, 1, 1, []Option{WithOnEvent(func(Event) {})}, ErrUnsupported},
+		"waiters":          {1, 1, 1, []Option{WithMaxWaiters(-1)}, ErrInvalidArgument},
 		"more than memory": {1, 1, 1 << 62, nil, ErrOutOfRange},
 	} {
 		table, err := NewTable(c.capacity, c.rate, c.keys, c.options...)
@@ -264,6 +264,10 @@ func TestTableThatCannotBe(t *testing.T) {
 		if table != nil {
 			t.Errorf("%s: a table beside the error", name)
 		}
+	}
+	for _, option := range []Option{WithMaxBytes(64), WithWhenFull(DenyNew)} {
+		_, err := New(1, 1, option)
+		expectError(t, "an option of tables", err, ErrUnsupported)
 	}
 	var zero Table
 	if zero.Allow("a") || zero.Limit() != 0 {

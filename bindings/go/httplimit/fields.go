@@ -33,9 +33,9 @@ func quotedString(s string) (quoted string, ok bool) {
 // policyField says the limit as "q tokens in w seconds", w being how long an empty bucket takes to fill: a client that
 // keeps to that is never denied. The field knows whole seconds only, so that a bucket which fills faster seems slower
 // than it is.
-func policyField(name string, l *tokenbucket.Limiter) string {
-	fill := math.Max(1, math.Ceil(l.Burst()/l.Limit()))
-	return name + ";q=" + integer(l.Burst()) + ";w=" + integer(fill)
+func policyField(name string, burst, rate float64) string {
+	fill := math.Max(1, math.Ceil(burst/rate))
+	return name + ";q=" + integer(burst) + ";w=" + integer(fill)
 }
 
 // limitField says what is left, and within which time no more than that can be had: of a denied request until it would

@@ -36,9 +36,11 @@ func newLimiter(t testing.TB, clock *tokenbucket.ManualClock, burst, rate float6
 
 func newClients(t testing.TB, most int, clock *tokenbucket.ManualClock, burst, rate float64) *Clients {
 	t.Helper()
-	c, err := NewClients(most, func() (*tokenbucket.Limiter, error) {
-		return tokenbucket.New(burst, rate, tokenbucket.WithClock(clock))
-	})
+	table, err := tokenbucket.NewTable(burst, rate, most, tokenbucket.WithClock(clock))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := NewClients(table)
 	if err != nil {
 		t.Fatal(err)
 	}

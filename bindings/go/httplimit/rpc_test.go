@@ -44,6 +44,15 @@ func TestDenyByClient(t *testing.T) {
 	}
 }
 
+func TestNilLimits(t *testing.T) {
+	for name, limiter := range map[string]grpcLimiter{
+		"Deny": Deny(nil), "Wait": Wait(nil), "Clients.Deny": newClients(t, 1, newClock(t), 1, 1).Deny(nil),
+	} {
+		expectError(t, name, limiter.Limit(background), tokenbucket.ErrInvalidArgument)
+	}
+	expect(t, "var", Var(nil).String(), `{"Limit":0,"Burst":0,"Tokens":0}`)
+}
+
 func TestWait(t *testing.T) {
 	clock := newClock(t)
 	var limiter grpcLimiter = Wait(newLimiter(t, clock, 1, 1))

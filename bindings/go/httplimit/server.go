@@ -2,19 +2,21 @@ package httplimit
 
 import (
 	"encoding/json"
-	"net"
 	"net/http"
-	"net/netip"
 
 	"tokenbucket"
 )
 
 // Server limits the requests of each client. Its fields must not be changed once it is in use.
 type Server struct {
-	Clients *Clients // required
+	Clients *Clients // the limit of each client
 
-	// Key tells clients apart. nil: ByAddress. Behind a proxy of your own let it be ByHeader with the header in which
-	// that proxy, and nobody else, puts who the client is.
+	// Tier chooses the limit of a request among several, such as that of those who pay. nil, or where it returns nil:
+	// Clients.
+	Tier func(*http.Request) *Clients
+
+	// Key tells clients apart. nil: ByAddress. Behind proxies of your own let it be ByForwardedFor, or ByHeader with the
+	// header in which they, and nobody else, put who the client is.
 	Key func(*http.Request) string
 
 	// Cost is how many tokens a request takes, 0 for one that is not limited. nil: 1.
@@ -30,10 +32,14 @@ type Server struct {
 
 // Middleware returns a handler that passes on to next what is within the limit. All answers have RateLimit-Policy and
 // RateLimit; what is over the limit is answered with 429 and Retry-After in whole seconds, rounded up (without
-// Retry-After if it costs more than the limiter can ever hold); all is answered with 503 once the limiter is closed,
-// and with 500 if Cost is negative or not finite. It panics if Clients is nil or Policy no printable ASCII.
+// Retry-After if it costs more than the limit can ever hold); all is answered with 503 once the table is closed or has
+// no room for the client, and with 500 if Cost is negative or not finite, or neither Clients nor Tier gives a limit.
+// next may be nil: http.DefaultServeMux. It panics if Policy is no printable ASCII.
 func (s *Server) Middleware(next http.Handler) http.Handler {
-	h := &handler{next: next, clients: s.Clients, key: s.Key, cost: s.Cost, denied: s.Denied}
+	h := &handler{next: next, clients: s.Clients, tier: s.Tier, key: s.Key, cost: s.Cost, denied: s.Denied}
+	if h.next == nil {
+		h.next = http.DefaultServeMux
+	}
 	if h.key == nil {
 		h.key = ByAddress
 	}
@@ -45,7 +51,7 @@ func (s *Server) Middleware(next http.Handler) http.Handler {
 	if !ok {
 		panic("httplimit: the policy's name is no printable ASCII: " + policy)
 	}
-	h.name, h.policy = name, policyField(name, s.Clients.shared)
+	h.name = name
 	if h.denied == nil {
 		h.denied = quotaExceeded(policy)
 	}
@@ -55,9 +61,10 @@ func (s *Server) Middleware(next http.Handler) http.Handler {
 type handler struct {
 	next, denied http.Handler
 	clients      *Clients
+	tier         func(*http.Request) *Clients
 	key          func(*http.Request) string
 	cost         func(*http.Request) float64
-	name, policy string
+	name         string
 }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -69,27 +76,39 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.next.ServeHTTP(w, r)
 		return
 	}
-	a := h.clients.ask(h.key(r), n)
+	clients := h.limit(r)
+	a := clients.ask(h.key(r), n)
 	switch a.err {
 	case nil:
-		h.setFields(w, a)
+		h.setFields(w, clients.table, a)
 		h.next.ServeHTTP(w, r)
 	case tokenbucket.ErrDenied, tokenbucket.ErrExceedsCapacity:
-		h.setFields(w, a)
+		h.setFields(w, clients.table, a)
 		if a.RetryAfter != tokenbucket.InfDuration {
 			w.Header().Set("Retry-After", seconds(a.RetryAfter))
 		}
 		h.denied.ServeHTTP(w, r)
 	case tokenbucket.ErrClosed:
 		http.Error(w, "closed", http.StatusServiceUnavailable)
+	case tokenbucket.ErrTableFull:
+		http.Error(w, "too many clients", http.StatusServiceUnavailable)
 	default:
 		http.Error(w, "cannot be limited", http.StatusInternalServerError)
 	}
 }
 
+func (h *handler) limit(r *http.Request) *Clients {
+	if h.tier != nil {
+		if clients := h.tier(r); clients != nil {
+			return clients
+		}
+	}
+	return h.clients
+}
+
 // Both fields are lists: what other limits on the way say stands beside this one.
-func (h *handler) setFields(w http.ResponseWriter, a answer) {
-	w.Header().Add("RateLimit-Policy", h.policy)
+func (h *handler) setFields(w http.ResponseWriter, limit *tokenbucket.Table, a answer) {
+	w.Header().Add("RateLimit-Policy", policyField(h.name, limit.Burst(), limit.Limit()))
 	w.Header().Add("RateLimit", limitField(h.name, a))
 }
 
@@ -107,35 +126,4 @@ func quotaExceeded(policy string) http.Handler {
 		w.WriteHeader(http.StatusTooManyRequests)
 		_, _ = w.Write(body) // the client may be gone
 	})
-}
-
-// ByAddress is a Key: the address that the connection comes from, without the port; of an IPv6 address the first 64
-// bits, since one client commonly has all the others.
-func ByAddress(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		host = r.RemoteAddr
-	}
-	address, err := netip.ParseAddr(host)
-	if err != nil {
-		return "address " + host
-	}
-	address = address.Unmap().WithZone("")
-	if address.Is6() {
-		if network, err := address.Prefix(64); err == nil {
-			address = network.Addr()
-		}
-	}
-	return "address " + address.String()
-}
-
-// ByHeader is a Key: the header's value, such as that of X-Api-Key, or the address where there is none. A client that
-// may choose the value freely gets a new limiter for each: only use a header that was checked before.
-func ByHeader(name string) func(*http.Request) string {
-	return func(r *http.Request) string {
-		if value := r.Header.Get(name); value != "" {
-			return "header " + value
-		}
-		return ByAddress(r)
-	}
 }

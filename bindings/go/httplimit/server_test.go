@@ -95,11 +95,52 @@ func TestServersDenied(t *testing.T) {
 }
 
 func TestClosedServer(t *testing.T) {
-	l := newLimiter(t, newClock(t), 1, 1)
-	clients, err := NewClients(1, func() (*tokenbucket.Limiter, error) { return l, nil })
-	expectError(t, "NewClients", err, nil)
-	expectError(t, "Close", l.Close(), nil)
+	clients := newClients(t, 1, newClock(t), 1, 1)
+	expectError(t, "Close", clients.table.Close(), nil)
 	expectAnswer(t, serve(&Server{Clients: clients}, get(t)), http.StatusServiceUnavailable, "", "", "")
+}
+
+// A change of the limit shows in the fields.
+func TestServersPolicyIsThatInForce(t *testing.T) {
+	s := &Server{Clients: newClients(t, 10, newClock(t), 10, 2)}
+	expectAnswer(t, serve(s, get(t)), http.StatusTeapot, `"default";q=10;w=5`, `"default";r=9;t=1`, "")
+	expectError(t, "SetLimit", s.Clients.table.SetLimit(1), nil)
+	expectAnswer(t, serve(s, get(t)), http.StatusTeapot, `"default";q=10;w=10`, `"default";r=8;t=2`, "")
+}
+
+func TestTiers(t *testing.T) {
+	clock := newClock(t)
+	paid := newClients(t, 10, clock, 100, 10)
+	s := &Server{Clients: newClients(t, 10, clock, 10, 1), Tier: func(r *http.Request) *Clients {
+		if r.Header.Get("X-Plan") == "paid" {
+			return paid
+		}
+		return nil
+	}}
+	for headers, want := range map[string]struct {
+		granted      int
+		policy, left string
+	}{
+		"":     {10, `"default";q=10;w=10`, `"default";r=0;t=1`},
+		"paid": {100, `"default";q=100;w=10`, `"default";r=0;t=1`},
+	} {
+		r := get(t, "X-Plan", headers)
+		for i := 0; i < want.granted; i++ {
+			expect(t, "status", serve(s, r).StatusCode, http.StatusTeapot)
+		}
+		expectAnswer(t, serve(s, r), http.StatusTooManyRequests, want.policy, want.left, "1")
+	}
+	s.Clients = nil
+	expectAnswer(t, serve(s, get(t)), http.StatusInternalServerError, "", "", "")
+	expectAnswer(t, serve(s, get(t, "X-Plan", "paid")), http.StatusTooManyRequests, `"default";q=100;w=10`,
+		`"default";r=0;t=1`, "1")
+}
+
+func TestServerWithNothing(t *testing.T) {
+	expectAnswer(t, serve(&Server{}, get(t)), http.StatusInternalServerError, "", "", "")
+	w := httptest.NewRecorder()
+	(&Server{Clients: newClients(t, 1, newClock(t), 1, 1)}).Middleware(nil).ServeHTTP(w, get(t))
+	expect(t, "by the default mux", w.Result().StatusCode, http.StatusNotFound)
 }
 
 func TestPolicyMustBeAString(t *testing.T) {
@@ -130,24 +171,6 @@ func TestPolicyField(t *testing.T) {
 		{0.5, 1, `"p";q=0;w=1`},
 		{tokenbucket.MaxBurst, tokenbucket.MinLimit, `"p";q=999999999999999;w=999999999999999`},
 	} {
-		expect(t, "policy", policyField(`"p"`, newLimiter(t, newClock(t), c.burst, c.rate)), c.want)
-	}
-}
-
-func TestKeys(t *testing.T) {
-	for address, want := range map[string]string{
-		"192.0.2.1:1234":               "address 192.0.2.1",
-		"[::ffff:192.0.2.1]:1234":      "address 192.0.2.1",
-		"[2001:db8:1:2:3:4:5:6]:1":     "address 2001:db8:1:2::",
-		"[2001:db8:1:2:ffff::%eth0]:1": "address 2001:db8:1:2::",
-		"@":                            "address @",
-		"":                             "address ",
-	} {
-		r := get(t)
-		r.RemoteAddr = address
-		expect(t, address, ByAddress(r), want)
-		expect(t, "without the header", ByHeader("X-Api-Key")(r), want)
-		r.Header.Set("X-Api-Key", "address 192.0.2.1")
-		expect(t, "with the header", ByHeader("X-Api-Key")(r), "header address 192.0.2.1")
+		expect(t, "policy", policyField(`"p"`, c.burst, c.rate), c.want)
 	}
 }

@@ -23,6 +23,7 @@ func (v jsonVar) String() string {
 // Var shows a limiter as JSON: its limit, burst and tokens, and what it counts where it was created with
 // tokenbucket.WithStatistics. For expvar.Publish("upstream", httplimit.Var(limiter)).
 func Var(l *tokenbucket.Limiter) fmt.Stringer {
+	l = orRefusing(l)
 	return jsonVar(func() any {
 		v := struct {
 			Limit, Burst, Tokens float64
@@ -35,13 +36,14 @@ func Var(l *tokenbucket.Limiter) fmt.Stringer {
 	})
 }
 
-// Var shows as JSON: how many Clients have a limiter of their own and at Most may, how many takes were Granted, Denied,
-// and Crowded into the shared limiter, and how many limiters were HandedOn from a client to another.
+// Var shows as JSON: how many takes were Granted, Denied, and Crowded out by a table without room, and the table's
+// tokenbucket.TableStats, for which it reads the whole table.
 func (c *Clients) Var() fmt.Stringer {
 	return jsonVar(func() any {
+		stats, _ := c.limits().Stats() // of Clients without a table: zeros
 		return struct {
-			Clients, Most                      int
-			Granted, Denied, Crowded, HandedOn int64
-		}{c.Len(), c.most, c.granted.Load(), c.denied.Load(), c.crowded.Load(), c.handedOn.Load()}
+			Granted, Denied, Crowded int64
+			tokenbucket.TableStats
+		}{c.granted.Load(), c.denied.Load(), c.crowded.Load(), stats}
 	})
 }

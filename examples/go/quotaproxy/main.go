@@ -43,7 +43,7 @@ func parseFlags() (*config, error) {
 	flag.Float64Var(&c.rate, "rate", 10, "requests per second and client")
 	flag.Float64Var(&c.burst, "burst", 20, "requests that a client may make at once")
 	flag.StringVar(&c.keyHeader, "key-header", "", "`header` that tells clients apart, one that clients cannot choose freely (default: their address)")
-	flag.IntVar(&c.maxClients, "max-clients", 100000, "clients remembered at a time; more share one limit")
+	flag.IntVar(&c.maxClients, "max-clients", 100000, "clients remembered at a time; if more come, those that have taken least are forgotten")
 	flag.Float64Var(&c.upstreamRate, "upstream-rate", 0, "requests per second to the target, of all clients; 0: no limit")
 	flag.Float64Var(&c.upstreamBurst, "upstream-burst", 1, "requests to the target at once")
 	flag.DurationVar(&c.upstreamWait, "upstream-wait", 5*time.Second, "longest time that a request waits for the target's quota, then 503")

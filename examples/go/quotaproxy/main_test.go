@@ -163,7 +163,7 @@ func TestMetrics(t *testing.T) {
 	address, stop := start(t, &config{rate: 1, burst: 1, upstreamRate: 5, upstreamBurst: 7, metrics: metrics,
 		grace: time.Minute, clock: newClock(t)}, func(http.ResponseWriter, *http.Request) {})
 	expectGet(t, address, http.StatusOK, "", "")
-	expectGet(t, "http://"+metrics+"/debug/vars", http.StatusOK, "", `"clients": {"Clients":1,"Most":10,"Granted":1,`)
+	expectGet(t, "http://"+metrics+"/debug/vars", http.StatusOK, "", `"clients": {"Granted":1,"Denied":0,"Crowded":0,"Places":`)
 	expectGet(t, "http://"+metrics+"/debug/vars", http.StatusOK, "", `"upstream": {"Limit":5,"Burst":7,`)
 	if err := stop(); err != nil {
 		t.Error(err)

@@ -20,9 +20,11 @@ type proxy struct {
 }
 
 func newProxy(c *config) (*proxy, error) {
-	clients, err := httplimit.NewClients(c.maxClients, func() (*tokenbucket.Limiter, error) {
-		return tokenbucket.New(c.burst, c.rate, c.options()...)
-	})
+	table, err := tokenbucket.NewTable(c.burst, c.rate, c.maxClients, c.options()...)
+	if err != nil {
+		return nil, err
+	}
+	clients, err := httplimit.NewClients(table)
 	if err != nil {
 		return nil, err
 	}
