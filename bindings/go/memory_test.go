@@ -57,25 +57,22 @@ func TestCallsOfTablesAllocateNothing(t *testing.T) {
 	slices := newTableOf[[]byte](t, 10, 60, 100)
 	text := string([]byte("a key made when the program runs"))
 	slice := []byte(text)
-	keys, answers, amounts := []string{text, "b", ""}, make([]Status, 3), []float64{1, 2, 3}
 	for name, call := range map[string]func(){
-		"Allow":            func() { table.Allow(text) },
-		"Allow, constant":  func() { table.Allow("constant") },
-		"Allow, slice":     func() { slices.Allow(slice) },
-		"AllowN":           func() { table.AllowN(text, 1.5) },
-		"Take":             func() { _, _ = table.Take(text, 1) },
-		"TakeUpTo":         func() { _, _ = table.TakeUpTo(text, 2) },
-		"AllowMany":        func() { _ = table.AllowMany(keys, nil, answers) },
-		"AllowMany, costs": func() { _ = table.AllowMany(keys, amounts, answers) },
-		"Wait, at once":    func() { _ = table.Remove("w"); _ = table.Wait(background, "w") },
-		"Charge":           func() { _, _ = table.Charge("c", 1) },
-		"Refund":           func() { _ = table.Refund("c", 1) },
-		"Remove":           func() { _ = table.Remove(text) },
-		"SetLimit":         func() { _ = table.SetLimit(60) },
-		"Limit":            func() { table.Limit() },
-		"Tokens":           func() { table.Tokens(text) },
-		"TimeUntil":        func() { _, _ = table.TimeUntil(text, 5) },
-		"Stats":            func() { _, _ = table.Stats() },
+		"Allow":           func() { table.Allow(text) },
+		"Allow, constant": func() { table.Allow("constant") },
+		"Allow, slice":    func() { slices.Allow(slice) },
+		"AllowN":          func() { table.AllowN(text, 1.5) },
+		"Take":            func() { _, _ = table.Take(text, 1) },
+		"TakeUpTo":        func() { _, _ = table.TakeUpTo(text, 2) },
+		"Wait, at once":   func() { _ = table.Remove("w"); _ = table.Wait(background, "w") },
+		"Charge":          func() { _, _ = table.Charge("c", 1) },
+		"Refund":          func() { _ = table.Refund("c", 1) },
+		"Remove":          func() { _ = table.Remove(text) },
+		"SetLimit":        func() { _ = table.SetLimit(60) },
+		"Limit":           func() { table.Limit() },
+		"Tokens":          func() { table.Tokens(text) },
+		"TimeUntil":       func() { _, _ = table.TimeUntil(text, 5) },
+		"Stats":           func() { _, _ = table.Stats() },
 	} {
 		if n := testing.AllocsPerRun(1000, call); n != 0 {
 			t.Errorf("%s allocates %v times", name, n)
