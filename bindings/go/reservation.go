@@ -60,7 +60,8 @@ func (r *Reservation) make(a account, n float64, max time.Duration) {
 func (r *Reservation) OK() bool { return r.status == Success }
 
 // Err says why the reservation is not OK: ErrTimedOut (not within the time allowed), ErrExceedsCapacity, ErrClosed,
-// ErrInvalidArgument, ErrOutOfRange (a debt beyond what can be counted), or of a table's key ErrTableFull. nil if it is OK.
+// ErrInvalidArgument, ErrOutOfRange (a debt beyond what can be counted), or of a table's key ErrTableFull. nil if it is
+// OK.
 func (r *Reservation) Err() error {
 	if r.OK() {
 		return nil

@@ -258,7 +258,9 @@ type tableKey struct {
 	key string
 }
 
-func (k *tableKey) enqueue(n float64, timeout time.Duration, priority int32, tag uint64) (uint64, time.Duration, Status) {
+func (k *tableKey) enqueue(n float64, timeout time.Duration, priority int32, tag uint64) (
+	uint64, time.Duration, Status,
+) {
 	return k.table.enqueue(bytesOf(k.key), n, timeout, priority, tag)
 }
 

@@ -85,8 +85,8 @@ func TestDeadlineOfAWaitForAKey(t *testing.T) {
 	err := table.WaitN(ctx, "a", 4)
 	const want = "tokenbucket: timed out: 4 tokens of a limiter of 0.5 per second, burst 10, are there only after 8s"
 	var late *TimeoutError
-	if !errors.As(err, &late) || late.Key != "a" || late.N != 4 || late.RetryAfter != 8*time.Second || late.Limiter != nil ||
-		err.Error() != want {
+	if !errors.As(err, &late) || late.Key != "a" || late.N != 4 || late.RetryAfter != 8*time.Second ||
+		late.Limiter != nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}
 	expectError(t, "of the deadline", err, context.DeadlineExceeded)
