@@ -95,6 +95,7 @@ TB_API tb_id tb_wait_all(tb_bucket *const *buckets, const double *amounts, size_
 /* Apart. */
 
 #define TB_MANY UINT64_C(7) /* a lot */
+TB_API int32_t tb_ask(tb_table *table, const void *keys, int32_t *out_answers);
 TB_API void tb_destroy(tb_bucket *bucket);
 #endif
 """
@@ -111,12 +112,15 @@ field tb_place.wake tb_wake_fn
 function tb_wait_all tb_id (tb_bucket *const *buckets, const double *amounts, size_t count, tb_table **out_table, \
 tb_id *out_id, tb_place *out_place)
 constant TB_MANY uint64_t 7
+function tb_ask int32_t (tb_table *table, const void *keys, int32_t *out_answers)
 function tb_destroy void (tb_bucket *bucket)"""
 CSHARP = """\
     public delegate* unmanaged[Cdecl]<void*, ulong, void> wake;
     internal const ulong TB_MANY = 7;
     [LibraryImport(Library)] internal static partial ulong tb_wait_all(nint* buckets, double* amounts, nuint count, \
 out nint out_table, out ulong out_id, ref tb_place out_place);
+    [LibraryImport(Library)] internal static partial int tb_ask(TableHandle table, ReadOnlySpan<byte> keys, \
+int* out_answers);
     [LibraryImport(Library)] internal static partial void tb_destroy(nint bucket);"""
 PYTHON = """\
 tb_id = c_uint64
@@ -140,7 +144,7 @@ A number that stays the
 Apart.
 \\fB#define TB_MANY UINT64_C(7) /* a lot */\\fP"""
 RELEASED = "TOKENBUCKET_1.0 {\n    global:\n        tb_wait_all;\n    local:\n        *;\n};\n"
-GROWN = RELEASED + "TOKENBUCKET_1.1 {\n    global:\n        tb_destroy;\n} TOKENBUCKET_1.0;\n"
+GROWN = RELEASED + "TOKENBUCKET_1.1 {\n    global:\n        tb_ask;\n        tb_destroy;\n} TOKENBUCKET_1.0;\n"
 
 
 def as_c(entry):

@@ -13,9 +13,15 @@ namespace TokenBucket.Tests;
 // What the binding makes of its declarations, and these against the library in use.
 public class AbiTests
 {
+    private static readonly string[] NoStatuses =
+    [
+        "TB_VERSION_MAJOR", "TB_VERSION_MINOR", "TB_VERSION_PATCH", "TB_MAX_KEY_SIZE", "TB_ADDRESS_KEY_SIZE",
+        "TB_TABLE_EVICT_FULLEST", "TB_TABLE_DENY", "TB_TABLE_ADMIT",
+    ];
+
     private static IEnumerable<(string Name, int Number)> Statuses() =>
         typeof(NativeMethods).GetFields(BindingFlags.Static | BindingFlags.NonPublic)
-            .Where(f => f.IsLiteral && f.FieldType == typeof(int) && !f.Name.StartsWith("TB_VERSION", StringComparison.Ordinal))
+            .Where(f => f.IsLiteral && f.FieldType == typeof(int) && !NoStatuses.Contains(f.Name))
             .Select(f => (f.Name, (int)f.GetRawConstantValue()!));
 
     // The methods that the runtime calls native functions by; LibraryImport generates some inside of others.
@@ -56,7 +62,10 @@ public class AbiTests
     [Fact]
     public void Only_calls_that_never_wait_suppress_the_gc_transition() =>
         Assert.Equal(
-            ["tb_allow", "tb_available", "tb_take", "tb_take_up_to", "tb_time_until", "tb_try_consume"],
+            [
+                "tb_allow", "tb_available", "tb_table_allow", "tb_table_available", "tb_table_take", "tb_table_take_up_to",
+                "tb_table_time_until", "tb_take", "tb_take_up_to", "tb_time_until", "tb_try_consume",
+            ],
             PInvokes().Where(p => p.Method.IsDefined(typeof(SuppressGCTransitionAttribute))).Select(p => p.Name).Order());
 
     // The unit is read where the library wrote it: the rate, 7 / 36e6 tokens per nanosecond, is 1750 of them.
@@ -101,6 +110,30 @@ public class AbiTests
             Assert.True(limit.on_wake != null);
             Assert.Equal(bucket == full ? clock.Handle.Address : 0, limit.clock);
         }
+    }
+
+    [Fact]
+    public unsafe void A_table_is_made_as_asked_for()
+    {
+        using var clock = new ManualClock();
+        using var simple = new KeyedTable(2, 1, 10);
+        using var full = new KeyedTable(new KeyedTableOptions
+        {
+            Capacity = 2, Tokens = 1, MaxKeys = 10, MaxWaiters = 17, MaxLateness = TimeSpan.FromSeconds(3), Clock = clock,
+        });
+        foreach (KeyedTable table in (KeyedTable[])[simple, full])
+        {
+            tb_config limit = new() { struct_size = (nuint)sizeof(tb_config) };
+            Assert.Equal(NativeMethods.TB_SUCCESS, NativeMethods.tb_table_get_limit(table.Handle, ref limit));
+            Assert.True(limit.on_wake != null);
+            Assert.Equal(
+                table == full ? (17, 3 * Second, clock.Handle.Address) : (0, 0, 0),
+                (limit.max_waiters, limit.max_lateness_ns, limit.clock));
+        }
+        Assert.Equal(NativeMethods.TB_SUCCESS, NativeMethods.tb_table_wait_for(simple.Handle, "a"u8, 1, 2, 0));
+        Assert.Equal(NativeMethods.TB_TIMED_OUT, NativeMethods.tb_table_wait_for(simple.Handle, "a"u8, 1, 2, 0));
+        Assert.Equal(NativeMethods.TB_SUCCESS, NativeMethods.tb_table_create(2, 1, 10, out nint address));
+        NativeMethods.tb_table_destroy(address);
     }
 
     [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]

@@ -17,6 +17,19 @@ internal static class Buckets
     public static Bucket On(ManualClock clock, double capacity, double perSecond, double? initial = null) =>
         new(new BucketOptions { Capacity = capacity, Tokens = perSecond, InitialTokens = initial, Clock = clock });
 
+    public static KeyedTable TableOn(
+        ManualClock clock, double capacity, double perSecond, long keys = 1000, long? maxWaiters = null) =>
+        new(new KeyedTableOptions
+        {
+            Capacity = capacity, Tokens = perSecond, MaxKeys = keys, MaxWaiters = maxWaiters, Clock = clock,
+        });
+
+    // Of one line: 4 keys.
+    public static KeyedTable TinyTable(ManualClock clock, WhenTableFull whenFull) => new(new KeyedTableOptions
+    {
+        Capacity = 10, Tokens = 1, MaxBytes = 64, WhenFull = whenFull, Clock = clock,
+    });
+
     public static void Collect()
     {
         GC.Collect();

@@ -27,7 +27,7 @@ public sealed unsafe partial class Bucket : IDisposable
     /// <param name="tokensPerSecond">The tokens gained per second. 1e-9 .. 1e10.</param>
     public Bucket(double capacity, double tokensPerSecond)
     {
-        tb_config config = NewConfig(capacity, tokensPerSecond);
+        tb_config config = LimitOptions.NewConfig(capacity, tokensPerSecond);
         int status = BucketHandle.Create(&config, null, out _handle);
         Require(status, (capacity, tokensPerSecond), nameof(capacity) + ", " + nameof(tokensPerSecond));
     }
@@ -38,21 +38,15 @@ public sealed unsafe partial class Bucket : IDisposable
         ArgumentNullException.ThrowIfNull(options);
         // -1 has a meaning of its own in the native struct.
         ArgumentOutOfRangeException.ThrowIfLessThan(options.InitialTokens ?? 0, 0, nameof(BucketOptions.InitialTokens));
-        tb_config config = NewConfig(options.Capacity, options.Tokens);
-        config.rate_period_ns = options.PeriodNanoseconds;
+        tb_config config = options.ToConfig();
         config.flags = options.Statistics ? NativeMethods.TB_STATISTICS : 0;
         config.initial_tokens = options.InitialTokens ?? NativeMethods.TB_INITIALLY_FULL;
-        config.max_waiters = options.MaxWaiters ?? 0;
-        ArgumentOutOfRangeException.ThrowIfLessThan(options.MaxWaiters ?? 1, 1, nameof(BucketOptions.MaxWaiters));
-        config.max_lateness_ns = options.MaxLatenessNanoseconds ?? 0;
-        ArgumentOutOfRangeException.ThrowIfLessThan(options.MaxLatenessNanoseconds ?? 1, 1, nameof(BucketOptions.MaxLateness));
-        config.clock = options.Clock?.Handle.Address ?? 0;
         IsOnManualClock = options.Clock is not null;
         _hasEvents = options.OnEvent is not null;
         _isObserved = _hasEvents || options.Statistics;
         int status = BucketHandle.Create(&config, options.OnEvent, out _handle);
         GC.KeepAlive(options.Clock);
-        Require(status, Describe(options), nameof(options));
+        Require(status, $"{options.Describe()}, initially {options.InitialTokens}", nameof(options));
     }
 
     internal BucketHandle Handle => _handle;
@@ -139,7 +133,7 @@ public sealed unsafe partial class Bucket : IDisposable
     public Reservation Reserve(double tokens = 1)
     {
         Require(NativeMethods.tb_reserve(_handle, tokens, NativeMethods.TB_FOREVER, out tb_reservation r), tokens);
-        return new Reservation(_handle, r);
+        return new Reservation(this, r);
     }
 
     /// <summary>As <see cref="Reserve(double)"/>, but null, with nothing taken, if the wait would be longer.</summary>
@@ -152,7 +146,7 @@ public sealed unsafe partial class Bucket : IDisposable
             return null;
         }
         Require(status, tokens);
-        return new Reservation(_handle, r);
+        return new Reservation(this, r);
     }
 
     /// <summary>Takes tokens unconditionally, into debt if need be: for work whose cost is known afterwards.</summary>
@@ -217,15 +211,6 @@ public sealed unsafe partial class Bucket : IDisposable
         }
     }
 
-    private static tb_config NewConfig(double capacity, double tokens)
-    {
-        tb_config config;
-        _ = NativeMethods.tb_config_init(&config, (nuint)sizeof(tb_config));
-        config.capacity = capacity;
-        config.rate_tokens = tokens;
-        return config;
-    }
-
     // Generic, so that no call that succeeds allocates.
     private static void Require<T>(
         int status, T value, [CallerArgumentExpression(nameof(value))] string parameter = "")
@@ -235,7 +220,4 @@ public sealed unsafe partial class Bucket : IDisposable
             throw TokenBucketException.For(status, value, parameter);
         }
     }
-
-    private static string Describe(BucketOptions o) =>
-        $"{o.Tokens} tokens per {o.PeriodNanoseconds} ns, capacity {o.Capacity}, initially {o.InitialTokens}";
 }

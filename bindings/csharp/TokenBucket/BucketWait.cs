@@ -4,9 +4,7 @@ using System.Threading.Tasks;
 
 namespace TokenBucket;
 
-// Waiting: in the library's queue, sleeping in the host's own way. The native waits would block a thread where the
-// runtime cannot see it.
-public sealed partial class Bucket
+public sealed partial class Bucket : IBucket
 {
     /// <summary>Takes tokens, waiting until they are there. All that wait on a bucket, threads and tasks, stand in one
     /// queue and are served in the order in which they came. Never ends early; the host's timers count whole
@@ -35,20 +33,9 @@ public sealed partial class Bucket
         {
             return Task.FromCanceled<bool>(cancellationToken);
         }
-        if (TakesAtOnce(tokens))
-        {
-            return Task.FromResult(true);
-        }
-        var waiter = new BucketWaiter(this, tokens, timeoutNs);
-        int status = waiter.Start(tokens, timeoutNs, priority, out long waitNs);
-        if (status == NativeMethods.TB_PENDING)
-        {
-            waiter.CancelBy(cancellationToken);
-            return waiter.Source.Task;
-        }
-        return Failure(status, tokens, timeoutNs, waitNs) is Exception failure
-            ? throw failure
-            : Task.FromResult(status == NativeMethods.TB_SUCCESS);
+        return TakesAtOnce(tokens)
+            ? Task.FromResult(true)
+            : Waits.Start(this, tokens, timeoutNs, priority, cancellationToken);
     }
 
     /// <summary>As <c>WaitAsync</c>, blocking the calling thread.</summary>
@@ -67,57 +54,34 @@ public sealed partial class Bucket
     {
         long timeoutNs = Nanoseconds.From(timeout, nameof(timeout));
         cancellationToken.ThrowIfCancellationRequested();
-        if (TakesAtOnce(tokens))
-        {
-            return true;
-        }
-        int status = new ThreadWaiter(this).Wait(tokens, timeoutNs, priority, cancellationToken, out long waitNs);
-        Exception? failure = status == NativeMethods.TB_PENDING
-            ? new OperationCanceledException(cancellationToken)
-            : Failure(status, tokens, timeoutNs, waitNs);
-        return failure is null ? status == NativeMethods.TB_SUCCESS : throw failure;
+        return TakesAtOnce(tokens) || Waits.Block(this, tokens, timeoutNs, priority, cancellationToken);
     }
 
     // Spares a wait that need not wait its waiter. Where takes are counted or told of, a denied one would be seen.
     private bool TakesAtOnce(double tokens) => !_isObserved && AllowNative(tokens) == NativeMethods.TB_SUCCESS;
 
-    // Null: served, or timed out. A wait without a limit that times out is one that no time can express: there is no
-    // "no" for it.
-    private Exception? Failure(int status, double tokens, long timeoutNs, long waitNs) => status switch
-    {
-        NativeMethods.TB_SUCCESS => null,
-        NativeMethods.TB_TIMED_OUT when timeoutNs != NativeMethods.TB_FOREVER => null,
-        NativeMethods.TB_TIMED_OUT => TokenBucketException.Refused(status, waitNs),
-        NativeMethods.TB_QUEUE_FULL when TimeUntilNative(tokens, out long ns) == NativeMethods.TB_SUCCESS =>
-            TokenBucketException.Refused(status, ns),
-        _ => TokenBucketException.For(status, tokens, nameof(tokens)),
-    };
+    bool IBucket.IsOnManualClock => IsOnManualClock;
 
-    private sealed class BucketWaiter(Bucket bucket, double tokens, long timeoutNs) : TaskWaiter(bucket)
-    {
-        internal readonly TaskCompletionSource<bool> Source = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        private readonly Bucket _bucket = bucket;
+    int IBucket.Allow(double tokens) => AllowNative(tokens);
 
-        protected override void End(int status)
-        {
-            TryFinish();
-            if (_bucket.Failure(status, tokens, timeoutNs, NativeMethods.TB_FOREVER) is Exception failure)
-            {
-                Source.SetException(failure);
-            }
-            else
-            {
-                Source.SetResult(status == NativeMethods.TB_SUCCESS);
-            }
-        }
+    int IBucket.Available(out double tokens) => NativeMethods.tb_available(_handle, out tokens);
 
-        protected override void Cancel(CancellationToken cancellation)
-        {
-            if (Leave())
-            {
-                TryFinish();
-                Source.SetCanceled(cancellation);
-            }
-        }
-    }
+    int IBucket.TimeUntil(double tokens, out long ns) => TimeUntilNative(tokens, out ns);
+
+    int IBucket.Refund(double tokens) => NativeMethods.tb_refund(_handle, tokens);
+
+    int IBucket.Enqueue(double tokens, long timeoutNs, int priority, ulong tag, out ulong waiter, out long waitNs) =>
+        NativeMethods.tb_enqueue(_handle, tokens, timeoutNs, priority, tag, out waiter, out waitNs);
+
+    int IBucket.Check(ulong waiter, out long waitNs) => NativeMethods.tb_waiter_check(_handle, waiter, out waitNs);
+
+    int IBucket.Leave(ulong waiter) => NativeMethods.tb_waiter_leave(_handle, waiter);
+
+    int IBucket.Cancel(ref tb_reservation reservation) => NativeMethods.tb_cancel(_handle, ref reservation);
+
+    int IBucket.Settle(ref tb_reservation reservation, double actual) =>
+        NativeMethods.tb_settle(_handle, ref reservation, actual);
+
+    Exception IBucket.Failure(int status, object? value, string parameter) =>
+        TokenBucketException.For(status, value, parameter);
 }

@@ -3,7 +3,8 @@ using System;
 namespace TokenBucket;
 
 /// <summary>What a limiter tells its client, as for HTTP's RateLimit and Retry-After headers.</summary>
-/// <param name="Status">Success, Denied or ExceedsCapacity.</param>
+/// <param name="Status">Success, Denied or ExceedsCapacity; of a table also TableFull, with times that are not known, as
+/// if they were never.</param>
 /// <param name="Remaining">Tokens left now; 0 while in debt.</param>
 /// <param name="RetryAfterNanoseconds">Until this request would be granted; 0 if it was, long.MaxValue if never.</param>
 /// <param name="ResetAfterNanoseconds">Until the bucket is full again.</param>

@@ -9,9 +9,10 @@ namespace TokenBucket;
 // Declarations.cs has the functions of the C header.
 //
 // SuppressGCTransition lets a call run without first telling the garbage collector, which then cannot stop the thread
-// until the call returns. It is therefore only on the calls that never wait for anything, not even for a short lock. The
-// runtime forbids that such a call runs managed code: these calls never wake a waiter, no bucket of this binding has a
-// callback clock, and a bucket that has an on_event is asked by the functions below.
+// until the call returns. It is therefore only on the calls that never wait for anything, not even for a short lock; those
+// of a table do for a few instructions where the library lacks the feature "lock_free_table". The runtime forbids that
+// such a call runs managed code: these calls never wake a waiter, nothing of this binding has a callback clock, and a
+// bucket that has an on_event is asked by the functions below.
 internal static unsafe partial class NativeMethods
 {
     private const string Library = NativeLoader.Name;

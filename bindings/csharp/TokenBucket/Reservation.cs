@@ -8,10 +8,10 @@ namespace TokenBucket;
 public sealed class Reservation
 {
     private readonly Lock _lock = new();
-    private readonly BucketHandle _bucket;
+    private readonly IBucket _bucket;
     private tb_reservation _native;
 
-    internal Reservation(BucketHandle bucket, in tb_reservation native)
+    internal Reservation(IBucket bucket, in tb_reservation native)
     {
         _bucket = bucket;
         _native = native;
@@ -42,13 +42,13 @@ public sealed class Reservation
 
     /// <summary>Gives all tokens back while they are not due, as if the reservation had never been; later reservations
     /// keep their times. Once due they count as used, and nothing comes back: <see cref="Settle"/> with 0 gives back
-    /// what is due and unused. Cancelling twice, or after the bucket was disposed, does nothing.</summary>
+    /// what is due and unused. Cancelling twice, or after the bucket or table was disposed, does nothing.</summary>
     public void Cancel()
     {
         lock (_lock)
         {
             // It fails only for what is no reservation.
-            _ = NativeMethods.tb_cancel(_bucket, ref _native);
+            _ = _bucket.Cancel(ref _native);
         }
     }
 
@@ -57,7 +57,7 @@ public sealed class Reservation
     /// charged.</summary>
     /// <exception cref="ArgumentOutOfRangeException">Negative, NaN or infinite; nothing has changed.</exception>
     /// <exception cref="InvalidOperationException">Cancelled or settled already.</exception>
-    /// <exception cref="ObjectDisposedException">The bucket was closed or disposed.</exception>
+    /// <exception cref="ObjectDisposedException">The bucket or table was closed or disposed.</exception>
     public void Settle(double actualTokens)
     {
         lock (_lock)
@@ -66,10 +66,10 @@ public sealed class Reservation
             {
                 throw new InvalidOperationException("The reservation was cancelled or settled already.");
             }
-            int status = NativeMethods.tb_settle(_bucket, ref _native, actualTokens);
+            int status = _bucket.Settle(ref _native, actualTokens);
             if (status != NativeMethods.TB_SUCCESS)
             {
-                throw TokenBucketException.For(status, actualTokens, nameof(actualTokens));
+                throw _bucket.Failure(status, actualTokens, nameof(actualTokens));
             }
         }
     }

@@ -25,7 +25,7 @@ public sealed record TokenBucketLimiterOptions
     public QueueProcessingOrder QueueProcessingOrder { get; init; } = QueueProcessingOrder.OldestFirst;
 
     /// <summary>For how long permits that are due are kept for a request that comes late for them, as
-    /// <see cref="BucketOptions.MaxLateness"/>.</summary>
+    /// <see cref="LimitOptions.MaxLateness"/>.</summary>
     public TimeSpan? MaxLateness { get; init; }
 
     /// <summary>Where to count; null (the default) is nowhere. Many limiters may share one.</summary>

@@ -7,11 +7,11 @@ using System.Threading;
 
 namespace TokenBucket;
 
-// A place in a bucket's queue. The library wakes it by a tag that is never used again, and that is listed before it
+// A place in the queue of a bucket. The library wakes it by a tag that is never used again, and that is listed before it
 // enters; an unknown tag belongs to one that is gone. While it is listed it keeps its bucket.
 //
 // No lock that Wake needs may be held across a call of the library: Wake runs inside of any call that moves waiters.
-internal abstract unsafe class Waiter(Bucket bucket)
+internal abstract unsafe class Waiter(IBucket bucket)
 {
     private static readonly ConcurrentDictionary<ulong, Waiter> Listed = new();
     private static ulong s_lastTag;
@@ -37,7 +37,7 @@ internal abstract unsafe class Waiter(Bucket bucket)
     {
         _tag = Interlocked.Increment(ref s_lastTag);
         Listed[_tag] = this;
-        int status = NativeMethods.tb_enqueue(bucket.Handle, tokens, timeoutNs, priority, _tag, out ulong number, out waitNs);
+        int status = bucket.Enqueue(tokens, timeoutNs, priority, _tag, out ulong number, out waitNs);
         Volatile.Write(ref _number, number);
         Unlist(status != NativeMethods.TB_PENDING);
         return status;
@@ -46,7 +46,7 @@ internal abstract unsafe class Waiter(Bucket bucket)
     // Of all calls of Look and Leave one is told the outcome: the others find nobody of that number.
     protected int Look(out long waitNs)
     {
-        int status = NativeMethods.tb_waiter_check(bucket.Handle, _number, out waitNs);
+        int status = bucket.Check(_number, out waitNs);
         Unlist(status is not (NativeMethods.TB_PENDING or NativeMethods.TB_E_INVALID_ARGUMENT));
         return status;
     }
@@ -55,7 +55,7 @@ internal abstract unsafe class Waiter(Bucket bucket)
     internal bool Leave()
     {
         ulong number = Volatile.Read(ref _number);
-        bool left = number != 0 && NativeMethods.tb_waiter_leave(bucket.Handle, number) == NativeMethods.TB_SUCCESS;
+        bool left = number != 0 && bucket.Leave(number) == NativeMethods.TB_SUCCESS;
         Unlist(left);
         return left;
     }
@@ -73,7 +73,7 @@ internal abstract unsafe class Waiter(Bucket bucket)
 }
 
 // A thread that sleeps until its wait is over.
-internal sealed class ThreadWaiter(Bucket bucket) : Waiter(bucket)
+internal sealed class ThreadWaiter(IBucket bucket) : Waiter(bucket)
 {
     private readonly object _bell = new();
     private bool _rung;
@@ -129,7 +129,7 @@ internal sealed class ThreadWaiter(Bucket bucket) : Waiter(bucket)
 }
 
 // A waiter that is no thread. Its timer and the library wake it; then it looks, on that thread.
-internal abstract class TaskWaiter(Bucket bucket) : Waiter(bucket)
+internal abstract class TaskWaiter(IBucket bucket) : Waiter(bucket)
 {
     // Those that this thread has woken: one that is woken while another looks comes after it, not inside of it, so that
     // calls do not nest without end.

@@ -1,4 +1,5 @@
-"""The declarations of the C# binding. Blittable types only: size_t is nuint, callbacks are function pointers.
+"""The declarations of the C# binding. Blittable types only: size_t is nuint, callbacks are function pointers, bytes that
+are read are a span, which is pinned for the call.
 
 A new handle is an address, which the library writes on success only."""
 
@@ -14,11 +15,15 @@ SCALARS = {
     "size_t": "nuint",
 }
 # What the binding has wrapped. Other handles, and those in structs and of functions that destroy them, are addresses.
-HANDLES = {"tb_bucket": "BucketHandle", "tb_clock": "ClockHandle"}
+HANDLES = {"tb_bucket": "BucketHandle", "tb_clock": "ClockHandle", "tb_table": "TableHandle"}
 # The functions that never wait for anything: see NativeMethods.cs.
 SUPPRESSING = {"tb_allow", "tb_try_consume", "tb_take", "tb_take_up_to", "tb_available", "tb_time_until"}
+SUPPRESSING |= {"tb_table_allow", "tb_table_take", "tb_table_take_up_to", "tb_table_available", "tb_table_time_until"}
+# Outputs that are arrays.
+ARRAYS = {"out_answers", "out_reservations"}
 BEGINNING = """\
 // Made from tokenbucket.h by capi/abi/generate.
+using System;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
@@ -51,6 +56,10 @@ class CSharp:
                 return handle
             if len(type_.pointers) == 2 and is_output:
                 return "out nint"
+        if type_.name == "void" and type_.is_const and len(type_.pointers) == 1:
+            return "ReadOnlySpan<byte>"
+        if name in ARRAYS:
+            return self.bare(type_)
         if len(type_.pointers) != 1 or type_.is_const or type_.name == "void" or (entry and entry.kind == "opaque"):
             return self.bare(type_)
         # A struct that begins with its size is never empty: as an output it is "ref", as an input it is built in place.

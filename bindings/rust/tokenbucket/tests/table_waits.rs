@@ -215,16 +215,36 @@ fn change_of_the_key_or_the_limit_plans_waits_anew() {
 }
 
 #[test]
-fn close_ends_the_waits_of_threads() {
-    let clock = clock();
+fn wait_that_a_change_ends_says_why() {
+    let (clock, counter) = (clock(), Arc::default());
     let table = table(limit(&clock));
+    let mut late = begun(table.wait_timeout_async("a", 4.0, 5 * SECOND), &counter);
+    table.charge("a", 2.0).unwrap();
+    let refused = Err(Error::TimedOut { retry_after: Some(6 * SECOND) });
+    assert_eq!((counter.count(), poll(&mut late, &counter)), (1, Poll::Ready(refused)));
+    let mut large = begun(table.wait_async("b", 10.0), &counter);
+    table.set_capacity(9.0).unwrap();
+    assert_eq!((counter.count(), poll(&mut large, &counter)), (2, Poll::Ready(Err(Error::ExceedsCapacity))));
+    assert_eq!((table.available("a"), table.available("b")), (Ok(-2.0), Ok(0.0)));
+}
+
+#[test]
+fn close_ends_the_waits_of_all_keys() {
+    let (clock, of_a, of_b) = (clock(), Arc::default(), Arc::default());
+    let table = table(limit(&clock));
+    let mut due = begun(table.wait_async("a", 1.0), &of_a);
+    let mut early = begun(table.wait_async("b", 2.0), &of_b);
     thread::scope(|scope| {
-        let (of_a, of_b) = (scope.spawn(|| table.wait("a", 3.0)), scope.spawn(|| table.wait("b", 4.0)));
-        until_waiters_are(2, &clock);
+        let in_thread = scope.spawn(|| table.wait("a", 3.0));
+        until_waiters_are(3, &clock);
+        clock.advance(SECOND).unwrap();
         table.close().unwrap();
-        assert_eq!((of_a.join().unwrap(), of_b.join().unwrap()), (Err(Error::Closed), Err(Error::Closed)));
+        assert_eq!(in_thread.join().unwrap(), Err(Error::Closed));
     });
-    assert_eq!((table.available("a"), table.available("b")), (Ok(0.0), Ok(0.0)));
+    assert_eq!((of_a.count(), of_b.count()), (1, 1));
+    assert_eq!(poll(&mut due, &of_a), Poll::Ready(Ok(())));
+    assert_eq!(poll(&mut early, &of_b), Poll::Ready(Err(Error::Closed)));
+    assert_eq!((table.available("a"), table.available("b")), (Ok(0.0), Ok(1.0)));
 }
 
 #[test]

@@ -1,0 +1,30 @@
+using System;
+
+namespace TokenBucket;
+
+// A bucket of its own, or that of a key in a table: for what outlives a call. The answers are the library's.
+internal interface IBucket
+{
+    bool IsOnManualClock { get; }
+
+    int Allow(double tokens);
+
+    int Available(out double tokens);
+
+    int TimeUntil(double tokens, out long ns);
+
+    int Refund(double tokens);
+
+    int Enqueue(double tokens, long timeoutNs, int priority, ulong tag, out ulong waiter, out long waitNs);
+
+    int Check(ulong waiter, out long waitNs);
+
+    int Leave(ulong waiter);
+
+    int Cancel(ref tb_reservation reservation);
+
+    int Settle(ref tb_reservation reservation, double actual);
+
+    // The exception for a status that is not the ordinary outcome of a call whose argument was `value`.
+    Exception Failure(int status, object? value, string parameter);
+}

@@ -1,0 +1,40 @@
+using System;
+
+namespace TokenBucket;
+
+internal sealed class KeyBucket(KeyedTable table, ReadOnlySpan<byte> key) : IBucket
+{
+    private readonly TableHandle _table = table.Handle;
+    private readonly byte[] _key = key.ToArray();
+
+    public bool IsOnManualClock { get; } = table.IsOnManualClock;
+
+    private nuint Size => (nuint)_key.Length;
+
+    public int Allow(double tokens) => NativeMethods.tb_table_allow(_table, _key, Size, tokens);
+
+    public int Available(out double tokens) => NativeMethods.tb_table_available(_table, _key, Size, out tokens);
+
+    public int TimeUntil(double tokens, out long ns) =>
+        NativeMethods.tb_table_time_until(_table, _key, Size, tokens, out ns);
+
+    public int Refund(double tokens) => NativeMethods.tb_table_refund(_table, _key, Size, tokens);
+
+    public int Enqueue(double tokens, long timeoutNs, int priority, ulong tag, out ulong waiter, out long waitNs) =>
+        NativeMethods.tb_table_enqueue(
+            _table, _key, Size, tokens, timeoutNs, priority, tag, out waiter, out waitNs);
+
+    public int Check(ulong waiter, out long waitNs) =>
+        NativeMethods.tb_table_waiter_check(_table, _key, Size, waiter, out waitNs);
+
+    public int Leave(ulong waiter) => NativeMethods.tb_table_waiter_leave(_table, _key, Size, waiter);
+
+    public int Cancel(ref tb_reservation reservation) =>
+        NativeMethods.tb_table_cancel(_table, _key, Size, ref reservation);
+
+    public int Settle(ref tb_reservation reservation, double actual) =>
+        NativeMethods.tb_table_settle(_table, _key, Size, ref reservation, actual);
+
+    public Exception Failure(int status, object? value, string parameter) =>
+        KeyedTable.Failure(status, value, parameter);
+}
