@@ -208,7 +208,7 @@ public class WaitQueueTests
     {
         Bucket? bucket = null;
         double seen = 1;
-        bucket = new Bucket(new BucketOptions { Capacity = 1, Tokens = 1, InitialTokens = 0, OnEvent = _ => seen = bucket!.Available });
+        bucket = new Bucket(new BucketOptions { Capacity = 1, Tokens = 1e-3, InitialTokens = 0, OnEvent = _ => seen = bucket!.Available });
         Collect();
         Assert.False(bucket.Allow());
         Assert.InRange(seen, 0, 0.9);
