@@ -19,18 +19,13 @@ namespace TokenBucket;
 /// none. Disposing a lease gives nothing back.</para>
 /// <para>All members may be called from any number of threads at once.</para>
 /// </remarks>
-public sealed partial class TokenBucketLimiter : RateLimiter
+public sealed class TokenBucketLimiter : RateLimiter
 {
+    private readonly Lock _idleLock = new();
     private readonly Bucket _bucket;
     private readonly ManualClock? _clock;
-    private readonly TokenBucketMetrics? _metrics;
-    private readonly LimiterLease _deniedOne;
-    private readonly int _queueLimit;
-    private readonly bool _newestFirst;
-    private readonly StripedCounter _granted = new();
-    private volatile int _tokenLimit;
-    private volatile bool _disposed;
-    private long _denied;
+    private readonly LimiterState _state;
+    private readonly PermitQueue _queue;
 
     // The time, by Now, at which the bucket is or was full again, found when so many leases had been granted.
     private long _fullAt, _fullAtGranted;
@@ -41,17 +36,14 @@ public sealed partial class TokenBucketLimiter : RateLimiter
     {
         ArgumentNullException.ThrowIfNull(options);
         _bucket = options.CreateBucket();
-        _deniedOne = new LimiterLease(false, this, 1);
         _clock = options.Clock;
-        _metrics = options.Metrics;
-        _tokenLimit = options.TokenLimit;
-        _queueLimit = options.QueueLimit;
-        _newestFirst = options.QueueProcessingOrder == QueueProcessingOrder.NewestFirst;
+        _state = new LimiterState(this, options);
+        _queue = new PermitQueue(_state, _bucket);
         _fullAt = Now;
     }
 
     /// <summary>The largest number of permits held.</summary>
-    public int TokenLimit => _tokenLimit;
+    public int TokenLimit => _state.TokenLimit;
 
     /// <summary>For how long all permits have been there; null while any is missing. A limiter may be dropped while this
     /// is not null: a full one equals a new one. If permits were taken and came back between two looks, it counts from
@@ -60,10 +52,10 @@ public sealed partial class TokenBucketLimiter : RateLimiter
     {
         get
         {
-            lock (_lock)
+            lock (_idleLock)
             {
-                long granted = _granted.Sum, now = Now;
-                if (TimeUntil(_tokenLimit) is not long left)
+                long granted = _state.Granted, now = Now, left = 0;
+                if (_state.IsDisposed || _bucket.TimeUntilNative(TokenLimit, out left) != NativeMethods.TB_SUCCESS)
                 {
                     return null;
                 }
@@ -92,7 +84,7 @@ public sealed partial class TokenBucketLimiter : RateLimiter
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(tokenLimit, 1);
         _bucket.SetCapacity(tokenLimit);
-        _tokenLimit = tokenLimit;
+        _state.TokenLimit = tokenLimit;
         IdleNoMore();
     }
 
@@ -104,29 +96,22 @@ public sealed partial class TokenBucketLimiter : RateLimiter
     }
 
     /// <inheritdoc/>
-    public override RateLimiterStatistics GetStatistics() => new()
-    {
-        CurrentAvailablePermits = WholePermits(),
-        CurrentQueuedCount = QueuedPermits,
-        TotalSuccessfulLeases = _granted.Sum,
-        TotalFailedLeases = Volatile.Read(ref _denied),
-    };
+    public override RateLimiterStatistics GetStatistics() => _state.Statistics(_queue.WholePermits, _queue.QueuedPermits);
 
     /// <inheritdoc/>
-    protected override RateLimitLease AttemptAcquireCore(int permitCount)
-    {
-        ObjectDisposedException.ThrowIf(_disposed, this);
-        return TryTake(permitCount) ? Grant() : Deny(permitCount);
-    }
+    protected override RateLimitLease AttemptAcquireCore(int permitCount) => _queue.AttemptAcquire(permitCount);
+
+    /// <inheritdoc/>
+    protected override ValueTask<RateLimitLease> AcquireAsyncCore(int permitCount, CancellationToken cancellationToken) =>
+        _queue.AcquireAsync(permitCount, cancellationToken);
 
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)
     {
-        if (disposing && !_disposed)
+        if (disposing && _state.TryDispose())
         {
-            _disposed = true;
             _bucket.Dispose();
-            DenyThoseForNoPermits();
+            _queue.DenyThoseForNoPermits();
         }
         base.Dispose(disposing);
     }
@@ -138,62 +123,11 @@ public sealed partial class TokenBucketLimiter : RateLimiter
         return base.DisposeAsyncCore();
     }
 
-    private bool TryTake(int permitCount)
-    {
-        if (permitCount == 0)
-        {
-            return WholePermits() > 0;
-        }
-        int status = _bucket.AllowNative(permitCount);
-        if (status == NativeMethods.TB_DENIED && _newestFirst && QueuedPermits > 0)
-        {
-            // The newest goes before those who wait.
-            status = NativeMethods.tb_enqueue(_bucket.Handle, permitCount, 0, int.MaxValue, 0, out _, out _);
-        }
-        return status switch
-        {
-            NativeMethods.TB_SUCCESS => true,
-            NativeMethods.TB_DENIED or NativeMethods.TB_TIMED_OUT => false,
-            NativeMethods.TB_EXCEEDS_CAPACITY => throw new ArgumentOutOfRangeException(
-                nameof(permitCount), permitCount, $"More permits than the limiter's token limit of {_tokenLimit}."),
-            NativeMethods.TB_CLOSED => throw new ObjectDisposedException(nameof(TokenBucketLimiter)),
-            _ => throw TokenBucketException.For(status, permitCount, nameof(permitCount)),
-        };
-    }
-
-    // What nobody was granted yet, in whole permits: what is promised to requests that wait is still there.
-    private int WholePermits()
-    {
-        lock (_lock)
-        {
-            ObjectDisposedException.ThrowIf(_disposed, this);
-            return (int)Math.Clamp(Math.Floor(_bucket.Available + _queuedPermits + (_watch is null ? 0 : 1)), 0, _tokenLimit);
-        }
-    }
-
-    // Null: never, or the limiter was disposed.
-    internal long? TimeUntil(int permits) =>
-        !_disposed && _bucket.TimeUntilNative(permits, out long ns) == NativeMethods.TB_SUCCESS ? ns : null;
-
     private void IdleNoMore()
     {
-        lock (_lock)
+        lock (_idleLock)
         {
             _fullAtGranted = -1;
         }
-    }
-
-    private LimiterLease Grant()
-    {
-        _granted.Increment();
-        _metrics?.Granted();
-        return LimiterLease.Granted;
-    }
-
-    private LimiterLease Deny(int permits, bool forEver = false)
-    {
-        Interlocked.Increment(ref _denied);
-        _metrics?.Denied();
-        return forEver ? LimiterLease.DeniedForEver : permits <= 1 ? _deniedOne : new LimiterLease(false, this, permits);
     }
 }

@@ -4,7 +4,7 @@ using System.Threading.RateLimiting;
 namespace TokenBucket;
 
 /// <summary>What a <see cref="TokenBucketLimiter"/> is made of.</summary>
-public sealed record TokenBucketLimiterOptions
+public record TokenBucketLimiterOptions
 {
     /// <summary>The largest number of permits held: the largest burst, and the most that one lease can have. At least 1.
     /// </summary>
@@ -36,11 +36,16 @@ public sealed record TokenBucketLimiterOptions
 
     internal Bucket CreateBucket()
     {
-        ArgumentOutOfRangeException.ThrowIfLessThan(TokenLimit, 1, nameof(TokenLimit));
-        ArgumentOutOfRangeException.ThrowIfLessThan(QueueLimit, 0, nameof(QueueLimit));
+        RequireRanges();
         return new Bucket(new BucketOptions
         {
             Capacity = TokenLimit, Tokens = TokensPerPeriod, Period = Period, MaxLateness = MaxLateness, Clock = Clock,
         });
+    }
+
+    private protected void RequireRanges()
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(TokenLimit, 1, nameof(TokenLimit));
+        ArgumentOutOfRangeException.ThrowIfLessThan(QueueLimit, 0, nameof(QueueLimit));
     }
 }

@@ -8,42 +8,97 @@ using System.Threading.Tasks;
 
 namespace TokenBucket;
 
-// Who waits. The bucket's own queue says when each is served. The list holds the same requests in the order in which
-// they are served, to count their permits, to turn away the oldest, and for those that want no permits: one of these is
-// served together with the one ahead of it. If it is the first, a watch stands in the bucket's queue for it, which is
-// served the first permit and gives it back.
+// Who takes permits of one bucket, and who waits for them. The bucket's own queue says when each is served. The list
+// holds the same requests in the order in which they are served, to count their permits, to turn away the oldest, and
+// for those that want no permits: one of these is served together with the one ahead of it. If it is the first, a watch
+// stands in the bucket's queue for it, which is served the first permit and gives it back.
 //
 // The lock is held while a request enters the bucket's queue, so that what is counted is also there; none of this thread
 // looks meanwhile. It is held across no other call of the library, for these wake requests, which need it.
-public sealed partial class TokenBucketLimiter
+internal sealed class PermitQueue(LimiterState limiter, IBucket bucket)
 {
+    private readonly LimiterState _limiter = limiter;
+    private readonly IBucket _bucket = bucket;
     private readonly Lock _lock = new();
     private readonly LinkedList<Request> _requests = [];
     private int _queuedPermits;
+    private LimiterLease? _deniedOne;
     private Watch? _watch;
 
-    private int QueuedPermits => Volatile.Read(ref _queuedPermits);
+    internal int QueuedPermits => Volatile.Read(ref _queuedPermits);
 
-    /// <inheritdoc/>
-    protected override ValueTask<RateLimitLease> AcquireAsyncCore(int permitCount, CancellationToken cancellationToken)
+    // What nobody was granted yet, in whole permits: what is promised to requests that wait is still there.
+    internal int WholePermits
+    {
+        get
+        {
+            lock (_lock)
+            {
+                _limiter.ThrowIfDisposed();
+                _ = _bucket.Available(out double available);
+                return (int)Math.Clamp(
+                    Math.Floor(available + _queuedPermits + (_watch is null ? 0 : 1)), 0, _limiter.TokenLimit);
+            }
+        }
+    }
+
+    internal LimiterLease AttemptAcquire(int permitCount)
+    {
+        _limiter.ThrowIfDisposed();
+        int status = Take(permitCount);
+        return status == NativeMethods.TB_SUCCESS ? _limiter.Grant() : Deny(permitCount, status);
+    }
+
+    internal ValueTask<RateLimitLease> AcquireAsync(int permitCount, CancellationToken cancellationToken)
     {
         if (cancellationToken.IsCancellationRequested)
         {
             return ValueTask.FromCanceled<RateLimitLease>(cancellationToken);
         }
-        ObjectDisposedException.ThrowIf(_disposed, this);
-        if (TryTake(permitCount))
+        _limiter.ThrowIfDisposed();
+        int status = Take(permitCount);
+        if (status == NativeMethods.TB_SUCCESS)
         {
-            return new ValueTask<RateLimitLease>(Grant());
+            return new ValueTask<RateLimitLease>(_limiter.Grant());
         }
         var request = new Request(this, permitCount);
-        if (!TryEnqueue(request))
+        if (status == NativeMethods.TB_TABLE_FULL || !TryEnqueue(request))
         {
-            return new ValueTask<RateLimitLease>(Deny(permitCount));
+            return new ValueTask<RateLimitLease>(Deny(permitCount, status));
         }
         request.CancelBy(cancellationToken);
         return new ValueTask<RateLimitLease>(request.Source.Task);
     }
+
+    // The bucket is closed, which has ended all others.
+    internal void DenyThoseForNoPermits()
+    {
+        Request[] left;
+        lock (_lock)
+        {
+            left = [.. _requests.Where(r => r.Permits == 0)];
+        }
+        Array.ForEach(left, request => Conclude(request, NativeMethods.TB_CLOSED));
+    }
+
+    private int Take(int permitCount)
+    {
+        if (permitCount == 0)
+        {
+            return WholePermits > 0 ? NativeMethods.TB_SUCCESS : NativeMethods.TB_DENIED;
+        }
+        int status = _bucket.Allow(permitCount);
+        if (status == NativeMethods.TB_DENIED && _limiter.NewestFirst && QueuedPermits > 0)
+        {
+            // The newest goes before those who wait.
+            status = _bucket.Enqueue(permitCount, 0, int.MaxValue, 0, out _, out _);
+        }
+        return _limiter.Answer(status, permitCount);
+    }
+
+    private LimiterLease Deny(int permits, int status) => _limiter.Deny(status, permits > 1
+        ? new LimiterLease(false, _limiter, _bucket, permits)
+        : _deniedOne ??= new LimiterLease(false, _limiter, _bucket, 1));
 
     private bool TryEnqueue(Request request)
     {
@@ -53,17 +108,17 @@ public sealed partial class TokenBucketLimiter
         using (TaskWaiter.HoldLooks())
         lock (_lock)
         {
-            ObjectDisposedException.ThrowIf(_disposed, this);
-            if (request.Permits > (_newestFirst ? _queueLimit : _queueLimit - _queuedPermits))
+            _limiter.ThrowIfDisposed();
+            if (request.Permits > (_limiter.NewestFirst ? _limiter.QueueLimit : _limiter.QueueLimit - _queuedPermits))
             {
                 return false;
             }
-            while (request.Permits > _queueLimit - _queuedPermits || _requests.First?.Value.Priority == Request.HighestPriority)
+            while (request.Permits > _limiter.QueueLimit - _queuedPermits || _requests.First?.Value.Priority == Request.HighestPriority)
             {
                 oldest.Add(_requests.Last!.Value);
                 Remove(oldest[^1]);
             }
-            if (_newestFirst)
+            if (_limiter.NewestFirst)
             {
                 request.Priority = (_requests.First?.Value.Priority ?? int.MinValue) + 1;
                 _requests.AddFirst(request.Node);
@@ -79,7 +134,7 @@ public sealed partial class TokenBucketLimiter
                 status = request.Start(request.Permits, NativeMethods.TB_FOREVER, request.Priority, out _);
             }
         }
-        _metrics?.Queued(request.Permits);
+        _limiter.Metrics?.Queued(request.Permits);
         if (status != NativeMethods.TB_PENDING)
         {
             Conclude(request, status);
@@ -100,7 +155,7 @@ public sealed partial class TokenBucketLimiter
     // Under the lock.
     private (Watch? Before, Watch? Now) ChangeWatch()
     {
-        Request? first = !_disposed && _requests.First?.Value is { Permits: 0 } asking ? asking : null;
+        Request? first = !_limiter.IsDisposed && _requests.First?.Value is { Permits: 0 } asking ? asking : null;
         Watch? before = _watch;
         if (before?.Request == first)
         {
@@ -153,33 +208,19 @@ public sealed partial class TokenBucketLimiter
 
     private void Answer(Request request, int status, CancellationToken cancellation)
     {
-        _metrics?.Unqueued(request.Permits);
+        _limiter.Metrics?.Unqueued(request.Permits);
         switch (status)
         {
             case NativeMethods.TB_SUCCESS:
-                _granted.Increment();
-                _metrics?.GrantedAfter(Stopwatch.GetElapsedTime(request.Since));
-                request.Source.SetResult(LimiterLease.Granted);
+                request.Source.SetResult(_limiter.GrantAfter(Stopwatch.GetElapsedTime(request.Since)));
                 break;
             case NativeMethods.TB_INTERRUPTED:
                 request.Source.SetCanceled(cancellation);
                 break;
             default:
-                bool forEver = status is NativeMethods.TB_CLOSED or NativeMethods.TB_QUEUE_FULL;
-                request.Source.SetResult(Deny(request.Permits, forEver));
+                request.Source.SetResult(Deny(request.Permits, status));
                 break;
         }
-    }
-
-    // The bucket is closed, which has ended all others.
-    private void DenyThoseForNoPermits()
-    {
-        Request[] left;
-        lock (_lock)
-        {
-            left = [.. _requests.Where(r => r.Permits == 0)];
-        }
-        Array.ForEach(left, request => Conclude(request, NativeMethods.TB_CLOSED));
     }
 
     private sealed class Request : TaskWaiter
@@ -190,36 +231,36 @@ public sealed partial class TokenBucketLimiter
         internal readonly int Permits;
         internal readonly long Since = Stopwatch.GetTimestamp();
         internal int Priority;
-        private readonly TokenBucketLimiter _limiter;
+        private readonly PermitQueue _queue;
 
-        internal Request(TokenBucketLimiter limiter, int permits) : base(limiter._bucket)
+        internal Request(PermitQueue queue, int permits) : base(queue._bucket)
         {
             Node = new LinkedListNode<Request>(this);
             Permits = permits;
-            _limiter = limiter;
+            _queue = queue;
         }
 
-        protected override void End(int status) => _limiter.Conclude(this, status);
+        protected override void End(int status) => _queue.Conclude(this, status);
 
         protected override void Cancel(CancellationToken cancellation)
         {
             if (Permits == 0 || Leave())
             {
-                _limiter.Conclude(this, NativeMethods.TB_INTERRUPTED, cancellation);
+                _queue.Conclude(this, NativeMethods.TB_INTERRUPTED, cancellation);
             }
         }
     }
 
-    private sealed class Watch(TokenBucketLimiter limiter, Request request) : TaskWaiter(limiter._bucket)
+    private sealed class Watch(PermitQueue queue, Request request) : TaskWaiter(queue._bucket)
     {
-        private readonly TokenBucketLimiter _limiter = limiter;
+        private readonly PermitQueue _queue = queue;
 
         internal Request Request => request;
 
         // Before all others.
         internal void Begin()
         {
-            int status = Start(1, NativeMethods.TB_FOREVER, request.Priority + (_limiter._newestFirst ? 0 : 1), out _);
+            int status = Start(1, NativeMethods.TB_FOREVER, request.Priority + (_queue._limiter.NewestFirst ? 0 : 1), out _);
             if (status != NativeMethods.TB_PENDING)
             {
                 End(status);
@@ -242,9 +283,9 @@ public sealed partial class TokenBucketLimiter
             TryFinish();
             if (status == NativeMethods.TB_SUCCESS)
             {
-                _ = NativeMethods.tb_refund(_limiter._bucket.Handle, 1);
+                _ = _queue._bucket.Refund(1);
             }
-            _limiter.Conclude(request, status);
+            _queue.Conclude(request, status);
         }
 
         protected override void Cancel(CancellationToken cancellation) => throw new UnreachableException();
