@@ -8,11 +8,6 @@
 
 namespace tb_test {
 
-struct DestroyTable {
-    void operator()(tb_table *table) const { tb_table_destroy(table); }
-};
-using TableHandle = std::unique_ptr<tb_table, DestroyTable>;
-
 // Neither max_keys nor max_bytes is set.
 inline tb_table_config table_config(int32_t when_full = TB_TABLE_EVICT_FULLEST) {
     tb_table_config config;

@@ -27,20 +27,10 @@ int64_t resident_bytes() {
     return pages * sysconf(_SC_PAGESIZE);
 }
 
-struct DestroyTable {
-    void operator()(tb_table *table) const { tb_table_destroy(table); }
-};
-
 class Crowd {
   public:
     explicit Crowd(int64_t places_for) : clock_(manual_clock()), granted_(kHeavyKeys) {
-        tb_config limit = config_of(kCapacity, kRate, clock_.get());
-        tb_table_config config;
-        EXPECT_EQ(tb_table_config_init(&config, sizeof config), TB_SUCCESS);
-        config.max_keys = places_for;
-        tb_table *table = nullptr;
-        EXPECT_EQ(tb_table_create_with(&limit, &config, &table), TB_SUCCESS);
-        table_.reset(table);
+        table_ = tb_test::table_of(config_of(kCapacity, kRate, clock_.get()), places_for);
     }
 
     // Each of the keys, all new, takes n tokens, kKeysPerSecond of them a second. After every 16 a heavy key takes what
@@ -88,7 +78,7 @@ class Crowd {
 
   private:
     const ClockHandle clock_;
-    std::unique_ptr<tb_table, DestroyTable> table_;
+    tb_test::TableHandle table_;
     std::vector<double> granted_;
     uint64_t next_key_ = kHeavyKeys;
     int64_t now_ns_ = 0;
