@@ -64,7 +64,7 @@ static PyType_Spec clock_spec = {
     .slots = clock_slots,
 };
 
-/* ---- Bucket ------------------------------------------------------------------------------------------------------ */
+/* ---- Buckets and tables ------------------------------------------------------------------------------------------ */
 
 /* The module that defined the class or the base class of which `type` is. */
 static PyObject *defining_module(PyTypeObject *type) {
@@ -77,27 +77,27 @@ static PyObject *defining_module(PyTypeObject *type) {
     return NULL;
 }
 
-static PyObject *bucket_new(PyTypeObject *type, PyObject *args, PyObject *keywords) {
+static PyObject *limiter_new(PyTypeObject *type, PyObject *args, PyObject *keywords) {
     (void)args;
     (void)keywords;
     PyObject *const module = defining_module(type);
     if (module == NULL) return NULL;
     const allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
-    Bucket *const self = (Bucket *)allocate(type, 0);
+    Limiter *const self = (Limiter *)allocate(type, 0);
     if (self != NULL) self->imports = PyModule_GetState(module);
     return (PyObject *)self;
 }
 
-static int bucket_traverse(PyObject *object, visitproc visit, void *arg) {
-    Bucket *const self = (Bucket *)object;
+static int limiter_traverse(PyObject *object, visitproc visit, void *arg) {
+    Limiter *const self = (Limiter *)object;
     Py_VISIT(Py_TYPE(object));
     Py_VISIT(self->clock);
     Py_VISIT(self->on_event);
     return 0;
 }
 
-static int bucket_clear(PyObject *object) {
-    Bucket *const self = (Bucket *)object;
+static int limiter_clear(PyObject *object) {
+    Limiter *const self = (Limiter *)object;
     Py_CLEAR(self->clock);
     Py_CLEAR(self->on_event);
     return 0;
@@ -106,26 +106,52 @@ static int bucket_clear(PyObject *object) {
 /* A thread in a call holds a reference, so nobody is inside, but perhaps one that moves the clock. */
 static void bucket_dealloc(PyObject *object) {
     PyObject_GC_UnTrack(object);
-    tokenbucket_destroy(((Bucket *)object)->handle);
-    bucket_clear(object);
+    tokenbucket_destroy_bucket(((Bucket *)object)->handle);
+    limiter_clear(object);
+    free_object(object);
+}
+
+static void table_dealloc(PyObject *object) {
+    PyObject_GC_UnTrack(object);
+    tokenbucket_destroy_table(((Table *)object)->handle);
+    limiter_clear(object);
     free_object(object);
 }
 
 static PyType_Slot bucket_slots[] = {
-    {Py_tp_new, bucket_new},
-    {Py_tp_traverse, bucket_traverse},
-    {Py_tp_clear, bucket_clear},
+    {Py_tp_new, limiter_new},
+    {Py_tp_traverse, limiter_traverse},
+    {Py_tp_clear, limiter_clear},
     {Py_tp_dealloc, bucket_dealloc},
     {Py_tp_methods, tokenbucket_bucket_methods},
-    {Py_tp_members, tokenbucket_bucket_members},
+    {Py_tp_members, tokenbucket_limiter_members},
     {0, NULL},
 };
+
+static PyType_Slot table_slots[] = {
+    {Py_tp_new, limiter_new},
+    {Py_tp_traverse, limiter_traverse},
+    {Py_tp_clear, limiter_clear},
+    {Py_tp_dealloc, table_dealloc},
+    {Py_tp_methods, tokenbucket_table_methods},
+    {Py_tp_members, tokenbucket_limiter_members},
+    {0, NULL},
+};
+
+#define LIMITER_FLAGS (Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC)
 
 static PyType_Spec bucket_spec = {
     .name = "tokenbucket._native.Bucket",
     .basicsize = sizeof(Bucket),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .flags = LIMITER_FLAGS,
     .slots = bucket_slots,
+};
+
+static PyType_Spec table_spec = {
+    .name = "tokenbucket._native.Table",
+    .basicsize = sizeof(Table),
+    .flags = LIMITER_FLAGS,
+    .slots = table_slots,
 };
 
 /* ---- Module ------------------------------------------------------------------------------------------------------ */
@@ -142,6 +168,7 @@ static PyMethodDef module_methods[] = {
                "The version of the C library in use.\n\n"
                ">>> library_version().split(\".\")[0]\n"
                "'1'")},
+    {"key_of_address", tokenbucket_key_of_address, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 
@@ -176,10 +203,12 @@ static int module_exec(PyObject *module) {
         import("tokenbucket._numbers", "priority_number", &imports->priority) < 0 ||
         import("tokenbucket._numbers", "timeout_ns", &imports->timeout_ns) < 0 ||
         import("tokenbucket._waiting", "wake", &imports->wake) < 0 ||
+        import("tokenbucket._keys", "encode", &imports->encode) < 0 ||
         import("tokenbucket._numbers", "now_ns", &imports->now_ns) < 0)
         return -1;
     if (add_type(module, "Clock", &clock_spec) < 0) return -1;
-    return add_type(module, "Bucket", &bucket_spec);
+    if (add_type(module, "Bucket", &bucket_spec) < 0) return -1;
+    return add_type(module, "Table", &table_spec);
 }
 
 static int module_traverse(PyObject *module, visitproc visit, void *arg) {
@@ -192,6 +221,7 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg) {
     Py_VISIT(imports->timeout_ns);
     Py_VISIT(imports->wake);
     Py_VISIT(imports->now_ns);
+    Py_VISIT(imports->encode);
     return 0;
 }
 
@@ -205,6 +235,7 @@ static int module_clear(PyObject *module) {
     Py_CLEAR(imports->timeout_ns);
     Py_CLEAR(imports->wake);
     Py_CLEAR(imports->now_ns);
+    Py_CLEAR(imports->encode);
     return 0;
 }
 

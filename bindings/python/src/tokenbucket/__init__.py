@@ -1,4 +1,4 @@
-"""A token-bucket rate limiter: exact, fair, and at home in threads and in asyncio.
+"""A token-bucket rate limiter: exact, fair, and at home in threads and in asyncio; one bucket, or one for each key.
 
 >>> bucket = TokenBucket(capacity=10, tokens_per_second=5)
 >>> bucket.allow()  # takes a token if there is one; never blocks
@@ -7,9 +7,11 @@ True
 """
 
 from ._backend import backend, library_version
-from ._bucket import Reservation, TokenBucket
+from ._bucket import TokenBucket
 from ._clock import ManualClock, Waiters
-from ._results import BucketClosed, Decision, Event, RateLimitExceeded, Stats, Status
+from ._reservation import Reservation
+from ._results import BucketClosed, Decision, Event, RateLimitExceeded, Stats, Status, TableFull, TableStats
+from ._table import Table, address_key
 
 __version__ = "1.0.0"
 
@@ -22,9 +24,13 @@ __all__ = [
     "Reservation",
     "Stats",
     "Status",
+    "Table",
+    "TableFull",
+    "TableStats",
     "TokenBucket",
     "Waiters",
     "__version__",
+    "address_key",
     "backend",
     "library_version",
 ]

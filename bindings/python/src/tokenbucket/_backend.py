@@ -12,13 +12,14 @@ if _forced not in ("", "native", "ctypes"):
 
 if TYPE_CHECKING:
     from ._ctypes_backend import Bucket, Clock, library_version
+    from ._ctypes_table import Table, key_of_address
 
     backend: str
 else:
     backend = "ctypes"
     if _forced != "ctypes":
         try:
-            from ._native import Bucket, Clock, library_version
+            from ._native import Bucket, Clock, Table, key_of_address, library_version
 
             backend = "native"
         except ImportError:
@@ -27,5 +28,6 @@ else:
     if backend == "ctypes":
         # Where the extension is there but its library is not, this says so in a sentence.
         from ._ctypes_backend import Bucket, Clock, library_version
+        from ._ctypes_table import Table, key_of_address
 
-__all__ = ["Bucket", "Clock", "backend", "library_version"]
+__all__ = ["Bucket", "Clock", "Table", "backend", "key_of_address", "library_version"]

@@ -1,26 +1,24 @@
-"""The token bucket, and the reservations that it makes."""
+"""The token bucket."""
 
 from __future__ import annotations
 
 import functools
-from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Callable, NoReturn, Optional, Tuple, TypeVar, overload
+from typing import Any, Callable, Optional, TypeVar, overload
 
 from . import _constants as c
 from ._backend import Bucket
 from ._clock import ManualClock
-from ._numbers import NS_PER_SECOND, Real, Seconds, nanoseconds, now_ns, number, priority_number, seconds, timeout_ns
+from ._limiter import Limiter, clock_option, count_option, lateness_option, rate_option
+from ._numbers import Real, Seconds, nanoseconds, number, priority_number, seconds, timeout_ns
+from ._reservation import Reservation
 from ._results import OnEvent, Stats, fail, is_amount
 from ._waiting import waiter_here
-
-if TYPE_CHECKING:
-    from ._ctypes_backend import Promise
 
 F = TypeVar("F", bound=Callable[..., Any])
 Self = TypeVar("Self", bound="TokenBucket")
 
 
-class TokenBucket(Bucket):
+class TokenBucket(Bucket, Limiter):
     """A limit of `tokens_per_second` with bursts of up to `capacity`; safe to use from any number of threads and tasks.
 
     A new bucket is full, or holds `initial_tokens`. It gains tokens evenly, to the nanosecond.
@@ -45,8 +43,8 @@ class TokenBucket(Bucket):
     served
     """
 
+    _noun = "bucket"
     _clock: Optional[ManualClock]
-    _closed = False
 
     def __init__(
         self,
@@ -63,24 +61,18 @@ class TokenBucket(Bucket):
         precise: bool = False,
     ) -> None:
         size = number(capacity)
-        rate, period_ns = _rate(tokens_per_second, nanoseconds(period))
+        rate, period_ns = rate_option(tokens_per_second, nanoseconds(period))
         initial = c.TB_INITIALLY_FULL if initial_tokens is None else number(initial_tokens)
         # The library has numbers for "none" that would pass here as something else.
         if initial_tokens is not None and initial < 0:
             raise ValueError(f"initial_tokens must not be negative: {initial_tokens!r}")
-        if max_waiters is not None and (isinstance(max_waiters, bool) or not isinstance(max_waiters, int)):
-            raise TypeError(f"max_waiters must be an int or None, not {type(max_waiters).__name__}")
-        if max_waiters is not None and not 0 < max_waiters <= c.TB_FOREVER:
-            raise ValueError(f"max_waiters must be None or at least 1, not {max_waiters!r}")
-        lateness_ns = 0 if max_lateness is None else nanoseconds(max_lateness)
-        if max_lateness is not None and lateness_ns == 0:
-            raise ValueError(f"max_lateness must be None or above 0, not {max_lateness!r}")
-        if clock is not None and not isinstance(clock, ManualClock):
-            raise TypeError(f"clock must be a ManualClock or None, not {type(clock).__name__}")
+        waiters = count_option("max_waiters", max_waiters)
+        lateness_ns = lateness_option(max_lateness)
+        clock = clock_option(clock)
         if on_event is not None and not callable(on_event):
             raise TypeError("on_event must be callable")
         flags = (c.TB_PRECISE_WAIT if precise else 0) | (c.TB_STATISTICS if statistics else 0)
-        status = self._open(size, rate, period_ns, initial, max_waiters or 0, lateness_ns, flags, clock, on_event)
+        status = self._open(size, rate, period_ns, initial, waiters, lateness_ns, flags, clock, on_event)
         if status == c.TB_E_OUT_OF_MEMORY:
             raise MemoryError
         if status != c.TB_SUCCESS:
@@ -89,57 +81,6 @@ class TokenBucket(Bucket):
                 f"(1e-9 to 1e10 per second), period {period!r} s (above 0), initial_tokens {initial_tokens!r} "
                 "(None, or 0 up to the capacity)"
             )
-
-    @property
-    def capacity(self) -> float:
-        """The largest number of tokens held. A change is in force at once, also for those who wait.
-
-        The fraction of a token that a bucket counts in is fixed at creation, so it cannot grow without end: a million
-        times is possible within 1e15.
-
-        >>> bucket = TokenBucket(capacity=10, tokens_per_second=5)
-        >>> bucket.capacity = 3
-        >>> bucket.tokens
-        3.0
-        """
-        return self._limit_in_force()[0]
-
-    @capacity.setter
-    def capacity(self, capacity: Real) -> None:
-        status = self._set_capacity(number(capacity))
-        if status in (c.TB_E_INVALID_ARGUMENT, c.TB_E_OUT_OF_RANGE) and self._exists():
-            raise ValueError(f"capacity must be 1e-6 to 1e15, and not too far above the first one, not {capacity!r}")
-        if status != c.TB_SUCCESS:
-            self._fail(status, 0)
-
-    @property
-    def tokens_per_second(self) -> float:
-        """The rate. A change is in force at once, also for those who wait; reservations keep their times.
-
-        >>> bucket = TokenBucket(capacity=10, tokens_per_second=5)
-        >>> bucket.tokens_per_second = 2
-        >>> bucket.tokens_per_second
-        2.0
-        """
-        return float(self.rate)
-
-    @tokens_per_second.setter
-    def tokens_per_second(self, tokens_per_second: Real) -> None:
-        status = self._set_rate(number(tokens_per_second))
-        if status in (c.TB_E_INVALID_ARGUMENT, c.TB_E_OUT_OF_RANGE) and self._exists():
-            raise ValueError(f"tokens_per_second must be 1e-9 to 1e10, not {tokens_per_second!r}")
-        if status != c.TB_SUCCESS:
-            self._fail(status, 0)
-
-    @property
-    def rate(self) -> Fraction:
-        """The exact rate in tokens per second.
-
-        >>> TokenBucket(capacity=10, tokens_per_second=700_000, period=3600).rate
-        Fraction(1750, 9)
-        """
-        _, rate_tokens, period_ns = self._limit_in_force()
-        return _fraction(rate_tokens) * NS_PER_SECOND / period_ns
 
     @property
     def tokens(self) -> float:
@@ -279,31 +220,6 @@ class TokenBucket(Bucket):
         stats = Stats(*figures)
         return stats._replace(total_wait=seconds(figures[5]), longest_wait=seconds(figures[6]))
 
-    def close(self) -> None:
-        """Closes the bucket for good, for all threads and tasks; who waits gets BucketClosed, the tokens given back.
-
-        Later calls that take tokens or change the bucket raise BucketClosed; looking at it works. Not needed to free
-        anything. Closing twice is fine.
-
-        >>> bucket = TokenBucket(capacity=10, tokens_per_second=5)
-        >>> bucket.close()
-        >>> bucket.closed
-        True
-        """
-        status = self._close()
-        if status != c.TB_SUCCESS:
-            self._fail(status, 1)
-        self._closed = True
-
-    @property
-    def closed(self) -> bool:
-        """Whether close() was called.
-
-        >>> TokenBucket(capacity=10, tokens_per_second=5).closed
-        False
-        """
-        return self._closed
-
     @overload
     def limit(self, function: F) -> F: ...
 
@@ -402,137 +318,3 @@ class TokenBucket(Bucket):
             return f"<{type(self).__name__} not initialised>"
         state = "closed" if self._closed else f"{self.tokens:g} tokens now"
         return f"<{type(self).__name__} of {self.capacity:g}, {self.tokens_per_second:g} per second, {state}>"
-
-    def __reduce__(self) -> str:
-        raise TypeError(
-            "cannot pickle or copy a TokenBucket: it limits one process, and a copy would allow its rate once more"
-        )
-
-    def _limit_in_force(self) -> Tuple[float, float, int]:
-        status, capacity, rate_tokens, period_ns = self._limit()
-        if status != c.TB_SUCCESS:
-            self._fail(status, 1)
-        return capacity, rate_tokens, period_ns
-
-    def _fail(self, status: int, tokens: float) -> NoReturn:
-        fail(self, status, tokens)
-
-
-class Reservation:
-    """Tokens that are taken, and may be used once `delay` has passed; made by TokenBucket.reserve().
-
-    >>> clock = ManualClock()
-    >>> bucket = TokenBucket(capacity=10, tokens_per_second=5, initial_tokens=0, clock=clock)
-    >>> reservation = bucket.reserve(8)
-    >>> reservation
-    <Reservation of 8 tokens, due in 1.6 s>
-    >>> clock.advance(1.6)
-    >>> reservation.delay
-    0.0
-    """
-
-    __slots__ = ("_bucket", "_ended", "_promise")
-
-    def __init__(self, bucket: TokenBucket, promise: Promise) -> None:
-        self._bucket = bucket
-        self._promise = promise
-        self._ended = False
-
-    @property
-    def tokens(self) -> float:
-        """The tokens reserved; 0 once cancelled or settled.
-
-        >>> TokenBucket(capacity=10, tokens_per_second=5).reserve(3).tokens
-        3.0
-        """
-        return 0.0 if self._ended else self._promise[0]
-
-    @property
-    def ready_at(self) -> float:
-        """When the tokens may be used, in seconds of the bucket's clock: time.monotonic(), or its manual clock.
-
-        >>> bucket = TokenBucket(capacity=10, tokens_per_second=5, clock=ManualClock(100))
-        >>> bucket.reserve(10).ready_at, bucket.reserve(1).ready_at
-        (100.0, 100.2)
-        """
-        return self._promise[2] / NS_PER_SECOND
-
-    @property
-    def delay(self) -> float:
-        """Seconds from now until the tokens may be used; 0 if they may be.
-
-        >>> TokenBucket(capacity=10, tokens_per_second=5).reserve().delay
-        0.0
-        """
-        if self._promise[1] == 0:
-            return 0.0
-        return max(0, self._promise[2] - now_ns(self._bucket._clock)) / NS_PER_SECOND
-
-    def cancel(self) -> None:
-        """Gives all tokens back while they are not due; later reservations keep their times.
-
-        Once due they count as used and nothing comes back, nor the second time: settle(0) gives back what is due and
-        unused.
-
-        >>> bucket = TokenBucket(capacity=10, tokens_per_second=5, clock=ManualClock())
-        >>> due, pending = bucket.reserve(10), bucket.reserve(4)
-        >>> pending.cancel()
-        >>> bucket.tokens
-        0.0
-        >>> due.cancel()
-        >>> bucket.tokens
-        0.0
-        """
-        if not self._ended:
-            self._ended = True
-            self._bucket._cancel(self._promise)
-
-    def settle(self, actual: Real) -> None:
-        """Ends the reservation as work that cost `actual` tokens, 0 or more.
-
-        The rest comes back, or what is missing is taken, into debt if need be. ValueError: a negative or infinite
-        amount, or settled or cancelled already. BucketClosed. OverflowError: a debt beyond what can be counted.
-
-        >>> bucket = TokenBucket(capacity=10, tokens_per_second=5, clock=ManualClock())
-        >>> bucket.reserve(6).settle(2)
-        >>> bucket.tokens
-        8.0
-        """
-        amount = number(actual)
-        if self._ended:
-            raise ValueError("the reservation was settled or cancelled already")
-        self._ended = True
-        status = self._bucket._settle(self._promise, amount)
-        if status == c.TB_SUCCESS:
-            return
-        self._ended = False
-        if status == c.TB_E_INVALID_ARGUMENT and not is_amount(amount):
-            raise ValueError(f"actual tokens must be 0 or more and finite, not {amount:g}")
-        self._bucket._fail(status, amount)
-
-    def __repr__(self) -> str:
-        if self._ended:
-            return "<Reservation that has ended>"
-        return f"<Reservation of {self._promise[0]:g} tokens, due in {self.delay:g} s>"
-
-    def __reduce__(self) -> str:
-        raise TypeError("cannot pickle or copy a Reservation: it belongs to a bucket of this process")
-
-
-def _rate(tokens: Real, period_ns: int) -> Tuple[float, int]:
-    """A fraction as whole tokens per whole nanoseconds, where those can be expressed."""
-    if isinstance(tokens, Fraction):
-        stretched_ns = tokens.denominator * period_ns
-        if abs(tokens.numerator) <= 2**53 and stretched_ns < c.TB_FOREVER:
-            return float(tokens.numerator), stretched_ns
-    return number(tokens), period_ns
-
-
-def _fraction(value: float) -> Fraction:
-    """What the library reads in a float: a decimal of up to 15 digits, else the simplest fraction that is that float."""
-    decimal = f"{value:.15g}"
-    if float(decimal) == value:
-        return Fraction(decimal)
-    exact = Fraction(value)
-    simple = (exact.limit_denominator(10**digits) for digits in range(1, 16))
-    return next((fraction for fraction in simple if float(fraction) == value), exact)

@@ -1,13 +1,13 @@
 """The backend that needs no compiler: the library's functions through ctypes.
 
-Its classes have the members of those of the extension, in src/native. Methods with an underscore pass a status on; the others raise.
+Its classes, and that of _ctypes_table.py, have the members of those of the extension, in src/native. Methods with an underscore pass a status on; the others raise.
 """
 
 from __future__ import annotations
 
 from ctypes import POINTER, byref, c_double, c_int64, c_uint64, c_void_p, pythonapi, sizeof
 from threading import get_ident
-from typing import Any, Dict, List, Optional, Protocol, Tuple
+from typing import Any, Callable, Dict, List, Optional, Protocol, Tuple
 
 from . import _constants as c
 from . import _declarations as d
@@ -20,20 +20,20 @@ Promise = Tuple[float, int, int, int]
 """The fields of a tb_reservation."""
 
 _name = load()
-# Calls that cannot block keep the interpreter's lock, which makes them faster; waiting releases it, and so does the end
-# of a bucket, which waits until it is called by no clock.
-_quick = Functions(_name, keep_lock=True)
-_slow = Functions(_name, keep_lock=False)
-_tb_wait_with = _slow.tb_wait_with
-_tb_allow = _quick.tb_allow
-_tb_take = _quick.tb_take
+# Calls that cannot block keep the interpreter's lock, which makes them faster. Waiting releases it, so does what reads a
+# whole table, and so does the end of a bucket or table, which waits until it is called by no clock.
+quick = Functions(_name, keep_lock=True)
+slow = Functions(_name, keep_lock=False)
+_tb_wait_with = slow.tb_wait_with
+_tb_allow = quick.tb_allow
+_tb_take = quick.tb_take
 
 _NO_BUCKET = POINTER(d.tb_bucket)()
 _NO_CLOCK = POINTER(d.tb_clock)()
 _NO_EVENT = d.tb_event_fn()
 
 # These are ordinary answers, not failures.
-_REFUSED = (c.TB_DENIED, c.TB_EXCEEDS_CAPACITY)
+REFUSED = (c.TB_DENIED, c.TB_EXCEEDS_CAPACITY)
 
 
 def library_version() -> str:
@@ -42,7 +42,7 @@ def library_version() -> str:
     >>> library_version().split(".")[0]
     '1'
     """
-    text: Any = _quick.tb_library_version_string()
+    text: Any = quick.tb_library_version_string()
     return str(text, "ascii")
 
 
@@ -85,6 +85,48 @@ def _on_wake(_user: Any, tag: int) -> None:
 _WAKE_FUNCTION = d.tb_wake_fn(_on_wake) if _CAN_BE_CALLED else d.tb_wake_fn()
 
 
+def require_wakes() -> None:
+    if not _CAN_BE_CALLED:
+        raise RuntimeError("in a subinterpreter wait_async() needs the C extension, which is not in use")
+
+
+def limit_config(
+    capacity: float,
+    rate_tokens: float,
+    rate_period_ns: int,
+    max_waiters: int,
+    max_lateness_ns: int,
+    flags: int,
+    clock: Optional[ClockInUse],
+) -> Any:
+    config = d.tb_config()
+    quick.tb_config_init(byref(config), sizeof(config))
+    config.capacity = capacity
+    config.rate_tokens = rate_tokens
+    config.rate_period_ns = rate_period_ns
+    config.max_waiters = max_waiters
+    config.max_lateness_ns = max_lateness_ns
+    config.flags = flags
+    config.clock = _NO_CLOCK if clock is None else clock._handle
+    config.on_wake = _WAKE_FUNCTION
+    return config
+
+
+def wait_until_served(limiter: Any, tokens: float, timeout: Optional[Seconds], sleep: Callable[[int], int], *key: bytes) -> None:
+    """Calls sleep(timeout_ns) until it is not interrupted by a signal; the handler of the signal has run by then."""
+    left = timeout_ns(timeout)
+    limited = left != c.TB_FOREVER
+    deadline = now_ns(limiter._clock) + left if limited else left
+    while True:
+        status = sleep(left)
+        if status == c.TB_SUCCESS:
+            return
+        if status != c.TB_INTERRUPTED:
+            fail(limiter, status, tokens, -1, *key)
+        if limited:
+            left = max(0, deadline - now_ns(limiter._clock))
+
+
 class Clock:
     _handle = _NO_CLOCK
 
@@ -92,7 +134,7 @@ class Clock:
         if self._handle:
             raise RuntimeError("the clock exists already")
         handle = POINTER(d.tb_clock)()
-        status = _quick.tb_manual_clock_create(start_ns, byref(handle))
+        status = quick.tb_manual_clock_create(start_ns, byref(handle))
         if status == c.TB_SUCCESS:
             self._handle = handle
         return status
@@ -100,7 +142,7 @@ class Clock:
     def _set(self, ns: int) -> int:
         tags = _to_wake[get_ident()] = []
         try:
-            status = _quick.tb_manual_clock_set(self._handle, ns)
+            status = quick.tb_manual_clock_set(self._handle, ns)
         finally:
             del _to_wake[get_ident()]
         for tag in tags:
@@ -109,24 +151,24 @@ class Clock:
 
     def _waiters(self) -> Tuple[int, int]:
         count, due = c_int64(0), c_int64(c.TB_FOREVER)
-        _quick.tb_manual_clock_waiters(self._handle, byref(count), byref(due))
+        quick.tb_manual_clock_waiters(self._handle, byref(count), byref(due))
         return count.value, due.value
 
-    def __del__(self, destroy: Any = _quick.tb_clock_destroy, none: Any = _NO_CLOCK) -> None:
+    def __del__(self, destroy: Any = quick.tb_clock_destroy, none: Any = _NO_CLOCK) -> None:
         handle, self._handle = self._handle, none
         if handle:
             destroy(handle)
 
 
-class _BucketClock(TimeSource, Protocol):
-    """The part of a ManualClock that a bucket uses."""
+class ClockInUse(TimeSource, Protocol):
+    """The part of a ManualClock that a bucket or table uses."""
 
     _handle: Any
 
 
 class Bucket:
     _handle = _NO_BUCKET
-    _clock: Optional[_BucketClock] = None
+    _clock: Optional[ClockInUse] = None
 
     def _open(
         self,
@@ -137,32 +179,23 @@ class Bucket:
         max_waiters: int,
         max_lateness_ns: int,
         flags: int,
-        clock: Optional[_BucketClock],
+        clock: Optional[ClockInUse],
         on_event: Optional[OnEvent],
     ) -> int:
         if self._handle:
             raise RuntimeError("the bucket exists already")
-        config = d.tb_config()
-        _quick.tb_config_init(byref(config), sizeof(config))
-        config.capacity = capacity
-        config.rate_tokens = rate_tokens
-        config.rate_period_ns = rate_period_ns
+        config = limit_config(capacity, rate_tokens, rate_period_ns, max_waiters, max_lateness_ns, flags, clock)
         config.initial_tokens = initial_tokens
-        config.max_waiters = max_waiters
-        config.max_lateness_ns = max_lateness_ns
-        config.flags = flags
-        config.clock = _NO_CLOCK if clock is None else clock._handle
         config.on_event = _event_function(on_event)
-        config.on_wake = _WAKE_FUNCTION
         handle = POINTER(d.tb_bucket)()
-        status = _quick.tb_create_with(byref(config), byref(handle))
+        status = quick.tb_create_with(byref(config), byref(handle))
         if status == c.TB_SUCCESS:
             # The library calls the function as long as the bucket lives.
             self._handle, self._clock = handle, clock
             self._functions = config.on_event, _WAKE_FUNCTION
         return status
 
-    def __del__(self, destroy: Any = _slow.tb_destroy, none: Any = _NO_BUCKET) -> None:
+    def __del__(self, destroy: Any = slow.tb_destroy, none: Any = _NO_BUCKET) -> None:
         # Where both are collected in one cycle, a task that waits may be ended, and leave, after this.
         handle, self._handle = self._handle, none
         if handle:
@@ -183,7 +216,7 @@ class Bucket:
         status = _tb_allow(self._handle, tokens if tokens.__class__ is float else number(tokens))
         if status == c.TB_SUCCESS:
             return True
-        if status in _REFUSED:
+        if status in REFUSED:
             return False
         fail(self, status, number(tokens))
 
@@ -196,7 +229,7 @@ class Bucket:
         status = _tb_allow(self._handle, tokens if tokens.__class__ is float else number(tokens))
         if status == c.TB_SUCCESS:
             return True
-        if status in _REFUSED:
+        if status in REFUSED:
             return False
         fail(self, status, number(tokens))
 
@@ -211,7 +244,7 @@ class Bucket:
         """
         out = d.tb_decision()
         status = _tb_take(self._handle, tokens if tokens.__class__ is float else number(tokens), out)
-        if status == c.TB_SUCCESS or status in _REFUSED:
+        if status == c.TB_SUCCESS or status in REFUSED:
             return Decision(status == c.TB_SUCCESS, out.remaining, out.retry_after_ns, out.reset_after_ns)
         fail(self, status, number(tokens))
 
@@ -223,7 +256,7 @@ class Bucket:
         (7, 3)
         """
         out = c_double()
-        status = _quick.tb_take_up_to(self._handle, number(most), byref(out))
+        status = quick.tb_take_up_to(self._handle, number(most), byref(out))
         if status == c.TB_SUCCESS:
             return int(out.value)
         fail(self, status, number(most))
@@ -241,81 +274,69 @@ class Bucket:
         >>> bucket.wait(2, timeout=0.5)
         """
         n = number(tokens)
-        left = timeout_ns(timeout)
         first = priority_number(priority)
-        limited = left != c.TB_FOREVER
-        deadline = now_ns(self._clock) + left if limited else left
-        while True:
-            status = _tb_wait_with(self._handle, n, left, first)
-            if status == c.TB_SUCCESS:
-                return
-            # The handler of the signal has run by now.
-            if status != c.TB_INTERRUPTED:
-                fail(self, status, n)
-            if limited:
-                left = max(0, deadline - now_ns(self._clock))
+        wait_until_served(self, n, timeout, lambda left: _tb_wait_with(self._handle, n, left, first))
 
     def _enqueue(self, tokens: float, max_wait_ns: int, priority: int, tag: int) -> Tuple[int, int, int]:
-        if not _CAN_BE_CALLED:
-            raise RuntimeError("in a subinterpreter wait_async() needs the C extension, which is not in use")
+        require_wakes()
         waiter, wait_ns = c_uint64(0), c_int64(0)
-        status = _quick.tb_enqueue(self._handle, tokens, max_wait_ns, priority, tag, byref(waiter), byref(wait_ns))
+        status = quick.tb_enqueue(self._handle, tokens, max_wait_ns, priority, tag, byref(waiter), byref(wait_ns))
         return status, waiter.value, wait_ns.value
 
     def _check(self, waiter: int) -> Tuple[int, int]:
         wait_ns = c_int64(0)
-        return _quick.tb_waiter_check(self._handle, waiter, byref(wait_ns)), wait_ns.value
+        return quick.tb_waiter_check(self._handle, waiter, byref(wait_ns)), wait_ns.value
 
     def _leave(self, waiter: int) -> int:
-        return _quick.tb_waiter_leave(self._handle, waiter)
+        return quick.tb_waiter_leave(self._handle, waiter)
 
     def _reserve(self, tokens: float, max_wait_ns: int) -> Tuple[int, Promise]:
         out = d.tb_reservation()
-        status = _quick.tb_reserve(self._handle, tokens, max_wait_ns, byref(out))
+        status = quick.tb_reserve(self._handle, tokens, max_wait_ns, byref(out))
         return status, (out.tokens, out.wait_ns, out.ready_at_ns, out.ticket)
 
     def _cancel(self, promise: Promise) -> int:
-        return _quick.tb_cancel(self._handle, byref(d.tb_reservation(*promise)))
+        return quick.tb_cancel(self._handle, byref(d.tb_reservation(*promise)))
 
     def _settle(self, promise: Promise, actual: float) -> int:
-        return _quick.tb_settle(self._handle, byref(d.tb_reservation(*promise)), actual)
+        return quick.tb_settle(self._handle, byref(d.tb_reservation(*promise)), actual)
 
     def _charge(self, tokens: float) -> Tuple[int, int]:
         out = c_int64(0)
-        return _quick.tb_charge(self._handle, tokens, byref(out)), out.value
+        return quick.tb_charge(self._handle, tokens, byref(out)), out.value
 
     def _refund(self, tokens: float) -> int:
-        return _quick.tb_refund(self._handle, tokens)
+        return quick.tb_refund(self._handle, tokens)
 
     def _reset(self, tokens: float) -> int:
-        return _quick.tb_reset(self._handle, tokens)
+        return quick.tb_reset(self._handle, tokens)
 
     def _set_tokens(self, tokens: float) -> int:
-        return _quick.tb_set_tokens(self._handle, tokens)
+        return quick.tb_set_tokens(self._handle, tokens)
 
     def _set_rate(self, tokens_per_second: float) -> int:
-        return _quick.tb_set_rate(self._handle, tokens_per_second)
+        return quick.tb_set_rate(self._handle, tokens_per_second)
 
     def _set_capacity(self, capacity: float) -> int:
-        return _quick.tb_set_capacity(self._handle, capacity)
+        return quick.tb_set_capacity(self._handle, capacity)
 
     def _close(self) -> int:
-        return _quick.tb_close(self._handle)
+        return quick.tb_close(self._handle)
 
     def _available(self) -> Tuple[int, float]:
         out = c_double()
-        return _quick.tb_available(self._handle, byref(out)), out.value
+        return quick.tb_available(self._handle, byref(out)), out.value
 
     def _time_until(self, tokens: float) -> Tuple[int, int]:
         out = c_int64(0)
-        return _quick.tb_time_until(self._handle, tokens, byref(out)), out.value
+        return quick.tb_time_until(self._handle, tokens, byref(out)), out.value
 
     def _limit(self) -> Tuple[int, float, float, int]:
         out = d.tb_config(struct_size=sizeof(d.tb_config))
-        status = _quick.tb_get_limit(self._handle, byref(out))
+        status = quick.tb_get_limit(self._handle, byref(out))
         return status, out.capacity, out.rate_tokens, out.rate_period_ns
 
     def _stats(self) -> Tuple[int, Tuple[Any, ...]]:
         out = d.tb_stats(struct_size=sizeof(d.tb_stats))
-        status = _quick.tb_get_stats(self._handle, byref(out))
+        status = quick.tb_get_stats(self._handle, byref(out))
         return status, tuple(getattr(out, name) for name, _ in d.tb_stats._fields_[1:])

@@ -41,7 +41,7 @@ class RateLimitExceeded(TimeoutError):
 
     def __init__(self, status: Status, tokens: float, retry_after: float) -> None:
         self.status = status
-        """Status.TIMED_OUT or Status.QUEUE_FULL."""
+        """Status.TIMED_OUT or Status.QUEUE_FULL; TABLE_FULL in TableFull."""
         self.tokens = tokens
         """The tokens asked for."""
         self.retry_after = retry_after
@@ -56,8 +56,24 @@ class RateLimitExceeded(TimeoutError):
         return f"{self.tokens:g} tokens: {why}; retry after {self.retry_after:g} s"
 
 
+class TableFull(RateLimitExceeded):
+    """A table has no room for another key, as its when_full says; nothing was taken.
+
+    >>> table = Table(10, 1, max_bytes=64, when_full="deny")
+    >>> try:
+    ...     for user in range(1000):
+    ...         table.allow(user)
+    ... except TableFull as error:
+    ...     print(error)
+    1 tokens: the table has no room for another key
+    """
+
+    def __str__(self) -> str:
+        return f"{self.tokens:g} tokens: the table has no room for another key"
+
+
 class BucketClosed(RuntimeError):
-    """The bucket was closed, before the call or during it.
+    """The bucket or table was closed, before the call or during it.
 
     >>> bucket = TokenBucket(10, 1)
     >>> bucket.close()
@@ -144,6 +160,26 @@ class Stats(NamedTuple):
     tokens_given_back: float
 
 
+class TableStats(NamedTuple):
+    """What a table holds.
+
+    >>> table = Table(10, 1, max_bytes=6400, clock=ManualClock())
+    >>> table.allow("ann"), table.allow("bob"), table.allow("ann")
+    (True, True, True)
+    >>> table.stats().occupied
+    2
+    """
+
+    places: int
+    """For keys, free ones included."""
+    occupied: int
+    """By keys that are not full now."""
+    evicted: int
+    """Keys so far."""
+    tokens_forgiven: float
+    """What evicted keys had spent, and what when_full="admit" let through."""
+
+
 OnEvent = Callable[[Event], object]
 
 
@@ -152,24 +188,28 @@ def tell(on_event: OnEvent, status: int, tokens: float, waited_ns: int) -> None:
     on_event(Event(Status(status), tokens, seconds(waited_ns)))
 
 
-def fail(bucket: Any, status: int, tokens: float, wait_ns: int = -1) -> NoReturn:
-    """Raises what a status other than success, denied and interrupted means to the caller of a TokenBucket.
+def fail(limiter: Any, status: int, tokens: float, wait_ns: int = -1, *key: bytes) -> NoReturn:
+    """Raises what a status other than success, denied and interrupted means to the caller of a TokenBucket or a Table.
 
-    wait_ns: after which the tokens would be had, if that is known.
+    wait_ns: after which the tokens would be had, if that is known. key: that of a table's bucket.
     """
+    if status == c.TB_TABLE_FULL:
+        raise TableFull(Status(status), tokens, math.inf)
     if status in (c.TB_TIMED_OUT, c.TB_QUEUE_FULL):
-        known = status == c.TB_TIMED_OUT and wait_ns >= 0
-        raise RateLimitExceeded(Status(status), tokens, seconds(wait_ns) if known else bucket.retry_after(tokens))
+        if status == c.TB_QUEUE_FULL or wait_ns < 0:
+            found, ns = limiter._time_until(*key, tokens)
+            wait_ns = ns if found == c.TB_SUCCESS else c.TB_FOREVER
+        raise RateLimitExceeded(Status(status), tokens, seconds(wait_ns))
     if status == c.TB_CLOSED:
-        raise BucketClosed("the bucket is closed")
+        raise BucketClosed(f"the {limiter._noun} is closed")
     if status == c.TB_EXCEEDS_CAPACITY:
-        raise ValueError(f"{tokens:g} tokens exceed the capacity of {bucket.capacity:g}: they can never be granted")
+        raise ValueError(f"{tokens:g} tokens exceed the capacity of {limiter.capacity:g}: they can never be granted")
     if status == c.TB_E_INVALID_ARGUMENT:
-        if not bucket._exists():
-            raise RuntimeError("the bucket does not exist: its __init__ has not run")
+        if not limiter._exists():
+            raise RuntimeError(f"the {limiter._noun} does not exist: its __init__ has not run")
         raise ValueError(f"tokens must be greater than 0 and finite, not {tokens:g}")
     if status == c.TB_E_OUT_OF_RANGE:
-        raise OverflowError(f"{tokens:g} tokens more than the bucket can count")
+        raise OverflowError(f"{tokens:g} tokens more than the {limiter._noun} can count")
     if status == c.TB_E_OUT_OF_MEMORY:
         raise MemoryError
     raise OSError(f"tokenbucket: unexpected status {status}")

@@ -1,4 +1,4 @@
-"""Waiting without a thread: the places that tasks of asyncio and trio have in a bucket's queue."""
+"""Waiting without a thread: the places that tasks of asyncio and trio have in the queues of buckets and keys."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Loop:
             waiter.stir()
 
 
-def waiter_here(bucket: Any) -> Waiter:
+def waiter_here(limiter: Any, *key: bytes) -> Waiter:
     """A waiter of the loop that runs in this thread. RuntimeError: none does."""
     library = ""
     sniffio: Any = sys.modules.get("sniffio")
@@ -79,22 +79,23 @@ def waiter_here(bucket: Any) -> Waiter:
         except sniffio.AsyncLibraryNotFoundError:
             pass
     if library == "trio":
-        return TrioWaiter(bucket)
+        return TrioWaiter(limiter, key)
     asyncio: Any = sys.modules.get("asyncio")
     if asyncio is not None and library in ("", "asyncio"):
         loop = asyncio._get_running_loop()
         if loop is not None:
-            return AsyncioWaiter(bucket, loop)
+            return AsyncioWaiter(limiter, key, loop)
     raise RuntimeError("wait_async() needs a running loop of asyncio or trio; in threads use wait()")
 
 
 class Waiter:
-    """A task's place in the queue of a bucket."""
+    """A task's place in the queue of a bucket, or of a key of a table; a bucket has no key."""
 
-    __slots__ = ("__weakref__", "_bucket", "_number", "loop", "woken")
+    __slots__ = ("__weakref__", "_key", "_limiter", "_number", "loop", "woken")
 
-    def __init__(self, bucket: Any, loop: Loop) -> None:
-        self._bucket = bucket
+    def __init__(self, limiter: Any, key: Tuple[bytes, ...], loop: Loop) -> None:
+        self._limiter = limiter
+        self._key = key
         self._number = 0
         self.loop = loop
         self.woken = False
@@ -104,12 +105,12 @@ class Waiter:
         tag = next(_tags)
         _waiters[tag] = weakref.ref(self)
         try:
-            status, self._number, wait_ns = self._bucket._enqueue(tokens, timeout_ns, priority, tag)
+            status, self._number, wait_ns = self._limiter._enqueue(*self._key, tokens, timeout_ns, priority, tag)
             if status != c.TB_PENDING:
                 return status, wait_ns
             while status == c.TB_PENDING:
-                await self.sleep(math.inf if self._bucket._clock else wait_ns / NS_PER_SECOND)
-                status, wait_ns = self._bucket._check(self._number)
+                await self.sleep(math.inf if self._limiter._clock else wait_ns / NS_PER_SECOND)
+                status, wait_ns = self._limiter._check(*self._key, self._number)
             self._number = 0
             return status, -1
         finally:
@@ -120,7 +121,7 @@ class Waiter:
         """Gives back whatever was not collected."""
         number, self._number = self._number, 0
         if number:
-            self._bucket._leave(number)
+            self._limiter._leave(*self._key, number)
 
     async def sleep(self, seconds: float) -> None:
         """Returns after that time, or when stirred."""
@@ -133,9 +134,9 @@ class Waiter:
 class TrioWaiter(Waiter):
     __slots__ = ("_event",)
 
-    def __init__(self, bucket: Any) -> None:
+    def __init__(self, limiter: Any, key: Tuple[bytes, ...]) -> None:
         token = sys.modules["trio"].lowlevel.current_trio_token()
-        super().__init__(bucket, Loop.of(token, token.run_sync_soon))
+        super().__init__(limiter, key, Loop.of(token, token.run_sync_soon))
         self._event: Any = None
 
     async def sleep(self, seconds: float) -> None:
@@ -152,8 +153,8 @@ class TrioWaiter(Waiter):
 class AsyncioWaiter(Waiter):
     __slots__ = ("_future", "_host")
 
-    def __init__(self, bucket: Any, host: AbstractEventLoop) -> None:
-        super().__init__(bucket, Loop.of(host, host.call_soon_threadsafe))
+    def __init__(self, limiter: Any, key: Tuple[bytes, ...], host: AbstractEventLoop) -> None:
+        super().__init__(limiter, key, Loop.of(host, host.call_soon_threadsafe))
         self._host = host
         self._future: Optional[Future[None]] = None
 

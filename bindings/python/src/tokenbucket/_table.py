@@ -1,0 +1,270 @@
+"""A bucket for each key, in fixed memory."""
+
+from __future__ import annotations
+
+from typing import Any, Iterable, List, Literal, Optional, Sequence, Union
+
+from . import _backend
+from . import _constants as c
+from ._clock import ManualClock
+from ._keys import Key, encode
+from ._limiter import Limiter, clock_option, count_option, lateness_option, rate_option
+from ._numbers import Real, Seconds, nanoseconds, number, priority_number, seconds, timeout_ns
+from ._reservation import Reservation
+from ._results import TableStats, fail
+from ._waiting import waiter_here
+
+_WHEN_FULL = {"evict": c.TB_TABLE_EVICT_FULLEST, "deny": c.TB_TABLE_DENY, "admit": c.TB_TABLE_ADMIT}
+_ANSWERS = {c.TB_SUCCESS: True, c.TB_DENIED: False, c.TB_EXCEEDS_CAPACITY: False, c.TB_TABLE_FULL: None}
+
+
+class Table(_backend.Table, Limiter):
+    """A bucket for each key, such as a user or an address, all under one limit, in memory fixed at creation.
+
+    A new key's bucket is full, so keys need no creating. One whose bucket is full again makes room for others: the table
+    holds those that have taken something of late.
+
+    A key is a str, bytes, an int, or a tuple of these, 65536 bytes at most. A str and its UTF-8 are the same key, as
+    they are for a program in another language; any other two keys that differ are different: 1, "1" and ("1",).
+
+    max_keys, max_bytes: how large it is, by the keys that are not full at one time or by memory; one of them.
+    when_full: what becomes of a new key for which there is no room. "evict" forgets another one, which then is full;
+        TableFull if all it could be are in debt. "deny": TableFull. "admit" grants, and does not remember what.
+    period, clock, max_lateness, precise: as in a TokenBucket. max_waiters: as there, for each key.
+
+    ValueError: a limit or size out of range. TypeError: not one of max_keys and max_bytes.
+
+    >>> table = Table(capacity=10, tokens_per_second=5, max_keys=100_000)
+    >>> if table.allow("ann"):
+    ...     print("served")
+    served
+    """
+
+    _noun = "table"
+    _clock: Optional[ManualClock]
+
+    def __init__(
+        self,
+        capacity: Real,
+        tokens_per_second: Real,
+        *,
+        max_keys: Optional[int] = None,
+        max_bytes: Optional[int] = None,
+        when_full: Literal["evict", "deny", "admit"] = "evict",
+        period: Seconds = 1,
+        clock: Optional[ManualClock] = None,
+        max_waiters: Optional[int] = None,
+        max_lateness: Optional[Seconds] = None,
+        precise: bool = False,
+    ) -> None:
+        size = number(capacity)
+        rate, period_ns = rate_option(tokens_per_second, nanoseconds(period))
+        if (max_keys is None) == (max_bytes is None):
+            raise TypeError("a table needs max_keys or max_bytes, and not both")
+        if when_full not in _WHEN_FULL:
+            raise ValueError(f'when_full must be "evict", "deny" or "admit", not {when_full!r}')
+        status = self._open(
+            size,
+            rate,
+            period_ns,
+            count_option("max_keys", max_keys),
+            count_option("max_bytes", max_bytes, 64),
+            _WHEN_FULL[when_full],
+            count_option("max_waiters", max_waiters),
+            lateness_option(max_lateness),
+            c.TB_PRECISE_WAIT if precise else 0,
+            clock_option(clock),
+        )
+        if status == c.TB_E_OUT_OF_MEMORY:
+            raise MemoryError
+        if status == c.TB_E_SYSTEM:
+            raise OSError("the system gives no random numbers")
+        if status != c.TB_SUCCESS:
+            raise ValueError(
+                f"no such table: capacity {capacity!r} (1e-6 to 1e15), tokens_per_second {tokens_per_second!r} "
+                f"(1e-9 to 1e10 per second), period {period!r} s (above 0), max_keys {max_keys!r}, max_bytes "
+                f"{max_bytes!r} (what can be addressed)"
+            )
+
+    def allow_many(self, keys: Iterable[Key], tokens: Union[Real, Sequence[Real]] = 1) -> List[Optional[bool]]:
+        """As allow() for many keys, in order, in one call of the library; None where TableFull would have been raised.
+
+        tokens: the amount of each, or a sequence of as many amounts. The same key may occur again.
+
+        >>> table = Table(capacity=10, tokens_per_second=5, max_keys=100_000)
+        >>> table.allow_many(["ann", "bob", "ann"], tokens=6)
+        [True, True, False]
+        >>> table.allow_many(["ann", "bob"], tokens=[1, 5])
+        [True, False]
+        """
+        keys = tuple(keys)
+        # As in the library: without amounts each is one token.
+        amounts = None if tokens.__class__ is int and tokens == 1 else self._amounts(tokens, len(keys))
+        status, answers = self._allow_many(keys, amounts)
+        for failure in {status, *answers} - _ANSWERS.keys():
+            fail(self, failure, 1)
+        return [_ANSWERS[answer] for answer in answers]
+
+    def _amounts(self, tokens: Any, count: int) -> Sequence[float]:
+        amounts = [number(n) for n in tokens] if hasattr(tokens, "__len__") else [number(tokens)] * count
+        if len(amounts) != count:
+            raise ValueError(f"there must be as many tokens as keys, {count}, not {len(amounts)}")
+        for n in amounts:
+            # Before anything is taken.
+            if not 0 < n < float("inf"):
+                fail(self, c.TB_E_INVALID_ARGUMENT, n)
+        return amounts
+
+    async def wait_async(
+        self, key: Key, tokens: Real = 1, timeout: Optional[Seconds] = None, *, priority: int = 0
+    ) -> None:
+        """As wait(), for asyncio, trio and anyio: the task sleeps, no thread does. Those of a higher priority go first.
+
+        Cancelled, it gives the tokens back, and those behind it move up. RuntimeError: no loop runs here.
+
+        >>> import asyncio
+        >>> async def call_api(user):
+        ...     await table.wait_async(user, 3)
+        ...     return "called"
+        >>> table = Table(capacity=10, tokens_per_second=5, max_keys=100_000)
+        >>> asyncio.run(call_api("ann"))
+        'called'
+        """
+        data = encode(key)
+        n = number(tokens)
+        status, wait_ns = await waiter_here(self, data).take(n, timeout_ns(timeout), priority_number(priority))
+        if status != c.TB_SUCCESS:
+            fail(self, status, n, wait_ns, data)
+
+    def tokens(self, key: Key) -> float:
+        """The tokens of a key there now, fractions included; negative while in debt to those who wait.
+
+        >>> table = Table(capacity=10, tokens_per_second=5, max_keys=100_000)
+        >>> table.tokens("ann")
+        10.0
+        """
+        status, tokens = self._available(encode(key))
+        if status != c.TB_SUCCESS:
+            self._fail(status, 1)
+        return tokens
+
+    def retry_after(self, key: Key, tokens: Real = 1) -> float:
+        """Seconds until so many tokens of a key would be there if nobody took any; 0 if they are, infinite if never.
+
+        >>> table = Table(capacity=10, tokens_per_second=5, max_keys=100_000, clock=ManualClock())
+        >>> table.allow("ann", 10)
+        True
+        >>> table.retry_after("ann"), table.retry_after("bob"), table.retry_after("bob", 11)
+        (0.2, 0.0, inf)
+        """
+        n = number(tokens)
+        status, ns = self._time_until(encode(key), n)
+        if status == c.TB_EXCEEDS_CAPACITY:
+            return seconds(c.TB_FOREVER)
+        if status != c.TB_SUCCESS:
+            self._fail(status, n)
+        return seconds(ns)
+
+    def reserve(self, key: Key, tokens: Real = 1, max_wait: Optional[Seconds] = None) -> Reservation:
+        """Takes tokens of a key now, into debt if need be; the reservation says when they may be used. Never blocks.
+
+        RateLimitExceeded, nothing taken: not within max_wait (seconds or a timedelta). Otherwise as wait().
+
+        >>> table = Table(capacity=10, tokens_per_second=5, max_keys=100_000, clock=ManualClock())
+        >>> table.reserve("ann", 10).delay, table.reserve("ann", 10).delay
+        (0.0, 2.0)
+        """
+        data = encode(key)
+        n = number(tokens)
+        status, promise = self._reserve(data, n, timeout_ns(max_wait))
+        if status != c.TB_SUCCESS:
+            fail(self, status, n, -1, data)
+        return Reservation(self, promise, data)
+
+    def charge(self, key: Key, tokens: Real = 1) -> float:
+        """Takes tokens of a key unconditionally, into debt if need be, for work whose cost is known afterwards.
+
+        It may be more than the capacity. Returns the seconds until the debt is repaid. ValueError: not above 0.
+        TableFull. BucketClosed. OverflowError: a debt beyond what can be counted.
+
+        >>> table = Table(capacity=10, tokens_per_second=5, max_keys=100_000, clock=ManualClock())
+        >>> table.charge("ann", 15)
+        1.0
+        """
+        n = number(tokens)
+        status, ns = self._charge(encode(key), n)
+        if status != c.TB_SUCCESS:
+            self._fail(status, n)
+        return seconds(ns)
+
+    def refund(self, key: Key, tokens: Real = 1) -> None:
+        """Puts tokens of a key in, at most up to the capacity; the rest is dropped. ValueError: not above 0.
+
+        BucketClosed.
+
+        >>> table = Table(capacity=10, tokens_per_second=5, max_keys=100_000, clock=ManualClock())
+        >>> table.allow("ann", 3)
+        True
+        >>> table.refund("ann", 2)
+        >>> table.tokens("ann")
+        9.0
+        """
+        n = number(tokens)
+        status = self._refund(encode(key), n)
+        if status != c.TB_SUCCESS:
+            self._fail(status, n)
+
+    def remove(self, key: Key) -> None:
+        """Forgets a key: its bucket is full again. Whoever waits for it gets tokens from that, in order.
+
+        >>> table = Table(capacity=10, tokens_per_second=5, max_keys=100_000)
+        >>> table.allow("ann", 10)
+        True
+        >>> table.remove("ann")
+        >>> table.tokens("ann")
+        10.0
+        """
+        status = self._remove(encode(key))
+        if status != c.TB_SUCCESS:
+            self._fail(status, 1)
+
+    def stats(self) -> TableStats:
+        """What the table holds. It reads the whole table: some 50 ms for 10 million places.
+
+        >>> Table(10, 5, max_keys=100_000).stats().evicted
+        0
+        """
+        status, figures = self._stats()
+        if status != c.TB_SUCCESS:
+            self._fail(status, 1)
+        return TableStats(*figures)
+
+    def __repr__(self) -> str:
+        if not self._exists():
+            return f"<{type(self).__name__} not initialised>"
+        state = ", closed" if self._closed else ""
+        return f"<{type(self).__name__} of {self.capacity:g}, {self.tokens_per_second:g} per second and key{state}>"
+
+
+def address_key(address: str, ipv6_prefix: int = 64) -> bytes:
+    """The key of a network address: the same for all ways to write it, and for all addresses of an IPv6 network.
+
+    ipv6_prefix: the bits of that network, 0 .. 128; 64 is what one customer usually has. It reads 192.0.2.1,
+    192.0.2.1:80, 2001:db8::1, [2001:db8::1]:80, fe80::1%eth0, whose zone is dropped, and ::ffff:192.0.2.1, which is
+    192.0.2.1. ValueError: no address, or no prefix.
+
+    >>> address_key("192.0.2.1:80") == address_key("::ffff:192.0.2.1")
+    True
+    >>> address_key("2001:db8::1") == address_key("[2001:db8:0:0:ffff::]:443")
+    True
+    """
+    if not isinstance(address, str):
+        raise TypeError(f"an address must be a str, not {type(address).__name__}")
+    if isinstance(ipv6_prefix, bool) or not isinstance(ipv6_prefix, int):
+        raise TypeError(f"ipv6_prefix must be an int, not {type(ipv6_prefix).__name__}")
+    if not 0 <= ipv6_prefix <= 128:
+        raise ValueError(f"ipv6_prefix must be 0 to 128, not {ipv6_prefix}")
+    key = _backend.key_of_address(address.encode("utf-8", "replace"), ipv6_prefix)
+    if key is None:
+        raise ValueError(f"no network address: {address!r}")
+    return key
