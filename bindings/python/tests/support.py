@@ -8,7 +8,7 @@ import threading
 import time
 import unittest
 
-from tokenbucket import ManualClock, TokenBucket
+from tokenbucket import ManualClock, Table, TokenBucket
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 
@@ -56,6 +56,10 @@ class BucketTest(unittest.TestCase):
 
     def new_bucket(self, capacity=10, tokens_per_second=5, **options):
         return TokenBucket(capacity, tokens_per_second, clock=self.clock, **options)
+
+    def new_table(self, capacity=10, tokens_per_second=5, **options):
+        size = {} if "max_bytes" in options else {"max_keys": 1000}
+        return Table(capacity, tokens_per_second, clock=self.clock, **{**size, **options})
 
     def in_thread(self, function, *args, **kwargs):
         thread = Outcome(function, args, kwargs)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import math
 import re
 import time
@@ -9,7 +10,7 @@ import unittest
 from fractions import Fraction
 
 from support import ROOT, Outcome
-from tokenbucket import BucketClosed, ManualClock, RateLimitExceeded, Status, TokenBucket
+from tokenbucket import BucketClosed, ManualClock, RateLimitExceeded, Status, Table, TokenBucket
 
 UNITS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9}
 
@@ -41,12 +42,14 @@ class Replay:
         self.clock = ManualClock()
         self.reservations = {}
         self.seen = set()
-        parts = dict(part.split("=") for part in limit.split())
+        self.open(dict(part.split("=") for part in limit.split()))
+
+    def open(self, parts):
         tokens, period = rate(parts.pop("rate"))
         burst, initial = float(parts.pop("burst")), parts.pop("init", None)
         most, lateness = parts.pop("max_waiters", None), parts.pop("lateness", None)
-        test.assertEqual(parts, {}, "unknown part of the limit")
-        self.bucket = TokenBucket(
+        self.test.assertEqual(parts, {}, "unknown part of the limit")
+        self.bucket = self.limiter = TokenBucket(
             burst,
             tokens,
             period=period,
@@ -69,7 +72,7 @@ class Replay:
     def step(self, words):
         name = words.pop(0) if words[0].endswith(":") else ""
         if words[0].startswith("peek"):
-            words = words[0].split("=")
+            words = [*words[0].split("="), *words[1:]]
         verb, *words = words
         handler = getattr(self, "do_" + verb, None)
         if handler is None:
@@ -135,10 +138,13 @@ class Replay:
 
     def do_rate(self, text):
         tokens, period = rate(text)
-        self.bucket.tokens_per_second = Fraction(tokens) / period
+        self.limiter.tokens_per_second = Fraction(tokens) / period
 
     def do_burst(self, capacity):
-        self.bucket.capacity = float(capacity)
+        self.limiter.capacity = float(capacity)
+
+    def do_close(self):
+        self.limiter.close()
 
 
 class WaitReplay(Replay):
@@ -273,8 +279,56 @@ class WaitReplay(Replay):
     def do_set(self, tokens):
         self.bucket.set_tokens(float(tokens))
 
-    def do_close(self):
-        self.bucket.close()
+
+class OneKey:
+    """A table's bucket, with the calls of a TokenBucket."""
+
+    def __init__(self, table, key):
+        self._table, self._key = table, key
+
+    def __getattr__(self, name):
+        return functools.partial(getattr(self._table, name), self._key)
+
+    @property
+    def tokens(self):
+        return self._table.tokens(self._key)
+
+
+class TableReplay(Replay):
+    ANSWERS = {"ok": True, "no": False, "never": False, "full": None}
+
+    def open(self, parts):
+        tokens, period = rate(parts.pop("rate"))
+        self.limiter = Table(
+            float(parts.pop("burst")),
+            tokens,
+            period=period,
+            clock=self.clock,
+            max_keys=int(parts.pop("keys")),
+            when_full=parts.pop("full", "evict"),
+        )
+        self.test.assertEqual(parts, {}, "unknown part of the limit")
+
+    def step(self, words):
+        """A step is of the key before its verb, or of the table."""
+        place = words[0].endswith(":")
+        if "/" in words[place]:
+            key, verb = words[place].split("/", 1)
+            self.bucket = OneKey(self.limiter, self.key(key))
+            words = [*words[:place], verb, *words[place + 1 :]]
+        super().step(words)
+
+    @staticmethod
+    def key(text):
+        return b"" if text == '""' else text.encode()
+
+    def do_many(self, *words):
+        half = len(words) // 2
+        keys, answers = words[:half], words[half:]
+        self.test.assertEqual(self.limiter.allow_many(map(self.key, keys)), [self.ANSWERS[word] for word in answers])
+
+    def do_remove(self):
+        self.bucket.remove()
 
 
 class Conformance(unittest.TestCase):
@@ -289,6 +343,19 @@ class Conformance(unittest.TestCase):
                 replay.run(steps)
                 seen |= replay.seen
         self.assertLessEqual({"@", "peek", "peekx", "take", "upto", "est", "force", "add", "resv", "cancel", "rate"}, seen)
+
+    def test_table_rows(self):
+        rows = (ROOT / "tests" / "conformance" / "tables.txt").read_text(encoding="utf-8").splitlines()
+        self.assertGreaterEqual(len(rows), 40)
+        seen = set()
+        for row in rows:
+            identity, limit, steps = row.split("|")
+            with self.subTest(row=identity.strip()):
+                replay = TableReplay(self, limit)
+                replay.run(steps)
+                seen |= replay.seen
+        steps = {"@", "add", "burst", "cancel", "close", "est", "force", "many", "peek", "peekx", "rate", "remove"}
+        self.assertLessEqual(steps | {"resv", "take", "upto"}, seen)
 
     def test_wait_rows(self):
         rows = (ROOT / "tests" / "conformance" / "waits.txt").read_text(encoding="utf-8").splitlines()

@@ -19,9 +19,29 @@ from support import ROOT, run_python
 HAS_EXTENSION = sys.version_info >= (3, 10)
 BACKEND = os.environ["TOKENBUCKET_BACKEND"]
 FAST = ("allow", "try_consume", "take", "take_up_to", "wait")
-PUBLIC = [tokenbucket.TokenBucket, tokenbucket.ManualClock, tokenbucket.Reservation]
-VALUES = [tokenbucket.Decision, tokenbucket.Event, tokenbucket.Stats, tokenbucket.Waiters, tokenbucket.Status]
-ERRORS = [tokenbucket.RateLimitExceeded, tokenbucket.BucketClosed]
+PUBLIC = [tokenbucket.TokenBucket, tokenbucket.Table, tokenbucket.ManualClock, tokenbucket.Reservation]
+VALUES = [
+    tokenbucket.Decision,
+    tokenbucket.Event,
+    tokenbucket.Stats,
+    tokenbucket.TableStats,
+    tokenbucket.Waiters,
+    tokenbucket.Status,
+]
+ERRORS = [tokenbucket.RateLimitExceeded, tokenbucket.TableFull, tokenbucket.BucketClosed]
+FUNCTIONS = [tokenbucket.address_key, tokenbucket.library_version]
+
+
+PUBLIC_MODULES = (
+    "_bucket.py",
+    "_clock.py",
+    "_ctypes_backend.py",
+    "_ctypes_table.py",
+    "_limiter.py",
+    "_reservation.py",
+    "_results.py",
+    "_table.py",
+)
 
 
 def members(cls):
@@ -35,7 +55,8 @@ def members(cls):
 
 def documented():
     yield "tokenbucket", tokenbucket
-    yield "library_version", tokenbucket.library_version
+    for function in FUNCTIONS:
+        yield function.__name__, function
     for cls in PUBLIC + VALUES + ERRORS:
         yield cls.__name__, cls
     for cls in PUBLIC:
@@ -58,6 +79,7 @@ class Names(unittest.TestCase):
         self.assertEqual(tokenbucket.backend, BACKEND)
         module = {"native": "tokenbucket._native", "ctypes": "tokenbucket._ctypes_backend"}[BACKEND]
         self.assertEqual(tokenbucket.TokenBucket.__mro__[1].__module__, module)
+        self.assertEqual(tokenbucket.Table.__mro__[1].__module__, module.replace("backend", "table"))
 
     def test_errors_name_the_module(self):
         for cls in PUBLIC + VALUES + ERRORS:
@@ -66,16 +88,16 @@ class Names(unittest.TestCase):
     @unittest.skipUnless(HAS_EXTENSION, "no extension for this Python")
     def test_the_same_on_both_backends(self):
         native = importlib.import_module("tokenbucket._native")
-        other = importlib.import_module("tokenbucket._ctypes_backend")
-        for name in ("Bucket", "Clock"):
-            ours, theirs = getattr(native, name), getattr(other, name)
+        others = {"Table": "_ctypes_table", "Bucket": "_ctypes_backend", "Clock": "_ctypes_backend"}
+        for name, module in others.items():
+            ours, theirs = getattr(native, name), getattr(importlib.import_module("tokenbucket." + module), name)
             own = [{m for m in vars(cls) if not m.startswith("__")} for cls in (ours, theirs)]
             self.assertEqual(own[0] - own[1], set(), "only native")
             self.assertEqual(own[1] - own[0], {"_handle"}, "only ctypes")
-        for name in FAST:
-            pair = [getattr(module.Bucket, name) for module in (native, other)]
-            self.assertEqual(*map(inspect.getdoc, pair))
-            self.assertEqual(*[list(map(str_of, inspect.signature(f).parameters.values())) for f in pair])
+            for fast in FAST if name != "Clock" else ():
+                pair = [getattr(cls, fast) for cls in (ours, theirs)]
+                self.assertEqual(*map(inspect.getdoc, pair))
+                self.assertEqual(*[list(map(str_of, inspect.signature(f).parameters.values())) for f in pair])
 
 
 def str_of(parameter):
@@ -104,7 +126,7 @@ class Documentation(unittest.TestCase):
     def test_everything_public_is_annotated(self):
         package = pathlib.Path(tokenbucket.__file__).parent
         self.assertTrue((package / "py.typed").is_file())
-        for path in ("_bucket.py", "_clock.py", "_results.py", "_ctypes_backend.py"):
+        for path in PUBLIC_MODULES:
             for node in ast.walk(ast.parse((package / path).read_text())):
                 if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and not node.name.startswith("_"):
                     if node.name in ("limited", "told"):
@@ -130,7 +152,8 @@ class Documentation(unittest.TestCase):
 TYPED_PROGRAM = """
 from datetime import timedelta
 from fractions import Fraction
-from tokenbucket import Decision, Event, ManualClock, Reservation, TokenBucket
+from typing import List, Optional
+from tokenbucket import Decision, Event, ManualClock, Reservation, Table, TableStats, TokenBucket, address_key
 
 def told(event: Event) -> None: ...
 
@@ -156,6 +179,18 @@ reservation: Reservation = bucket.reserve(1, max_wait=2)
 number: int = double(2) + bucket.take_up_to(3) + decision.retry_after_ns
 time: float = bucket.retry_after() + reservation.delay + decision.reset_after
 bucket.capacity = 5
+
+table = Table(10, 5, max_keys=1000, when_full="deny", clock=ManualClock())
+taken: bool = table.allow("ann") and table.allow(b"ann", 2.5) and table.try_consume(("ann", 1, b"x"))
+several: List[Optional[bool]] = table.allow_many(["ann", 1], [1, Fraction(1, 2)])
+table.wait(address_key("192.0.2.1"), 2, timeout=timedelta(seconds=1))
+reserved: Reservation = table.reserve(7, max_wait=1)
+left: float = table.tokens("ann") + table.retry_after(7) + table.charge(7, 2) + table.take("ann").remaining
+held: TableStats = table.stats()
+table.tokens_per_second = 7
+
+async def wait(user: str) -> None:
+    await table.wait_async(user, timeout=1, priority=2)
 """
 
 

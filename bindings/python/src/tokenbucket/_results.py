@@ -61,8 +61,7 @@ class TableFull(RateLimitExceeded):
 
     >>> table = Table(10, 1, max_bytes=64, when_full="deny")
     >>> try:
-    ...     for user in range(1000):
-    ...         table.allow(user)
+    ...     granted = [table.allow(user) for user in range(1000)]
     ... except TableFull as error:
     ...     print(error)
     1 tokens: the table has no room for another key

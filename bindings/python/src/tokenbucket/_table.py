@@ -106,7 +106,8 @@ class Table(_backend.Table, Limiter):
         return [_ANSWERS[answer] for answer in answers]
 
     def _amounts(self, tokens: Any, count: int) -> Sequence[float]:
-        amounts = [number(n) for n in tokens] if hasattr(tokens, "__len__") else [number(tokens)] * count
+        several = hasattr(tokens, "__len__") and not isinstance(tokens, (str, bytes))
+        amounts = [number(n) for n in tokens] if several else [number(tokens)] * count
         if len(amounts) != count:
             raise ValueError(f"there must be as many tokens as keys, {count}, not {len(amounts)}")
         for n in amounts:
