@@ -1,6 +1,7 @@
 """The backend that needs no compiler: the library's functions through ctypes.
 
-Its classes, and that of _ctypes_table.py, have the members of those of the extension, in src/native. Methods with an underscore pass a status on; the others raise.
+Its classes, and that of _ctypes_table.py, have the members of those of the extension, in src/native. Methods with an
+underscore pass a status on; the others raise.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ Promise = Tuple[float, int, int, int]
 """The fields of a tb_reservation."""
 
 _name = load()
-# Calls that cannot block keep the interpreter's lock, which makes them faster. Waiting releases it, so does what reads a
-# whole table, and so does the end of a bucket or table, which waits until it is called by no clock.
+# Calls that cannot block keep the interpreter's lock, which makes them faster. Waiting releases it, so does what reads
+# a whole table, and so does the end of a bucket or table, which waits until it is called by no clock.
 quick = Functions(_name, keep_lock=True)
 slow = Functions(_name, keep_lock=False)
 _tb_wait_with = slow.tb_wait_with
@@ -112,7 +113,9 @@ def limit_config(
     return config
 
 
-def wait_until_served(limiter: Any, tokens: float, timeout: Optional[Seconds], sleep: Callable[[int], int], *key: bytes) -> None:
+def wait_until_served(
+    limiter: Any, tokens: float, timeout: Optional[Seconds], sleep: Callable[[int], int], *key: bytes
+) -> None:
     """Calls sleep(timeout_ns) until it is not interrupted by a signal; the handler of the signal has run by then."""
     left = timeout_ns(timeout)
     limited = left != c.TB_FOREVER

@@ -131,7 +131,8 @@ class Table:
         """
         data = encode(key)
         n = number(tokens)
-        wait_until_served(self, n, timeout, lambda left: slow.tb_table_wait_for(self._handle, data, len(data), n, left), data)
+        wait_for = slow.tb_table_wait_for
+        wait_until_served(self, n, timeout, lambda left: wait_for(self._handle, data, len(data), n, left), data)
 
     def _allow_many(self, keys: Sequence[Key], amounts: Optional[Sequence[float]]) -> Tuple[int, List[int]]:
         encoded = [encode(key) for key in keys]

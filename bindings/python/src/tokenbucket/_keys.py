@@ -7,7 +7,7 @@ from typing import Any, Tuple, Union
 from ._constants import TB_MAX_KEY_SIZE
 
 Key = Union[str, bytes, int, Tuple[Any, ...]]
-"""A str, bytes, an int, or a tuple of keys. A str is the same key as its UTF-8; any others that differ are different."""
+"""A str, bytes, an int, or a tuple of keys. A str and its UTF-8 are the same key; no others that differ are."""
 
 # No UTF-8 has this byte, so what begins with it is no str.
 _MARK = b"\xff"

@@ -21,8 +21,8 @@ _ANSWERS = {c.TB_SUCCESS: True, c.TB_DENIED: False, c.TB_EXCEEDS_CAPACITY: False
 class Table(_backend.Table, Limiter):
     """A bucket for each key, such as a user or an address, all under one limit, in memory fixed at creation.
 
-    A new key's bucket is full, so keys need no creating. One whose bucket is full again makes room for others: the table
-    holds those that have taken something of late.
+    A new key's bucket is full, so keys need no creating. One whose bucket is full again makes room for others: the
+    table holds those that have taken something of late.
 
     A key is a str, bytes, an int, or a tuple of these, 65536 bytes at most. A str and its UTF-8 are the same key, as
     they are for a program in another language; any other two keys that differ are different: 1, "1" and ("1",).
