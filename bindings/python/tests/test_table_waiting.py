@@ -241,6 +241,22 @@ class WaitAsync(WaitTest, unittest.IsolatedAsyncioTestCase):
         self.clock.set(0.2)
         self.assertIsNone(await task)
 
+    async def test_what_ends_a_wait_is_told_to_one_that_is_alone(self):
+        """The table keeps how the wait of the last one for a key ended until it comes."""
+        task = await self.waiting("a", 5, timeout=1)
+        self.table.charge("a", 1)
+        with self.assertRaises(RateLimitExceeded):
+            await task
+        task = await self.waiting("a", 10)
+        self.table.capacity = 9
+        with self.assertRaisesRegex(ValueError, "10 tokens exceed the capacity of 9"):
+            await task
+        task = await self.waiting("a", 5)
+        self.table.close()
+        with self.assertRaisesRegex(BucketClosed, "the table is closed"):
+            await task
+        self.assertEqual((self.clock.waiters().waiting, self.table.tokens("a")), (0, -1))
+
     async def test_remove_serves_those_who_wait(self):
         tasks = [await self.waiting("a", 4) for _ in range(3)]
         self.table.remove("a")
