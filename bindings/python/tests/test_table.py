@@ -56,7 +56,8 @@ class Create(TableTest):
         for name, values in wrong.items():
             for value in values:
                 size = {} if name.startswith("max_") and name[4:] in ("keys", "bytes") else {"max_keys": 10}
-                with self.subTest(name=name, value=value), self.assertRaises(ValueError):
+                named = "" if name in ("period", "max_lateness") else f"{name} must be"
+                with self.subTest(name=name, value=value), self.assertRaisesRegex(ValueError, named):
                     Table(10, 5, **size, **{name: value})
         for capacity, rate in ((0, 1), (1, 0), (1e16, 1), (1, 1e11), (math.nan, 1), (1, math.inf)):
             with self.subTest(capacity=capacity, rate=rate), self.assertRaisesRegex(ValueError, "no such table"):
