@@ -335,6 +335,12 @@ class End(WaitTest):
         loop.close()
         self.assertEqual((self.clock.waiters().waiting, self.table.tokens("a"), len(tasks)), (0, 0, 2))
 
+    def test_the_end_of_a_table_is_that_of_its_waiters(self):
+        self.table._enqueue(b"a", 5.0, 2**63 - 1, 0, 0)
+        self.assertEqual(self.clock.waiters().waiting, 1)
+        del self.table
+        self.assertEqual(self.clock.waiters().waiting, 0)
+
     def test_a_table_and_its_tasks_collected_in_one_cycle(self):
         """Whichever is ended first: the task gives its place back to a table that is gone."""
         for closes in [True, False] * 10:
