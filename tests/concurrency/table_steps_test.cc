@@ -167,7 +167,7 @@ TEST_F(TableSteps, TakesInAHandlerReturnAndGrantNoMore) {
     };
     for (const Call &call : calls) {
         SCOPED_TRACE(call.name);
-        for (int64_t number = 1;; number += 5 * kStride) {
+        for (int64_t number = 1;; number += 3 * kStride + number / 4) {
             start(10, TB_TABLE_DENY);
             allow("k", 1);
             tb_status status = TB_E_SYSTEM;
