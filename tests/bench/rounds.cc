@@ -103,7 +103,8 @@ void Rounds::ReportRuns(const std::vector<Run> &runs) {
         }
         const int threads = static_cast<int>(run.threads);
         const double ns = clean_wall_ns(threads);
-        if (ns > 0) samples_[{run.run_name.function_name, threads}][round_] = ns / (kOperations * threads);
+        const double operations = static_cast<double>(run.iterations);
+        if (ns > 0) samples_[{run.run_name.function_name, threads}][round_] = ns / operations;
     }
 }
 

@@ -15,7 +15,7 @@
 namespace bench {
 
 inline constexpr int kMaxThreads = 2;
-inline constexpr int kOperations = 10000;  // per thread and sample
+inline constexpr int kOperations = 10000;  // per thread and sample, unless a case says otherwise
 
 // What one thread did in one sample.
 class alignas(64) Lane {
@@ -47,9 +47,9 @@ template <class Operation>
 void sample(benchmark::State &state, Operation operation) {
     Lane &lane = lanes[state.thread_index()];
     bool as_expected = true;
-    while (state.KeepRunningBatch(kOperations)) {
+    while (state.KeepRunningBatch(state.max_iterations)) {
         lane.begin(state.threads());
-        for (int i = 0; i < kOperations; ++i) as_expected &= operation();
+        for (benchmark::IterationCount i = 0; i < state.max_iterations; ++i) as_expected &= operation();
         lane.end();
     }
     if (!as_expected) state.SkipWithError("an operation went another way than the case is about");
