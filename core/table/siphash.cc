@@ -1,6 +1,7 @@
 #include "core/table/siphash.h"
 
 #include <bit>
+#include <cstring>
 
 namespace tb {
 namespace {
@@ -27,10 +28,17 @@ struct Mixer {
     }
 };
 
-// The first `size` bytes, at most 8, lowest first on every machine.
-uint64_t word_at(const unsigned char *bytes, std::size_t size) {
+// 8 bytes, lowest first on every machine.
+uint64_t word_at(const unsigned char *bytes) {
     uint64_t word = 0;
-    for (std::size_t i = 0; i < size; ++i) word |= uint64_t{bytes[i]} << (8 * i);
+    std::memcpy(&word, bytes, sizeof word);
+    return std::endian::native == std::endian::big ? __builtin_bswap64(word) : word;
+}
+
+// As word_at(), of the first `size` bytes, at most 7, and zeros.
+uint64_t part_at(const unsigned char *bytes, std::size_t size) {
+    uint64_t word = 0;
+    while (size != 0) word = word << 8 | bytes[--size];
     return word;
 }
 
@@ -40,8 +48,8 @@ uint64_t siphash13(const HashSecret &secret, const void *bytes, std::size_t size
     const unsigned char *at = static_cast<const unsigned char *>(bytes);
     Mixer m{0x736f6d6570736575 ^ secret.first, 0x646f72616e646f6d ^ secret.second, 0x6c7967656e657261 ^ secret.first,
             0x7465646279746573 ^ secret.second};
-    for (const unsigned char *const end = at + size / 8 * 8; at != end; at += 8) m.add(word_at(at, 8));
-    m.add(word_at(at, size % 8) | uint64_t{size} << 56);
+    for (const unsigned char *const end = at + size / 8 * 8; at != end; at += 8) m.add(word_at(at));
+    m.add(part_at(at, size % 8) | uint64_t{size} << 56);
     m.v2 ^= 0xff;
     m.round();
     m.round();
