@@ -71,6 +71,7 @@ bool Keys::judge(KeyAttempt *a, Decide decide) {
 template <Keys::Pinned kPinned, class Decide>
 Status Keys::take_by(uint64_t key, Decide decide) {
     KeyAttempt a;
+    cells_.prefetch(key);
     for (int round = 0;; ++round) {
         read(key, round != 0, &a);
         if (kPinned == Pinned::not_here && a.place.value.head.is_pinned()) return Status::waiting;
