@@ -413,7 +413,7 @@ typedef struct tb_table_config {
 TB_API tb_status tb_table_config_init(tb_table_config *config, size_t struct_size);
 
 /* Creates a table in which each key may take `capacity` tokens at once and gains `tokens_per_second`. With max_keys in
- * use 1 of some 20,000 new keys does not find room; beyond that it is ever more.
+ * use 1 of some 10,000 new keys does not find room; beyond that it is ever more.
  * TB_E_INVALID_ARGUMENT: also max_keys below 1. TB_E_OUT_OF_RANGE: as tb_create, or more memory than can be addressed.
  * TB_E_OUT_OF_MEMORY. TB_E_SYSTEM: the system gives no random numbers. */
 TB_API tb_status tb_table_create(double capacity, double tokens_per_second, int64_t max_keys, tb_table **out_table);

@@ -57,7 +57,7 @@ class Keys {
   public:
     Keys(const Limit &limit, const TableOptions &options);
 
-    // So many lines hold that many keys, with 65 in 100 slots in use: then 1 of some 20,000 new keys evicts another.
+    // So many lines hold that many keys, with 65 in 100 slots in use: then 1 of some 10,000 new keys evicts another.
     static uint64_t lines_for(uint64_t keys) { return keys / 13 * 5 + 5; }
 
     // False if there was no memory.
