@@ -294,6 +294,31 @@ TEST(TableRaces, WaitersAndReservationsComeAndGo) {
     EXPECT_EQ(stats_of(table).occupied, 0);
 }
 
+// on_wake may check the waiter, which may be the last of its key, in a call of the clock.
+TEST(TableRaces, OnWakeMayCheckTheLastWaiterOfAKey) {
+    struct Seen {
+        TableHandle table;
+        uint64_t waiter = 0;
+        tb_status status = TB_PENDING;
+    } seen;
+    const ClockHandle clock = manual_clock();
+    tb_config limit = config_of(1, 1, clock.get());
+    limit.on_wake = [](void *user, uint64_t) {
+        Seen *const s = static_cast<Seen *>(user);
+        int64_t ns = 0;
+        s->status = ask(tb_table_waiter_check, s->table, "key", s->waiter, &ns);
+    };
+    limit.wake_user = &seen;
+    tb_table_config config = table_config();
+    config.max_bytes = 64;
+    seen.table = table_of(limit, config);
+    int64_t ns = 0;
+    ASSERT_EQ(ask(tb_table_allow, seen.table, "key", 1.0), TB_SUCCESS);
+    ASSERT_EQ(ask(tb_table_enqueue, seen.table, "key", 1.0, TB_FOREVER, 0, uint64_t{1}, &seen.waiter, &ns), TB_PENDING);
+    tb_manual_clock_advance(clock.get(), kSecond);
+    EXPECT_EQ(seen.status, TB_SUCCESS);
+}
+
 // A table is destroyed while threads wait in it and others' waiters are left over; each of the threads learns it.
 TEST(TableRaces, DestroyedWithWaiters) {
     const int rounds = static_cast<int>(effort("TB_TABLE_DESTROYS", 300, 30));

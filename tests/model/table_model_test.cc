@@ -111,8 +111,7 @@ class Duel {
     };
     struct Reserved {
         tb_reservation own, other;
-        bool is_due;   // since before its key was forgotten; in a bucket it is void then
-        bool is_void;  // its key was forgotten before it was due
+        bool may_be_void;  // its key was full since, and may have lost its place
     };
     struct Key {
         std::string name;
@@ -196,7 +195,9 @@ class Duel {
                 return expect(own, other, "tb_table_time_until's time");
             }
             case Op::remove:
-                return is_closed_ ? void() : remove(&key);
+                expect(tb_test::ask(tb_table_remove, table_, key.name), tb_reset(key.bucket.get(), TB_INITIALLY_FULL),
+                       "tb_table_remove");
+                return;
             case Op::set_rate: {
                 const tb_status own = tb_table_set_rate(table_.get(), op.amount);
                 for (const Key &k : keys_) expect(own, tb_set_rate(k.bucket.get(), op.amount), "tb_table_set_rate");
@@ -315,33 +316,15 @@ class Duel {
     void end_reservation(Key *key, const Op &op) {
         const auto found = key->reservations.begin() + static_cast<std::ptrdiff_t>(op.which % key->reservations.size());
         Reserved r = *found;
-        if (op.kind == Op::cancel || r.is_void) {
+        if (op.kind == Op::cancel || r.may_be_void) {
             expect(tb_test::ask(tb_table_cancel, table_, key->name, &r.own), tb_cancel(key->bucket.get(), &r.other),
                    "tb_table_cancel");
         } else {
             expect(tb_test::ask(tb_table_settle, table_, key->name, &r.own, op.amount),
-                   r.is_due ? settle_due(*key, &r.other, op.amount) : tb_settle(key->bucket.get(), &r.other, op.amount),
-                   "tb_table_settle");
+                   tb_settle(key->bucket.get(), &r.other, op.amount), "tb_table_settle");
         }
         expect(r.own.tokens, r.other.tokens, "the reservation's tokens");
         if (op.kind == Op::settle || op.which % 3 != 0) key->reservations.erase(found);
-    }
-
-    tb_status settle_due(const Key &key, tb_reservation *r, double actual) {
-        const double more = std::round((actual - r->tokens) * 1e12) / 1e12;
-        tb_status s = is_closed_ ? TB_CLOSED : TB_SUCCESS;
-        if (more < 0) s = tb_refund(key.bucket.get(), -more);
-        if (more > 0) s = tb_charge(key.bucket.get(), more, nullptr);
-        if (s == TB_SUCCESS) r->tokens = 0;
-        return s;
-    }
-    void remove(Key *key) {
-        for (Reserved &r : key->reservations) {
-            r.is_due = r.is_due || (!r.is_void && r.other.ready_at_ns <= now_);
-            r.is_void = !r.is_due;
-        }
-        expect(tb_test::ask(tb_table_remove, table_, key->name), tb_reset(key->bucket.get(), TB_INITIALLY_FULL),
-               "tb_table_remove");
     }
 
     bool is_waited_for(const Key &key) const {
@@ -402,11 +385,12 @@ class Duel {
     void compare() {
         if (!fault_.empty()) return;
         int64_t occupied = 0;
-        for (const Key &key : keys_) {
+        for (Key &key : keys_) {
             look(key);
             const double held = available(key.bucket);
             expect(tb_test::available(table_, key.name), held, "tb_table_available");
             occupied += held < capacity_;
+            for (Reserved &r : key.reservations) r.may_be_void = r.may_be_void || held >= capacity_;
         }
         const tb_table_stats stats = tb_test::stats_of(table_);
         expect(stats.evicted, int64_t{0}, "evicted");
