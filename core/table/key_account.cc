@@ -51,7 +51,6 @@ void KeyAccount::follow_limit() {
     Locked locked(this);
     const Observation before = locked.look();
     const Plan next = keys_.plan().read();
-    if (is_same_limit(followed_, next)) return;
     if (next.is_closed()) {
         locked.queue().grant_due();
         locked.publish_changed();

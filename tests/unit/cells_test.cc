@@ -85,17 +85,30 @@ TEST(Cells, AKeyHasSixteenCandidatesInFourLines) {
     EXPECT_EQ(lines.size(), 4u);
 }
 
-TEST(Cells, ChoosesAFreeSlotOfTheLineThatHasMostOfThem) {
+// Those before it have one, those behind it three.
+TEST(Cells, ChoosesAFreeSlotOfTheFirstLineThatHasTwo) {
     for (std::size_t best = 0; best < 4; ++best) {
         Filled filled(64);
         for (std::size_t line = 0; line < 4; ++line)
-            for (std::size_t i = 0; i < (line == best ? 3u : 2u); ++i) filled.clear(filled.candidates[4 * line + i]);
+            for (std::size_t i = 0; i < (line < best ? 1u : line == best ? 2u : 3u); ++i)
+                filled.clear(filled.candidates[4 * line + i]);
         int64_t holds = 0;
         const KeyPlace place = filled.choose(&holds);
         ASSERT_NE(place.slot, nullptr);
         EXPECT_EQ(holds, Cells::kFree);
         EXPECT_EQ(line_of(place.slot), line_of(filled.candidates[4 * best]));
         EXPECT_TRUE(place.value.head.is_empty());
+    }
+}
+
+// A key that is full keeps its slot as long as there is an empty one in the line.
+TEST(Cells, ChoosesAnEmptySlotBeforeAFullOne) {
+    for (const std::size_t empty : {0, 1, 2, 3}) {
+        Filled filled(64);
+        filled.clear(filled.candidates[empty]);
+        const auto all_full = [](const SlotValue &) { return Cells::kFree; };
+        int64_t holds = 0;
+        EXPECT_EQ(filled.cells.choose(kKey, all_full, &holds).slot, filled.candidates[empty]);
     }
 }
 
@@ -182,8 +195,8 @@ const struct {
     {"counted in decimal", [](uint32_t i) { return std::to_string(i); }},
     {"counted in binary", [](uint32_t i) { return bytes_of(i); }},
     {"counted by 2^20", [](uint32_t i) { return bytes_of(uint64_t{i} << 20); }},
-    {"of growing length", [](uint32_t i) { return std::string(i / 256, 'a') + static_cast<char>(i % 256); }},
-    {"with a common tail", [](uint32_t i) { return bytes_of(i) + std::string(60, '\0'); }},
+    {"of growing length", [](uint32_t i) { return std::string(i / 256, 'a').append(1, static_cast<char>(i % 256)); }},
+    {"with a common tail", [](uint32_t i) { return bytes_of(i).append(60, '\0'); }},
 };
 
 // The sum of the squares is that of a random spread: its mean is the number of lines less 1, its deviation the square
@@ -211,7 +224,7 @@ TEST(Cells, SpreadsKeysWithStructureLikeRandomOnes) {
     }
 }
 
-// Of the keys for which a table is made, 1 of some 20,000 new ones evicts another when it is full, fewer before that.
+// Of the keys for which a table is made, 1 of some 10,000 new ones evicts another when it is full, fewer before that.
 TEST(Cells, FindRoomForAllKeysThatTheyAreMadeFor) {
     constexpr uint32_t kKeys = 20000;
     for (const auto &structure : kStructures) {
