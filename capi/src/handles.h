@@ -97,7 +97,7 @@ bool is_null(const Handle *handle) {
 const tb::WaitOptions *create_wait_options(const tb_config &config);
 void destroy_wait_options(const tb::WaitOptions *options);
 // Writes them into a config, and no other flags.
-void describe(const tb::WaitOptions &options, tb_config *config);
+void describe(const tb::WaitOptions &waiting, tb_config *config);
 
 inline Reservation to_core(const tb_reservation &r) {
     return {r.tokens, r.wait_ns, r.ready_at_ns, r.ticket};

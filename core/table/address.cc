@@ -8,9 +8,13 @@ namespace {
 
 using std::string_view;
 
-constexpr int kGroups = 8;
+constexpr std::size_t kGroups = 8;
+constexpr std::size_t kNone = ~std::size_t{0};
 
-// Parts of a text; string_view::substr refers to the C++ library.
+// string_view's own functions for these refer to the C++ library.
+bool starts_with_gap(string_view text) {
+    return text.size() >= 2 && text[0] == ':' && text[1] == ':';
+}
 string_view up_to(string_view text, std::size_t end) {
     return {text.data(), end};
 }
@@ -57,23 +61,23 @@ bool read_ipv4(string_view text, unsigned char *bytes) {
 }
 
 // Groups of 16 bits, separated by colons, up to the end or a double colon; the last two may be an IPv4 address. How
-// many were read, at most `room`; -1 if the text is none.
-int read_groups(string_view *text, int room, unsigned char *bytes) {
-    int groups = 0;
+// many were read, at most `room`; kNone if the text is none.
+std::size_t read_groups(string_view *text, std::size_t room, unsigned char *bytes) {
+    std::size_t groups = 0;
     for (;;) {
         const bool dotted = text->find('.') < text->find(':');
         if (dotted) {
-            if (groups + 2 > room || !read_ipv4(*text, bytes + 2 * groups)) return -1;
+            if (groups + 2 > room || !read_ipv4(*text, bytes + 2 * groups)) return kNone;
             text->remove_prefix(text->size());
             return groups + 2;
         }
         const int group = take_number(text, 16, 0xffff, 4);
-        if (group < 0 || groups == room) return -1;
+        if (group < 0 || groups == room) return kNone;
         bytes[2 * groups] = static_cast<unsigned char>(group >> 8);
         bytes[2 * groups + 1] = static_cast<unsigned char>(group & 0xff);
         ++groups;
-        if (text->empty() || text->starts_with("::")) return groups;
-        if (text->front() != ':') return -1;
+        if (text->empty() || starts_with_gap(*text)) return groups;
+        if (text->front() != ':') return kNone;
         text->remove_prefix(1);
     }
 }
@@ -81,15 +85,14 @@ int read_groups(string_view *text, int room, unsigned char *bytes) {
 bool read_ipv6(string_view text, unsigned char *bytes) {
     unsigned char before[2 * kGroups] = {};
     unsigned char behind[2 * kGroups] = {};
-    const bool starts_with_gap = text.starts_with("::");
-    const int first = starts_with_gap ? 0 : read_groups(&text, kGroups, before);
-    if (first < 0) return false;
-    int last = 0;
+    const std::size_t first = starts_with_gap(text) ? 0 : read_groups(&text, kGroups, before);
+    if (first == kNone) return false;
+    std::size_t last = 0;
     if (!text.empty()) {
         if (first == kGroups) return false;
         text.remove_prefix(2);
         last = text.empty() ? 0 : read_groups(&text, kGroups - 1 - first, behind);
-        if (last < 0 || !text.empty()) return false;
+        if (last == kNone || !text.empty()) return false;
     } else if (first != kGroups) {
         return false;
     }
@@ -126,8 +129,8 @@ bool strip(string_view *text) {
 }
 
 void clear_behind(int prefix, unsigned char *bytes) {
-    for (int i = 0; i < 2 * kGroups; ++i) {
-        const int kept = std::clamp(prefix - 8 * i, 0, 8);
+    for (std::size_t i = 0; i < 2 * kGroups; ++i) {
+        const int kept = std::clamp(prefix - 8 * static_cast<int>(i), 0, 8);
         bytes[i] = static_cast<unsigned char>(bytes[i] & (0xff00 >> kept));
     }
 }

@@ -13,8 +13,8 @@ namespace tb {
 
 class KeyAccount final : public Account {
   public:
-    // `slot` is the key's and pinned.
-    KeyAccount(Keys *keys, uint64_t key, Slot *slot, const WaitOptions *waiting);
+    // The slot is the key's.
+    KeyAccount(Keys *keys, uint64_t hash, Slot *pinned, const WaitOptions *waiting);
     // The queue is empty, and no thread is inside.
     ~KeyAccount() { destroy_queue(); }
 

@@ -35,7 +35,7 @@ same() {
 
 library() { echo "$folder/by-$1$prefix/lib/libtokenbucket.so"; }
 files() { (cd "$folder/by-$1$prefix" && find . -printf '%y %m %P %l\n' | sort -k 3); }
-texts() { (cd "$folder/by-$1$prefix" && cat include/* lib/pkgconfig/* lib/cmake/tokenbucket/* share/doc/*/*); }
+texts() { (cd "$folder/by-$1$prefix" && cat include/*.h* include/*/* lib/pkgconfig/* lib/cmake/tokenbucket/* share/doc/*/*); }
 manual() { (cd "$folder/by-$1$prefix/share/man/man3" && cat ./*); }
 symbols() { nm -D --with-symbol-versions "$(library "$1")" | sed 's/^[0-9a-f]* *//; s/ open64@/ open@/'; }
 # What the loader is told, but for addresses and sizes.

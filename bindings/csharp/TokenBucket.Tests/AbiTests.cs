@@ -15,7 +15,7 @@ public class AbiTests
 {
     private static readonly string[] NoStatuses =
     [
-        "TB_VERSION_MAJOR", "TB_VERSION_MINOR", "TB_VERSION_PATCH", "TB_MAX_KEY_SIZE", "TB_ADDRESS_KEY_SIZE",
+        "TB_VERSION_MAJOR", "TB_VERSION_MINOR", "TB_VERSION_PATCH", "TB_MAX_KEY_SIZE", "TB_ADDRESS_KEY_SIZE", "TB_MAX_MEMBERS",
         "TB_TABLE_EVICT_FULLEST", "TB_TABLE_DENY", "TB_TABLE_ADMIT",
     ];
 

@@ -1,8 +1,4 @@
-using System;
 using System.Diagnostics;
-using System.Linq;
-using System.Runtime.CompilerServices;
-using System.Threading;
 using Xunit;
 using static TokenBucket.Tests.Buckets;
 
@@ -38,16 +34,4 @@ public class MemoryTests
         }
         Assert.InRange(last - first, long.MinValue, 20_000_000);
     }
-
-    // So few objects make no collection of their own.
-    [Fact]
-    public void The_collector_knows_how_large_tables_are()
-    {
-        WeakReference[] tables = [.. Enumerable.Range(0, 200).Select(_ => Large())];
-        Assert.True(SpinWait.SpinUntil(() => tables.Any(t => !t.IsAlive), Patience));
-    }
-
-    [MethodImpl(MethodImplOptions.NoInlining)]
-    private static WeakReference Large() =>
-        new(new KeyedTable(new KeyedTableOptions { Capacity = 1, Tokens = 1, MaxBytes = 256 << 20 }).Handle);
 }

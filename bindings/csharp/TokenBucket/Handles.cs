@@ -59,30 +59,16 @@ internal sealed unsafe class BucketHandle(nint address) : NativeHandle(address)
             new BucketEvent((Status)told->status, told->n, told->waited_ns));
 }
 
-// The collector is told of the table's memory, of which it sees nothing.
 [NativeMarshalling(typeof(HandleMarshaller<TableHandle>))]
-internal sealed unsafe class TableHandle(nint address, long size) : NativeHandle(address)
+internal sealed unsafe class TableHandle(nint address) : NativeHandle(address)
 {
-    ~TableHandle()
-    {
-        NativeMethods.tb_table_destroy(Release());
-        if (size > 0)
-        {
-            GC.RemoveMemoryPressure(size);
-        }
-    }
+    ~TableHandle() => NativeMethods.tb_table_destroy(Release());
 
     internal static int Create(tb_config* limit, tb_table_config* config, out TableHandle handle)
     {
-        const int BytesOfKey = 25;
         limit->on_wake = &Waiter.OnWake;
         int status = NativeMethods.tb_table_create_with(limit, config, out nint address);
-        long size = address == 0 ? 0 : Math.Max(config->max_bytes, config->max_keys * BytesOfKey);
-        handle = new TableHandle(address, size);
-        if (size > 0)
-        {
-            GC.AddMemoryPressure(size);
-        }
+        handle = new TableHandle(address);
         return status;
     }
 }

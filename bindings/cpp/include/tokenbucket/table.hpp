@@ -163,6 +163,12 @@ class Table {
     Result<void> wait_for(Key key, double n, std::chrono::duration<Rep, Period> timeout) noexcept {
         return detail::done(tb_table_wait_for(get(), key.data(), key.size(), n, detail::timeout_ns(timeout)));
     }
+    template <class Rep, class Period>
+    Result<void> wait_for(Key key, double n, std::chrono::duration<Rep, Period> timeout,
+                          std::int32_t priority) noexcept {
+        const std::int64_t timeout_ns = detail::timeout_ns(timeout);
+        return detail::done(tb_table_wait_with(get(), key.data(), key.size(), n, timeout_ns, priority));
+    }
 
     // Waiting without a thread, each as the function of a Bucket.
     template <class Loop, class Rep = std::chrono::nanoseconds::rep, class Period = std::chrono::nanoseconds::period>
