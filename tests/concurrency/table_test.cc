@@ -112,7 +112,7 @@ TEST_P(SmallTable, NoWindowOfAnyKeyHoldsMoreThanItsBoundAndWhatWasForgiven) {
         for (int s = 0; s < steps; ++s) {
             for (int i = 0; i < 12; ++i) {
                 const uint64_t key = dice.below(kKeys);
-                granted[static_cast<std::size_t>(s)][key] += take(name_of(key), &dice);
+                granted[static_cast<std::size_t>(s)][static_cast<std::size_t>(key)] += take(name_of(key), &dice);
             }
             next_step.arrive_and_wait();
         }
@@ -156,7 +156,7 @@ TEST_P(SmallTable, TheWholeTimeBringsNoMoreWhileTheClockRuns) {
         Dice dice{static_cast<uint64_t>(number) + 77};
         for (int i = 0; i < rounds; ++i) {
             const uint64_t key = dice.below(kKeys);
-            granted[key] += take(name_of(key), &dice);
+            granted[static_cast<std::size_t>(key)] += take(name_of(key), &dice);
             if (i % 64 == 0) tb_manual_clock_advance(clock.get(), kSecond);
         }
     });
@@ -185,7 +185,7 @@ TEST(TableRaces, ANewKeyIsOneBucketForAllThreads) {
     tb_table_config config = table_config(TB_TABLE_DENY);
     config.max_keys = static_cast<int64_t>(rounds);
     const TableHandle table = table_of(config_of(2, 1, clock.get()), config);
-    std::vector<std::atomic<uint8_t>> granted(rounds);
+    std::vector<std::atomic<uint8_t>> granted(static_cast<std::size_t>(rounds));
     std::atomic<int64_t> full{0};
     std::array<std::atomic<uint64_t>, kTakers> at{};
     on_threads(kTakers, [&](int number) {
@@ -198,7 +198,7 @@ TEST(TableRaces, ANewKeyIsOneBucketForAllThreads) {
             const std::string_view key(reinterpret_cast<const char *>(&round), sizeof round);
             const tb_status s = ask(tb_table_allow, table, key, 1.0);
             if (s == TB_TABLE_FULL) ++full;
-            if (s == TB_SUCCESS) granted[round].fetch_add(1, std::memory_order_relaxed);
+            if (s == TB_SUCCESS) granted[static_cast<std::size_t>(round)].fetch_add(1, std::memory_order_relaxed);
         }
         at[static_cast<std::size_t>(number)].store(UINT64_MAX / 2, std::memory_order_relaxed);
     });
@@ -227,7 +227,7 @@ TEST(TableRaces, ChangesOfTheLimitBringNoMoreThanTheLargerOne) {
             if (number == 2 && i % 32 == 0) tb_manual_clock_advance(clock.get(), kSecond / 10);
             const uint64_t key = dice.below(kKeys);
             EXPECT_EQ(s, TB_SUCCESS);
-            granted[key] += ask(tb_table_allow, table, name_of(key), 1.0) == TB_SUCCESS;
+            granted[static_cast<std::size_t>(key)] += ask(tb_table_allow, table, name_of(key), 1.0) == TB_SUCCESS;
         }
     });
     const int64_t bound = 10 + (rounds + 31) / 32 / 2;

@@ -49,7 +49,8 @@ class Crowd {
             ASSERT_EQ(tb_table_allow_many(table_.get(), light, kSizes, amounts, kAtOnce, answers), TB_SUCCESS);
             for (const tb_status answer : answers) ASSERT_EQ(answer, TB_SUCCESS);
             const uint64_t heavy = next_key_ / kAtOnce % kHeavyKeys;
-            while (tb_table_allow(table_.get(), &heavy, sizeof heavy, 1) == TB_SUCCESS) ++granted_[heavy];
+            while (tb_table_allow(table_.get(), &heavy, sizeof heavy, 1) == TB_SUCCESS)
+                ++granted_[static_cast<std::size_t>(heavy)];
         }
     }
 

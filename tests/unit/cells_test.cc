@@ -58,7 +58,9 @@ class Filled {
             kKey, [&](const SlotValue &value) { return candidates.push_back(slots[units(value)]), 0; }, &holds);
     }
 
-    static uint64_t units(const SlotValue &value) { return value.state >> tb::kGenerationBits; }
+    static std::size_t units(const SlotValue &value) {
+        return static_cast<std::size_t>(value.state >> tb::kGenerationBits);
+    }
     static int64_t held(const SlotValue &value) { return static_cast<int64_t>(units(value)); }
 
     void store(Slot *slot, const SlotValue &value) { ASSERT_TRUE(cells.exchange(slot, slot->read(), value)); }
@@ -215,7 +217,7 @@ TEST(Cells, SpreadsKeysWithStructureLikeRandomOnes) {
         }
         const uint64_t first = *std::min_element(lines.begin(), lines.end());
         std::vector<double> counts(kLines);
-        for (const uint64_t line : lines) ++counts.at(line - first);
+        for (const uint64_t line : lines) ++counts.at(static_cast<std::size_t>(line - first));
         const double mean = static_cast<double>(kKeys) / kLines;
         double sum = 0;
         for (const double count : counts) sum += (count - mean) * (count - mean) / mean;
