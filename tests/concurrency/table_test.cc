@@ -261,12 +261,12 @@ TEST(TableRaces, WaitersAndReservationsComeAndGo) {
                 case 0:
                     if (ask(tb_table_enqueue, table, key, 1.0, TB_FOREVER, 0, uint64_t{1}, &waiter, &ns) !=
                         TB_PENDING) {
-                        ++granted[k];
+                        ++granted[static_cast<std::size_t>(k)];
                         break;
                     }
                     if (dice.below(2) == 0) tb_manual_clock_advance(clock.get(), kSecond / 2);
                     if (ask(tb_table_waiter_check, table, key, waiter, &ns) == TB_SUCCESS) {
-                        ++granted[k];
+                        ++granted[static_cast<std::size_t>(k)];
                     } else {
                         EXPECT_EQ(ask(tb_table_waiter_leave, table, key, waiter), TB_SUCCESS);
                     }
@@ -279,10 +279,11 @@ TEST(TableRaces, WaitersAndReservationsComeAndGo) {
                     }
                     break;
                 case 2:
-                    granted[k] += ask(tb_table_wait_for, table, key, 1.0, int64_t{0}) == TB_SUCCESS;
+                    granted[static_cast<std::size_t>(k)] +=
+                        ask(tb_table_wait_for, table, key, 1.0, int64_t{0}) == TB_SUCCESS;
                     break;
                 default:
-                    granted[k] += ask(tb_table_allow, table, key, 1.0) == TB_SUCCESS;
+                    granted[static_cast<std::size_t>(k)] += ask(tb_table_allow, table, key, 1.0) == TB_SUCCESS;
             }
         }
     });
