@@ -21,7 +21,7 @@ using namespace tb_test;
 constexpr greg_t kTrapFlag = 0x100;
 
 // Every so many instructions; what goes wrong does so at some dozens of them in a row.
-const int64_t kStride = static_cast<int64_t>(support::effort("TB_TABLE_STRIDE", 11, 11));
+const int64_t kStride = static_cast<int64_t>(support::effort("TB_TABLE_STRIDE", 23, 23));
 
 int64_t countdown;
 const std::function<void()> *meanwhile;
