@@ -105,7 +105,7 @@ TEST(Cells, ChoosesAFreeSlotOfTheFirstLineThatHasTwo) {
 
 // A key that is full keeps its slot as long as there is an empty one in the line.
 TEST(Cells, ChoosesAnEmptySlotBeforeAFullOne) {
-    for (const std::size_t empty : {0, 1, 2, 3}) {
+    for (std::size_t empty = 0; empty < 4; ++empty) {
         Filled filled(64);
         filled.clear(filled.candidates[empty]);
         const auto all_full = [](const SlotValue &) { return Cells::kFree; };
