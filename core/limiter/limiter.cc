@@ -65,7 +65,8 @@ void Limiter::undo(const Attempt &taken) {
 }
 
 Status Limiter::take_slowly(double n) {
-    return recorded(take_now(n), n);
+    const Status s = take_now(n);
+    return observer() == nullptr ? s : recorded(s, n);
 }
 
 Status Limiter::take_after_loss(double n) {
