@@ -38,7 +38,8 @@
  *  8. The functions under "Taking", tb_available and tb_time_until take no lock, never wait for another thread,
  *     allocate nothing, leave errno alone and make no system call except to read the clock. They are async-signal-safe
  *     if on_event and the function of a callback clock are. The others take a lock for a short time: do not call them
- *     in signal handlers. Only tb_wait, tb_wait_for, tb_wait_with and tb_destroy sleep.
+ *     in signal handlers. Only tb_wait, tb_wait_for, tb_wait_with and tb_destroy sleep, and those of a table that
+ *     are named like them.
  *  9. After fork the child has an independent copy of every bucket. Waiters and reservations belong to the parent:
  *     nothing is pending in the copy, and the tokens that they hold stay taken in it.
  * 10. No initialisation call, no thread, no environment variable, and no global state but a number that tells a forked
@@ -384,9 +385,10 @@ TB_API tb_status tb_get_stats(tb_bucket *bucket, tb_stats *out_stats);
  * something of late, however many there are in all.
  *
  * A table knows a key by a hash of at least 44 bits, made with a secret of its own, so that nobody can find keys that
- * get into each other's way. A new key is taken for another one with a chance of about 1e-11 in a table for 10 million.
+ * get into each other's way. A new key is taken for another one with a chance of less than 1e-12.
  *
- * What the functions below say of a bucket holds for each key. They are as safe in signal handlers as those under
+ * What the functions below say of a bucket holds for each key. tb_table_allow, tb_table_take, tb_table_take_up_to,
+ * tb_table_allow_many, tb_table_available and tb_table_time_until are as safe in signal handlers as those under
  * "Taking", if the feature "lock_free_table" is there; else they take a lock for a few instructions. */
 typedef struct tb_table tb_table;
 
@@ -486,7 +488,7 @@ typedef struct tb_table_stats {
     double tokens_forgiven; /* what evicted keys had spent, and what TB_TABLE_ADMIT granted */
 } tb_table_stats;
 
-/* Writes *out_stats as far as its struct_size says. Reads the whole table: 10 million places take some 50 ms.
+/* Writes *out_stats as far as its struct_size says. Reads the whole table.
  * TB_E_INVALID_ARGUMENT: struct_size is no size of a tb_table_stats. */
 TB_API tb_status tb_table_get_stats(tb_table *table, tb_table_stats *out_stats);
 

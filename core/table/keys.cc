@@ -178,7 +178,7 @@ Status Keys::take_up_to(uint64_t key, double most, double *taken) {
     });
 }
 
-// Lines are fetched for a batch while the hashes of the others are still looked up.
+// The lines of a batch are fetched before the first of its keys is looked up.
 void Keys::allow_many(const uint64_t *keys, const double *amounts, std::size_t count, Status *answers) {
     constexpr std::size_t kBatch = 16;
     for (std::size_t start = 0; start < count; start += kBatch) {

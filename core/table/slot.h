@@ -62,7 +62,8 @@ struct SlotValue {
 
 class Slot {
   public:
-    // The state is read first: if the head is then still that of a key, so was the state.
+    // The state is read first. If the head is then that of a key, the state was the key's, too, unless the key was
+    // removed and put in again between the two loads.
     SlotValue read() const {
         const uint64_t state = words_.second.load(std::memory_order_seq_cst);
         return {{words_.first.load(std::memory_order_seq_cst)}, state};

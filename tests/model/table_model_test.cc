@@ -473,20 +473,17 @@ std::string fault_of(const Case &c) {
 
 // Without every step that the fault does not need.
 Case shrunk(Case c) {
-    const auto kind_of = [](const Case &other) { return fault_of(other).substr(0, 16); };
-    const std::string kind = kind_of(c);
-    for (std::size_t i = c.ops.size(); i-- > 0;) {
-        Case less = c;
-        less.ops.erase(less.ops.begin() + static_cast<std::ptrdiff_t>(i));
-        if (kind_of(less) != kind) continue;
-        c = less;
-        i = c.ops.size();
-    }
+    const auto fault = [&](const auto &ops) {
+        Case other = c;
+        other.ops = ops;
+        return fault_of(other);
+    };
+    c.ops = tb_test::shrunk(c.ops, fault, 16);
     return c;
 }
 
 TEST(TableModel, AnswersAsABucketForEachKeyInRandomTraces) {
-    const uint64_t steps = support::effort("TB_TABLE_STEPS", 1000000, 20000);
+    const uint64_t steps = support::effort("TB_TABLE_MODEL_STEPS", 1000000, 20000);
     const uint64_t seed = support::effort("TB_SEED", 20251129, 20251129);
     tb_test::Trace dice(seed);
     uint64_t done = 0, waited = 0;

@@ -8,7 +8,7 @@ import sys
 from fractions import Fraction
 from math import ceil, floor
 
-from wait_rows import NEVER, Bucket, Wrong, duration, equal, rate
+from wait_rows import NEVER, Bucket, Wrong, check, duration, rate
 
 
 class Key(Bucket):
@@ -145,33 +145,9 @@ class Row:
     def do_remove(self, key, *_):
         self.keys = {n: k for n, k in self.keys.items() if k is not key}
 
-
-def replay(row, expect=equal):
-    name, limits, steps = (field.strip() for field in row.split("|"))
-    r = Row(limits, expect)
-    for step in steps.split(";"):
-        try:
-            r.step(step)
-        except Wrong as wrong:
-            raise Wrong(f"{name}: {step.strip()}: {wrong}") from None
-
-
-def main(path):
-    with open(path) as file:
-        rows = file.read().splitlines()
-    faults = []
-    for row in rows:
-        try:
-            replay(row)
-        except Wrong as wrong:
-            faults.append(str(wrong))
-    names = [row.split("|")[0].strip() for row in rows]
-    faults += [f"{n}: twice" for n in set(names) if names.count(n) > 1]
-    if len(rows) < 50:
-        faults.append(f"only {len(rows)} rows")
-    print("\n".join(faults) or f"{len(rows)} rows agree with the simulated table")
-    return 1 if faults else 0
+    def check_end(self):
+        """Nothing need be so at the end."""
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(check(sys.argv[1], Row, 50))

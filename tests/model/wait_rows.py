@@ -326,9 +326,10 @@ def equal(value, said):
         raise Wrong(f"{value!r} is right, not {said!r}")
 
 
-def replay(row, expect=equal):
+def replay(row, kind, expect=equal):
+    """Carries out a row's steps on a kind(limits, expect)."""
     name, limits, steps = (field.strip() for field in row.split("|"))
-    r = Row(limits, expect)
+    r = kind(limits, expect)
     for step in steps.split(";"):
         try:
             r.step(step)
@@ -340,22 +341,23 @@ def replay(row, expect=equal):
         raise Wrong(f"{name}: {wrong}") from None
 
 
-def main(path):
+def check(path, kind, fewest):
+    """Replays all rows of a file; 1 if one of them is wrong, or there are too few."""
     with open(path) as file:
         rows = file.read().splitlines()
     faults = []
     for row in rows:
         try:
-            replay(row)
+            replay(row, kind)
         except Wrong as wrong:
             faults.append(str(wrong))
     names = [row.split("|")[0].strip() for row in rows]
     faults += [f"{n}: twice" for n in set(names) if names.count(n) > 1]
-    if len(rows) < 60:
+    if len(rows) < fewest:
         faults.append(f"only {len(rows)} rows")
-    print("\n".join(faults) or f"{len(rows)} rows agree with the simulated bucket")
+    print("\n".join(faults) or f"{len(rows)} rows agree with what was simulated")
     return 1 if faults else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(check(sys.argv[1], Row, 60))

@@ -419,15 +419,12 @@ std::string fault_of(const Case &c) {
 
 // Without every step that the fault does not need.
 Case shrunk(Case c) {
-    const auto kind_of = [](const Case &other) { return fault_of(other).substr(0, 8); };
-    const std::string kind = kind_of(c);
-    for (std::size_t i = c.ops.size(); i-- > 0;) {
-        Case less = c;
-        less.ops.erase(less.ops.begin() + static_cast<std::ptrdiff_t>(i));
-        if (kind_of(less) != kind) continue;
-        c = less;
-        i = c.ops.size();
-    }
+    const auto fault = [&](const auto &ops) {
+        Case other = c;
+        other.ops = ops;
+        return fault_of(other);
+    };
+    c.ops = tb_test::shrunk(c.ops, fault, 8);
     return c;
 }
 

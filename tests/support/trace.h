@@ -2,6 +2,7 @@
 #ifndef TOKENBUCKET_TESTS_SUPPORT_TRACE_H
 #define TOKENBUCKET_TESTS_SUPPORT_TRACE_H
 
+#include <cstddef>
 #include <cstdint>
 #include <random>
 #include <string>
@@ -31,6 +32,22 @@ class Trace {
     std::mt19937_64 random_;
     std::string text_;
 };
+
+// A trace, as a list of ops, without all that its fault does not need. Two faults are the same if their first `known`
+// letters are; fault_of(trace) is empty if there is none.
+template <class Ops, class FaultOf>
+Ops shrunk(Ops ops, FaultOf fault_of, std::size_t known) {
+    const auto kind_of = [&](const Ops &other) { return fault_of(other).substr(0, known); };
+    const std::string kind = kind_of(ops);
+    for (std::size_t i = ops.size(); i-- > 0;) {
+        Ops less = ops;
+        less.erase(less.begin() + static_cast<std::ptrdiff_t>(i));
+        if (kind_of(less) != kind) continue;
+        ops = less;
+        i = ops.size();
+    }
+    return ops;
+}
 
 }  // namespace tb_test
 
