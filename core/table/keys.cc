@@ -54,7 +54,9 @@ Keys::Keys(const Limit &limit, const TableOptions &options)
 
 // ---- Takes ----
 
-// decide(word, plan, now) decides by what has been read. False if it must be repeated with a new reading.
+// decide(word, plan, now) decides by what has been read. False if it must be repeated with a new reading. What is
+// stored fails if the slot is no longer as it was read; an answer that stores nothing is given only if it still is,
+// since its head and state are two loads, which may belong to two keys.
 template <class Decide>
 bool Keys::judge(KeyAttempt *a, Decide decide) {
     const uint64_t word = word_of(a->place, a->view);

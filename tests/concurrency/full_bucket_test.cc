@@ -14,16 +14,22 @@ constexpr int kThreads = 8;
 constexpr int kCalls = 400000;
 
 template <class Call>
-int refusals(Call call) {
-    tb_bucket *b = nullptr;
-    EXPECT_EQ(tb_create(1000, 1e9, &b), TB_SUCCESS);
+int refusals_in_threads(Call call) {
     std::atomic<int> refused{0};
     std::vector<std::thread> threads;
     for (int i = 0; i < kThreads; ++i)
         threads.emplace_back([&] {
-            for (int k = 0; k < kCalls; ++k) refused += call(b) != TB_SUCCESS;
+            for (int k = 0; k < kCalls; ++k) refused += call() != TB_SUCCESS;
         });
     for (std::thread &t : threads) t.join();
+    return refused;
+}
+
+template <class Call>
+int refusals(Call call) {
+    tb_bucket *b = nullptr;
+    EXPECT_EQ(tb_create(1000, 1e9, &b), TB_SUCCESS);
+    const int refused = refusals_in_threads([=] { return call(b); });
     tb_destroy(b);
     return refused;
 }
@@ -42,6 +48,13 @@ TEST(FullBucket, NeverDeniesWithADecision) {
                   return tb_take(b, 1, &d);
               }),
               0);
+}
+
+TEST(FullBucket, NeverDeniesAKey) {
+    tb_table *t = nullptr;
+    ASSERT_EQ(tb_table_create(1000, 1e9, 100, &t), TB_SUCCESS);
+    EXPECT_EQ(refusals_in_threads([=] { return tb_table_allow(t, "k", 1, 1); }), 0);
+    tb_table_destroy(t);
 }
 
 TEST(FullBucket, NeverTimesOut) {
