@@ -95,8 +95,12 @@ TEST(TableMemory, TenMillionKeysLeaveNothingBehind) {
     crowd.come(keys - keys / 10, 1);
     const int64_t late = resident_bytes();
     const tb_table_stats stats = crowd.stats();
+#ifndef TOKENBUCKET_TESTS_SANITIZED  // a sanitizer's notes about memory are resident, too
     EXPECT_LE(late - early, 64 * 1024);
     EXPECT_LE(late - before, stats.places * 16 + 1024 * 1024);
+#else
+    static_cast<void>(before), static_cast<void>(early), static_cast<void>(late);
+#endif
     EXPECT_LE(stats.occupied, 11000);
     EXPECT_EQ(stats.evicted, 0);
     EXPECT_EQ(stats.tokens_forgiven, 0);
