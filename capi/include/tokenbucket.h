@@ -27,8 +27,8 @@
  *     the largest since the oldest promise in the window was made. The rate is at each instant the one in force, or the
  *     one by which a reservation was promised that is not due yet, if that is higher. A wait counts at its due time, a
  *     reservation at its ready_at_ns; counted when they collect their tokens, waiters get at most capacity + rate *
- *     (w + max_lateness_ns). What tb_refund, tb_settle of a due reservation, tb_reset and tb_set_tokens (forgiven debt
- *     included) put in comes on top; what tb_charge takes is no grant.
+ *     (w + max_lateness_ns). What tb_refund, tb_settle of a due reservation, tb_waiter_all_leave, tb_reset and
+ * tb_set_tokens (forgiven debt included) put in comes on top; what tb_charge takes is no grant.
  *  6. Times are int64_t nanoseconds, `_ns` in the name. TB_FOREVER as an argument means no limit, as a result: longer
  *     than can be expressed. A reported wait is exact: if nothing else changes the bucket, the tokens are there after
  *     that time, and one nanosecond earlier they are not. While reservations are pending, what a take is told is that
@@ -545,6 +545,37 @@ TB_API tb_status tb_reserve_all(const tb_member *members, size_t count, int64_t 
 /* Gives back what tb_reserve_all reserved from the same members, and clears it. While any of it is pending all comes
  * back, of what is due already as by tb_settle with 0. Once all is due it counts as used and nothing comes back. */
 TB_API tb_status tb_cancel_all(const tb_member *members, size_t count, tb_reservation *reservations);
+
+/* A wait for all members: a waiter in the queue of each, with a priority as in tb_wait_with. What is due in one queue
+ * is collected, and held until all have granted. If the wait ends otherwise what it holds comes back, as by tb_settle
+ * with 0: so nothing is lost, and after tb_reset or tb_table_remove of a member nothing comes back there. If one member
+ * is closed before all have granted the answer is TB_CLOSED. A wait that succeeds counts for each member, another one
+ * for that which refused; if it is given up, for those that had not granted.
+ *
+ * Sleeps until all have granted. TB_SUCCESS. TB_TIMED_OUT, at once, with nothing taken: not all within timeout_ns.
+ * Other answers as tb_wait_with, those of a member with *out_refusal, which may be NULL. */
+TB_API tb_status tb_wait_all(const tb_member *members, size_t count, int64_t timeout_ns, int32_t priority,
+                             tb_refusal *out_refusal);
+
+/* The same wait without a thread. A waiter lives until tb_waiter_all_leave, which must be called before a member's
+ * bucket or table is destroyed. */
+typedef struct tb_waiter_all tb_waiter_all;
+
+/* As tb_enqueue. TB_PENDING: *out_waiter is the waiter; call tb_waiter_all_check in *out_wait_ns, when the next
+ * member's tokens are due, and whenever a member's on_wake is called with the tag. TB_SUCCESS: all is taken;
+ * *out_waiter is NULL and *out_wait_ns 0. Other answers as tb_wait_all. */
+TB_API tb_status tb_enqueue_all(const tb_member *members, size_t count, int64_t timeout_ns, int32_t priority,
+                                uint64_t tag, tb_waiter_all **out_waiter, int64_t *out_wait_ns,
+                                tb_refusal *out_refusal);
+
+/* Collects what is due. TB_PENDING: call again in *out_wait_ns. Any other answer ends the wait and stays the same.
+ * TB_SUCCESS: all is taken; *out_wait_ns is 0. Others as tb_waiter_check, with *out_refusal, which may be NULL.
+ * TB_INTERRUPTED: also in a child of a fork. */
+TB_API tb_status tb_waiter_all_check(tb_waiter_all *waiter, int64_t *out_wait_ns, tb_refusal *out_refusal);
+
+/* Gives up the wait, unless it has ended, and frees the waiter. All comes back, and those behind it move up. NULL is
+ * allowed. No tb_waiter_all_check of this waiter may be in progress. */
+TB_API void tb_waiter_all_leave(tb_waiter_all *waiter);
 
 /* ---- Clocks ------------------------------------------------------------------------------------------------------ */
 

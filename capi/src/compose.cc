@@ -1,7 +1,11 @@
 // Several limits in one decision: check the members, call the core, translate.
 #include "core/compose/compose.h"
 
+#include <cstdlib>
+#include <new>
+
 #include "capi/src/handles.h"
+#include "core/compose/joint_wait.h"
 
 namespace {
 
@@ -34,9 +38,27 @@ bool read_members(const tb_member *members, size_t count, tb::Members *all) {
 }
 
 void write_refusal(Status s, const tb::Refusal &refusal, tb_refusal *out) {
-    const bool refused = s == Status::denied || s == Status::timed_out || s == Status::exceeds_capacity ||
-                         s == Status::closed || s == Status::table_full;
-    if (refused && out != nullptr) *out = {refusal.member, 0, refusal.retry_after_ns};
+    if (tb::is_refusal(s) && out != nullptr) *out = {refusal.member, 0, refusal.retry_after_ns};
+}
+
+// One block: the handle, then the parts.
+tb_waiter_all *create_waiter_all(const tb::Members &members, uint64_t tag) {
+    using Part = tb::JointWait::Part;
+    static_assert(sizeof(tb_waiter_all) % alignof(Part) == 0);
+    const std::size_t count = static_cast<std::size_t>(members.count);
+    void *const memory = std::malloc(sizeof(tb_waiter_all) + count * sizeof(Part));
+    if (memory == nullptr) return nullptr;
+    Part *const parts = reinterpret_cast<Part *>(static_cast<unsigned char *>(memory) + sizeof(tb_waiter_all));
+    for (std::size_t i = 0; i < count; ++i) new (parts + i) Part(members.of[i]);
+    return new (memory) tb_waiter_all(parts, members.count, tag);
+}
+
+void destroy(tb_waiter_all *waiter) {
+    tb::JointWait::Part *const parts = waiter->parts;
+    const int count = waiter->count;
+    waiter->~tb_waiter_all();
+    for (int i = 0; i < count; ++i) parts[i].~Part();
+    std::free(waiter);
 }
 
 }  // namespace
@@ -79,6 +101,56 @@ tb_status tb_cancel_all(const tb_member *members, size_t count, tb_reservation *
     tb::cancel_all(all, given);
     for (size_t i = 0; i < count; ++i) reservations[i].tokens = 0;
     return TB_SUCCESS;
+}
+
+tb_status tb_wait_all(const tb_member *members, size_t count, int64_t timeout_ns, int32_t priority,
+                      tb_refusal *out_refusal) {
+    tb::Members all;
+    tb::Refusal refusal;
+    if (timeout_ns < 0 || !read_members(members, count, &all)) return TB_E_INVALID_ARGUMENT;
+    const Status s = tb::wait_all(all, timeout_ns, priority, &refusal);
+    write_refusal(s, refusal, out_refusal);
+    return to_c(s);
+}
+
+tb_status tb_enqueue_all(const tb_member *members, size_t count, int64_t timeout_ns, int32_t priority, uint64_t tag,
+                         tb_waiter_all **out_waiter, int64_t *out_wait_ns, tb_refusal *out_refusal) {
+    tb::Members all;
+    tb::Refusal refusal;
+    if (out_waiter == nullptr || out_wait_ns == nullptr || timeout_ns < 0) return TB_E_INVALID_ARGUMENT;
+    if (!read_members(members, count, &all)) return TB_E_INVALID_ARGUMENT;
+    Status s = tb::take_all(all, &refusal);
+    tb_waiter_all *waiter = nullptr;
+    int64_t wait_ns = 0;
+    if (s == Status::denied) {
+        waiter = create_waiter_all(all, tag);
+        if (waiter == nullptr) return TB_E_OUT_OF_MEMORY;
+        s = waiter->wait.enter(timeout_ns, priority, &refusal);
+        wait_ns = waiter->wait.wait_ns();
+        if (s != Status::waiting) destroy(waiter);
+    } else {
+        tb::record(all, s, refusal);
+    }
+    write_refusal(s, refusal, out_refusal);
+    if (s != Status::success && s != Status::waiting) return to_c(s);
+    *out_waiter = s == Status::waiting ? waiter : nullptr;
+    *out_wait_ns = s == Status::waiting ? wait_ns : 0;
+    return to_c(s);
+}
+
+tb_status tb_waiter_all_check(tb_waiter_all *waiter, int64_t *out_wait_ns, tb_refusal *out_refusal) {
+    if (is_null(waiter) || out_wait_ns == nullptr) return TB_E_INVALID_ARGUMENT;
+    const tb::platform::LockGuard guard(&waiter->lock);
+    tb::Refusal refusal;
+    const Status s = waiter->wait.come(false, &refusal);
+    write_refusal(s, refusal, out_refusal);
+    if (s == Status::waiting) *out_wait_ns = waiter->wait.wait_ns();
+    if (s == Status::success) *out_wait_ns = 0;
+    return to_c(s);
+}
+
+void tb_waiter_all_leave(tb_waiter_all *waiter) {
+    if (!is_null(waiter)) destroy(waiter);
 }
 
 }  // extern "C"

@@ -7,6 +7,7 @@
 #include "capi/include/tokenbucket.h"
 #include "capi/src/config.h"
 #include "core/clock/clock.h"
+#include "core/compose/joint_wait.h"
 #include "core/limiter/limiter.h"
 #include "core/memory.h"
 #include "core/table/table.h"
@@ -78,6 +79,19 @@ struct tb_table {
     // Alive until the table's threads have left.
     [[no_unique_address]] Magic magic;
     tb::Table table;
+};
+
+struct tb_waiter_all {
+    static constexpr uint64_t kMagic = 0x6c6c612d74696177;
+
+    tb_waiter_all(tb::JointWait::Part *its_parts, int its_count, uint64_t tag)
+        : magic(kMagic), parts(its_parts), count(its_count), wait(its_parts, its_count, tag) {}
+
+    [[no_unique_address]] Magic magic;
+    tb::platform::ForkSafeLock lock;  // of the wait
+    tb::JointWait::Part *const parts;
+    const int count;
+    tb::JointWait wait;
 };
 
 namespace tb::capi {

@@ -1,5 +1,5 @@
 // The alarm of one waiter: when it is to act, and how it learns of an earlier time. Each has its own, so that no other
-// is woken.
+// is woken. A thread that waits in several queues has one in each, and is the same sleeper in all of them.
 #ifndef TOKENBUCKET_CORE_CLOCK_ALARM_H
 #define TOKENBUCKET_CORE_CLOCK_ALARM_H
 
@@ -30,13 +30,12 @@ struct Look {
 };
 
 struct Alarm {
-    // A thread's alarm. Its word is the number of rings so far.
-    platform::Sleeper sleeper;
     std::atomic<int64_t> due_ns{0};  // on the bucket's clock
 
-    // Of a waiter that is no thread: its tag, and its bucket's bell, which is null in a thread's alarm.
-    uint64_t tag = 0;
+    // A thread, whose word is the number of rings so far; or the tag and the bucket's bell of a waiter that is none.
+    platform::Sleeper *sleeper = nullptr;
     const Bell *bell = nullptr;
+    uint64_t tag = 0;
 
     // Of a bucket on a manual clock.
     const Look *look = nullptr;
@@ -47,9 +46,9 @@ struct Alarm {
     Alarm *before = nullptr;
     Alarm *after = nullptr;
 
-    bool is_thread() const { return bell == nullptr; }
+    bool is_thread() const { return sleeper != nullptr; }
     // For a thread's: wakes it, and it reads the time and due_ns again.
-    void ring() { sleeper.add_and_wake(1); }
+    void ring() { sleeper->add_and_wake(1); }
 };
 
 }  // namespace tb

@@ -8,25 +8,6 @@
 namespace tb {
 namespace {
 
-bool is_refusal(Status s) {
-    return s == Status::denied || s == Status::timed_out || s == Status::exceeds_capacity || s == Status::closed ||
-           s == Status::table_full;
-}
-
-// The answer for all, of those seen so far: the first that is an error, else the one that takes longest.
-struct Answers {
-    Status status = Status::success;
-    Refusal refusal;
-
-    void add(Status s, int member, int64_t retry_after_ns) {
-        const bool is_first = status == Status::success;
-        if (s == Status::success || (!is_first && !is_refusal(status))) return;
-        if (!is_first && is_refusal(s) && retry_after_ns <= refusal.retry_after_ns) return;
-        status = s;
-        refusal = {member, retry_after_ns};
-    }
-};
-
 // A take from each member, each made when it is first looked at.
 class Takes {
   public:
@@ -62,7 +43,7 @@ class Takes {
 
 }  // namespace
 
-Status allow_all(const Members &members, Refusal *refusal) {
+Status take_all(const Members &members, Refusal *refusal) {
     Takes takes(members);
     Answers answers;
     for (int i = 0; i < members.count; ++i) {
@@ -76,12 +57,18 @@ Status allow_all(const Members &members, Refusal *refusal) {
         for (int taken = i; taken > 0;) takes.undo(--taken);
     }
     *refusal = answers.refusal;
-    if (answers.status != Status::success) {
-        members.of[refusal->member].record(answers.status);
-        return answers.status;
-    }
-    for (int i = 0; i < members.count; ++i) members.of[i].record(Status::success);
-    return Status::success;
+    return answers.status;
+}
+
+Status allow_all(const Members &members, Refusal *refusal) {
+    const Status s = take_all(members, refusal);
+    record(members, s, *refusal);
+    return s;
+}
+
+void record(const Members &members, Status s, const Refusal &refusal) {
+    if (s != Status::success) return members.of[refusal.member].record(s);
+    for (int i = 0; i < members.count; ++i) members.of[i].record(s);
 }
 
 namespace {

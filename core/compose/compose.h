@@ -10,27 +10,25 @@
 #include <cstdint>
 
 #include "core/compose/member.h"
+#include "core/compose/refusal.h"
 
 namespace tb {
 
 inline constexpr int kMostMembers = 16;
-
-// The member that refuses; of several the one that takes longest to grant.
-struct Refusal {
-    int member = 0;
-    int64_t retry_after_ns = 0;  // TBU_NEVER: it never will
-};
 
 struct Members {
     int count = 0;
     Member of[kMostMembers];
 };
 
-// *refusal is written if the answer is denied, exceeds_capacity, closed or table_full.
-Status allow_all(const Members &members, Refusal *refusal);
+// These write *refusal if the answer is_refusal().
 
-// Reserves from each, in order; what is reserved may be used when all are due, in *wait_ns. *refusal is written if the
-// answer is timed_out, exceeds_capacity, closed or table_full.
+Status allow_all(const Members &members, Refusal *refusal);
+// The same, of which nothing is counted until it is recorded.
+Status take_all(const Members &members, Refusal *refusal);
+void record(const Members &members, Status answer, const Refusal &refusal);
+
+// Reserves from each, in order; what is reserved may be used when all are due, in *wait_ns.
 Status reserve_all(const Members &members, int64_t max_wait_ns, Reservation *reservations, int64_t *wait_ns,
                    Refusal *refusal);
 

@@ -4,6 +4,15 @@
 
 namespace tb {
 
+Status Member::account(std::optional<KeyAccounts::Use> *use, Account **account) const {
+    using Absent = KeyAccounts::Use::Absent;
+    *account = limiter_;
+    if (limiter_ != nullptr) return Status::success;
+    use->emplace(&table_->accounts(), key_, Absent::make);
+    if ((*use)->status() == Status::success) *account = (*use)->account();
+    return (*use)->status();
+}
+
 Status Member::preview(Attempt *a) const {
     return limiter_ != nullptr ? limiter_->preview(n_, &a->of_limiter) : table_->preview(key_, n_, &a->of_key);
 }

@@ -3,6 +3,7 @@
 #define TOKENBUCKET_CORE_COMPOSE_MEMBER_H
 
 #include <cstdint>
+#include <optional>
 
 #include "core/limiter/limiter.h"
 #include "core/table/table.h"
@@ -18,6 +19,10 @@ class Member {
     bool is_same_limit(const Member &other) const {
         return limiter_ == other.limiter_ && table_ == other.table_ && key_ == other.key_;
     }
+
+    double n() const { return n_; }
+    // Its account, with a key's kept by *use as long as that exists. Else table_full or out_of_memory.
+    Status account(std::optional<KeyAccounts::Use> *use, Account **account) const;
 
     // A take, of which the one that the member is counts.
     struct Attempt {

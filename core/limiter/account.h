@@ -15,6 +15,7 @@
 
 #include "core/clock/time_source.h"
 #include "core/limiter/events.h"
+#include "core/limiter/waiting_thread.h"
 #include "core/queue/wait_queue.h"
 
 namespace tb {
@@ -55,6 +56,21 @@ class Account {
     // waiting: *wait_ns is set. invalid_argument: not in the queue. Else the outcome, and the waiter is gone.
     Status check(uint64_t number, int64_t *wait_ns);
     Status leave(uint64_t number);
+
+    // The parts of a wait in several queues, whose waiter stays when it has its tokens; its alarm has been set.
+    // How long it would have to wait: success, or timed_out, and *wait_ns is set in both cases.
+    Status probe(double n, int64_t timeout_ns, int32_t priority, int64_t *wait_ns);
+    // success: it has its tokens. waiting. Else it is not in the queue.
+    Status enter(Waiter *waiter, double n, int64_t timeout_ns, int32_t priority, QueuePlace *place);
+    // As enter(), for one that waits.
+    Status come(Waiter *waiter, bool signalled);
+    // Once for each that has entered, whether it still is in the queue or not. Without success the tokens that it has
+    // come back, as far as there is room. `outcome` is counted unless it is waiting.
+    void end(Waiter *waiter, Status outcome);
+    // When the waiter's thread should come.
+    Nap nap(const Waiter &waiter);
+    // Nanoseconds until the waiter is due.
+    int64_t wait_ns(const Waiter &waiter);
 
     Status cancel(const Reservation &reservation);
     Status settle(const Reservation &reservation, double actual);
@@ -99,16 +115,16 @@ class Account {
 
     // Waits and reservations.
     template <class Place, class Put>
-    static Status join(Locked *locked, double n, int64_t max_wait_ns, int64_t *wait_ns, Place place, Put put);
+    static Status join(Locked *locked, double n, int64_t max_wait_ns, bool at_once, int64_t *wait_ns, Place place,
+                       Put put);
     // Can there be room before a reservation? A take does not see that; it needs the queue.
     bool may_have_gaps() const { return queue_.load(std::memory_order_acquire) != nullptr; }
     WaitQueue::Options queue_options();
     bool go_on_ringing(Ringer *ringer);
     static void look(void *account);
-    Status enter(Waiter *waiter, double n, int64_t timeout_ns, int32_t priority, QueuePlace *place);
-    Status sleep_until_over(Waiter *waiter);
-    bool sleep_towards(Waiter *waiter, int64_t due_ns, int64_t now, uint32_t seen);
-    Status come(Waiter *waiter, bool signalled);
+    bool is_full(const Chain &chain) const {
+        return waiting_.max_waiters != 0 && chain.waiters() >= waiting_.max_waiters;
+    }
     static Status collect(Locked *locked, Waiter *waiter, bool signalled);
     void record_wait(const Waiter &waiter, Status outcome);
 
@@ -118,6 +134,8 @@ class Account {
     Status settle_pending(Locked *locked, uint32_t index, uint64_t kept);
     static Status charge_base(Locked *locked, const Observation &now, uint64_t units);
     static uint64_t refund_base(Locked *locked, const Observation &now, uint64_t units);
+    // As far as the bucket has room.
+    static void return_units(Locked *locked, uint64_t units);
     void record_returned(double tokens) const;
 
     const Observer *const observer_;

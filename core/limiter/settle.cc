@@ -58,6 +58,13 @@ Status Account::charge(double n, int64_t *repaid_after_ns) {
     });
 }
 
+void Account::return_units(Locked *locked, uint64_t units) {
+    change(locked, [&](const Observation &now) {
+        refund_base(locked, now, units);
+        return Status::success;
+    });
+}
+
 Status Account::refund(double n) {
     if (!is_amount(n)) return Status::invalid_argument;
     Locked locked(this);

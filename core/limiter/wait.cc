@@ -1,4 +1,6 @@
 // Waits and reservations: joining the queue, sleeping, leaving.
+#include <algorithm>
+
 #include "core/bucket/decide.h"
 #include "core/limiter/account.h"
 #include "core/limiter/locked.h"
@@ -6,11 +8,12 @@
 
 namespace tb {
 
-// Finds the point for n tokens by place(chain, cost). success: they are there, and taken. waiting: they are due within
-// max_wait_ns, and put(at, cost, due_ns) has put them into the queue; it returns the index. timed_out: they are due
-// later. *wait_ns, when they are due, is set in these three cases.
+// Finds the point for n tokens by place(chain, cost). success: they are there, and taken, if at_once. waiting: they are
+// due within max_wait_ns, and put(at, cost, due_ns) has put them into the queue; it returns the index. timed_out: they
+// are due later. *wait_ns, when they are due, is set in these three cases.
 template <class Place, class Put>
-Status Account::join(Locked *locked, double n, int64_t max_wait_ns, int64_t *wait_ns, Place place, Put put) {
+Status Account::join(Locked *locked, double n, int64_t max_wait_ns, bool at_once, int64_t *wait_ns, Place place,
+                     Put put) {
     for (;;) {
         const Observation &now = locked->look();
         Chain &chain = locked->chain();
@@ -21,7 +24,7 @@ Status Account::join(Locked *locked, double n, int64_t max_wait_ns, int64_t *wai
         const int64_t due_ns = locked->queue().due_ns(now, at, cost);
         *wait_ns = due_ns == TBU_NEVER ? TBU_NEVER : due_ns - now.now;
         if (due_ns == TBU_NEVER || *wait_ns > max_wait_ns) return Status::timed_out;
-        if (distance(at.spent + static_cast<uint64_t>(cost), now.balance.accrued) >= 0) {
+        if (at_once && distance(at.spent + static_cast<uint64_t>(cost), now.balance.accrued) >= 0) {
             chain.set_base(chain.base() + static_cast<uint64_t>(cost));
             if (locked->publish(chain.end())) return Status::success;
             chain.set_base(chain.base() - static_cast<uint64_t>(cost));
@@ -44,7 +47,7 @@ Status Account::reserve_ahead(double n, int64_t max_wait_ns, Reservation *reserv
     Ticket ticket{0, 0, 0};
     int64_t wait_ns = 0;
     const auto place = [](const Chain *chain, int64_t cost) { return chain->place_reservation(cost); };
-    const Status s = join(&locked, n, max_wait_ns, &wait_ns, place, [&](Cursor at, int64_t cost, int64_t due_ns) {
+    const Status s = join(&locked, n, max_wait_ns, true, &wait_ns, place, [&](Cursor at, int64_t cost, int64_t due_ns) {
         ticket.index = locked.chain().put_reservation(at, cost, due_ns);
         ticket.serial = locked.chain()[ticket.index].serial;
         return ticket.index;
@@ -66,11 +69,13 @@ Status Account::wait(double n, int64_t timeout_ns, int32_t priority) {
     const Status at_once = take_now(n);
     if (at_once != Status::denied) return recorded(at_once, n);
     if (timeout_ns == 0 && !may_have_gaps()) return recorded(Status::timed_out, n);
+    WaitingThread thread;
     Waiter waiter;
+    waiter.alarm.sleeper = &thread.sleeper;
     QueuePlace place;
-    const Status entered = enter(&waiter, n, timeout_ns, priority, &place);
-    if (entered != Status::waiting) return recorded(entered, n);
-    const Status s = sleep_until_over(&waiter);
+    Status s = enter(&waiter, n, timeout_ns, priority, &place);
+    if (s != Status::waiting) return recorded(s, n);
+    while (s == Status::waiting) s = come(&waiter, thread.sleep([&] { return nap(waiter); }));
     record_wait(waiter, s);
     queue_.load(std::memory_order_relaxed)->inside().end(waiter.process);
     return s;
@@ -82,6 +87,7 @@ Status Account::enqueue(double n, int64_t timeout_ns, int32_t priority, uint64_t
     if (at_once != Status::denied) return recorded(at_once, n);
     Waiter *const waiter = create<Waiter>();
     if (waiter == nullptr) return Status::out_of_memory;
+    waiter->owner = Waiter::Owner::queue;
     waiter->alarm.bell = &waiting_.bell;
     waiter->alarm.tag = tag;
     const Status entered = enter(waiter, n, timeout_ns, priority, place);
@@ -96,60 +102,44 @@ Status Account::enter(Waiter *w, double n, int64_t timeout_ns, int32_t priority,
     if (!locked.make_queue()) return Status::out_of_memory;
     const Observation &now = locked.look();
     WaitQueue &queue = locked.queue();
-    const bool full = waiting_.max_waiters != 0 && queue.chain().waiters() >= waiting_.max_waiters;
-    if (full && timeout_ns != 0) return Status::queue_full;
+    if (timeout_ns != 0 && is_full(queue.chain())) return Status::queue_full;
     w->process = process_;
     w->tokens = n;
     const auto find = [=](const Chain *chain, int64_t cost) {
         return chain->place_waiter(chain->behind_priority(priority), cost);
     };
-    const Status s = join(&locked, n, timeout_ns, &place->wait_ns, find, [&](Cursor at, int64_t cost, int64_t due_ns) {
+    const auto put = [&](Cursor at, int64_t cost, int64_t due_ns) {
         const int64_t deadline_ns = timeout_ns > INT64_MAX - now.now ? INT64_MAX : now.now + timeout_ns;
         w->since_ns = now.now;
         queue.enter(w, at, cost, due_ns, deadline_ns, priority);
         return w->index;
-    });
+    };
+    const bool stays = w->when_due == Waiter::Due::stays;
+    Status s = join(&locked, n, timeout_ns, !stays, &place->wait_ns, find, put);
     if (s != Status::waiting && s != Status::success) return s;
     const Chain &chain = queue.chain();
     queue.overtaken(now, s == Status::success ? chain.first_waiter() : chain.next_waiter(w->index));
     locked.publish_changed();
     if (s == Status::success) return s;
+    if (stays) s = collect(&locked, w, false);
+    if (w->index != 0 && w->alarm.is_thread()) queue.inside().begin();
+    if (s != Status::waiting) return s;
     queue.show(w);
-    if (w->alarm.is_thread()) queue.inside().begin();
     place->waiter = queue.chain().number(w->index);
     return s;
 }
 
-// A ring after the word has been read changes it, and then the sleep ends at once.
-Status Account::sleep_until_over(Waiter *w) {
-    for (uint32_t seen = 0;;) {
-        const int64_t due = w->alarm.due_ns.load(std::memory_order_acquire);
-        const int64_t now = time().now();
-        const bool signalled = now < due && !sleep_towards(w, due, now, seen);
-        const uint32_t rung = w->alarm.sleeper.word();
-        if (now < due && !signalled && rung == seen) continue;
-        seen = rung;
-        const Status outcome = come(w, signalled);
-        if (outcome != Status::waiting) return outcome;
-    }
-}
-
-// Sleeps until due_ns or a ring that has not been seen, possibly less. False if a signal handler ended the sleep.
-bool Account::sleep_towards(Waiter *w, int64_t due_ns, int64_t now, uint32_t seen) {
-    int64_t deadline = INT64_MAX;
-    if (time().manual_clock() == nullptr) {
-        const int64_t spin = waiting_.precise ? platform::kLatestWakeNs : 0;
-        if (due_ns - now <= spin) {
-            w->exact.end();  // a system call, so before the last stretch
-            platform::pause();
-            return true;
-        }
-        w->exact.begin();
-        const int64_t monotonic = time().clock() == nullptr ? now : platform::monotonic_ns();
-        const int64_t left = due_ns - now - spin;
-        if (left < INT64_MAX - monotonic) deadline = monotonic + left;
-    }
-    return w->alarm.sleeper.sleep_while(seen, deadline) != platform::Woken::by_signal;
+Nap Account::nap(const Waiter &w) {
+    const int64_t due_ns = w.alarm.due_ns.load(std::memory_order_acquire);
+    const int64_t now = time().now();
+    Nap nap;
+    nap.is_over = now >= due_ns;
+    if (nap.is_over || time().manual_clock() != nullptr) return nap;
+    const int64_t left = due_ns - now - (waiting_.precise ? platform::kLatestWakeNs : 0);
+    const int64_t monotonic = time().clock() == nullptr ? now : platform::monotonic_ns();
+    nap.spins = left <= 0;
+    if (left < INT64_MAX - monotonic) nap.until_ns = monotonic + left;
+    return nap;
 }
 
 // In a child that a signal handler forked during the wait the answer is interrupted: the waiter is the parent's.
@@ -158,17 +148,21 @@ Status Account::come(Waiter *w, bool signalled) {
     return w->process == process_ ? collect(&locked, w, signalled) : Status::interrupted;
 }
 
-// The waiter comes for its tokens. It is gone unless waiting is returned. A signal ends the wait; so does a clock that
+// The waiter comes for its tokens. It is gone unless it waits or stays. A signal ends the wait; so does a clock that
 // stands at the last time there is.
 Status Account::collect(Locked *locked, Waiter *w, bool signalled) {
     const Observation &now = locked->look();
     Status s = locked->queue().collect(now, w);
     if (s == Status::waiting && now.now == TBU_NEVER) s = Status::timed_out;
     if (s == Status::waiting && signalled) s = Status::interrupted;
-    if (s != Status::waiting) {
-        locked->queue().leave(w);
-        locked->publish_changed();
+    if (s == Status::waiting) return s;
+    if (s == Status::success && w->when_due == Waiter::Due::stays) {
+        w->units = static_cast<uint64_t>(locked->chain()[w->index].cost);
+        w->era = now.plan.era();
+        return s;
     }
+    locked->queue().leave(w);
+    locked->publish_changed();
     return s;
 }
 
@@ -203,6 +197,39 @@ Status Account::leave(uint64_t number) {
     record_wait(*w, w->outcome == Status::waiting ? Status::interrupted : w->outcome);
     destroy(w);
     return Status::success;
+}
+
+Status Account::probe(double n, int64_t timeout_ns, int32_t priority, int64_t *wait_ns) {
+    constexpr int64_t kNever = -1;  // no wait is that short, so join() changes nothing
+    Locked locked(this);
+    locked.look();
+    if (timeout_ns != 0 && is_full(locked.chain())) return Status::queue_full;
+    const auto find = [=](const Chain *chain, int64_t cost) {
+        return chain->place_waiter(chain->behind_priority(priority), cost);
+    };
+    const auto put = [](Cursor, int64_t, int64_t) { return uint32_t{0}; };
+    const Status s = join(&locked, n, kNever, false, wait_ns, find, put);
+    const bool fits = s == Status::timed_out && *wait_ns <= timeout_ns && *wait_ns != TBU_NEVER;
+    return fits ? Status::success : s;
+}
+
+// Nothing is left to do in the child of a fork, whose queue is empty.
+void Account::end(Waiter *w, Status outcome) {
+    {
+        Locked locked(this);
+        if (w->index != 0 && w->process == process_) {
+            const bool returns = w->outcome == Status::success && outcome != Status::success;
+            if (locked.look().plan.era() == w->era && returns) return_units(&locked, w->units);
+            locked.queue().leave(w);
+            locked.publish_changed();
+        }
+    }
+    if (outcome != Status::waiting) record_wait(*w, outcome);
+    if (w->alarm.is_thread()) queue_.load(std::memory_order_relaxed)->inside().end(w->process);
+}
+
+int64_t Account::wait_ns(const Waiter &w) {
+    return std::max<int64_t>(w.alarm.due_ns.load(std::memory_order_relaxed) - time().now(), 0);
 }
 
 void Account::record_wait(const Waiter &w, Status outcome) {

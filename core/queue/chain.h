@@ -34,9 +34,9 @@ class Chain {
 
     Chain();
 
-    // Does nobody stand in the order?
     // Is there an entry, also of a waiter whose wait has ended and who has not come yet?
     bool holds_any() const { return arena_.size() != 0; }
+    // Does nobody stand in the order?
     bool is_empty() const { return is_settled() && first_due_ == 0; }
     // Is nobody ahead? Then all that stand in the order are due.
     bool is_settled() const { return reservations_.is_empty() && waiters_.is_empty(); }

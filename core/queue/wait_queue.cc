@@ -14,7 +14,7 @@ constexpr uint64_t kAllDue = uint64_t{1} << 60;
 
 WaitQueue::~WaitQueue() {
     chain_.for_each_waiter([](Waiter *w) {
-        if (!w->alarm.is_thread()) destroy(w);
+        if (w->owner == Waiter::Owner::queue) destroy(w);
     });
 }
 
@@ -160,7 +160,7 @@ int64_t WaitQueue::next_look(const Observation &observed, Waiter *w, int64_t due
 
 Waiter *WaitQueue::find(uint64_t number) const {
     Waiter *const w = chain_.waiter(number);
-    return w == nullptr || w->alarm.is_thread() ? nullptr : w;
+    return w == nullptr || w->owner != Waiter::Owner::queue ? nullptr : w;
 }
 
 void WaitQueue::withdraw(uint32_t index) {
@@ -177,6 +177,7 @@ void WaitQueue::leave(Waiter *w) {
     disarm(w);
     uncall(w);
     chain_.remove(w->index);
+    w->index = 0;
 }
 
 void WaitQueue::end_wait(Waiter *w, Status outcome) {
@@ -196,7 +197,7 @@ void WaitQueue::grant_due() {
 
 void WaitQueue::end_all_waits(Status outcome) {
     chain_.for_each_waiter([&](Waiter *w) {
-        if (w->outcome == Status::waiting) end_wait(w, outcome);
+        if (w->outcome == Status::waiting || w->when_due == Waiter::Due::stays) end_wait(w, outcome);
     });
 }
 

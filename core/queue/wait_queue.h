@@ -37,22 +37,32 @@ struct Observation {
     uint64_t spent() const { return balance.accrued - static_cast<uint64_t>(balance.available); }
 };
 
-// Lies in the frame of the waiting thread; of a waiter that is no thread, on the heap.
 struct Waiter {
+    enum class Owner : uint8_t {
+        caller,  // it lies with who waits
+        queue,   // on the heap; whoever knows its number may end its wait and free it
+    };
+    // When it has its tokens it leaves; or it stays until those of other queues are there, too.
+    enum class Due : uint8_t { leaves, stays };
+
     Alarm alarm;
+    Owner owner = Owner::caller;
+    Due when_due = Due::leaves;
     Status outcome = Status::waiting;
     bool was_late = false;     // once, since it last came
     uint8_t in_vain = 0;       // how often it came at its time and had to wait on, up to 2
     int64_t due_since_ns = 0;  // if it is due
-    uint32_t index = 0;
-    uint32_t process = 0;  // process_generation
+    uint32_t index = 0;        // 0: it is in no queue
+    uint32_t process = 0;      // process_generation
     double tokens = 0;
     int64_t since_ns = 0;
+    // Of one that stays, what it has taken, and the era of that.
+    uint64_t units = 0;
+    uint64_t era = 0;
     // In the queue's list of those whose bell is to be rung.
     bool is_called = false;
     Waiter *before_called = nullptr;
     Waiter *after_called = nullptr;
-    platform::ExactTimers exact;  // a thread's
 };
 
 // A thread that rings the bell for waiters, in rounds, between which it takes the lock.
@@ -109,9 +119,9 @@ class WaitQueue {
     // them anew if any waiter has a deadline or a manual clock counts them; else they learn when they come.
     void overtaken(const Observation &observed, uint32_t first_behind);
     // The waiter comes for its tokens, after a look. success: it has them. waiting: its alarm says when to come again.
-    // Unless waiting is returned it must leave().
+    // Unless waiting is returned it must leave(), or stays as it has its tokens.
     Status collect(const Observation &observed, Waiter *waiter);
-    // The waiter of a number that is no thread; null if it is gone.
+    // The waiter of a number, which the queue owns; null if it is gone.
     Waiter *find(uint64_t number) const;
     // The waiter gives up, or has learnt the outcome, and is gone from the queue.
     void leave(Waiter *waiter);
@@ -119,6 +129,7 @@ class WaitQueue {
     void withdraw(uint32_t index);
     // Those that are due have their tokens, though they have not come for them yet.
     void grant_due();
+    // Also of those that stay.
     void end_all_waits(Status outcome);
 
     // After a change: makes due who is due by now, and gives the first waiter its due time.

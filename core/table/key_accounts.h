@@ -34,6 +34,7 @@ class KeyAccounts {
         // success; else there is no account: waiting: none was to be made. table_full, out_of_memory.
         Status status() const { return status_; }
         KeyAccount *operator->() const { return account_; }
+        KeyAccount *account() const { return account_; }
 
       private:
         KeyAccounts &accounts_;

@@ -36,6 +36,7 @@ class Table : public Keys {
     LimitSpec limit(uint64_t *scale);
 
     Clock *clock() { return time().clock(); }
+    KeyAccounts &accounts() { return accounts_; }
 
   private:
     template <class Edit>

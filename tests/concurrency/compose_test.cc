@@ -1,6 +1,7 @@
 // All or nothing among threads: whatever they race for, each member is charged the same number of times.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <thread>
 #include <vector>
@@ -103,6 +104,73 @@ TEST(ComposeLoad, GivesBackWhileOthersReserve) {
     });
     EXPECT_EQ(tb_test::available(first.get()), 10);
     EXPECT_EQ(left_of(keys.get(), "k"), 10);
+}
+
+// Three members, which each thread names in an order of its own. The first and the key have plenty; the last is opened
+// for one at a time. The clock stands, so what is missing in the end has been granted.
+TEST(ComposeLoad, WaitsTakeFromAllOrFromNone) {
+    constexpr int kCalls = 20000;
+    const auto clock = tb_test::manual_clock();
+    const auto first = tb_test::bucket_of(tb_test::config_of(1e6, 1, clock.get()));
+    const auto keys = tb_test::table_of(tb_test::config_of(1e6, 1, clock.get()), 100);
+    const auto last = tb_test::bucket_of(tb_test::config_of(1, 1, clock.get()));
+    std::atomic<int> granted{0};
+    std::atomic<int> opened{1};
+    in_threads([&](int thread) {
+        tb_member members[] = {{first.get(), nullptr, nullptr, 0, 2},
+                               {nullptr, keys.get(), "k", 1, 3},
+                               {last.get(), nullptr, nullptr, 0, 1}};
+        std::rotate(members, members + thread % 3, members + 3);
+        for (int i = 0; i < kCalls; ++i) {
+            if (i % 5 == thread) opened += tb_refund(last.get(), 1) == TB_SUCCESS;
+            tb_waiter_all *waiter = nullptr;
+            int64_t wait_ns = 0;
+            tb_status s = tb_enqueue_all(members, 3, TB_FOREVER, i % 3, 0, &waiter, &wait_ns, nullptr);
+            for (int check = 0; s == TB_PENDING && check < i % 4; ++check)
+                s = tb_waiter_all_check(waiter, &wait_ns, nullptr);
+            tb_waiter_all_leave(waiter);
+            granted += s == TB_SUCCESS;
+        }
+    });
+    EXPECT_GT(granted, 0);
+    EXPECT_LE(granted, opened);
+    EXPECT_EQ(tb_test::available(first.get()), 1e6 - 2 * granted);
+    EXPECT_EQ(left_of(keys.get(), "k"), 1e6 - 3 * granted);
+}
+
+// Threads that wait for the same limits in any order: each is served or refused, none waits for ever for another one.
+TEST(ComposeLoad, ThreadsThatWaitForAllDoNotBlockEachOther) {
+    constexpr int kCalls = 3000;
+    const auto clock = tb_test::manual_clock();
+    const auto first = tb_test::bucket_of(tb_test::config_of(5, 1000, clock.get()));
+    const auto keys = tb_test::table_of(tb_test::config_of(5, 2000, clock.get()), 100);
+    std::atomic<int> running{kThreads};
+    std::atomic<int> granted{0};
+    std::thread mover([&] {
+        while (running != 0) {
+            tb_manual_clock_advance(clock.get(), 100000);
+            std::this_thread::yield();
+        }
+    });
+    in_threads([&](int thread) {
+        const tb_member both[] = {{first.get(), nullptr, nullptr, 0, 3}, {nullptr, keys.get(), "k", 1, 4}};
+        const tb_member turned[] = {both[1], both[0]};
+        for (int i = 0; i < kCalls; ++i) {
+            const int64_t timeout_ns = i % 2 == 0 ? TB_FOREVER : i % 16 * tb_test::kMillisecond;
+            const tb_status s = tb_wait_all(thread % 2 == 0 ? both : turned, 2, timeout_ns, 0, nullptr);
+            EXPECT_TRUE(s == TB_SUCCESS || (s == TB_TIMED_OUT && i % 2 == 1)) << s;
+            granted += s == TB_SUCCESS;
+        }
+        --running;
+    });
+    mover.join();
+    int64_t waiters = -1;
+    EXPECT_GE(granted, kThreads * kCalls / 2);
+    EXPECT_EQ(tb_manual_clock_waiters(clock.get(), &waiters, nullptr), TB_SUCCESS);
+    EXPECT_EQ(waiters, 0);
+    tb_manual_clock_advance(clock.get(), tb_test::kSecond);
+    EXPECT_EQ(tb_test::available(first.get()), 5);
+    EXPECT_EQ(left_of(keys.get(), "k"), 5);
 }
 
 }  // namespace

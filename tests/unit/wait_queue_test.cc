@@ -41,7 +41,7 @@ class Queue : public testing::Test {
     }
 
     Waiter *enter(int64_t tokens, int64_t now, int64_t deadline_ns = INT64_MAX, int32_t priority = 0) {
-        waiters.push_back(std::make_unique<Waiter>());
+        waiters.push_back(std::make_unique<Thread>());
         look(now);
         const int64_t cost = tokens * kToken;
         const tb::Cursor at = queue.chain().place_waiter(queue.chain().behind_priority(priority), cost);
@@ -80,11 +80,15 @@ class Queue : public testing::Test {
     }
 
     static int64_t due(const Waiter *w) { return w->alarm.due_ns; }
-    static uint32_t rings(const Waiter *w) { return w->alarm.sleeper.word(); }
+    static uint32_t rings(const Waiter *w) { return w->alarm.sleeper->word(); }
 
     tb::Plan plan = tb::make_plan(tb_test::limit_of(10, 1e9), 0, {0, {0, 0}});
     uint64_t word = 0;
-    std::vector<std::unique_ptr<Waiter>> waiters;  // outlive the queue
+    struct Thread : Waiter {
+        Thread() { alarm.sleeper = &sleeper; }
+        tb::platform::Sleeper sleeper;
+    };
+    std::vector<std::unique_ptr<Thread>> waiters;  // outlive the queue
     tb::WaitQueue queue;
     Observation observed;
 };

@@ -196,6 +196,10 @@ internal static unsafe partial class NativeMethods
     [LibraryImport(Library)] internal static partial int tb_allow_all(tb_member* members, nuint count, out tb_refusal out_refusal);
     [LibraryImport(Library)] internal static partial int tb_reserve_all(tb_member* members, nuint count, long max_wait_ns, tb_reservation* out_reservations, out long out_wait_ns, out tb_refusal out_refusal);
     [LibraryImport(Library)] internal static partial int tb_cancel_all(tb_member* members, nuint count, ref tb_reservation reservations);
+    [LibraryImport(Library)] internal static partial int tb_wait_all(tb_member* members, nuint count, long timeout_ns, int priority, out tb_refusal out_refusal);
+    [LibraryImport(Library)] internal static partial int tb_enqueue_all(tb_member* members, nuint count, long timeout_ns, int priority, ulong tag, out nint out_waiter, out long out_wait_ns, out tb_refusal out_refusal);
+    [LibraryImport(Library)] internal static partial int tb_waiter_all_check(nint waiter, out long out_wait_ns, out tb_refusal out_refusal);
+    [LibraryImport(Library)] internal static partial void tb_waiter_all_leave(nint waiter);
     [LibraryImport(Library)] internal static partial int tb_manual_clock_create(long start_ns, out nint out_clock);
     [LibraryImport(Library)] internal static partial int tb_manual_clock_set(ClockHandle clock, long now_ns);
     [LibraryImport(Library)] internal static partial int tb_manual_clock_advance(ClockHandle clock, long duration_ns);

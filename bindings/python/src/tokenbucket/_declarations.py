@@ -139,6 +139,10 @@ class tb_refusal(Structure):
     ]
 
 
+class tb_waiter_all(Structure):
+    pass
+
+
 tb_clock_fn: Any = CFUNCTYPE(c_int64, c_void_p)
 
 
@@ -202,6 +206,10 @@ FUNCTIONS = {
     "tb_allow_all": [tb_status, POINTER(tb_member), c_size_t, POINTER(tb_refusal)],
     "tb_reserve_all": [tb_status, POINTER(tb_member), c_size_t, c_int64, POINTER(tb_reservation), POINTER(c_int64), POINTER(tb_refusal)],
     "tb_cancel_all": [tb_status, POINTER(tb_member), c_size_t, POINTER(tb_reservation)],
+    "tb_wait_all": [tb_status, POINTER(tb_member), c_size_t, c_int64, c_int32, POINTER(tb_refusal)],
+    "tb_enqueue_all": [tb_status, POINTER(tb_member), c_size_t, c_int64, c_int32, c_uint64, POINTER(POINTER(tb_waiter_all)), POINTER(c_int64), POINTER(tb_refusal)],
+    "tb_waiter_all_check": [tb_status, POINTER(tb_waiter_all), POINTER(c_int64), POINTER(tb_refusal)],
+    "tb_waiter_all_leave": [None, POINTER(tb_waiter_all)],
     "tb_manual_clock_create": [tb_status, c_int64, POINTER(POINTER(tb_clock))],
     "tb_manual_clock_set": [tb_status, POINTER(tb_clock), c_int64],
     "tb_manual_clock_advance": [tb_status, POINTER(tb_clock), c_int64],

@@ -161,6 +161,13 @@ pub struct tb_refusal {
     pub retry_after_ns: i64,
 }
 
+/// Opaque; never made or moved by Rust code, and by itself neither `Send` nor `Sync`.
+#[repr(C)]
+pub struct tb_waiter_all {
+    _data: [u8; 0],
+    _marker: PhantomData<(*mut u8, PhantomPinned)>,
+}
+
 /// It must not unwind.
 pub type tb_clock_fn = Option<unsafe extern "C" fn(user: *mut c_void) -> i64>;
 
@@ -227,6 +234,10 @@ extern "C" {
     pub fn tb_allow_all(members: *const tb_member, count: usize, out_refusal: *mut tb_refusal) -> tb_status;
     pub fn tb_reserve_all(members: *const tb_member, count: usize, max_wait_ns: i64, out_reservations: *mut tb_reservation, out_wait_ns: *mut i64, out_refusal: *mut tb_refusal) -> tb_status;
     pub fn tb_cancel_all(members: *const tb_member, count: usize, reservations: *mut tb_reservation) -> tb_status;
+    pub fn tb_wait_all(members: *const tb_member, count: usize, timeout_ns: i64, priority: i32, out_refusal: *mut tb_refusal) -> tb_status;
+    pub fn tb_enqueue_all(members: *const tb_member, count: usize, timeout_ns: i64, priority: i32, tag: u64, out_waiter: *mut *mut tb_waiter_all, out_wait_ns: *mut i64, out_refusal: *mut tb_refusal) -> tb_status;
+    pub fn tb_waiter_all_check(waiter: *mut tb_waiter_all, out_wait_ns: *mut i64, out_refusal: *mut tb_refusal) -> tb_status;
+    pub fn tb_waiter_all_leave(waiter: *mut tb_waiter_all);
     pub fn tb_manual_clock_create(start_ns: i64, out_clock: *mut *mut tb_clock) -> tb_status;
     pub fn tb_manual_clock_set(clock: *mut tb_clock, now_ns: i64) -> tb_status;
     pub fn tb_manual_clock_advance(clock: *mut tb_clock, duration_ns: i64) -> tb_status;

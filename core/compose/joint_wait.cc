@@ -1,0 +1,174 @@
+#include "core/compose/joint_wait.h"
+
+#include <algorithm>
+#include <new>
+
+namespace tb {
+
+using State = JointWait::Part::State;
+
+JointWait::Part::Part(const Member &m) : member(m), status(member.account(&use, &account)) {
+    waiter.when_due = Waiter::Due::stays;
+}
+
+JointWait::JointWait(Part *parts, int count, platform::Sleeper *thread) : parts_(parts), count_(count) {
+    for (int i = 0; i < count_; ++i) parts_[i].waiter.alarm.sleeper = thread;
+}
+
+JointWait::JointWait(Part *parts, int count, uint64_t tag) : parts_(parts), count_(count) {
+    for (int i = 0; i < count_; ++i) {
+        Part &part = parts_[i];
+        part.waiter.alarm.tag = tag;
+        if (part.status == Status::success) part.waiter.alarm.bell = &part.account->waiting_options().bell;
+    }
+}
+
+// Who would refuse is found before anything is taken, so that it disturbs nobody in the other queues.
+Answers JointWait::probe(int64_t timeout_ns, int32_t priority) const {
+    Answers answers;
+    for (int i = 0; i < count_; ++i) {
+        const Part &part = parts_[i];
+        int64_t ns = TBU_NEVER;
+        Status s = part.status;
+        if (s == Status::success) s = part.account->probe(part.member.n(), timeout_ns, priority, &ns);
+        answers.add(s, i, s == Status::timed_out ? ns : TBU_NEVER);
+    }
+    return answers;
+}
+
+Status JointWait::enter(int64_t timeout_ns, int32_t priority, Refusal *refusal) {
+    priority_ = priority;
+    const Answers answers = probe(timeout_ns, priority);
+    if (answers.status != Status::success) {
+        *refusal = answers.refusal;
+        parts_[refusal->member].member.record(answers.status);
+        return status_ = answers.status;
+    }
+    for (int i = 0; i < count_; ++i) {
+        Part &part = parts_[i];
+        QueuePlace place;
+        const Status s = part.account->enter(&part.waiter, part.member.n(), timeout_ns, priority, &place);
+        if (!take_note(&part, s)) {
+            part.member.record(s);
+            return refused(i, s, refusal);
+        }
+    }
+    return keep_if_all_have();
+}
+
+// Also one that has its tokens is asked: its bucket may have been closed.
+Status JointWait::come(bool signalled, Refusal *refusal) {
+    for (int i = 0; status_ == Status::waiting && i < count_; ++i) {
+        Part &part = parts_[i];
+        const Status s = part.account->come(&part.waiter, false);
+        if (take_note(&part, s)) continue;
+        end(&part, s);
+        refused(i, s, refusal);
+    }
+    if (status_ == Status::waiting && keep_if_all_have() == Status::waiting && signalled) {
+        leave();
+        status_ = Status::interrupted;
+    }
+    *refusal = refusal_;
+    return status_;
+}
+
+// False if the part is refused.
+bool JointWait::take_note(Part *part, Status s) {
+    if (s == Status::waiting) part->state = State::waits;
+    if (s == Status::success) part->state = State::has;
+    return s == Status::waiting || s == Status::success;
+}
+
+// One member has refused, so all others get back what was taken.
+Status JointWait::refused(int i, Status s, Refusal *refusal) {
+    for (int other = 0; other < count_; ++other) end(&parts_[other], Status::waiting);
+    int64_t ns = TBU_NEVER;
+    if (s == Status::timed_out) parts_[i].account->probe(parts_[i].member.n(), TBU_NEVER, priority_, &ns);
+    *refusal = refusal_ = {i, ns};
+    return status_ = s;
+}
+
+Status JointWait::keep_if_all_have() {
+    bool all_have = true;
+    for_each(State::waits, [&](Part *) { all_have = false; });
+    if (!all_have) return Status::waiting;
+    for_each(State::has, [](Part *part) { end(part, Status::success); });
+    return status_ = Status::success;
+}
+
+void JointWait::end(Part *part, Status outcome) {
+    if (part->state == State::out) return;
+    part->state = State::out;
+    part->account->end(&part->waiter, outcome);
+}
+
+// Those that still wait count as interrupted.
+void JointWait::leave() {
+    for_each(State::waits, [](Part *part) { end(part, Status::interrupted); });
+    for_each(State::has, [](Part *part) { end(part, Status::waiting); });
+}
+
+template <class F>
+void JointWait::for_each(State state, F f) const {
+    for (int i = 0; i < count_; ++i)
+        if (parts_[i].state == state) f(&parts_[i]);
+}
+
+Nap JointWait::nap() const {
+    Nap nap;
+    for_each(State::waits, [&](const Part *part) { nap = earlier(nap, part->account->nap(part->waiter)); });
+    return nap;
+}
+
+int64_t JointWait::wait_ns() const {
+    int64_t ns = TBU_NEVER;
+    for_each(State::waits, [&](const Part *part) { ns = std::min(ns, part->account->wait_ns(part->waiter)); });
+    return ns;
+}
+
+namespace {
+
+// Parts in the frame of a thread.
+class Parts {
+  public:
+    explicit Parts(const Members &members) : count_(members.count) {
+        for (int i = 0; i < count_; ++i) new (&rooms_[i].part) JointWait::Part(members.of[i]);
+    }
+    ~Parts() {
+        for (int i = 0; i < count_; ++i) rooms_[i].part.~Part();
+    }
+    Parts(const Parts &) = delete;
+    Parts &operator=(const Parts &) = delete;
+
+    JointWait::Part *first() { return &rooms_[0].part; }
+
+  private:
+    union Room {
+        Room() {}
+        ~Room() {}
+        JointWait::Part part;
+    };
+    static_assert(sizeof(Room) == sizeof(JointWait::Part));
+
+    const int count_;
+    Room rooms_[kMostMembers];
+};
+
+}  // namespace
+
+Status wait_all(const Members &members, int64_t timeout_ns, int32_t priority, Refusal *refusal) {
+    const Status at_once = take_all(members, refusal);
+    if (at_once != Status::denied) {
+        record(members, at_once, *refusal);
+        return at_once;
+    }
+    WaitingThread thread;
+    Parts parts(members);
+    JointWait wait(parts.first(), members.count, &thread.sleeper);
+    Status s = wait.enter(timeout_ns, priority, refusal);
+    while (s == Status::waiting) s = wait.come(thread.sleep([&] { return wait.nap(); }), refusal);
+    return s;
+}
+
+}  // namespace tb
