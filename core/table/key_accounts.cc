@@ -58,6 +58,7 @@ Status KeyAccounts::make(uint64_t key, KeyAccount **account) {
     }
     made->next_in_chain = *chain_of(key);
     *chain_of(key) = made;
+    ++count_;
     *account = made;
     return Status::success;
 }
@@ -68,6 +69,7 @@ bool KeyAccounts::remove(const KeyAccount *account) {
     for (KeyAccount **link = chain_of(account->key); *link != nullptr; link = &(*link)->next_in_chain)
         if (*link == account) {
             *link = account->next_in_chain;
+            --count_;
             return true;
         }
     return false;
@@ -80,6 +82,7 @@ void KeyAccounts::forget_other_processes() {
     if (process_ == here) return;
     process_ = here;
     chains_ = nullptr;
+    count_ = 0;
     inside_.abandon();
     keys_.unpin_all();
 }
@@ -101,7 +104,7 @@ void KeyAccounts::end_use(KeyAccount *account) {
 template <class IsWanted>
 KeyAccount *KeyAccounts::use_one_of(uint64_t chain, IsWanted is_wanted) {
     const platform::LockGuard guard(&lock_);
-    KeyAccount *a = chains_ == nullptr ? nullptr : chains_[chain];
+    KeyAccount *a = count_ == 0 ? nullptr : chains_[chain];
     while (a != nullptr && !is_wanted(a)) a = a->next_in_chain;
     if (a != nullptr) ++a->uses;
     return a;
@@ -117,8 +120,15 @@ KeyAccount *KeyAccounts::use_next() {
     return nullptr;
 }
 
+bool KeyAccounts::is_empty() {
+    const platform::LockGuard guard(&lock_);
+    forget_other_processes();
+    return count_ == 0;
+}
+
 template <class F>
 bool KeyAccounts::for_each(F f) {
+    if (is_empty()) return true;
     const uint64_t visit = visits_.fetch_add(1, std::memory_order_relaxed) + 1;
     const auto is_next = [visit](KeyAccount *a) {
         const bool is_new = a->visit < visit;

@@ -62,6 +62,7 @@ class KeyAccounts {
     // f(account) for each, also while others come and go, until it returns false.
     template <class F>
     bool for_each(F f);
+    bool is_empty();
     bool remove(const KeyAccount *account);
     void forget_other_processes();
 
@@ -69,6 +70,7 @@ class KeyAccounts {
     platform::ForkSafeLock lock_;
     uint32_t process_;
     KeyAccount **chains_ = nullptr;    // made with the first account
+    uint64_t count_ = 0;               // of accounts
     std::atomic<uint64_t> swept_{0};   // the chain to be looked at next
     std::atomic<uint64_t> visits_{0};  // calls of for_each() so far
     InFlight inside_;

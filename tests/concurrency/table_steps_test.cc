@@ -169,6 +169,8 @@ TEST_F(TableSteps, TakesInAHandlerReturnAndGrantNoMore) {
         SCOPED_TRACE(call.name);
         for (int64_t number = 1;; number += 3 * kStride + number / 4) {
             start(10, TB_TABLE_DENY);
+            ask(tb_table_reserve, table_, "k", 10.0, TB_FOREVER, &r);  // so that queues have their memory
+            ask(tb_table_settle, table_, "k", &r, 0.0);
             allow("k", 1);
             tb_status status = TB_E_SYSTEM;
             if (!interrupted(number, call.run, [&] { status = allow("k", 3); })) break;
