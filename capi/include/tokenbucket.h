@@ -38,8 +38,8 @@
  *  8. The functions under "Taking", tb_available and tb_time_until take no lock, never wait for another thread,
  *     allocate nothing, leave errno alone and make no system call except to read the clock. They are async-signal-safe
  *     if on_event and the function of a callback clock are. The others take a lock for a short time: do not call them
- *     in signal handlers. Only tb_wait, tb_wait_for, tb_wait_with and tb_destroy sleep, and those of a table that
- *     are named like them.
+ *     in signal handlers. Only tb_wait, tb_wait_for, tb_wait_with, tb_wait_all and tb_destroy sleep, and those of a
+ *     table that are named like them.
  *  9. After fork the child has an independent copy of every bucket. Waiters and reservations belong to the parent:
  *     nothing is pending in the copy, and the tokens that they hold stay taken in it.
  * 10. No initialisation call, no thread, no environment variable, and no global state but a number that tells a forked
@@ -128,7 +128,7 @@ TB_API tb_status tb_take_up_to(tb_bucket *bucket, double most, double *out_taken
 
 #define TB_FOREVER INT64_MAX
 
-/* A waiter is a thread in tb_wait, tb_wait_for or tb_wait_with, or a place in the queue that tb_enqueue gave. All stand
+/* A waiter is a thread in a function that sleeps, or a place in the queue that tb_enqueue gave. All stand
  * in one queue: those of a higher priority first, then in the order in which they came. Each is served at the exact
  * time at which its tokens are there, without polling. Who comes later, a take, a reservation or a waiter of the same
  * or a lower priority, never delays a waiter that is there. Only earlier reservations keep their times where a charge

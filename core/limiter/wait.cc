@@ -152,11 +152,13 @@ Status Account::come(Waiter *w, bool signalled) {
 // stands at the last time there is.
 Status Account::collect(Locked *locked, Waiter *w, bool signalled) {
     const Observation &now = locked->look();
+    const bool waits = w->outcome == Status::waiting;
     Status s = locked->queue().collect(now, w);
     if (s == Status::waiting && now.now == TBU_NEVER) s = Status::timed_out;
     if (s == Status::waiting && signalled) s = Status::interrupted;
     if (s == Status::waiting) return s;
     if (s == Status::success && w->when_due == Waiter::Due::stays) {
+        if (!waits) return s;
         w->units = static_cast<uint64_t>(locked->chain()[w->index].cost);
         w->era = now.plan.era();
         return s;

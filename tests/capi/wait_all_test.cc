@@ -1,5 +1,7 @@
 // A wait for several limits: it stands in the queue of each, and takes all or nothing.
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <memory>
@@ -228,6 +230,7 @@ TEST_F(WaitAll, AResetDoesNotTakeBackWhatIsHeld) {
     EXPECT_EQ(tb_reset(requests.get(), 4), TB_SUCCESS);
     EXPECT_EQ(tb_table_remove(users.get(), "u", 1), TB_SUCCESS);
     expect_left(4, -30, 5);
+    expect_pending(waiter, 3 * kSecond);
     WaiterAll second = enter();
     waiter.reset();
     expect_left(2, -30, 4);  // what the first one held does not come back
@@ -312,6 +315,26 @@ TEST_F(WaitAll, CountsForEachMember) {
     EXPECT_EQ(stats_of(other).granted, 1);
     EXPECT_EQ(stats_of(other).cancelled, 1);
     EXPECT_EQ(stats_of(other).timed_out, 1);
+}
+
+// In the child nothing of it is left to be collected, and leaving it gives nothing back.
+TEST_F(WaitAll, BelongsToTheParentAfterAFork) {
+    const WaiterAll waiter = enter();
+    advance(2 * kSecond);
+    expect_pending(waiter, 3 * kSecond);
+    const pid_t child = fork();
+    if (child == 0) {
+        const bool gone = tb_waiter_all_check(waiter.get(), &wait_ns, nullptr) == TB_INTERRUPTED;
+        tb_waiter_all_leave(waiter.get());
+        double left = 1;
+        tb_available(requests.get(), &left);
+        _exit(gone && left == 0 ? 0 : 1);
+    }
+    int result = -1;
+    ASSERT_EQ(waitpid(child, &result, 0), child);
+    EXPECT_EQ(result, 0);
+    advance(3 * kSecond);
+    EXPECT_EQ(check(waiter), TB_SUCCESS);
 }
 
 // ---- Threads ----
