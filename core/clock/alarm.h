@@ -48,7 +48,7 @@ struct Alarm {
 
     bool is_thread() const { return sleeper != nullptr; }
     // For a thread's: wakes it, and it reads the time and due_ns again.
-    void ring() { sleeper->add_and_wake(1); }
+    void ring() const { sleeper->add_and_wake(1); }
 };
 
 }  // namespace tb

@@ -26,7 +26,7 @@ struct Members {
 Status allow_all(const Members &members, Refusal *refusal);
 // The same, of which nothing is counted until it is recorded.
 Status take_all(const Members &members, Refusal *refusal);
-void record(const Members &members, Status answer, const Refusal &refusal);
+void record(const Members &members, Status s, const Refusal &refusal);
 
 // Reserves from each, in order; what is reserved may be used when all are due, in *wait_ns.
 Status reserve_all(const Members &members, int64_t max_wait_ns, Reservation *reservations, int64_t *wait_ns,

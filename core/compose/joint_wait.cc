@@ -7,8 +7,17 @@ namespace tb {
 
 using State = JointWait::Part::State;
 
-JointWait::Part::Part(const Member &m) : member(m), status(member.account(&use, &account)) {
+JointWait::Part::Part(const Member &m) : member(m), no_account(member.account(&use, &account)) {
     waiter.when_due = Waiter::Due::stays;
+}
+
+Status JointWait::Part::probe(int64_t timeout_ns, int32_t priority, int64_t *wait_ns) const {
+    return account == nullptr ? no_account : account->probe(member.n(), timeout_ns, priority, wait_ns);
+}
+
+Status JointWait::Part::enter(int64_t timeout_ns, int32_t priority) {
+    QueuePlace place;
+    return account == nullptr ? no_account : account->enter(&waiter, member.n(), timeout_ns, priority, &place);
 }
 
 JointWait::JointWait(Part *parts, int count, platform::Sleeper *thread) : parts_(parts), count_(count) {
@@ -19,7 +28,7 @@ JointWait::JointWait(Part *parts, int count, uint64_t tag) : parts_(parts), coun
     for (int i = 0; i < count_; ++i) {
         Part &part = parts_[i];
         part.waiter.alarm.tag = tag;
-        if (part.status == Status::success) part.waiter.alarm.bell = &part.account->waiting_options().bell;
+        if (part.account != nullptr) part.waiter.alarm.bell = &part.account->waiting_options().bell;
     }
 }
 
@@ -27,10 +36,8 @@ JointWait::JointWait(Part *parts, int count, uint64_t tag) : parts_(parts), coun
 Answers JointWait::probe(int64_t timeout_ns, int32_t priority) const {
     Answers answers;
     for (int i = 0; i < count_; ++i) {
-        const Part &part = parts_[i];
         int64_t ns = TBU_NEVER;
-        Status s = part.status;
-        if (s == Status::success) s = part.account->probe(part.member.n(), timeout_ns, priority, &ns);
+        const Status s = parts_[i].probe(timeout_ns, priority, &ns);
         answers.add(s, i, s == Status::timed_out ? ns : TBU_NEVER);
     }
     return answers;
@@ -46,8 +53,7 @@ Status JointWait::enter(int64_t timeout_ns, int32_t priority, Refusal *refusal) 
     }
     for (int i = 0; i < count_; ++i) {
         Part &part = parts_[i];
-        QueuePlace place;
-        const Status s = part.account->enter(&part.waiter, part.member.n(), timeout_ns, priority, &place);
+        const Status s = part.enter(timeout_ns, priority);
         if (!take_note(&part, s)) {
             part.member.record(s);
             return refused(i, s, refusal);
@@ -81,11 +87,11 @@ bool JointWait::take_note(Part *part, Status s) {
 }
 
 // One member has refused, so all others get back what was taken.
-Status JointWait::refused(int i, Status s, Refusal *refusal) {
+Status JointWait::refused(int part, Status s, Refusal *refusal) {
     for (int other = 0; other < count_; ++other) end(&parts_[other], Status::waiting);
     int64_t ns = TBU_NEVER;
-    if (s == Status::timed_out) parts_[i].account->probe(parts_[i].member.n(), TBU_NEVER, priority_, &ns);
-    *refusal = refusal_ = {i, ns};
+    if (s == Status::timed_out) parts_[part].probe(TBU_NEVER, priority_, &ns);
+    *refusal = refusal_ = {part, ns};
     return status_ = s;
 }
 
@@ -100,7 +106,7 @@ Status JointWait::keep_if_all_have() {
 void JointWait::end(Part *part, Status outcome) {
     if (part->state == State::out) return;
     part->state = State::out;
-    part->account->end(&part->waiter, outcome);
+    part->account->end(&part->waiter, outcome);  // NOLINT(clang-analyzer-core.CallAndMessage): it has entered
 }
 
 // Those that still wait count as interrupted.

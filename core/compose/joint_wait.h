@@ -19,10 +19,14 @@ class JointWait {
     struct Part {
         explicit Part(const Member &m);
 
+        // As those of an account.
+        Status probe(int64_t timeout_ns, int32_t priority, int64_t *wait_ns) const;
+        Status enter(int64_t timeout_ns, int32_t priority);
+
         const Member member;
         std::optional<KeyAccounts::Use> use;
-        Account *account = nullptr;
-        const Status status;  // success: there is an account
+        Account *account = nullptr;  // null: there is none
+        const Status no_account;     // the reason
         Waiter waiter;
         enum class State { out, waits, has } state = State::out;
     };

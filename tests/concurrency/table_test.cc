@@ -382,6 +382,8 @@ TEST(TableRaces, AForkAmongInsertionsLeavesTheChildATable) {
         if (child == 0) {
             alarm(20);
             int wrong = 0;
+            // A sanitizer's heap, unlike the C library's, may stay locked in the child.
+            const bool has_heap = effort("TB_CHILD_ENTERS", 1, 0) != 0;
             for (uint64_t k = 0; k < 20; ++k) {
                 const std::string key = name_of(k);
                 double tokens = 9;
@@ -389,12 +391,13 @@ TEST(TableRaces, AForkAmongInsertionsLeavesTheChildATable) {
                 wrong += ask(tb_table_remove, table, key) != TB_SUCCESS;
                 wrong += ask(tb_table_available, table, key, &tokens) != TB_SUCCESS || tokens != 2;
                 wrong += ask(tb_table_allow, table, key, 2.0) != TB_SUCCESS;
+                if (!has_heap) continue;
                 wrong += ask(tb_table_reserve, table, key, 1.0, TB_FOREVER, &r) != TB_SUCCESS;
                 wrong += ask(tb_table_cancel, table, key, &r) != TB_SUCCESS;
             }
             wrong += tb_table_set_rate(table.get(), 1) != TB_SUCCESS;
             wrong += stats_of(table).occupied > stats_of(table).places;
-            tb_table_destroy(table.get());
+            if (has_heap) tb_table_destroy(table.get());
             _exit(wrong == 0 ? 0 : 1);
         }
         int status = -1;
