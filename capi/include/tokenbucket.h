@@ -550,7 +550,7 @@ TB_API tb_status tb_cancel_all(const tb_member *members, size_t count, tb_reserv
  * is collected, and held until all have granted. If the wait ends otherwise what it holds comes back, as by tb_settle
  * with 0: so nothing is lost, and after tb_reset or tb_table_remove of a member nothing comes back there. If one member
  * is closed before all have granted the answer is TB_CLOSED. A wait that succeeds counts for each member, another one
- * for that which refused; if it is given up, for those that had not granted.
+ * for those that refused; if it is given up, for those that had not granted.
  *
  * Sleeps until all have granted. TB_SUCCESS. TB_TIMED_OUT, at once, with nothing taken: not all within timeout_ns.
  * Other answers as tb_wait_with, those of a member with *out_refusal, which may be NULL. */

@@ -73,16 +73,12 @@ void record(const Members &members, Status s, const Refusal &refusal) {
 
 namespace {
 
-// Those that would have to wait too long, before anything is taken.
-Answers answers_within(const Members &members, int64_t max_wait_ns) {
-    Answers answers;
-    for (int i = 0; i < members.count; ++i) {
-        int64_t ns = 0;
-        Status s = members.of[i].time_until(&ns);
-        if (s == Status::success && ns > max_wait_ns) s = Status::timed_out;
-        if (s != Status::success) answers.add(s, i, s == Status::timed_out ? ns : TBU_NEVER);
-    }
-    return answers;
+// Of a reservation from that member, before anything is taken.
+Status probe(const Member &m, int64_t max_wait_ns, int64_t *retry_after_ns) {
+    int64_t ns = TBU_NEVER;
+    const Status s = m.probe_reservation(max_wait_ns, &ns);
+    *retry_after_ns = s == Status::timed_out ? ns : TBU_NEVER;
+    return s;
 }
 
 }  // namespace
@@ -91,7 +87,12 @@ Answers answers_within(const Members &members, int64_t max_wait_ns) {
 Status reserve_all(const Members &members, int64_t max_wait_ns, Reservation *reservations, int64_t *wait_ns,
                    Refusal *refusal) {
     Takes takes(members);
-    Answers answers = answers_within(members, max_wait_ns);
+    Answers answers;
+    for (int i = 0; i < members.count; ++i) {
+        int64_t ns = 0;
+        const Status s = probe(members.of[i], max_wait_ns, &ns);
+        answers.add(s, i, ns);
+    }
     bool is_take[kMostMembers] = {};
     int taken = 0;
     *wait_ns = 0;
@@ -103,7 +104,7 @@ Status reserve_all(const Members &members, int64_t max_wait_ns, Reservation *res
         if (is_take[i]) reservations[i] = takes.reservation(i);
         if (s == Status::denied) s = members.of[i].reserve(max_wait_ns, &reservations[i]);
         int64_t ns = TBU_NEVER;
-        if (s == Status::timed_out) members.of[i].time_until(&ns);
+        if (s == Status::timed_out) probe(members.of[i], max_wait_ns, &ns);
         answers.add(s, i, ns);
         if (s != Status::success) break;
         *wait_ns = std::max(*wait_ns, reservations[i].wait_ns);

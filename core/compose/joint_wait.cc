@@ -51,27 +51,35 @@ Status JointWait::enter(int64_t timeout_ns, int32_t priority, Refusal *refusal) 
         parts_[refusal->member].member.record(answers.status);
         return status_ = answers.status;
     }
+    Status answer[kMostMembers];
+    std::fill(answer, answer + count_, Status::waiting);
     for (int i = 0; i < count_; ++i) {
         Part &part = parts_[i];
-        const Status s = part.enter(timeout_ns, priority);
-        if (!take_note(&part, s)) {
-            part.member.record(s);
-            return refused(i, s, refusal);
-        }
+        answer[i] = part.enter(timeout_ns, priority);
+        if (take_note(&part, answer[i])) continue;
+        part.member.record(answer[i]);
+        refuse(answer);
+        *refusal = refusal_;
+        return status_;
     }
     return keep_if_all_have();
 }
 
-// Also one that has its tokens is asked: its bucket may have been closed.
+// Also those that have their tokens are asked: their buckets may have been closed. One change may end the wait in
+// several queues.
 Status JointWait::come(bool signalled, Refusal *refusal) {
+    Status answer[kMostMembers];
+    bool is_refused = false;
     for (int i = 0; status_ == Status::waiting && i < count_; ++i) {
         Part &part = parts_[i];
-        const Status s = part.account->come(&part.waiter, false);
-        if (take_note(&part, s)) continue;
-        end(&part, s);
-        refused(i, s, refusal);
+        answer[i] = part.account->come(&part.waiter, false);
+        if (take_note(&part, answer[i])) continue;
+        end(&part, answer[i]);
+        is_refused = true;
     }
-    if (status_ == Status::waiting && keep_if_all_have() == Status::waiting && signalled) {
+    if (is_refused) {
+        refuse(answer);
+    } else if (status_ == Status::waiting && keep_if_all_have() == Status::waiting && signalled) {
         leave();
         status_ = Status::interrupted;
     }
@@ -86,13 +94,18 @@ bool JointWait::take_note(Part *part, Status s) {
     return s == Status::waiting || s == Status::success;
 }
 
-// One member has refused, so all others get back what was taken.
-Status JointWait::refused(int part, Status s, Refusal *refusal) {
-    for (int other = 0; other < count_; ++other) end(&parts_[other], Status::waiting);
-    int64_t ns = TBU_NEVER;
-    if (s == Status::timed_out) parts_[part].probe(TBU_NEVER, priority_, &ns);
-    *refusal = refusal_ = {part, ns};
-    return status_ = s;
+// All get back what was taken. Then those that have refused are asked how long it would take.
+void JointWait::refuse(const Status *answer) {
+    for (int i = 0; i < count_; ++i) end(&parts_[i], Status::waiting);
+    Answers answers;
+    for (int i = 0; i < count_; ++i) {
+        if (answer[i] == Status::waiting || answer[i] == Status::success) continue;
+        int64_t ns = TBU_NEVER;
+        if (answer[i] == Status::timed_out) parts_[i].probe(TBU_NEVER, priority_, &ns);
+        answers.add(answer[i], i, ns);
+    }
+    status_ = answers.status;
+    refusal_ = answers.refusal;
 }
 
 Status JointWait::keep_if_all_have() {

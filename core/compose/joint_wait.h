@@ -51,7 +51,7 @@ class JointWait {
 
   private:
     Answers probe(int64_t timeout_ns, int32_t priority) const;
-    Status refused(int part, Status s, Refusal *refusal);
+    void refuse(const Status *answer);
     static bool take_note(Part *part, Status s);
     Status keep_if_all_have();
     static void end(Part *part, Status outcome);

@@ -40,8 +40,9 @@ Reservation Member::reservation(const Attempt &taken) const {
     return {n_, 0, taken.of_limiter.now, Ticket{0, 0, taken.of_limiter.era}.encoded()};
 }
 
-Status Member::time_until(int64_t *ns) const {
-    return limiter_ != nullptr ? limiter_->time_until(n_, ns) : table_->time_until(key_, n_, ns);
+Status Member::probe_reservation(int64_t max_wait_ns, int64_t *wait_ns) const {
+    if (limiter_ != nullptr) return limiter_->probe_reservation(n_, max_wait_ns, wait_ns);
+    return table_->probe_reservation(key_, n_, max_wait_ns, wait_ns);
 }
 
 Status Member::reserve(int64_t max_wait_ns, Reservation *reservation) const {

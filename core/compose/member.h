@@ -43,7 +43,7 @@ class Member {
     // Counts the answer to a take.
     void record(Status s) const;
 
-    Status time_until(int64_t *ns) const;
+    Status probe_reservation(int64_t max_wait_ns, int64_t *wait_ns) const;
     Status reserve(int64_t max_wait_ns, Reservation *reservation) const;
     bool is_due(const Reservation &reservation) const;
     // Gives back all of it, whether it is due or not.

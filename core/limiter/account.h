@@ -58,7 +58,7 @@ class Account {
     Status leave(uint64_t number);
 
     // The parts of a wait in several queues, whose waiter stays when it has its tokens; its alarm has been set.
-    // How long it would have to wait: success, or timed_out, and *wait_ns is set in both cases.
+    // How long it would have to wait, as probe_reservation().
     Status probe(double n, int64_t timeout_ns, int32_t priority, int64_t *wait_ns);
     // success: it has its tokens. waiting. Else it is not in the queue.
     Status enter(Waiter *waiter, double n, int64_t timeout_ns, int32_t priority, QueuePlace *place);
@@ -79,6 +79,9 @@ class Account {
     Status refund(double n);
     // Gives back `units` that a compare-and-swap to `taken` took, but for what has overflowed since.
     void undo(uint64_t units, uint64_t taken);
+
+    // How long a reservation would have to wait: success, or timed_out, and *wait_ns is set in both cases.
+    Status probe_reservation(double n, int64_t max_wait_ns, int64_t *wait_ns);
 
     int64_t waiting();
 
@@ -117,6 +120,8 @@ class Account {
     template <class Place, class Put>
     static Status join(Locked *locked, double n, int64_t max_wait_ns, bool at_once, int64_t *wait_ns, Place place,
                        Put put);
+    template <class Place>
+    static Status measure(Locked *locked, double n, int64_t max_wait_ns, int64_t *wait_ns, Place place);
     // Can there be room before a reservation? A take does not see that; it needs the queue.
     bool may_have_gaps() const { return queue_.load(std::memory_order_acquire) != nullptr; }
     WaitQueue::Options queue_options();

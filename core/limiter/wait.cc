@@ -201,18 +201,29 @@ Status Account::leave(uint64_t number) {
     return Status::success;
 }
 
+// How long n tokens would take at that point: success or timed_out; nothing is changed.
+template <class Place>
+Status Account::measure(Locked *locked, double n, int64_t max_wait_ns, int64_t *wait_ns, Place place) {
+    constexpr int64_t kNever = -1;  // no wait is that short, so join() puts nothing
+    const auto put = [](Cursor, int64_t, int64_t) { return uint32_t{0}; };
+    const Status s = join(locked, n, kNever, false, wait_ns, place, put);
+    const bool fits = s == Status::timed_out && *wait_ns <= max_wait_ns && *wait_ns != TBU_NEVER;
+    return fits ? Status::success : s;
+}
+
 Status Account::probe(double n, int64_t timeout_ns, int32_t priority, int64_t *wait_ns) {
-    constexpr int64_t kNever = -1;  // no wait is that short, so join() changes nothing
     Locked locked(this);
     locked.look();
     if (timeout_ns != 0 && is_full(locked.chain())) return Status::queue_full;
-    const auto find = [=](const Chain *chain, int64_t cost) {
+    return measure(&locked, n, timeout_ns, wait_ns, [=](const Chain *chain, int64_t cost) {
         return chain->place_waiter(chain->behind_priority(priority), cost);
-    };
-    const auto put = [](Cursor, int64_t, int64_t) { return uint32_t{0}; };
-    const Status s = join(&locked, n, kNever, false, wait_ns, find, put);
-    const bool fits = s == Status::timed_out && *wait_ns <= timeout_ns && *wait_ns != TBU_NEVER;
-    return fits ? Status::success : s;
+    });
+}
+
+Status Account::probe_reservation(double n, int64_t max_wait_ns, int64_t *wait_ns) {
+    Locked locked(this);
+    const auto place = [](const Chain *chain, int64_t cost) { return chain->place_reservation(cost); };
+    return measure(&locked, n, max_wait_ns, wait_ns, place);
 }
 
 // Nothing is left to do in the child of a fork, whose queue is empty.

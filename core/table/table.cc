@@ -50,6 +50,16 @@ Status Table::reserve(uint64_t key, double n, int64_t max_wait_ns, Reservation *
 }
 
 // Where the key has no account nothing is pending.
+Status Table::probe_reservation(uint64_t key, double n, int64_t max_wait_ns, int64_t *wait_ns) {
+    const Use use(&accounts_, key, Use::Absent::find);
+    if (use.status() == Status::success) return use->probe_reservation(n, max_wait_ns, wait_ns);
+    KeyAttempt a;
+    const Status s = preview(key, n, &a);
+    if (s != Status::success && s != Status::denied) return s;
+    *wait_ns = s == Status::success ? 0 : retry_after_ns(a);
+    return *wait_ns <= max_wait_ns ? Status::success : Status::timed_out;
+}
+
 Status Table::cancel(uint64_t key, const Reservation &reservation) {
     const Use use(&accounts_, key, Use::Absent::find);
     if (use.status() == Status::success) return use->cancel(reservation);

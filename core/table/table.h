@@ -21,6 +21,7 @@ class Table : public Keys {
     Status check(uint64_t key, uint64_t number, int64_t *wait_ns);
     Status leave(uint64_t key, uint64_t number);
     Status reserve(uint64_t key, double n, int64_t max_wait_ns, Reservation *reservation);
+    Status probe_reservation(uint64_t key, double n, int64_t max_wait_ns, int64_t *wait_ns);
     Status cancel(uint64_t key, const Reservation &reservation);
     Status settle(uint64_t key, const Reservation &reservation, double actual);
     Status charge(uint64_t key, double n, int64_t *repaid_after_ns);

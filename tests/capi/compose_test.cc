@@ -170,6 +170,29 @@ TEST_F(Compose, ReservesNothingIfTheLastRefuses) {
     expect_left(0, 1000, -4);
 }
 
+// There is room before a reservation, which a take does not see.
+TEST_F(Compose, ReservesWhereThereIsRoom) {
+    EXPECT_EQ(tb_allow(requests.get(), 10), TB_SUCCESS);
+    tb_reservation r[3];
+    for (tb_reservation &one : r) EXPECT_EQ(tb_reserve(requests.get(), 3, TB_FOREVER, &one), TB_SUCCESS);
+    EXPECT_EQ(tb_cancel(requests.get(), &r[0]), TB_SUCCESS);
+    EXPECT_EQ(tb_cancel(requests.get(), &r[1]), TB_SUCCESS);
+    EXPECT_EQ(reserve(kSecond / 10 - 1), TB_TIMED_OUT);
+    expect_refusal(0, kSecond / 10);
+    EXPECT_EQ(reserve(kSecond / 10), TB_SUCCESS);
+    EXPECT_EQ(wait_ns, kSecond / 10);
+}
+
+TEST_F(Compose, ReservesNothingFromWhatIsClosed) {
+    EXPECT_EQ(tb_allow(requests.get(), 10), TB_SUCCESS);
+    EXPECT_EQ(tb_allow(tokens.get(), 1000), TB_SUCCESS);
+    EXPECT_EQ(tb_close(requests.get()), TB_SUCCESS);
+    EXPECT_EQ(reserve(0), TB_CLOSED);
+    expect_refusal(0, TB_FOREVER);
+    members[0].n = 11;
+    EXPECT_EQ(reserve(), TB_CLOSED);
+}
+
 // The members' takes are counted as those of others.
 TEST_F(Compose, IsCounted) {
     tb_config config = tb_test::config_of(1, 1, clock.get());

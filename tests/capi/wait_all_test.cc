@@ -205,6 +205,16 @@ TEST_F(WaitAll, EndsWhenALaterLimitIsTooSlow) {
     expect_left(2, 20, 5);
 }
 
+TEST_F(WaitAll, NamesTheOneThatTakesLongestOfThoseThatOneChangeMakesTooSlow) {
+    EXPECT_EQ(tb_table_charge(users.get(), "u", 1, 5, nullptr), TB_SUCCESS);
+    EXPECT_EQ(tb_table_charge(users.get(), "v", 1, 5, nullptr), TB_SUCCESS);
+    members = {user(2), {nullptr, users.get(), "v", 1, 3}};
+    const WaiterAll waiter = enter(4 * kSecond);
+    EXPECT_EQ(tb_table_set_rate(users.get(), 0.1), TB_SUCCESS);
+    EXPECT_EQ(check(waiter), TB_TIMED_OUT);
+    expect_refusal(1, 30 * kSecond);
+}
+
 // Also the bucket whose tokens it holds already.
 TEST_F(WaitAll, IsClosedWithAnyOfItsMembers) {
     for (const bool holder : {false, true}) {
