@@ -102,7 +102,7 @@ Status reserve_all(const Members &members, int64_t max_wait_ns, Reservation *res
         if (s == Status::success) s = takes.take_previewed(i);
         is_take[i] = s == Status::success;
         if (is_take[i]) reservations[i] = takes.reservation(i);
-        if (s == Status::denied) s = members.of[i].reserve(max_wait_ns, &reservations[i]);
+        if (s == Status::denied) s = members.of[i].reserve_ahead(max_wait_ns, &reservations[i]);
         int64_t ns = TBU_NEVER;
         if (s == Status::timed_out) probe(members.of[i], max_wait_ns, &ns);
         answers.add(s, i, ns);
@@ -111,17 +111,14 @@ Status reserve_all(const Members &members, int64_t max_wait_ns, Reservation *res
         ++taken;
     }
     *refusal = answers.refusal;
-    if (answers.status == Status::success) {
-        for (int i = 0; i < members.count; ++i)
-            if (is_take[i]) members.of[i].record(Status::success);
-        return Status::success;
-    }
-    while (taken > 0) {
+    record(members, answers.status, *refusal);
+    while (answers.status != Status::success && taken > 0) {
         --taken;
         if (is_take[taken]) {
             takes.undo(taken);
         } else {
-            members.of[taken].give_back(reservations[taken]);
+            members.of[taken].record(Status::success);
+            members.of[taken].cancel(reservations[taken]);
         }
     }
     return answers.status;
@@ -130,7 +127,7 @@ Status reserve_all(const Members &members, int64_t max_wait_ns, Reservation *res
 void cancel_all(const Members &members, const Reservation *reservations) {
     bool all_due = true;
     for (int i = 0; i < members.count; ++i) all_due = all_due && members.of[i].is_due(reservations[i]);
-    for (int i = 0; !all_due && i < members.count; ++i) members.of[i].give_back(reservations[i]);
+    for (int i = 0; !all_due && i < members.count; ++i) members.of[i].cancel(reservations[i]);
 }
 
 }  // namespace tb

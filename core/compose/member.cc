@@ -45,8 +45,8 @@ Status Member::probe_reservation(int64_t max_wait_ns, int64_t *wait_ns) const {
     return table_->probe_reservation(key_, n_, max_wait_ns, wait_ns);
 }
 
-Status Member::reserve(int64_t max_wait_ns, Reservation *reservation) const {
-    if (limiter_ != nullptr) return limiter_->reserve(n_, max_wait_ns, reservation);
+Status Member::reserve_ahead(int64_t max_wait_ns, Reservation *reservation) const {
+    if (limiter_ != nullptr) return limiter_->reserve_ahead(n_, max_wait_ns, reservation);
     return table_->reserve(key_, n_, max_wait_ns, reservation);
 }
 
@@ -55,11 +55,13 @@ bool Member::is_due(const Reservation &r) const {
 }
 
 // What is closed can no longer be settled.
-void Member::give_back(const Reservation &r) const {
-    if (limiter_ != nullptr) {
-        if (limiter_->settle(r, 0) == Status::closed) limiter_->cancel(r);
-    } else if (table_->settle(key_, r, 0) == Status::closed) {
-        table_->cancel(key_, r);
+void Member::cancel(const Reservation &r) const {
+    if (limiter_ == nullptr) {
+        if (table_->settle(key_, r, 0) == Status::closed) table_->cancel(key_, r);
+    } else if (limiter_->settle(r, 0) == Status::closed) {
+        limiter_->cancel(r);
+    } else if (limiter_->observer() != nullptr) {
+        limiter_->observer()->record_cancelled();
     }
 }
 

@@ -44,10 +44,11 @@ class Member {
     void record(Status s) const;
 
     Status probe_reservation(int64_t max_wait_ns, int64_t *wait_ns) const;
-    Status reserve(int64_t max_wait_ns, Reservation *reservation) const;
+    // For an amount that is not there now; not recorded.
+    Status reserve_ahead(int64_t max_wait_ns, Reservation *reservation) const;
     bool is_due(const Reservation &reservation) const;
-    // Gives back all of it, whether it is due or not.
-    void give_back(const Reservation &reservation) const;
+    // Gives back all of it, whether it is due or not, and counts that.
+    void cancel(const Reservation &reservation) const;
 
   private:
     Limiter *limiter_ = nullptr;  // null: a key

@@ -72,6 +72,8 @@ class Account {
     // Nanoseconds until the waiter is due.
     int64_t wait_ns(const Waiter &waiter);
 
+    // For an amount that is not there now; not recorded.
+    Status reserve_ahead(double n, int64_t max_wait_ns, Reservation *reservation);
     Status cancel(const Reservation &reservation);
     Status settle(const Reservation &reservation, double actual);
 
@@ -101,8 +103,6 @@ class Account {
     // been ended.
     void destroy_queue();
 
-    // For an amount that is not there now.
-    Status reserve_ahead(double n, int64_t max_wait_ns, Reservation *reservation);
     Status recorded(Status s, double n) const;
 
   private:

@@ -18,8 +18,6 @@ class KeyAccount final : public Account {
     // The queue is empty, and no thread is inside.
     ~KeyAccount() { destroy_queue(); }
 
-    using Account::reserve_ahead;
-
     // Passes reservations that are due, and calls waiters that are.
     void pass_due();
     // The bucket becomes full. Reservations are void, and waiters are planned anew.

@@ -207,6 +207,15 @@ TEST_F(Compose, IsCounted) {
     EXPECT_EQ(stats.granted, 1);
     EXPECT_EQ(stats.denied, 1);
     EXPECT_EQ(stats.tokens_taken, 1);
+    EXPECT_EQ(reserve(0), TB_TIMED_OUT);
+    EXPECT_EQ(reserve(), TB_SUCCESS);
+    EXPECT_EQ(cancel(), TB_SUCCESS);
+    EXPECT_EQ(tb_get_stats(counted.get(), &stats), TB_SUCCESS);
+    EXPECT_EQ(stats.granted, 2);
+    EXPECT_EQ(stats.timed_out, 1);
+    EXPECT_EQ(stats.cancelled, 1);
+    EXPECT_EQ(stats.tokens_taken, 2);
+    EXPECT_EQ(stats.tokens_given_back, 1);
 }
 
 // The last members lie on a clock that does something when it is read: between the look at a member and the take of it.
