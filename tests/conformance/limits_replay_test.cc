@@ -229,7 +229,7 @@ class LimitsReplay {
 class LimitRows : public InEachManner {};
 
 TEST_P(LimitRows, EveryRowOfTheFile) {
-    EXPECT_GE(replay<LimitsReplay>(TB_SOURCE "/tests/conformance/limits.txt"), 20);
+    EXPECT_GE(replay<LimitsReplay>(TB_SOURCE "/tests/conformance/limits.txt"), 60);
 }
 TB_TEST_IN_EACH_MANNER(LimitRows);
 

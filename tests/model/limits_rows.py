@@ -389,4 +389,4 @@ class Row:
 
 
 if __name__ == "__main__":
-    sys.exit(check(sys.argv[1], Row, 20))
+    sys.exit(check(sys.argv[1], Row, 60))
