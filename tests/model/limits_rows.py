@@ -74,9 +74,12 @@ class Part:
 
 
 def longest(answers):
-    """(status, member, retry) of the refusal that takes longest, of several the first; None: there is none."""
+    """(status, member, retry) of the refusal that takes longest, of several the first; None: there is none.
+
+    A full queue may yet have room, which no other member does that says so of all times.
+    """
     refusals = [a for a in answers if a[0] not in ("ok", "waits")]
-    return max(refusals, key=lambda a: a[2]) if refusals else None
+    return max(refusals, key=lambda a: (a[2], a[0] != "full")) if refusals else None
 
 
 class Row:
