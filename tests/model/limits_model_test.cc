@@ -621,7 +621,7 @@ class Trial {
     }
 
     void close(tb_test::Trace *draws) {
-        if (!draws->one_in(10)) return;
+        if (!draws->one_in(4)) return;
         const Limit &chosen = *std::next(limits_.begin(), draws->below(std::ssize(limits_)));
         tell("close", {index(&chosen)});
         expect(chosen.table < 0 ? tb_close(chosen.member.bucket) : tb_table_close(chosen.member.table), TB_SUCCESS,
@@ -713,8 +713,16 @@ class Trial {
             if (host.all == nullptr) served_.push_back({id, host.parts[0].limit, host.priority});
             if (host.parts.size() > 1) ++granted_;
         }
+        if (host.all != nullptr) expect_same(host.all, s, refusal);
         tb_waiter_all_leave(host.all);
         hosts_.erase(id);
+    }
+    void expect_same(tb_waiter_all *all, tb_status answer, const tb_refusal &by) {
+        int64_t wait_ns = -1;
+        tb_refusal refusal = kNoRefusal;
+        expect(tb_waiter_all_check(all, &wait_ns, &refusal), answer, "a second check");
+        expect(refusal.member, by.member, "the member in a second check");
+        expect(refusal.retry_after_ns, by.retry_after_ns, "its time in a second check");
     }
     // Takes what is due.
     tb_status collect(int id, Host *host) {
