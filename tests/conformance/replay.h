@@ -7,6 +7,7 @@
 #include <cmath>
 #include <fstream>
 #include <map>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -45,6 +46,59 @@ inline Rate rate(const std::string &s) {
     return {std::stod(s.substr(0, slash)), duration(s.substr(slash + 1))};
 }
 
+using Words = std::vector<std::string>;
+
+// What is behind "word=" in one of the words, if it is in one.
+inline std::optional<std::string> option(const Words &words, const std::string &word) {
+    for (const std::string &w : words)
+        if (w.starts_with(word + "=")) return w.substr(word.size() + 1);
+    return std::nullopt;
+}
+
+// "rate=10/s" and the other words of a limit. False: it is none.
+inline bool read_limit(const std::string &given, tb_config *limit) {
+    const std::string value = given.substr(given.find('=') + 1);
+    if (given.starts_with("rate=")) {
+        limit->rate_tokens = rate(value).tokens;
+        limit->rate_period_ns = rate(value).period_ns;
+    } else if (given.starts_with("burst=")) {
+        limit->capacity = std::stod(value);
+    } else if (given.starts_with("init=")) {
+        limit->initial_tokens = std::stod(value);
+    } else if (given.starts_with("max_waiters=")) {
+        limit->max_waiters = std::stoll(value);
+    } else if (given.starts_with("lateness=")) {
+        limit->max_lateness_ns = duration(value);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+// "@T name: words"
+struct Step {
+    explicit Step(const std::string &text) {
+        for (const std::string &word : split(text, ' '))
+            if (word != "=" && !word.empty()) words.push_back(word);
+        if (words.at(0).front() == '@') {
+            at = duration(words[0].substr(1));
+            words.erase(words.begin());
+        }
+        if (!words.empty() && words[0].back() == ':') {
+            name = words[0].substr(0, words[0].size() - 1);
+            words.erase(words.begin());
+        }
+    }
+
+    std::optional<int64_t> at;
+    std::string name;
+    Words words;  // may be empty
+};
+
+inline void expect_success(tb_status status) {
+    EXPECT_EQ(status, TB_SUCCESS);
+}
+
 class Replay {
   public:
     explicit Replay(const std::string &limits, tb_wake_fn on_wake = nullptr, void *wake_user = nullptr) {
@@ -54,23 +108,8 @@ class Replay {
         config.on_wake = on_wake;
         config.wake_user = wake_user;
         config.clock = clock_;
-        for (const std::string &limit : split(limits, ' ')) {
-            const std::string value = limit.substr(limit.find('=') + 1);
-            if (limit.starts_with("rate=")) {
-                config.rate_tokens = rate(value).tokens;
-                config.rate_period_ns = rate(value).period_ns;
-            } else if (limit.starts_with("burst=")) {
-                config.capacity = std::stod(value);
-            } else if (limit.starts_with("init=")) {
-                config.initial_tokens = std::stod(value);
-            } else if (limit.starts_with("max_waiters=")) {
-                config.max_waiters = std::stoll(value);
-            } else if (limit.starts_with("lateness=")) {
-                config.max_lateness_ns = duration(value);
-            } else {
-                ADD_FAILURE() << "unknown limit " << limit;
-            }
-        }
+        for (const std::string &limit : split(limits, ' '))
+            EXPECT_TRUE(read_limit(limit, &config)) << "unknown limit " << limit;
         EXPECT_EQ(tb_create_with(&config, &bucket_), TB_SUCCESS);
     }
     virtual ~Replay() {
@@ -82,26 +121,15 @@ class Replay {
 
     void step(const std::string &text) {
         SCOPED_TRACE(text);
-        std::vector<std::string> words;
-        for (const std::string &word : split(text, ' '))
-            if (word != "=" && !word.empty()) words.push_back(word);
-        if (words.at(0).front() == '@') {
-            move_clock(duration(words[0].substr(1)));
-            words.erase(words.begin());
-        }
-        if (words.empty()) return;
-        name_.clear();
-        if (words[0].back() == ':') {
-            name_ = words[0].substr(0, words[0].size() - 1);
-            words.erase(words.begin());
-        }
-        if (words[0].starts_with("peek=") || words[0].starts_with("peekx=")) return peek(words[0]);
-        run(words);
+        const Step step(text);
+        if (step.at) move_clock(*step.at);
+        if (step.words.empty()) return;
+        name_ = step.name;
+        if (step.words[0].starts_with("peek=") || step.words[0].starts_with("peekx=")) return peek(step.words[0]);
+        run(step.words);
     }
 
   protected:
-    using Words = std::vector<std::string>;
-
     virtual void move_clock(int64_t to) { expect_success(tb_manual_clock_set(clock_, to)); }
     virtual void run(const Words &words) {
         const std::string &verb = words[0];
@@ -122,8 +150,6 @@ class Replay {
         }
         ADD_FAILURE() << "unknown step";
     }
-
-    static void expect_success(tb_status status) { EXPECT_EQ(status, TB_SUCCESS); }
 
     tb_clock *clock_ = nullptr;
     tb_bucket *bucket_ = nullptr;
@@ -164,9 +190,7 @@ class Replay {
     }
 
     void reserve(const Words &words) {
-        int64_t most = TB_FOREVER;
-        for (const std::string &word : words)
-            if (word.starts_with("max=")) most = duration(word.substr(4));
+        const int64_t most = option(words, "max") ? duration(*option(words, "max")) : TB_FOREVER;
         tb_reservation r{};
         const tb_status status = tb_reserve(bucket_, std::stod(words.at(1)), most, &r);
         if (words.back() == "no" || words.back() == "never") {

@@ -19,16 +19,11 @@ class TableReplay {
             {"evict", TB_TABLE_EVICT_FULLEST}, {"deny", TB_TABLE_DENY}, {"admit", TB_TABLE_ADMIT}};
         for (const std::string &given : split(limits, ' ')) {
             const std::string value = given.substr(given.find('=') + 1);
-            if (given.starts_with("rate=")) {
-                limit.rate_tokens = rate(value).tokens;
-                limit.rate_period_ns = rate(value).period_ns;
-            } else if (given.starts_with("burst=")) {
-                limit.capacity = std::stod(value);
-            } else if (given.starts_with("keys=")) {
+            if (given.starts_with("keys=")) {
                 config.max_keys = std::stoll(value);
             } else if (given.starts_with("full=")) {
                 config.when_full = policies.at(value);
-            } else {
+            } else if (!read_limit(given, &limit)) {
                 ADD_FAILURE() << "unknown limit " << given;
             }
         }
@@ -37,31 +32,19 @@ class TableReplay {
 
     void step(const std::string &text) {
         SCOPED_TRACE(text);
-        Words words;
-        for (const std::string &word : split(text, ' '))
-            if (word != "=" && !word.empty()) words.push_back(word);
-        if (words.at(0).front() == '@') {
-            expect_success(tb_manual_clock_set(clock_.get(), duration(words[0].substr(1))));
-            words.erase(words.begin());
-        }
-        if (words.empty()) return;
-        std::string name;
-        if (words[0].back() == ':') {
-            name = words[0].substr(0, words[0].size() - 1);
-            words.erase(words.begin());
-        }
+        const Step step(text);
+        if (step.at) expect_success(tb_manual_clock_set(clock_.get(), *step.at));
+        if (step.words.empty()) return;
+        Words words = step.words;
         const auto slash = words[0].find('/');
         if (slash == std::string::npos) return change(words);
         key_ = key_of(words[0].substr(0, slash));
         words[0] = words[0].substr(slash + 1);
-        run(name, words);
+        run(step.name, words);
     }
 
   private:
-    using Words = std::vector<std::string>;
-
     static std::string key_of(const std::string &written) { return written == "\"\"" ? "" : written; }
-    static void expect_success(tb_status status) { EXPECT_EQ(status, TB_SUCCESS); }
 
     template <class F, class... Arguments>
     tb_status ask(F f, Arguments... arguments) {
@@ -143,9 +126,7 @@ class TableReplay {
     }
 
     void reserve(const std::string &name, const Words &words) {
-        int64_t most = TB_FOREVER;
-        for (const std::string &word : words)
-            if (word.starts_with("max=")) most = duration(word.substr(4));
+        const int64_t most = option(words, "max") ? duration(*option(words, "max")) : TB_FOREVER;
         tb_reservation r{};
         const tb_status status = ask(tb_table_reserve, std::stod(words.at(1)), most, &r);
         if (words.back() == "no" || words.back() == "never") {

@@ -14,8 +14,11 @@ from wait_rows import NEVER, Bucket, Wrong, check, duration, rate
 class Key(Bucket):
     """As of a bucket, but without promises the level may exceed the capacity, of which the rest cannot be had."""
 
+    def is_promised(self):
+        return self.reservations or self.waiters
+
     def advance(self, to, seen=None):
-        if self.reservations:
+        if self.is_promised():
             return super().advance(to, seen)
         self.level += self.rate * (to - self.at)
         self.at, self.now = Fraction(to), to
@@ -24,7 +27,7 @@ class Key(Bucket):
         self.level = min(self.level, self.capacity)
 
     def available(self):
-        return super().available() if self.reservations else min(self.level, self.capacity)
+        return super().available() if self.is_promised() else min(self.level, self.capacity)
 
     def time_until(self, n):
         return ceil(max(0, n - self.available()) / self.rate)

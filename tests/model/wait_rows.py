@@ -147,22 +147,30 @@ class Bucket:
 
     # ---- Steps
 
-    def wait(self, name, n, within, priority):
-        """The answer, and the time that it would take."""
+    def probe(self, n, within, priority):
+        """Whether a waiter would be refused at once, and the time that it would take."""
         if self.is_closed:
-            return "closed", 0
+            return "closed", NEVER
         if n > self.capacity:
-            return "never", 0
+            return "never", NEVER
         if within != 0 and len(self.waiters) >= self.max_waiters:
-            return "full", 0
+            return "full", NEVER
+        at = ceil(self.earliest(n, [w for w in self.waiters if w.rank[0] <= -priority]))
+        return "late" if at > min(NEVER - 1, self.now + within) else "waits", at - self.now
+
+    def enter(self, name, n, within, priority):
         self.arrivals += 1
         w = Waiter(name, n, (-priority, self.arrivals), min(NEVER, self.now + within))
-        w.at = self.earliest(n, [v for v in self.waiters if v.rank < w.rank])
-        if ceil(w.at) > w.deadline or ceil(w.at) >= NEVER:
-            return "late", ceil(w.at) - self.now
         self.waiters = sorted(self.waiters + [w], key=lambda v: v.rank)
         self.promise_anew()
-        if w in self.waiters:
+
+    def wait(self, name, n, within, priority):
+        """The answer, and the time that it would take."""
+        answer, time = self.probe(n, within, priority)
+        if answer != "waits":
+            return answer, time
+        self.enter(name, n, within, priority)
+        if name in [w.name for w in self.waiters]:
             return "waits", 0
         return self.ends.pop(name)[0], 0
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <random>
 #include <string>
+#include <utility>
 
 namespace tb_test {
 
@@ -43,7 +44,7 @@ Ops shrunk(Ops ops, FaultOf fault_of, std::size_t known) {
         Ops less = ops;
         less.erase(less.begin() + static_cast<std::ptrdiff_t>(i));
         if (kind_of(less) != kind) continue;
-        ops = less;
+        ops = std::move(less);
         i = ops.size();
     }
     return ops;
