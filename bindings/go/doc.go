@@ -6,6 +6,7 @@
 // called from any number of goroutines at once.
 //
 // A [Table] is a limit for each of many keys, such as users or addresses, in memory that is fixed when it is created.
+// [Limits] are several limits in one decision: all grant, or nothing is taken.
 //
 // The work is done by the C library libtokenbucket, found by pkg-config when the program is built. A call costs what a
 // cgo call costs, and allocates nothing. Those who wait stand in the library's queue and sleep in Go, never in C: it
@@ -28,4 +29,6 @@
 //   - There is no rate.Inf: New([MaxBurst], [MaxLimit]) never denies anything a program can ask for. Nor is there a
 //     limit of 0: [MinLimit] is one token in 31 years.
 //   - There is no rate.Sometimes, which is no token bucket.
+//   - Several limits are one decision of [Limits], where one Wait after the other loses what the first has taken if the
+//     second fails.
 package tokenbucket

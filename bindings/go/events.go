@@ -11,7 +11,8 @@ type Event struct {
 
 // WithOnEvent calls f for each take that is denied, for the end of each wait that had to sleep, whatever its status, for
 // each wait refused at once with ErrTimedOut or ErrQueueFull, and for each reservation refused with ErrTimedOut. It runs
-// on the goroutine concerned, after the decision, and may use the limiter.
+// on the goroutine concerned, after the decision, and may use the limiter. Of [Limits] it is told what the limiter itself
+// refused, and each wait that slept and got all tokens or was given up.
 func WithOnEvent(f func(Event)) Option { return func(s *settings) { s.onEvent = f } }
 
 func (l *shared) tell(s Status, n float64, waited time.Duration) {

@@ -59,6 +59,23 @@ func ExampleTable() {
 	// true true false true
 }
 
+// Requests and what they cost in tokens, and a limit for each user: all grant, or nothing is taken.
+func ExampleLimits() {
+	clock, _ := tokenbucket.NewManualClock(0)
+	requests, _ := tokenbucket.New(10, 1, tokenbucket.WithClock(clock))
+	tokens, _ := tokenbucket.New(1000, 100, tokenbucket.WithClock(clock))
+	users, _ := tokenbucket.NewTable(2, 1, 100000, tokenbucket.WithClock(clock))
+	for _, cost := range []float64{350, 800, 350} {
+		limits := tokenbucket.Limits{requests.Member(1), tokens.Member(cost), users.Member("ann", 1)}
+		refusal, err := limits.Take()
+		fmt.Println(err == nil, refusal.Member, refusal.RetryAfter, requests.Tokens())
+	}
+	// Output:
+	// true -1 0s 9
+	// false 1 1.5s 9
+	// true -1 0s 8
+}
+
 // A test that moves the clock needs no sleep.
 func ExampleManualClock() {
 	clock, _ := tokenbucket.NewManualClock(0)

@@ -76,6 +76,22 @@ func (*table) enqueue(keyBytes, float64, time.Duration, int32, uint64) (uint64, 
 
 func addressKey(keyBytes, int32) (string, Status) { return "", ErrUnsupported }
 
+func (Limits) allow() (Refusal, Status) { return Refusal{Member: -1}, ErrUnsupported }
+func (Limits) cancel([]promise)         {}
+
+func (Limits) reserve(time.Duration) ([]promise, Refusal, Status) {
+	return nil, Refusal{Member: -1}, ErrUnsupported
+}
+
+func (Limits) enqueue(time.Duration, int32, uint64) (waiterAll, time.Duration, Refusal, Status) {
+	return 0, 0, Refusal{Member: -1}, ErrUnsupported
+}
+
+func (waiterAll) check(Limits) (time.Duration, Refusal, Status) {
+	return 0, Refusal{Member: -1}, ErrUnsupported
+}
+func (waiterAll) leave(Limits) {}
+
 type clock struct{}
 
 func newClock(time.Duration) (*clock, error) { return nil, errNoCgo }

@@ -3,6 +3,7 @@
 package tokenbucket
 
 import (
+	"context"
 	"strings"
 	"testing"
 )
@@ -23,5 +24,9 @@ func TestWithoutCgoCreatingSaysWhatIsMissing(t *testing.T) {
 	var zero Limiter
 	if zero.Allow() {
 		t.Error("the zero Limiter granted")
+	}
+	both := Limits{zero.Member(1), new(Table).Member("a", 1)}
+	if both.Allow() || both.Wait(context.Background()) != ErrUnsupported || both.Reserve().Err() != ErrUnsupported {
+		t.Error("zero Limits granted")
 	}
 }

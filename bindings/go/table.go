@@ -237,6 +237,9 @@ type keyBytes struct {
 	size int
 }
 
+func (k keyBytes) slice() []byte  { return unsafe.Slice((*byte)(k.data), k.size) }
+func (k keyBytes) String() string { return string(k.slice()) }
+
 // Strings and slices begin with the pointer.
 func bytesOf[K Key](key K) keyBytes {
 	return keyBytes{*(*unsafe.Pointer)(unsafe.Pointer(&key)), len(key)}
