@@ -20,16 +20,21 @@ import (
 type replay struct {
 	*testing.T
 	clock        *ManualClock
-	limiter      *Limiter // nil: the row is of a table
-	table        *Table
-	bucket       bucketOfRow // that the step is about
+	named        map[string]limitOfRow // those of a row of several limits
+	limitOfRow                         // that the step is about
+	bucket       bucketOfRow           // the limiter, or a key of the table
 	name         string
 	seen         map[string]bool // the kinds of steps carried out, in all rows
-	reservations map[string]*Reservation
+	reservations map[string]interface{ Cancel() }
 	waits        map[string]*waitOfRow
 }
 
-// bucketOfRow is the limiter, or a key of the table.
+// limitOfRow is a limiter or a table.
+type limitOfRow struct {
+	limiter *Limiter
+	table   *Table
+}
+
 type bucketOfRow interface {
 	Take(n float64) (Decision, error)
 	TakeUpTo(most float64) (float64, error)
@@ -46,6 +51,8 @@ type waitOfRow struct {
 	over   bool
 	err    error
 	at     time.Duration // when it was over
+
+	members []string // of the one for several limits
 }
 
 func TestConformance(t *testing.T) {
@@ -72,9 +79,14 @@ func replayFile(t *testing.T, name string, fewest int, verbs ...string) {
 			t.Fatalf("no row: %s", row)
 		}
 		t.Run(strings.TrimSpace(fields[0]), func(t *testing.T) {
-			r := &replay{T: t, clock: newManualClock(t), seen: seen, reservations: map[string]*Reservation{},
+			r := &replay{T: t, clock: newManualClock(t), seen: seen, reservations: map[string]interface{ Cancel() }{},
 				waits: map[string]*waitOfRow{}}
-			r.create(strings.Fields(fields[1]))
+			if limit := strings.Fields(fields[1]); strings.Contains(limit[0], "=") {
+				r.limitOfRow = r.create(limit)
+				r.bucket = r.limiter
+			} else {
+				r.nameAll(fields[1])
+			}
 			for _, step := range strings.Split(fields[2], ";") {
 				r.step(strings.Fields(strings.ReplaceAll(step, " = ", " ")))
 			}
@@ -91,7 +103,7 @@ func replayFile(t *testing.T, name string, fewest int, verbs ...string) {
 	}
 }
 
-func (r *replay) create(limits []string) {
+func (r *replay) create(limits []string) limitOfRow {
 	var capacity, rate, keys float64
 	options := []Option{WithClock(r.clock)}
 	for _, limit := range limits {
@@ -119,11 +131,9 @@ func (r *replay) create(limits []string) {
 		}
 	}
 	if keys == 0 {
-		r.limiter = newLimiter(r, capacity, rate, options...)
-		r.bucket = r.limiter
-		return
+		return limitOfRow{limiter: newLimiter(r, capacity, rate, options...)}
 	}
-	r.table = newTableOf[string](r, capacity, rate, int(keys), options...)
+	return limitOfRow{table: newTableOf[string](r, capacity, rate, int(keys), options...)}
 }
 
 func (r *replay) number(s string) float64 {
@@ -163,12 +173,25 @@ func (r *replay) step(words []string) {
 		words = words[1:]
 	}
 	if len(words) > 0 {
-		if key, verb, ofKey := strings.Cut(words[0], "/"); ofKey {
-			r.bucket = keyOfRow{r.table, strings.Trim(key, `"`)}
+		if name, verb, named := strings.Cut(words[0], "/"); named {
+			r.choose(name)
 			words[0] = verb
 		}
 		r.run(text, words)
 		r.settle()
+	}
+}
+
+// choose takes the key of the only table, or what has the name.
+func (r *replay) choose(name string) {
+	if r.named == nil {
+		r.bucket = keyOfRow{r.table, strings.Trim(name, `"`)}
+		return
+	}
+	name, key, ofKey := strings.Cut(name, ".")
+	r.limitOfRow = r.named[name]
+	if r.bucket = r.limiter; ofKey {
+		r.bucket = keyOfRow{r.table, key}
 	}
 }
 
@@ -211,13 +234,27 @@ var answersOfWaits = map[string]error{
 	"ok": nil, "late": ErrTimedOut, "never": ErrExceedsCapacity, "full": ErrQueueFull, "closed": ErrClosed,
 }
 
+// enterAlone starts a wait of the bucket that the step is about.
+func (r *replay) enterAlone(text string, words []string) {
+	n := r.number(words[0])
+	var of account = r.limiter
+	if key, ofKey := r.bucket.(keyOfRow); ofKey {
+		of = key.table.at(key.key)
+	}
+	r.enter(text, words[1:], &waitOfRow{}, func(ctx context.Context, within time.Duration, priority int32) error {
+		return queue(ctx, of, n, within, priority)
+	})
+}
+
 // enter starts a wait, and checks what it is told at once.
-func (r *replay) enter(text string, words []string) {
-	n, within, priority := r.number(words[1]), InfDuration, 0.0
+func (r *replay) enter(text string, words []string, w *waitOfRow,
+	wait func(ctx context.Context, within time.Duration, priority int32) error,
+) {
+	within, priority, by := InfDuration, 0.0, ""
 	var want error
 	var after time.Duration
 	atOnce := false
-	for _, word := range words[2:] {
+	for _, word := range words {
 		switch name, value, _ := strings.Cut(word, "="); name {
 		case "within":
 			within = r.duration(value)
@@ -228,29 +265,46 @@ func (r *replay) enter(text string, words []string) {
 			if value != "" {
 				after = r.duration(value)
 			}
+		case "retry":
+			after = r.duration(value)
+		case "by":
+			by = value
 		default:
 			r.Fatalf("unknown word %s in %s", word, text)
 		}
 	}
-	ctx, leave := context.WithCancel(background)
-	w := &waitOfRow{leave: leave, answer: make(chan error, 1)}
+	var ctx context.Context
+	ctx, w.leave = context.WithCancel(background)
+	w.answer = make(chan error, 1)
 	r.waits[strings.TrimSuffix(r.name, ":")] = w
-	go func() { w.answer <- queue(ctx, r.limiter, n, within, int32(priority)) }()
+	go func() { w.answer <- wait(ctx, within, int32(priority)) }()
 	r.settle()
-	r.expect(text, w.over == atOnce && errors.Is(w.err, want))
+	r.expect(text, w.over == atOnce && errors.Is(w.err, want) && w.by() == by)
 	var late *TimeoutError
 	r.expect(text, after == 0 || errors.As(w.err, &late) && late.RetryAfter == after)
 }
 
+// by is the member that refused, or "".
+func (w *waitOfRow) by() string {
+	var e *RefusalError
+	if !errors.As(w.err, &e) {
+		return ""
+	}
+	return w.members[e.Member]
+}
+
 // checkWait is for "A waits" and "A ok@T".
-func (r *replay) checkWait(text string, w *waitOfRow, claim string) {
-	answer, at, _ := strings.Cut(claim, "@")
+func (r *replay) checkWait(text string, w *waitOfRow, claims []string) {
+	answer, at, _ := strings.Cut(claims[0], "@")
 	if answer == "waits" {
 		r.expect(text, !w.over)
 		return
 	}
 	want, known := answersOfWaits[answer]
 	r.expect(text, known && w.over && errors.Is(w.err, want) && w.at == r.duration(at))
+	if len(claims) > 1 {
+		r.expect(text, w.by() == strings.TrimPrefix(claims[1], "by="))
+	}
 }
 
 func (r *replay) run(text string, words []string) {
@@ -270,7 +324,11 @@ func (r *replay) run(text string, words []string) {
 	r.seen[verb] = true
 	switch verb {
 	case "peek":
-		r.expect(text, math.Floor(b.Tokens()) == r.number(value))
+		left := b.Tokens()
+		if r.named == nil {
+			left = math.Floor(left)
+		}
+		r.expect(text, left == r.number(value))
 	case "peekx":
 		r.expect(text, b.Tokens() == r.number(value))
 	case "take":
@@ -283,11 +341,17 @@ func (r *replay) run(text string, words []string) {
 		r.expect(text, err == nil && left == r.duration(last))
 	case "force":
 		repaid, err := b.Charge(r.number(words[1]))
-		r.expect(text, err == nil && repaid == r.duration(last))
+		r.expect(text, err == nil && (len(words) == 2 || repaid == r.duration(last)))
 	case "add":
 		r.expect(text, b.Refund(r.number(last)) == nil)
+	case "all":
+		r.takeAll(text, words[1:])
 	case "resv":
-		r.reserve(text, words)
+		if isMember(words[1]) {
+			r.reserveAll(text, words[1:])
+		} else {
+			r.reserve(text, words)
+		}
 	case "cancel":
 		r.reservations[last+":"].Cancel()
 	case "rate":
@@ -296,7 +360,11 @@ func (r *replay) run(text string, words []string) {
 	case "burst":
 		r.expect(text, of.SetBurst(r.number(last)) == nil)
 	case "wait":
-		r.enter(text, words)
+		if isMember(words[1]) {
+			r.enterAll(text, words[1:])
+		} else {
+			r.enterAlone(text, words[1:])
+		}
 	case "leave":
 		r.waits[last].leave()
 	case "jump":
@@ -322,7 +390,7 @@ func (r *replay) run(text string, words []string) {
 		if w == nil {
 			r.Fatalf("unknown step %s", text)
 		}
-		r.checkWait(text, w, last)
+		r.checkWait(text, w, words[1:])
 	}
 }
 
