@@ -151,7 +151,7 @@ impl Table {
     /// # Errors
     /// As [`Bucket::wait`](crate::Bucket::wait). `TableFull`: also with [`WhenFull::Admit`](crate::WhenFull::Admit).
     pub fn wait(&self, key: impl AsRef<[u8]>, n: f64) -> Result<(), Error> {
-        self.wait_until(key.as_ref(), n, None)
+        self.wait_with(key, n, None, 0)
     }
 
     /// As [`wait`](Table::wait), but `TimedOut` at once, with nothing taken, if the tokens cannot be had within
@@ -161,12 +161,25 @@ impl Table {
     /// # Errors
     /// `TimedOut`, and as `wait`.
     pub fn wait_timeout(&self, key: impl AsRef<[u8]>, n: f64, timeout: Duration) -> Result<(), Error> {
-        self.wait_until(key.as_ref(), n, Some(timeout))
+        self.wait_with(key, n, Some(timeout), 0)
     }
 
-    fn wait_until(&self, key: &[u8], n: f64, timeout: Option<Duration>) -> Result<(), Error> {
+    /// As [`wait_timeout`](Table::wait_timeout), or without a `timeout` as [`wait`](Table::wait), with a priority: who
+    /// has a higher one is served first. That of the other waits is 0.
+    ///
+    /// # Errors
+    /// As `wait_timeout`.
+    pub fn wait_with(
+        &self,
+        key: impl AsRef<[u8]>,
+        n: f64,
+        timeout: Option<Duration>,
+        priority: i32,
+    ) -> Result<(), Error> {
+        let key = key.as_ref();
+        let (start, size) = (start(key), key.len());
         // SAFETY: the handle lives as long as self, the key for the call.
-        let wait = |timeout_ns| unsafe { sys::tb_table_wait_for(self.as_raw(), start(key), key.len(), n, timeout_ns) };
+        let wait = |timeout_ns| unsafe { sys::tb_table_wait_with(self.as_raw(), start, size, n, timeout_ns, priority) };
         self.outcome(key, n, wait_through_signals(timeout, wait))
     }
 
@@ -181,9 +194,7 @@ impl Table {
         self.wait_with_async(key, n, Some(timeout), 0)
     }
 
-    /// As [`wait_timeout_async`](Table::wait_timeout_async), or without a `timeout` as
-    /// [`wait_async`](Table::wait_async), with a priority: who has a higher one is served first. That of the other
-    /// waits is 0.
+    /// As [`wait_with`](Table::wait_with), as a future; the timeout counts from its first poll.
     pub fn wait_with_async(&self, key: impl AsRef<[u8]>, n: f64, timeout: Option<Duration>, priority: i32) -> Wait<'_> {
         Wait::new(Queue::of_key(self, key.as_ref()), n, timeout, priority)
     }

@@ -146,6 +146,23 @@ fn higher_priority_is_served_first() {
 }
 
 #[test]
+fn thread_with_a_priority_goes_first() {
+    let (clock, counter) = (clock(), Arc::default());
+    let table = table(limit(&clock));
+    let mut low = begun(table.wait_async("a", 1.0), &counter);
+    thread::scope(|scope| {
+        let high = scope.spawn(|| table.wait_with("a", 2.0, Some(2 * SECOND), 1));
+        until_waiters_are(2, &clock);
+        assert_eq!(table.wait_with("a", 2.0, Some(4 * SECOND - NANOSECOND), 1).map_err(Error::status), Err(2));
+        clock.advance(2 * SECOND).unwrap();
+        assert_eq!(high.join().unwrap(), Ok(()));
+        assert_eq!(poll(&mut low, &counter), Poll::Pending);
+        clock.advance(SECOND).unwrap();
+        assert_eq!(poll(&mut low, &counter), Poll::Ready(Ok(())));
+    });
+}
+
+#[test]
 fn threads_and_futures_stand_in_one_queue_of_the_key() {
     let (clock, counter) = (clock(), Arc::default());
     let table = table(limit(&clock));
