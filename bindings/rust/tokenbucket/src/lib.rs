@@ -18,6 +18,7 @@ mod table_config;
 mod throttled;
 mod time;
 mod wait;
+mod waiting;
 
 pub use address::{address_key, AddressKey};
 pub use bucket::{Bucket, Decision};

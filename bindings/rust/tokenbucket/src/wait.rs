@@ -1,14 +1,14 @@
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
-use std::{fmt, mem};
 
 use tokenbucket_sys as sys;
 
-use crate::alarm::Alarm;
 use crate::queue::Queue;
 use crate::time::{from_ns, limit_to_ns};
+use crate::waiting::{Waiter, Waiting};
 use crate::Error;
 
 /// Waits in the thread by `wait`, which is given the time in nanoseconds that is left. A signal handler that runs
@@ -36,64 +36,60 @@ pub(crate) fn wait_through_signals(timeout: Option<Duration>, wait: impl Fn(i64)
 #[must_use = "futures do nothing unless polled"]
 pub struct Wait<'limiter> {
     n: f64,
-    timeout: Option<Duration>,
-    priority: i32,
-    state: State<'limiter>,
-}
-
-enum State<'limiter> {
-    New(Queue<'limiter>),
-    Waiting(Place<'limiter>),
-    Over,
+    waiting: Waiting<Place<'limiter>>,
 }
 
 /// A place in the queue, given up when dropped.
 struct Place<'limiter> {
+    n: f64,
     queue: Queue<'limiter>,
-    /// None once the wait has ended.
-    waiter: Option<u64>,
-    alarm: Alarm,
+    waiter: u64,
+    is_over: bool,
 }
 
-impl Place<'_> {
-    /// None: it waits, and `waker` is woken when it is to look again.
-    fn look(&mut self, n: f64, waker: &Waker) -> Option<Result<(), Error>> {
-        let waiter = self.waiter?;
-        // A ring before this went to an earlier waker, or to nobody; what it told is seen below.
-        self.alarm.set(waker);
-        let (status, wait_ns) = self.queue.look(waiter);
-        if status == sys::TB_PENDING {
-            // A manual clock's time comes by a call alone.
-            let left = from_ns(wait_ns).filter(|_| !self.queue.is_on_manual_clock())?;
-            return self.alarm.ring_in(left).err().map(Err);
+impl<'limiter> Waiter for Place<'limiter> {
+    type Request = (Queue<'limiter>, f64);
+    type Refusal = Error;
+
+    fn enter(
+        (queue, n): Self::Request,
+        timeout_ns: i64,
+        priority: i32,
+        tag: u64,
+    ) -> Result<Option<Place<'limiter>>, Error> {
+        let (status, waiter, wait_ns) = queue.enqueue(n, timeout_ns, priority, tag);
+        match status {
+            sys::TB_PENDING => Ok(Some(Place { n, queue, waiter, is_over: false })),
+            sys::TB_TIMED_OUT => Err(Error::TimedOut { retry_after: from_ns(wait_ns) }),
+            status => queue.outcome(n, status).map(|()| None),
         }
-        self.waiter = None;
-        Some(self.queue.outcome(n, status))
+    }
+
+    fn look(&mut self) -> Result<Option<i64>, Error> {
+        let (status, wait_ns) = self.queue.look(self.waiter);
+        if status == sys::TB_PENDING {
+            return Ok(Some(wait_ns));
+        }
+        self.is_over = true;
+        self.queue.outcome(self.n, status).map(|()| None)
+    }
+
+    fn is_on_manual_clock(&self) -> bool {
+        self.queue.is_on_manual_clock()
     }
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        if let Some(waiter) = self.waiter {
-            self.queue.leave(waiter);
+        if !self.is_over {
+            self.queue.leave(self.waiter);
         }
     }
 }
 
 impl<'limiter> Wait<'limiter> {
     pub(crate) fn new(queue: Queue<'limiter>, n: f64, timeout: Option<Duration>, priority: i32) -> Wait<'limiter> {
-        Wait { n, timeout, priority, state: State::New(queue) }
-    }
-
-    /// None: the tokens were there. A ring before the alarm is set is lost, and so a first look must follow.
-    fn enter(&self, queue: Queue<'limiter>) -> Result<Option<Place<'limiter>>, Error> {
-        let tag = Alarm::new_tag();
-        let (status, waiter, wait_ns) = queue.enqueue(self.n, limit_to_ns(self.timeout), self.priority, tag);
-        match status {
-            sys::TB_PENDING => Ok(Some(Place { queue, waiter: Some(waiter), alarm: Alarm::of(tag) })),
-            sys::TB_TIMED_OUT => Err(Error::TimedOut { retry_after: from_ns(wait_ns) }),
-            status => queue.outcome(self.n, status).map(|()| None),
-        }
+        Wait { n, waiting: Waiting::new((queue, n), timeout, priority) }
     }
 }
 
@@ -103,22 +99,7 @@ impl Future for Wait<'_> {
     /// # Panics
     /// If it was ready before.
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let wait = self.get_mut();
-        let mut place = match mem::replace(&mut wait.state, State::Over) {
-            State::New(queue) => match wait.enter(queue) {
-                Ok(Some(place)) => place,
-                entered => return Poll::Ready(entered.map(|_| ())),
-            },
-            State::Waiting(place) => place,
-            State::Over => panic!("a wait was polled after it was ready"),
-        };
-        match place.look(wait.n, context.waker()) {
-            Some(answer) => Poll::Ready(answer),
-            None => {
-                wait.state = State::Waiting(place);
-                Poll::Pending
-            }
-        }
+        self.get_mut().waiting.poll(context)
     }
 }
 
@@ -126,8 +107,8 @@ impl fmt::Debug for Wait<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Wait")
             .field("n", &self.n)
-            .field("timeout", &self.timeout)
-            .field("priority", &self.priority)
+            .field("timeout", &self.waiting.timeout)
+            .field("priority", &self.waiting.priority)
             .finish_non_exhaustive()
     }
 }
