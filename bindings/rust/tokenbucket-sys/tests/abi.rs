@@ -2,7 +2,7 @@
 use std::ffi::CStr;
 use std::mem::{align_of, size_of, MaybeUninit};
 use std::os::raw::c_void;
-use std::ptr::{addr_of, null_mut};
+use std::ptr::{addr_of, null, null_mut};
 
 use tokenbucket_sys::*;
 
@@ -100,7 +100,20 @@ fn layouts_are_the_frozen_ones() {
     assert_eq!(offset!(tb_table_stats, evicted), 24);
     assert_eq!(offset!(tb_table_stats, tokens_forgiven), 32);
 
+    assert_eq!((size_of::<tb_member>(), align_of::<tb_member>()), (40, 8));
+    assert_eq!(offset!(tb_member, bucket), 0);
+    assert_eq!(offset!(tb_member, table), 8);
+    assert_eq!(offset!(tb_member, key), 16);
+    assert_eq!(offset!(tb_member, key_size), 24);
+    assert_eq!(offset!(tb_member, n), 32);
+
+    assert_eq!((size_of::<tb_refusal>(), align_of::<tb_refusal>()), (16, 8));
+    assert_eq!(offset!(tb_refusal, member), 0);
+    assert_eq!(offset!(tb_refusal, reserved), 4);
+    assert_eq!(offset!(tb_refusal, retry_after_ns), 8);
+
     assert_eq!((size_of::<tb_bucket>(), size_of::<tb_table>(), size_of::<tb_clock>()), (0, 0, 0));
+    assert_eq!(size_of::<tb_waiter_all>(), 0);
     assert_eq!(size_of::<tb_clock_fn>(), size_of::<*const c_void>());
     assert_eq!(size_of::<tb_event_fn>(), size_of::<*const c_void>());
     assert_eq!(size_of::<tb_wake_fn>(), size_of::<*const c_void>());
@@ -249,6 +262,30 @@ fn table_is_made_and_described_as_declared() {
         assert_eq!((stats.struct_size, stats.places, stats.occupied), (size, 4, 4));
         assert_eq!((stats.evicted, stats.tokens_forgiven), (0, 2.5));
         tb_table_destroy(table);
+    }
+}
+
+#[test]
+fn members_are_where_the_library_reads_them() {
+    let (mut bucket, mut table) = (null_mut(), null_mut());
+    let mut refusal = tb_refusal { member: -1, reserved: -1, retry_after_ns: -1 };
+    unsafe {
+        assert_eq!(tb_create(10.0, 1e-9, &mut bucket), TB_SUCCESS);
+        assert_eq!(tb_table_create(5.0, 1e-9, 10, &mut table), TB_SUCCESS);
+        let members = [
+            tb_member { bucket, table: null_mut(), key: null(), key_size: 0, n: 4.0 },
+            tb_member { bucket: null_mut(), table, key: b"ab".as_ptr().cast(), key_size: 1, n: 3.0 },
+            tb_member { bucket: null_mut(), table, key: b"ab".as_ptr().cast(), key_size: 2, n: 6.0 },
+        ];
+        assert_eq!(tb_allow_all(members.as_ptr(), 2, &mut refusal), TB_SUCCESS);
+        assert_eq!((refusal.member, refusal.reserved, refusal.retry_after_ns), (-1, -1, -1));
+        assert_eq!(tb_allow_all(members.as_ptr(), 3, &mut refusal), TB_EXCEEDS_CAPACITY);
+        assert_eq!((refusal.member, refusal.reserved, refusal.retry_after_ns), (2, 0, TB_FOREVER));
+        let mut left = 0.0;
+        assert_eq!(tb_table_available(table, b"a".as_ptr().cast(), 1, &mut left), TB_SUCCESS);
+        assert_eq!(left, 2.0);
+        tb_table_destroy(table);
+        tb_destroy(bucket);
     }
 }
 

@@ -1,5 +1,5 @@
 use std::fmt;
-use std::mem::MaybeUninit;
+use std::mem::{ManuallyDrop, MaybeUninit};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::ptr::{null_mut, NonNull};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +12,7 @@ use crate::error::check;
 use crate::queue::Queue;
 use crate::time::{from_ns, limit_to_ns};
 use crate::wait::wait_through_signals;
-use crate::{Config, Error, Reservation, Wait};
+use crate::{Config, Error, Member, Reservation, Wait};
 
 /// A token bucket, for any number of threads at once.
 ///
@@ -21,7 +21,7 @@ pub struct Bucket {
     raw: NonNull<sys::tb_bucket>,
     closed: AtomicBool,
     /// The C bucket is destroyed first.
-    callees: Callees,
+    callees: ManuallyDrop<Callees>,
 }
 
 // SAFETY: "All functions may be called from any number of threads at once, on the same handle; only a destroy function
@@ -85,7 +85,7 @@ impl Bucket {
         // SAFETY: what the C bucket calls lives as long as it does, by the callees that are kept.
         check(unsafe { sys::tb_create_with(config, &mut bucket) })?;
         let raw = NonNull::new(bucket).ok_or(Error::OutOfMemory)?;
-        Ok(Bucket { raw, closed: AtomicBool::new(false), callees })
+        Ok(Bucket { raw, closed: AtomicBool::new(false), callees: ManuallyDrop::new(callees) })
     }
 
     /// Takes `n` tokens if they are there now, all or nothing. Never blocks. `Ok(false)`: denied, nothing taken.
@@ -189,6 +189,12 @@ impl Bucket {
         Wait::new(Queue::Bucket(self), n, timeout, priority)
     }
 
+    /// The bucket as one of several limits of a decision, in which it is to pay `n` tokens: see
+    /// [`Limits`](crate::Limits).
+    pub fn member(&self, n: f64) -> Member<'_> {
+        Member::of_bucket(self, n)
+    }
+
     /// Closes the bucket for good: threads and futures that wait end with `Closed`, their tokens given back, and every
     /// later call that takes tokens or changes the bucket says `Closed`. Looking goes on working. Closing twice is no
     /// error.
@@ -207,8 +213,8 @@ impl Bucket {
         self.closed.load(Ordering::SeqCst)
     }
 
-    pub(crate) fn is_on_manual_clock(&self) -> bool {
-        self.callees.is_on_manual_clock()
+    pub(crate) fn callees(&self) -> &Callees {
+        &self.callees
     }
 
     /// What a wait or a reservation of `n` ended with.
@@ -226,8 +232,16 @@ impl Bucket {
 
 impl Drop for Bucket {
     fn drop(&mut self) {
-        // SAFETY: nothing borrows self, so this is the last call on the handle.
-        unsafe { sys::tb_destroy(self.as_raw()) }
+        if self.callees.are_held() {
+            // Whatever stands in a queue must leave before. What was forgotten never does, so the bucket stays with it.
+            let _ = self.close();
+            return;
+        }
+        // SAFETY: nothing borrows self, so this is the last call on the handle, and nothing is called after it.
+        unsafe {
+            sys::tb_destroy(self.as_raw());
+            ManuallyDrop::drop(&mut self.callees);
+        }
     }
 }
 

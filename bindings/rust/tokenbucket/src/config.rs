@@ -1,6 +1,7 @@
 use std::fmt;
 use std::mem::{size_of, MaybeUninit};
 use std::os::raw::c_void;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -129,7 +130,7 @@ impl Config {
             config.event_user = user as *mut c_void;
         }
         config.on_wake = Some(alarm::ring);
-        Ok((config, Callees { source: self.source, _handler: handler }))
+        Ok((config, Callees { source: self.source, _handler: handler, holds: AtomicUsize::new(0) }))
     }
 }
 
@@ -144,15 +145,30 @@ impl fmt::Debug for Config {
     }
 }
 
-/// What a C bucket or table calls, to be kept as long as it.
+/// What a C bucket or table calls, to be kept as long as it, and what else keeps it.
 pub(crate) struct Callees {
     source: Source,
     _handler: Option<Box<Handler>>,
+    /// The waits for several limits that stand in its queues.
+    holds: AtomicUsize,
 }
 
 impl Callees {
     pub(crate) fn is_on_manual_clock(&self) -> bool {
         matches!(self.source, Source::Manual(_))
+    }
+
+    pub(crate) fn hold(&self) {
+        self.holds.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn release(&self) {
+        self.holds.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Asked when nothing borrows the bucket any more: only waits that were forgotten still hold it.
+    pub(crate) fn are_held(&self) -> bool {
+        self.holds.load(Ordering::Relaxed) != 0
     }
 }
 

@@ -8,23 +8,29 @@ use tokenbucket_sys as sys;
 
 use crate::Table;
 
-/// Why a call did nothing. A denial is none: [`Bucket::allow`](crate::Bucket::allow) answers it with `false`.
+/// Why a call did nothing. That one bucket denies is no error: [`Bucket::allow`](crate::Bucket::allow) answers it with
+/// `false`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Error {
+    /// Not enough tokens now. Told by a [`Refusal`](crate::Refusal) alone.
+    Denied {
+        /// Until they are there. None: longer than can be expressed.
+        retry_after: Option<Duration>,
+    },
     /// The tokens cannot be granted within the time allowed.
     TimedOut {
-        /// How long the tokens would have taken to come: exactly for a future refused at its first poll, else as
-        /// [`Bucket::time_until`](crate::Bucket::time_until) says, which takes no account of a priority. None: longer
-        /// than can be expressed; and in an [`Event`](crate::Event).
+        /// How long the tokens would have taken to come: exactly for a future refused at its first poll and in a
+        /// [`Refusal`](crate::Refusal), else as [`Bucket::time_until`](crate::Bucket::time_until) says, which takes no
+        /// account of a priority. None: longer than can be expressed; and in an [`Event`](crate::Event).
         retry_after: Option<Duration>,
     },
     /// More tokens than the bucket can ever hold.
     ExceedsCapacity,
     /// The bucket was closed.
     Closed,
-    /// A signal handler ran during the wait, which then begins anew, or a future was dropped. Told by an
-    /// [`Event`](crate::Event) alone.
+    /// A signal handler ran during the wait, which then begins anew, or a future was dropped: told by an
+    /// [`Event`](crate::Event) alone. A [`WaitAll`](crate::WaitAll) of the parent, in the child of a fork.
     Interrupted,
     /// Too many waiters.
     QueueFull,
@@ -53,6 +59,7 @@ impl Error {
     /// The C library's number for this error.
     pub fn status(self) -> i32 {
         match self {
+            Error::Denied { .. } => sys::TB_DENIED,
             Error::TimedOut { .. } => sys::TB_TIMED_OUT,
             Error::ExceedsCapacity => sys::TB_EXCEEDS_CAPACITY,
             Error::Closed => sys::TB_CLOSED,
@@ -70,6 +77,7 @@ impl Error {
 
     pub(crate) fn from_status(status: sys::tb_status) -> Error {
         match status {
+            sys::TB_DENIED => Error::Denied { retry_after: None },
             sys::TB_TIMED_OUT => Error::TimedOut { retry_after: None },
             sys::TB_EXCEEDS_CAPACITY => Error::ExceedsCapacity,
             sys::TB_CLOSED => Error::Closed,
@@ -109,8 +117,8 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Unknown(status) => write!(f, "{} {}", message(*status), status),
-            Error::TimedOut { retry_after: Some(time) } => {
-                write!(f, "{}; it would take {:?}", message(sys::TB_TIMED_OUT), time)
+            Error::Denied { retry_after: Some(time) } | Error::TimedOut { retry_after: Some(time) } => {
+                write!(f, "{}; it would take {:?}", message(self.status()), time)
             }
             Error::KeyTooLong { size } => {
                 write!(f, "{}: a key of {} bytes; the most is {}", message(self.status()), size, Table::MAX_KEY_SIZE)
@@ -128,7 +136,7 @@ impl From<Error> for io::Error {
         let kind = match error {
             Error::TimedOut { .. } => io::ErrorKind::TimedOut,
             Error::Interrupted => io::ErrorKind::Interrupted,
-            Error::QueueFull => io::ErrorKind::WouldBlock,
+            Error::Denied { .. } | Error::QueueFull => io::ErrorKind::WouldBlock,
             Error::InvalidArgument | Error::KeyTooLong { .. } | Error::OutOfRange | Error::ExceedsCapacity => {
                 io::ErrorKind::InvalidInput
             }
@@ -149,7 +157,7 @@ mod tests {
         for status in -100..100 {
             let error = Error::from_status(status);
             assert_eq!(error.status(), status);
-            let is_outcome = [sys::TB_SUCCESS, sys::TB_DENIED, sys::TB_PENDING].contains(&status);
+            let is_outcome = [sys::TB_SUCCESS, sys::TB_PENDING].contains(&status);
             let is_known = !is_outcome && message(status) != "unknown status";
             assert_eq!(error != Error::Unknown(status), is_known, "{}", status);
             if is_known {
@@ -161,8 +169,11 @@ mod tests {
         let long = Error::KeyTooLong { size: 70_000 };
         assert_eq!(long.to_string(), "invalid argument: a key of 70000 bytes; the most is 65536");
         assert_eq!(long.status(), sys::TB_E_INVALID_ARGUMENT);
-        let late = Error::TimedOut { retry_after: Some(Duration::from_millis(1500)) };
+        let late_by = Some(Duration::from_millis(1500));
+        let late = Error::TimedOut { retry_after: late_by };
         assert_eq!(late.to_string(), "timed out: cannot be granted within the time allowed; it would take 1.5s");
+        let denied = Error::Denied { retry_after: late_by };
+        assert_eq!(denied.to_string(), "denied: not enough tokens now; it would take 1.5s");
     }
 
     #[test]

@@ -97,8 +97,8 @@ impl<'limiter> Queue<'limiter> {
 
     pub(crate) fn is_on_manual_clock(&self) -> bool {
         match self {
-            Queue::Bucket(bucket) => bucket.is_on_manual_clock(),
-            Queue::Key(table, _) => table.is_on_manual_clock(),
+            Queue::Bucket(bucket) => bucket.callees().is_on_manual_clock(),
+            Queue::Key(table, _) => table.callees().is_on_manual_clock(),
         }
     }
 }

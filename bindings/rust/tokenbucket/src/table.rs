@@ -1,5 +1,5 @@
 use std::fmt;
-use std::mem::{size_of, MaybeUninit};
+use std::mem::{size_of, ManuallyDrop, MaybeUninit};
 use std::os::raw::c_void;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::ptr::{null_mut, NonNull};
@@ -13,7 +13,7 @@ use crate::error::check;
 use crate::queue::Queue;
 use crate::time::{from_ns, limit_to_ns};
 use crate::wait::wait_through_signals;
-use crate::{Config, Decision, Error, Limit, Reservation, TableConfig, Wait};
+use crate::{Config, Decision, Error, Limit, Member, Reservation, TableConfig, Wait};
 
 /// A bucket for each key, such as a user or an address, all under one limit, in memory that is fixed when it is created.
 ///
@@ -28,7 +28,7 @@ pub struct Table {
     raw: NonNull<sys::tb_table>,
     closed: AtomicBool,
     /// The C table is destroyed first.
-    callees: Callees,
+    callees: ManuallyDrop<Callees>,
 }
 
 // SAFETY: as for Bucket.
@@ -78,7 +78,7 @@ impl Table {
         // SAFETY: what the C table calls lives as long as it does, by the callees that are kept.
         check(unsafe { sys::tb_table_create_with(limit, config, &mut table) })?;
         let raw = NonNull::new(table).ok_or(Error::OutOfMemory)?;
-        Ok(Table { raw, closed: AtomicBool::new(false), callees })
+        Ok(Table { raw, closed: AtomicBool::new(false), callees: ManuallyDrop::new(callees) })
     }
 
     /// Takes `n` tokens of the key if they are there now, all or nothing. Never blocks. `Ok(false)`: denied, nothing
@@ -217,6 +217,11 @@ impl Table {
         }
     }
 
+    /// The key as one of several limits of a decision, in which it is to pay `n` tokens: see [`Limits`](crate::Limits).
+    pub fn member<'limiter, K: AsRef<[u8]> + ?Sized>(&'limiter self, key: &'limiter K, n: f64) -> Member<'limiter> {
+        Member::of_key(self, key.as_ref(), n)
+    }
+
     /// Takes `n` tokens of the key unconditionally: as [`Bucket::charge`](crate::Bucket::charge).
     ///
     /// # Errors
@@ -341,8 +346,8 @@ impl Table {
         self.closed.load(Ordering::SeqCst)
     }
 
-    pub(crate) fn is_on_manual_clock(&self) -> bool {
-        self.callees.is_on_manual_clock()
+    pub(crate) fn callees(&self) -> &Callees {
+        &self.callees
     }
 
     /// What a wait or a reservation of `n` ended with.
@@ -386,8 +391,16 @@ fn is_allowed(key: &[u8], status: sys::tb_status) -> Result<bool, Error> {
 
 impl Drop for Table {
     fn drop(&mut self) {
-        // SAFETY: nothing borrows self, so this is the last call on the handle.
-        unsafe { sys::tb_table_destroy(self.as_raw()) }
+        if self.callees.are_held() {
+            // Whatever stands in a queue must leave before. What was forgotten never does, so the table stays with it.
+            let _ = self.close();
+            return;
+        }
+        // SAFETY: nothing borrows self, so this is the last call on the handle, and nothing is called after it.
+        unsafe {
+            sys::tb_table_destroy(self.as_raw());
+            ManuallyDrop::drop(&mut self.callees);
+        }
     }
 }
 
