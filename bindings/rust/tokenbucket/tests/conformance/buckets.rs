@@ -1,16 +1,13 @@
 //! Replays the rows of buckets and of those who wait.
 use std::collections::BTreeSet;
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{mpsc, Arc};
-use std::task::{Context, Poll, Wake};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use tokenbucket::{Bucket, Config, Error, ManualClock};
 
 use crate::steps::{duration, number, per_second, rate, run, Reservations, Step};
+use crate::tasks::{is_called, leaves, Task};
 
 type Answer = Result<(), Error>;
 
@@ -35,67 +32,9 @@ fn build(limits: &str, clock: &ManualClock) -> Bucket {
     initial.map_or(config.clone(), |tokens| config.initial_tokens(tokens)).build().unwrap()
 }
 
-/// Is it what the row calls so?
-fn is_called(answer: &Answer, name: &str) -> bool {
-    match name {
-        "ok" => answer.is_ok(),
-        "late" => matches!(answer, Err(Error::TimedOut { .. })),
-        "never" => *answer == Err(Error::ExceedsCapacity),
-        "full" => *answer == Err(Error::QueueFull),
-        "closed" => *answer == Err(Error::Closed),
-        _ => panic!("unknown answer: {}", name),
-    }
-}
-
-/// Whether a future is to be polled.
-struct Woken(AtomicBool);
-
-impl Wake for Woken {
-    fn wake(self: Arc<Self>) {
-        self.0.store(true, Ordering::SeqCst);
-    }
-}
-
-/// A wait in a thread, or as a future that is polled only when it was woken.
-enum Task {
-    Thread(mpsc::Receiver<Answer>),
-    Future(Pin<Box<dyn Future<Output = Answer>>>, Arc<Woken>),
-}
-
-impl Task {
-    fn thread(bucket: Arc<Bucket>, n: f64, timeout: Option<Duration>, priority: i32) -> Task {
-        let (tell, told) = mpsc::channel();
-        thread::spawn(move || tell.send(bucket.wait_with(n, timeout, priority)));
-        Task::Thread(told)
-    }
-
-    fn future(bucket: Arc<Bucket>, n: f64, timeout: Option<Duration>, priority: i32) -> Task {
-        let wait = async move { bucket.wait_with_async(n, timeout, priority).await };
-        Task::Future(Box::pin(wait), Arc::new(Woken(AtomicBool::new(true))))
-    }
-
-    fn is_woken(&self) -> bool {
-        matches!(self, Task::Future(_, woken) if woken.0.load(Ordering::SeqCst))
-    }
-
-    /// None: it waits.
-    fn answer(&mut self) -> Option<Answer> {
-        match self {
-            Task::Thread(told) => told.try_recv().ok(),
-            Task::Future(wait, woken) => {
-                let is_woken = woken.0.swap(false, Ordering::SeqCst);
-                match is_woken.then(|| wait.as_mut().poll(&mut Context::from_waker(&woken.clone().into()))) {
-                    Some(Poll::Ready(answer)) => Some(answer),
-                    _ => None,
-                }
-            }
-        }
-    }
-}
-
 struct Waiter {
     name: String,
-    task: Task,
+    task: Task<Answer>,
     /// The answer, and what time it was.
     end: Option<(Answer, Duration)>,
 }
@@ -194,8 +133,12 @@ impl Replay<'_> {
         let timeout = option("within=").map(duration);
         let priority = option("priority=").map_or(0, |priority| priority.parse().unwrap());
         let is_thread = (self.is_thread)(&name, self.waiters.len());
-        let begin = if is_thread { Task::thread } else { Task::future };
-        let task = begin(self.bucket.clone(), number(words[0]), timeout, priority);
+        let (bucket, n) = (self.bucket.clone(), number(words[0]));
+        let task = if is_thread {
+            Task::thread(move || bucket.wait_with(n, timeout, priority))
+        } else {
+            Task::future(async move { bucket.wait_with_async(n, timeout, priority).await })
+        };
         self.waiters.push(Waiter { name, task, end: None });
         self.settle();
         let answer = self.waiters.last().unwrap().end.map(|(answer, _)| answer);
@@ -207,7 +150,7 @@ impl Replay<'_> {
             }
         } else {
             match words.iter().skip(1).find(|word| !word.contains('=')) {
-                Some(name) => assert!(is_called(&answer.unwrap(), name), "{:?}", answer),
+                Some(name) => assert!(is_called(answer.unwrap(), name), "{:?}", answer),
                 None => assert_eq!(answer, None),
             }
         }
@@ -218,7 +161,7 @@ impl Replay<'_> {
         let end = self.waiters[self.place(waiter)].end;
         match (how.split_once('@'), end) {
             (Some((name, time)), Some((answer, at))) => {
-                assert!(is_called(&answer, name) && at == duration(time), "{:?} at {:?}", answer, at);
+                assert!(is_called(answer, name) && at == duration(time), "{:?} at {:?}", answer, at);
             }
             (None, None) => assert_eq!(how, "waits"),
             _ => panic!("{:?}", end),
@@ -247,8 +190,4 @@ pub fn replay(limits: &str, steps: &str, is_thread: &dyn Fn(&str, usize) -> bool
     }
     // Threads that still wait end.
     bucket.close().unwrap();
-}
-
-fn leaves(steps: &str, name: &str) -> bool {
-    steps.split(';').any(|step| step.split_whitespace().skip_while(|word| *word != "leave").nth(1) == Some(name))
 }

@@ -1,11 +1,14 @@
 //! Replays the rows in tests/conformance of the C library's source through this crate; README.md beside them explains
 //! the steps.
 mod buckets;
+mod limits;
 mod steps;
 mod tables;
+mod tasks;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../tests/conformance/");
 
@@ -31,6 +34,14 @@ fn replay(file: &str, replay_row: impl Fn(&str, &str, &mut BTreeSet<String>)) ->
 fn replay_waits(is_thread: &dyn Fn(&str, usize) -> bool) {
     let (rows, _) = replay("waits.txt", |limits, steps, kinds| buckets::replay(limits, steps, is_thread, kinds));
     assert!(rows >= 130, "only {} rows", rows);
+}
+
+fn replay_limits(is_thread: &dyn Fn(usize) -> bool) {
+    if !Path::new(FOLDER).join("limits.txt").exists() {
+        return;
+    }
+    let (rows, _) = replay("limits.txt", |row, steps, _| limits::replay(row, steps, is_thread));
+    assert!(rows >= 60, "only {} rows", rows);
 }
 
 #[test]
@@ -62,5 +73,22 @@ fn futures_are_served_as_the_wait_rows_say() {
 fn threads_and_futures_in_turn_are_served_as_the_wait_rows_say() {
     for first in [0, 1] {
         replay_waits(&|_, others| others % 2 == first);
+    }
+}
+
+#[test]
+fn threads_are_served_as_the_limit_rows_say() {
+    replay_limits(&|_| true);
+}
+
+#[test]
+fn futures_are_served_as_the_limit_rows_say() {
+    replay_limits(&|_| false);
+}
+
+#[test]
+fn threads_and_futures_in_turn_are_served_as_the_limit_rows_say() {
+    for first in [0, 1] {
+        replay_limits(&|others| others % 2 == first);
     }
 }
