@@ -1,4 +1,3 @@
-use std::mem;
 use std::time::Duration;
 
 use tokenbucket_sys as sys;
@@ -15,11 +14,12 @@ use crate::Error;
 pub struct Reservation<'limiter> {
     queue: Queue<'limiter>,
     raw: sys::tb_reservation,
+    is_kept: bool,
 }
 
 impl<'limiter> Reservation<'limiter> {
     pub(crate) fn new(queue: Queue<'limiter>, raw: sys::tb_reservation) -> Reservation<'limiter> {
-        Reservation { queue, raw }
+        Reservation { queue, raw, is_kept: false }
     }
 
     /// The tokens reserved.
@@ -38,8 +38,8 @@ impl<'limiter> Reservation<'limiter> {
     }
 
     /// Keeps the tokens for good. They may be used once [`wait_time`](Reservation::wait_time) has passed.
-    pub fn commit(self) {
-        mem::forget(self);
+    pub fn commit(mut self) {
+        self.is_kept = true;
     }
 
     /// Ends the reservation of work that turned out to cost `actual` tokens, 0 or more: the rest of what was reserved
@@ -56,6 +56,8 @@ impl<'limiter> Reservation<'limiter> {
 
 impl Drop for Reservation<'_> {
     fn drop(&mut self) {
-        self.queue.cancel(&mut self.raw);
+        if !self.is_kept {
+            self.queue.cancel(&mut self.raw);
+        }
     }
 }
