@@ -8,7 +8,6 @@ mod tasks;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../tests/conformance/");
 
@@ -37,9 +36,6 @@ fn replay_waits(is_thread: &dyn Fn(&str, usize) -> bool) {
 }
 
 fn replay_limits(is_thread: &dyn Fn(usize) -> bool) {
-    if !Path::new(FOLDER).join("limits.txt").exists() {
-        return;
-    }
     let (rows, _) = replay("limits.txt", |row, steps, _| limits::replay(row, steps, is_thread));
     assert!(rows >= 60, "only {} rows", rows);
 }
