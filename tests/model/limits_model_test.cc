@@ -383,39 +383,24 @@ class Trial {
         }
     }
 
-    // In a gap between reservations one is served earlier than a take: then no time is asked for. Of a closed member
-    // that has another reason to refuse nothing is asked.
     void reserve_all(tb_test::Trace *draws) {
         if (reserved_.size() >= 4) return;
         const std::vector<Part> parts = draw_members(draws);
         const std::vector<tb_member> all = members(parts);
-        const bool one_is_closed =
-            std::any_of(parts.begin(), parts.end(), [](const Part &p) { return p.limit->is_closed; });
-        if (one_is_closed && std::any_of(parts.begin(), parts.end(),
-                                         [](const Part &p) { return p.n * kParts > p.limit->model.capacity(); }))
-            return;
-        int64_t most = one_is_closed ? TB_FOREVER : draws->pick(kLimits);
+        const int64_t most = draws->pick(kLimits);
         const int grant = ++ids_;
         std::vector<int64_t> waits;
         Refusal right;
-        for (int once = 0; once < 2; ++once) {
-            right = {};
-            waits.clear();
-            bool has_gap = false;
-            for (std::size_t i = 0; i < parts.size(); ++i) {
-                int64_t ns = 0;
-                tb_status s = take_answer(*parts[i].limit, parts[i].n, &ns);
-                waits.push_back(ns);
-                if (s == TB_DENIED) {
-                    Model tried = parts[i].limit->model;
-                    s = tried.reserve(grant, parts[i].n * kParts, kForever, &waits.back());
-                    has_gap = has_gap || waits.back() != ns;
-                }
-                if (s == TB_SUCCESS && waits.back() > most) s = TB_TIMED_OUT;
-                right.add(s, i, waits.back());
+        for (std::size_t i = 0; i < parts.size(); ++i) {
+            int64_t ns = 0;
+            tb_status s = take_answer(*parts[i].limit, parts[i].n, &ns);
+            waits.push_back(ns);
+            if (s == TB_DENIED) {
+                Model tried = parts[i].limit->model;
+                s = tried.reserve(grant, parts[i].n * kParts, kForever, &waits.back());
             }
-            if (!has_gap) break;
-            most = TB_FOREVER;
+            if (s == TB_SUCCESS && waits.back() > most) s = TB_TIMED_OUT;
+            right.add(s, i, waits.back());
         }
         tell_parts("reserve_all", parts, {most});
         tb_refusal refusal = kNoRefusal;
@@ -578,7 +563,6 @@ class Trial {
             limit->ledger.add(Change::put, now_part(), n * kParts);
             limit->model.refund(n * kParts);
         } else if (kind == Op::reset) {
-            if (is_held(*limit)) return;
             const int64_t most = limit->model.capacity() / kParts;
             const int64_t kept = limit->table >= 0 ? most : std::min(n, most);
             s = limit->table >= 0 ? tb_table_remove(limit->member.table, limit->member.key, limit->member.key_size)
@@ -596,14 +580,6 @@ class Trial {
             limit->model.set_capacity(capacity * kParts);
         }
         expect(s, right, "a take or change");
-    }
-
-    // Does a wait hold tokens of it? What a reset makes of these is tested with tb_wait_all's contract.
-    bool is_held(const Limit &limit) const {
-        for (const auto &[id, host] : hosts_)
-            for (const Part &p : host.parts)
-                if (p.has && p.limit == &limit) return true;
-        return false;
     }
 
     void set_rate(tb_test::Trace *draws) {
