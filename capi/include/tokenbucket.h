@@ -548,9 +548,10 @@ TB_API tb_status tb_cancel_all(const tb_member *members, size_t count, tb_reserv
 
 /* A wait for all members: a waiter in the queue of each, with a priority as in tb_wait_with. What is due in one queue
  * is collected, and held until all have granted. If the wait ends otherwise what it holds comes back, as by tb_settle
- * with 0: so nothing is lost, and after tb_reset or tb_table_remove of a member nothing comes back there. If one member
- * is closed before all have granted the answer is TB_CLOSED. A wait that succeeds counts for each member, another one
- * for those that refused; if it is given up, for those that had not granted.
+ * with 0: so nothing is lost, and after tb_reset or tb_table_remove of a member nothing comes back there. tb_set_tokens
+ * does not know of what is held. If one member is closed before all have granted the answer is TB_CLOSED. A wait that
+ * succeeds counts for each member, another one for those that refused; if it is given up, for those that had not
+ * granted.
  *
  * Sleeps until all have granted. TB_SUCCESS. TB_TIMED_OUT, at once, with nothing taken: not all within timeout_ns.
  * Other answers as tb_wait_with, those of a member with *out_refusal, which may be NULL. */
@@ -568,7 +569,8 @@ TB_API tb_status tb_enqueue_all(const tb_member *members, size_t count, int64_t 
                                 uint64_t tag, tb_waiter_all **out_waiter, int64_t *out_wait_ns,
                                 tb_refusal *out_refusal);
 
-/* Collects what is due. TB_PENDING: call again in *out_wait_ns. Any other answer ends the wait and stays the same.
+/* Collects what is due. TB_PENDING: call again in *out_wait_ns, which is 0 while another call for the same waiter is in
+ * progress. Any other answer ends the wait and stays the same.
  * TB_SUCCESS: all is taken; *out_wait_ns is 0. Others as tb_waiter_check, with *out_refusal, which may be NULL.
  * TB_INTERRUPTED: also in a child of a fork. */
 TB_API tb_status tb_waiter_all_check(tb_waiter_all *waiter, int64_t *out_wait_ns, tb_refusal *out_refusal);

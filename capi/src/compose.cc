@@ -140,12 +140,17 @@ tb_status tb_enqueue_all(const tb_member *members, size_t count, int64_t timeout
 
 tb_status tb_waiter_all_check(tb_waiter_all *waiter, int64_t *out_wait_ns, tb_refusal *out_refusal) {
     if (is_null(waiter) || out_wait_ns == nullptr) return TB_E_INVALID_ARGUMENT;
-    const tb::platform::LockGuard guard(&waiter->lock);
+    // It calls functions of the user, who may call this again, so nobody waits here for another call to end.
+    if (!waiter->lock.try_lock()) {
+        *out_wait_ns = 0;
+        return TB_PENDING;
+    }
     tb::Refusal refusal;
     const Status s = waiter->wait.come(false, &refusal);
-    write_refusal(s, refusal, out_refusal);
     if (s == Status::waiting) *out_wait_ns = waiter->wait.wait_ns();
     if (s == Status::success) *out_wait_ns = 0;
+    waiter->lock.unlock();
+    write_refusal(s, refusal, out_refusal);
     return to_c(s);
 }
 

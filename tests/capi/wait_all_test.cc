@@ -327,6 +327,29 @@ TEST_F(WaitAll, CountsForEachMember) {
     EXPECT_EQ(stats_of(other).timed_out, 1);
 }
 
+// It calls on_event, which may check it, too.
+TEST_F(WaitAll, MayBeCheckedInAnEventOfItsOwnCheck) {
+    struct Checker {
+        tb_waiter_all *waiter = nullptr;
+        tb_status status = TB_SUCCESS;
+        int64_t wait_ns = -1;
+    } checker;
+    tb_config c = config(10, 1);
+    c.on_event = [](void *user, const tb_event *) {
+        Checker *const self = static_cast<Checker *>(user);
+        self->status = tb_waiter_all_check(self->waiter, &self->wait_ns, nullptr);
+    };
+    c.event_user = &checker;
+    const BucketHandle told = bucket_of(c);
+    members = {member(told.get(), 1)};
+    const WaiterAll waiter = enter();
+    checker.waiter = waiter.get();
+    advance(kSecond);
+    EXPECT_EQ(check(waiter), TB_SUCCESS);
+    EXPECT_EQ(checker.status, TB_PENDING);
+    EXPECT_EQ(checker.wait_ns, 0);
+}
+
 // In the child nothing of it is left to be collected, and leaving it gives nothing back.
 TEST_F(WaitAll, BelongsToTheParentAfterAFork) {
     const WaiterAll waiter = enter();
