@@ -35,7 +35,7 @@ public sealed partial class Bucket : IBucket
         }
         return TakesAtOnce(tokens)
             ? Task.FromResult(true)
-            : Waits.Start(this, tokens, timeoutNs, priority, cancellationToken);
+            : Waits.Start(new BucketPlace(this, tokens), timeoutNs, priority, cancellationToken);
     }
 
     /// <summary>As <c>WaitAsync</c>, blocking the calling thread.</summary>
@@ -54,7 +54,7 @@ public sealed partial class Bucket : IBucket
     {
         long timeoutNs = Nanoseconds.From(timeout, nameof(timeout));
         cancellationToken.ThrowIfCancellationRequested();
-        return TakesAtOnce(tokens) || Waits.Block(this, tokens, timeoutNs, priority, cancellationToken);
+        return TakesAtOnce(tokens) || Waits.Block(new BucketPlace(this, tokens), timeoutNs, priority, cancellationToken);
     }
 
     // Spares a wait that need not wait its waiter. Where takes are counted or told of, a denied one would be seen.

@@ -168,7 +168,7 @@ public sealed unsafe class KeyedTable : IDisposable
         using var bytes = new Bytes(key, stackalloc byte[Bytes.BufferSize]);
         return AllowNative(bytes.Span, tokens) == NativeMethods.TB_SUCCESS
             ? Task.FromResult(true)
-            : Waits.Start(new KeyBucket(this, bytes.Span), tokens, timeoutNs, priority, cancellationToken);
+            : Waits.Start(new BucketPlace(new KeyBucket(this, bytes.Span), tokens), timeoutNs, priority, cancellationToken);
     }
 
     /// <summary>As <c>WaitAsync</c>, blocking the calling thread.</summary>
@@ -197,7 +197,7 @@ public sealed unsafe class KeyedTable : IDisposable
             }
             bucket = new KeyBucket(this, bytes.Span);
         }
-        return Waits.Block(bucket, tokens, timeoutNs, priority, cancellationToken);
+        return Waits.Block(new BucketPlace(bucket, tokens), timeoutNs, priority, cancellationToken);
     }
 
     /// <summary>Takes tokens of a key now, into debt if need be, and says when they may be used.</summary>

@@ -131,7 +131,7 @@ internal sealed class PermitQueue(LimiterState limiter, IBucket bucket)
             (before, now) = ChangeWatch();
             if (request.Permits > 0)
             {
-                status = request.Start(request.Permits, NativeMethods.TB_FOREVER, request.Priority, out _);
+                status = request.Start(NativeMethods.TB_FOREVER, request.Priority, out _);
             }
         }
         _limiter.Metrics?.Queued(request.Permits);
@@ -233,7 +233,7 @@ internal sealed class PermitQueue(LimiterState limiter, IBucket bucket)
         internal int Priority;
         private readonly PermitQueue _queue;
 
-        internal Request(PermitQueue queue, int permits) : base(queue._bucket)
+        internal Request(PermitQueue queue, int permits) : base(new BucketPlace(queue._bucket, permits))
         {
             Node = new LinkedListNode<Request>(this);
             Permits = permits;
@@ -251,7 +251,7 @@ internal sealed class PermitQueue(LimiterState limiter, IBucket bucket)
         }
     }
 
-    private sealed class Watch(PermitQueue queue, Request request) : TaskWaiter(queue._bucket)
+    private sealed class Watch(PermitQueue queue, Request request) : TaskWaiter(new BucketPlace(queue._bucket, 1))
     {
         private readonly PermitQueue _queue = queue;
 
@@ -260,7 +260,7 @@ internal sealed class PermitQueue(LimiterState limiter, IBucket bucket)
         // Before all others.
         internal void Begin()
         {
-            int status = Start(1, NativeMethods.TB_FOREVER, request.Priority + (_queue._limiter.NewestFirst ? 0 : 1), out _);
+            int status = Start(NativeMethods.TB_FOREVER, request.Priority + (_queue._limiter.NewestFirst ? 0 : 1), out _);
             if (status != NativeMethods.TB_PENDING)
             {
                 End(status);

@@ -7,19 +7,18 @@ using System.Threading;
 
 namespace TokenBucket;
 
-// A place in the queue of a bucket. The library wakes it by a tag that is never used again, and that is listed before it
-// enters; an unknown tag belongs to one that is gone. While it is listed it keeps its bucket.
+// Who stands in a place. The library wakes it by a tag that is never used again, and that is listed before it enters; an
+// unknown tag belongs to one that is gone. While it is listed it keeps its place, and that its buckets.
 //
 // No lock that Wake needs may be held across a call of the library: Wake runs inside of any call that moves waiters.
-internal abstract unsafe class Waiter(IBucket bucket)
+internal abstract unsafe class Waiter(IPlace place)
 {
     private static readonly ConcurrentDictionary<ulong, Waiter> Listed = new();
     private static ulong s_lastTag;
 
     private ulong _tag;
-    private ulong _number;
 
-    protected bool IsOnManualClock => bucket.IsOnManualClock;
+    protected bool IsOnManualClock => place.IsOnManualClock;
 
     // It must look soon. Must not throw.
     protected abstract void Wake();
@@ -33,29 +32,25 @@ internal abstract unsafe class Waiter(IBucket bucket)
         }
     }
 
-    protected int Enter(double tokens, long timeoutNs, int priority, out long waitNs)
+    protected int Enter(long timeoutNs, int priority, out long waitNs)
     {
         _tag = Interlocked.Increment(ref s_lastTag);
         Listed[_tag] = this;
-        int status = bucket.Enqueue(tokens, timeoutNs, priority, _tag, out ulong number, out waitNs);
-        Volatile.Write(ref _number, number);
+        int status = place.Enter(timeoutNs, priority, _tag, out waitNs);
         Unlist(status != NativeMethods.TB_PENDING);
         return status;
     }
 
-    // Of all calls of Look and Leave one is told the outcome: the others find nobody of that number.
     protected int Look(out long waitNs)
     {
-        int status = bucket.Check(_number, out waitNs);
+        int status = place.Check(out waitNs);
         Unlist(status is not (NativeMethods.TB_PENDING or NativeMethods.TB_E_INVALID_ARGUMENT));
         return status;
     }
 
-    // False if it has not entered, or is gone.
     internal bool Leave()
     {
-        ulong number = Volatile.Read(ref _number);
-        bool left = number != 0 && bucket.Leave(number) == NativeMethods.TB_SUCCESS;
+        bool left = place.Leave();
         Unlist(left);
         return left;
     }
@@ -73,15 +68,15 @@ internal abstract unsafe class Waiter(IBucket bucket)
 }
 
 // A thread that sleeps until its wait is over.
-internal sealed class ThreadWaiter(IBucket bucket) : Waiter(bucket)
+internal sealed class ThreadWaiter(IPlace place) : Waiter(place)
 {
     private readonly object _bell = new();
     private bool _rung;
 
     // The outcome; pending if it was cancelled, and has left.
-    internal int Wait(double tokens, long timeoutNs, int priority, CancellationToken cancellation, out long waitNs)
+    internal int Wait(long timeoutNs, int priority, CancellationToken cancellation, out long waitNs)
     {
-        int status = Enter(tokens, timeoutNs, priority, out waitNs);
+        int status = Enter(timeoutNs, priority, out waitNs);
         if (status != NativeMethods.TB_PENDING)
         {
             return status;
@@ -129,7 +124,7 @@ internal sealed class ThreadWaiter(IBucket bucket) : Waiter(bucket)
 }
 
 // A waiter that is no thread. Its timer and the library wake it; then it looks, on that thread.
-internal abstract class TaskWaiter(IBucket bucket) : Waiter(bucket)
+internal abstract class TaskWaiter(IPlace place) : Waiter(place)
 {
     // Those that this thread has woken: one that is woken while another looks comes after it, not inside of it, so that
     // calls do not nest without end.
@@ -151,11 +146,11 @@ internal abstract class TaskWaiter(IBucket bucket) : Waiter(bucket)
     protected abstract void Cancel(CancellationToken cancellation);
 
     // The answer of the library. If it is not pending End is not called.
-    internal int Start(double tokens, long timeoutNs, int priority, out long waitNs)
+    internal int Start(long timeoutNs, int priority, out long waitNs)
     {
         // Wakes that come before the number is known are answered here.
         _wakes = 1;
-        int status = Enter(tokens, timeoutNs, priority, out waitNs);
+        int status = Enter(timeoutNs, priority, out waitNs);
         if (status == NativeMethods.TB_PENDING)
         {
             SleepFor(waitNs);
