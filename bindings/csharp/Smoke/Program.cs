@@ -14,6 +14,13 @@ Task waiting = bucket.WaitAsync(2);
 clock.Advance(TimeSpan.FromSeconds(2));
 await waiting;
 
+using var users = new KeyedTable(new KeyedTableOptions { Capacity = 1, Tokens = 1, MaxKeys = 100, Clock = clock });
+var both = new CombinedLimit(bucket, new Member(users, "alice"));
+Task<CombinedDecision> combined = both.WaitAsync(TimeSpan.FromSeconds(5));
+clock.Advance(TimeSpan.FromSeconds(1));
+granted &= (await combined).IsGranted && !both.Allow();
+both.Reserve().Cancel();
+
 var services = new ServiceCollection();
 services.AddTokenBucketLimiter("mail", new TokenBucketLimiterOptions { TokenLimit = 1, TokensPerPeriod = 1, QueueLimit = 1, Clock = clock });
 await using ServiceProvider provider = services.BuildServiceProvider();

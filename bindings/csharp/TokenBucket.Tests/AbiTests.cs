@@ -92,6 +92,11 @@ public class AbiTests
         Assert.Equal(NativeMethods.TB_SUCCESS, NativeMethods.tb_try_consume(bucket, 1));
         Assert.Equal(NativeMethods.TB_SUCCESS, NativeMethods.tb_wait(bucket, 1));
         Assert.Equal(NativeMethods.TB_TIMED_OUT, NativeMethods.tb_wait_for(bucket, 2, 0));
+        Assert.Equal(NativeMethods.TB_TIMED_OUT, NativeMethods.tb_wait_with(bucket, 2, 0, 1));
+        var member = new tb_member { bucket = bucket.Address, n = 1.5 };
+        Assert.Equal(NativeMethods.TB_TIMED_OUT, NativeMethods.tb_wait_all(&member, 1, 0, 1, out tb_refusal refusal));
+        Assert.InRange(refusal.retry_after_ns, 1, 3 * Second / 2);
+        GC.KeepAlive(bucket);
     }
 
     // The calls that suppress the transition may run no managed code; a wake comes from none of them.
@@ -132,6 +137,7 @@ public class AbiTests
         }
         Assert.Equal(NativeMethods.TB_SUCCESS, NativeMethods.tb_table_wait_for(simple.Handle, "a"u8, 1, 2, 0));
         Assert.Equal(NativeMethods.TB_TIMED_OUT, NativeMethods.tb_table_wait_for(simple.Handle, "a"u8, 1, 2, 0));
+        Assert.Equal(NativeMethods.TB_TIMED_OUT, NativeMethods.tb_table_wait_with(simple.Handle, "a"u8, 1, 2, 0, 1));
         Assert.Equal(NativeMethods.TB_SUCCESS, NativeMethods.tb_table_create(2, 1, 10, out nint address));
         NativeMethods.tb_table_destroy(address);
     }

@@ -19,7 +19,7 @@ namespace TokenBucket;
 public sealed unsafe partial class Bucket : IDisposable
 {
     private readonly BucketHandle _handle;
-    private readonly bool _hasEvents, _isObserved;
+    private readonly bool _hasEvents;
     private volatile bool _disposed;
 
     /// <summary>Creates a full bucket.</summary>
@@ -43,7 +43,7 @@ public sealed unsafe partial class Bucket : IDisposable
         config.initial_tokens = options.InitialTokens ?? NativeMethods.TB_INITIALLY_FULL;
         IsOnManualClock = options.Clock is not null;
         _hasEvents = options.OnEvent is not null;
-        _isObserved = _hasEvents || options.Statistics;
+        IsObserved = _hasEvents || options.Statistics;
         int status = BucketHandle.Create(&config, options.OnEvent, out _handle);
         GC.KeepAlive(options.Clock);
         Require(status, $"{options.Describe()}, initially {options.InitialTokens}", nameof(options));
@@ -52,6 +52,9 @@ public sealed unsafe partial class Bucket : IDisposable
     internal BucketHandle Handle => _handle;
 
     internal bool IsOnManualClock { get; }
+
+    // Takes are counted or told of.
+    internal bool IsObserved { get; }
 
     /// <summary>The tokens in the bucket now, fractions included; negative while in debt.</summary>
     public double Available

@@ -57,8 +57,8 @@ public sealed partial class Bucket : IBucket
         return TakesAtOnce(tokens) || Waits.Block(new BucketPlace(this, tokens), timeoutNs, priority, cancellationToken);
     }
 
-    // Spares a wait that need not wait its waiter. Where takes are counted or told of, a denied one would be seen.
-    private bool TakesAtOnce(double tokens) => !_isObserved && AllowNative(tokens) == NativeMethods.TB_SUCCESS;
+    // Spares a wait that need not wait its waiter; but a denied take would be seen.
+    private bool TakesAtOnce(double tokens) => !IsObserved && AllowNative(tokens) == NativeMethods.TB_SUCCESS;
 
     bool IBucket.IsOnManualClock => IsOnManualClock;
 

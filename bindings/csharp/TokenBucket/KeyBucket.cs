@@ -9,6 +9,8 @@ internal sealed class KeyBucket(KeyedTable table, ReadOnlySpan<byte> key) : IBuc
 
     public bool IsOnManualClock { get; } = table.IsOnManualClock;
 
+    internal ReadOnlySpan<byte> Key => _key;
+
     private nuint Size => (nuint)_key.Length;
 
     public int Allow(double tokens) => NativeMethods.tb_table_allow(_table, _key, Size, tokens);

@@ -16,6 +16,9 @@ public sealed class TokenBucketException : Exception
     /// have been granted if nobody else came, rounded up. Null where it is not known, or never.</summary>
     public TimeSpan? RetryAfter { get; private init; }
 
+    /// <summary>The member of a <see cref="CombinedLimit"/> that refused; null for a bucket or table of its own.</summary>
+    public Member? RefusedBy { get; private init; }
+
     internal static unsafe string MessageOf(Status status) =>
         Marshal.PtrToStringUTF8((nint)NativeMethods.tb_status_message((int)status))!;
 
@@ -31,8 +34,9 @@ public sealed class TokenBucketException : Exception
         _ => new TokenBucketException((Status)status),
     };
 
-    internal static TokenBucketException Refused(int status, long retryAfterNs) => new((Status)status)
+    internal static TokenBucketException Refused(int status, long retryAfterNs, Member? by = null) => new((Status)status)
     {
         RetryAfter = retryAfterNs == NativeMethods.TB_FOREVER ? null : Nanoseconds.ToTimeSpan(retryAfterNs),
+        RefusedBy = by,
     };
 }
