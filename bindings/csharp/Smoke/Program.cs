@@ -20,6 +20,8 @@ Task<CombinedDecision> combined = both.WaitAsync(TimeSpan.FromSeconds(5));
 clock.Advance(TimeSpan.FromSeconds(1));
 granted &= (await combined).IsGranted && !both.Allow();
 both.Reserve().Cancel();
+using var all = new TokenBucketCombinedLimiter(both);
+granted &= all.AttemptAcquire().TryGetMetadata(TokenBucketCombinedLimiter.RefusedBy, out Member? refused) && refused == both.Members[0];
 
 var services = new ServiceCollection();
 services.AddTokenBucketLimiter("mail", new TokenBucketLimiterOptions { TokenLimit = 1, TokensPerPeriod = 1, QueueLimit = 1, Clock = clock });

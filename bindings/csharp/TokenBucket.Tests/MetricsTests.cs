@@ -61,15 +61,19 @@ public class MetricsTests
         }
     }
 
-    [Fact]
-    public async Task Every_answer_is_counted()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Every_answer_is_counted(bool combined)
     {
-        using var sums = new Sums("counted");
-        using var metrics = new TokenBucketMetrics("counted");
+        using var sums = new Sums($"counted {combined}");
+        using var metrics = new TokenBucketMetrics($"counted {combined}");
         using var clock = new ManualClock();
         var options = new TokenBucketLimiterOptions { TokenLimit = 2, TokensPerPeriod = 1, QueueLimit = 3, Metrics = metrics, Clock = clock };
-        using var limiter = new TokenBucketLimiter(options);
-        using var other = new TokenBucketLimiter(options);
+        RateLimiter Limiter() => combined
+            ? new TokenBucketCombinedLimiter(new CombinedLimit(Buckets.On(clock, 2, 1)), options.QueueLimit, metrics)
+            : new TokenBucketLimiter(options);
+        using RateLimiter limiter = Limiter(), other = Limiter();
         using var source = new CancellationTokenSource();
         _ = limiter.AttemptAcquire(2);
         _ = other.AttemptAcquire(2);

@@ -201,6 +201,16 @@ public sealed unsafe partial class Bucket : IDisposable
     internal int AllowNative(double tokens) =>
         _hasEvents ? NativeMethods.AllowWithEvents(_handle, tokens) : NativeMethods.tb_allow(_handle, tokens);
 
+    internal bool IsFull
+    {
+        get
+        {
+            tb_config c = new() { struct_size = (nuint)sizeof(tb_config) };
+            return NativeMethods.tb_get_limit(_handle, ref c) == NativeMethods.TB_SUCCESS &&
+                TimeUntilNative(c.capacity, out long ns) == NativeMethods.TB_SUCCESS && ns == 0;
+        }
+    }
+
     internal int TimeUntilNative(double tokens, out long ns) =>
         NativeMethods.tb_time_until(_handle, tokens, out ns);
 

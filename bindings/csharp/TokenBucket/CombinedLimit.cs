@@ -185,6 +185,44 @@ public sealed unsafe class CombinedLimit
             members.Pointer, members.Count, timeoutNs, priority, tag, out waiter, out waitNs, out refusal);
     }
 
+    // What a take of the members' own tokens would be told.
+    internal int Look(out tb_refusal refusal)
+    {
+        refusal = default;
+        for (int i = 0; i < _members.Length; i++)
+        {
+            int status = _members[i].Limit.TimeUntil(_members[i].Tokens, out long ns);
+            ns = status == NativeMethods.TB_SUCCESS ? ns : NativeMethods.TB_FOREVER;
+            if (ns > refusal.retry_after_ns)
+            {
+                refusal = new tb_refusal { member = i, retry_after_ns = ns };
+            }
+        }
+        return refusal.retry_after_ns == 0 ? NativeMethods.TB_SUCCESS : NativeMethods.TB_DENIED;
+    }
+
+    // How often all could take their tokens, if so many times more had not been taken.
+    internal int Permits(int more)
+    {
+        double times = int.MaxValue;
+        foreach (Member member in _members)
+        {
+            _ = member.Limit.Available(out double available);
+            times = Math.Min(times, available / member.Tokens + more);
+        }
+        return (int)Math.Max(Math.Floor(times), 0);
+    }
+
+    internal void Refund()
+    {
+        foreach (Member member in _members)
+        {
+            _ = member.Limit.Refund(member.Tokens);
+        }
+    }
+
+    internal bool AreBucketsFull => Array.TrueForAll(_members, m => m.Bucket is null or { IsFull: true });
+
     internal CombinedDecision Decision(int status, in tb_refusal refusal) => status == NativeMethods.TB_SUCCESS
         ? default
         : new CombinedDecision((Status)status, _members[refusal.member], refusal.retry_after_ns);

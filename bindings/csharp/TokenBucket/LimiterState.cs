@@ -5,18 +5,25 @@ using System.Threading.RateLimiting;
 namespace TokenBucket;
 
 // What all queues of a limiter share: what it was made of, what it counts, and the leases that it gives.
-internal sealed class LimiterState(object limiter, TokenBucketLimiterOptions options)
+internal sealed class LimiterState(object limiter, int queueLimit, TokenBucketMetrics? metrics)
 {
     private readonly StripedCounter _granted = new();
-    private volatile int _tokenLimit = options.TokenLimit;
+    private volatile int _tokenLimit;
     private volatile bool _isDisposed;
     private long _denied;
 
-    internal int QueueLimit { get; } = options.QueueLimit;
+    internal LimiterState(object limiter, TokenBucketLimiterOptions options)
+        : this(limiter, options.QueueLimit, options.Metrics)
+    {
+        TokenLimit = options.TokenLimit;
+        NewestFirst = options.QueueProcessingOrder == QueueProcessingOrder.NewestFirst;
+    }
 
-    internal bool NewestFirst { get; } = options.QueueProcessingOrder == QueueProcessingOrder.NewestFirst;
+    internal int QueueLimit { get; } = queueLimit;
 
-    internal TokenBucketMetrics? Metrics { get; } = options.Metrics;
+    internal bool NewestFirst { get; }
+
+    internal TokenBucketMetrics? Metrics { get; } = metrics;
 
     internal int TokenLimit
     {
@@ -66,11 +73,16 @@ internal sealed class LimiterState(object limiter, TokenBucketLimiterOptions opt
         return LimiterLease.Granted;
     }
 
-    // The lease is that of a denial for now.
-    internal LimiterLease Deny(int status, LimiterLease lease)
+    internal void Deny()
     {
         Interlocked.Increment(ref _denied);
         Metrics?.Denied();
+    }
+
+    // The lease is that of a denial for now.
+    internal LimiterLease Deny(int status, LimiterLease lease)
+    {
+        Deny();
         return status switch
         {
             NativeMethods.TB_TABLE_FULL => LimiterLease.NoRoom,
