@@ -161,6 +161,20 @@ public sealed class CombinedLimiterTests : IDisposable
         Assert.True(_outer.Allow());
     }
 
+    // It is disposed by the event of the take that is denied, before the request waits.
+    [Fact]
+    public async Task A_request_ends_if_the_limiter_is_disposed_while_it_enters()
+    {
+        TokenBucketCombinedLimiter? limiter = null;
+        using var told = new Bucket(new BucketOptions
+        {
+            Capacity = 1, Tokens = 1, InitialTokens = 0, OnEvent = _ => limiter!.Dispose(), Clock = _clock,
+        });
+        limiter = new TokenBucketCombinedLimiter(new CombinedLimit(told, _outer), queueLimit: 1);
+        Assert.False(await Granted(limiter.AcquireAsync().AsTask()));
+        Assert.Equal((0, 0, 100), (_clock.Waiters, told.Available, _outer.Available));
+    }
+
     [Fact]
     public async Task A_member_that_is_closed_or_lowered_ends_the_requests()
     {

@@ -232,6 +232,34 @@ public sealed class CombinedWaitTests : IDisposable
         Assert.Equal((0, 9), (told.Available, _tokens.Available));
     }
 
+    // A refund moves it up, so that it looks on that thread. It is never served.
+    [Fact]
+    public async Task A_wait_may_be_cancelled_while_it_looks()
+    {
+        using Bucket first = On(_clock, 1e6, 1e-3, initial: 0), second = On(_clock, 1e6, 1e-3, initial: 0);
+        var both = new CombinedLimit(new Member(first, 10), second);
+        bool running = true;
+        Task moving = Task.Factory.StartNew(() =>
+        {
+            while (Volatile.Read(ref running))
+            {
+                first.Refund(1);
+                first.Charge(1);
+            }
+        }, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        for (int i = 0; i < 2000; i++)
+        {
+            using var source = new CancellationTokenSource();
+            Task waiting = both.WaitAsync(source.Token);
+            Thread.SpinWait(i % 100);
+            source.Cancel();
+            await Assert.ThrowsAnyAsync<OperationCanceledException>(() => waiting.WaitAsync(Patience));
+        }
+        Volatile.Write(ref running, false);
+        await moving.WaitAsync(Patience);
+        Assert.Equal((0, 0, 0), (_clock.Waiters, first.Available, second.Available));
+    }
+
     // Every look of one wakes others; these calls must not nest, nor wait for each other.
     [Fact]
     public void Many_can_be_woken_at_once()
