@@ -183,7 +183,7 @@ bucket.capacity = 5
 table = Table(10, 5, max_keys=1000, when_full="deny", clock=ManualClock())
 taken: bool = table.allow("ann") and table.allow(b"ann", 2.5) and table.try_consume(("ann", 1, b"x"))
 several: List[Optional[bool]] = table.allow_many(["ann", 1], [1, Fraction(1, 2)])
-table.wait(address_key("192.0.2.1"), 2, timeout=timedelta(seconds=1))
+table.wait(address_key("192.0.2.1"), 2, timeout=timedelta(seconds=1), priority=1)
 reserved: Reservation = table.reserve(7, max_wait=1)
 left: float = table.tokens("ann") + table.retry_after(7) + table.charge(7, 2) + table.take("ann").remaining
 held: TableStats = table.stats()

@@ -47,6 +47,21 @@ class Wait(WaitTest):
         self.clock.set(2)
         self.assertIsNone(first.get())
 
+    def test_priorities(self):
+        waits = []
+        for count, priority in enumerate((0, -1, 3, 2**31 - 1), 1):
+            waits.append(self.in_thread(self.table.wait, "a", 5, priority=priority))
+            self.until_waiting(count)
+        for time_, first in ((1, 3), (2, 2), (3, 0), (4, 1)):
+            self.clock.set(time_)
+            self.assertIsNone(waits[first].get())
+            self.assertEqual(self.clock.waiters().waiting, 4 - time_)
+        for priority, error in ((2**31, ValueError), (-(2**31) - 1, ValueError), (1.0, TypeError), (True, TypeError)):
+            with self.assertRaises(error):
+                self.table.wait("b", priority=priority)
+        self.assertRaises(TypeError, self.table.wait, "b", 1, None, 1)
+        self.assertEqual(self.table.tokens("b"), 10)
+
     def test_timeout(self):
         with self.assertRaises(RateLimitExceeded) as caught:
             self.table.wait("a", 5, timeout=0.999999999)

@@ -68,13 +68,9 @@ static PyObject *bucket_wait(PyObject *object, PyObject *const *args, Py_ssize_t
     const Imports *const imports = self->base.imports;
     PyObject *values[3] = {NULL, NULL, NULL};
     Wait wait = {&self->base, NULL, 0, 0, sleep_for_bucket};
-    int64_t priority = 0;
     if (tokenbucket_arrange("wait", names, 0, 2, args, count, keywords, values) < 0) return NULL;
     if (tokenbucket_to_tokens(imports, values[0], &wait.n) < 0) return NULL;
-    if (values[2] != NULL &&
-        tokenbucket_to_long(PyObject_CallFunctionObjArgs(imports->priority, values[2], NULL), &priority) < 0)
-        return NULL;
-    wait.priority = (int32_t)priority;
+    if (tokenbucket_to_priority(imports, values[2], &wait.priority) < 0) return NULL;
     return tokenbucket_wait(&wait, values[1]);
 }
 

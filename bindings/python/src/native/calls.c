@@ -60,6 +60,15 @@ int tokenbucket_to_tokens(const Imports *imports, PyObject *value, double *out_n
     return 0;
 }
 
+int tokenbucket_to_priority(const Imports *imports, PyObject *value, int32_t *out) {
+    int64_t priority = 0;
+    if (value != NULL &&
+        tokenbucket_to_long(PyObject_CallFunctionObjArgs(imports->priority, value, NULL), &priority) < 0)
+        return -1;
+    *out = (int32_t)priority;
+    return 0;
+}
+
 int tokenbucket_to_long(PyObject *number, int64_t *out) {
     if (number == NULL) return -1;
     *out = PyLong_AsLongLong(number);

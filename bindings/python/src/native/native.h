@@ -65,6 +65,8 @@ int tokenbucket_arrange(const char *function, const char *const *names, Py_ssize
                         PyObject *const *args, Py_ssize_t count, PyObject *keywords, PyObject **values);
 /* An absent amount is 1. */
 int tokenbucket_to_tokens(const Imports *imports, PyObject *value, double *out_n);
+/* An absent priority is 0. */
+int tokenbucket_to_priority(const Imports *imports, PyObject *value, int32_t *out);
 /* Takes over the number, which may be NULL. */
 int tokenbucket_to_long(PyObject *number, int64_t *out);
 int tokenbucket_to_reservation(PyObject *promise, tb_reservation *out);

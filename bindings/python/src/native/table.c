@@ -175,18 +175,19 @@ static PyObject *table_allow_many(PyObject *object, PyObject *args) {
 
 static tb_status sleep_for_key(const Wait *wait, int64_t timeout_ns) {
     tb_table *const table = ((Table *)wait->limiter)->handle;
-    return tb_table_wait_for(table, wait->key->bytes, (size_t)wait->key->size, wait->n, timeout_ns);
+    return tb_table_wait_with(table, wait->key->bytes, (size_t)wait->key->size, wait->n, timeout_ns, wait->priority);
 }
 
 static PyObject *table_wait(PyObject *object, PyObject *const *args, Py_ssize_t count, PyObject *keywords) {
-    static const char *const names[] = {"key", "tokens", "timeout", NULL};
+    static const char *const names[] = {"key", "tokens", "timeout", "priority", NULL};
     Table *const self = (Table *)object;
     const Imports *const imports = self->base.imports;
-    PyObject *values[3] = {NULL, NULL, NULL};
+    PyObject *values[4] = {NULL, NULL, NULL, NULL};
     Key key;
     Wait wait = {&self->base, &key, 0, 0, sleep_for_key};
     if (tokenbucket_arrange("wait", names, 1, 3, args, count, keywords, values) < 0) return NULL;
     if (tokenbucket_to_tokens(imports, values[1], &wait.n) < 0) return NULL;
+    if (tokenbucket_to_priority(imports, values[3], &wait.priority) < 0) return NULL;
     if (to_key(imports, values[0], &key) < 0) return NULL;
     PyObject *const answer = tokenbucket_wait(&wait, values[2]);
     release_key(&key);
@@ -424,11 +425,12 @@ PyDoc_STRVAR(take_up_to_doc,
              "(7, 3)");
 
 PyDoc_STRVAR(wait_doc,
-             "wait($self, /, key, tokens=1, timeout=None)\n"
+             "wait($self, /, key, tokens=1, timeout=None, *, priority=0)\n"
              "--\n"
              "\n"
              "Takes tokens of a key, sleeping until they are there, as wait() of a TokenBucket. Each key has its own "
-             "queue.\n"
+             "queue,\n"
+             "in which those of a higher priority go first.\n"
              "\n"
              "RateLimitExceeded, ValueError and BucketClosed as there; TableFull.\n"
              "\n"

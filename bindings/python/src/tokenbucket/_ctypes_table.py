@@ -9,7 +9,7 @@ from . import _constants as c
 from . import _declarations as d
 from ._ctypes_backend import REFUSED, ClockInUse, Promise, limit_config, quick, require_wakes, slow, wait_until_served
 from ._keys import Key, encode
-from ._numbers import Real, Seconds, number
+from ._numbers import Real, Seconds, number, priority_number
 from ._results import Decision, fail
 
 _tb_table_allow = quick.tb_table_allow
@@ -120,8 +120,9 @@ class Table:
             return int(out.value)
         fail(self, status, n)
 
-    def wait(self, key: Key, tokens: Real = 1, timeout: Optional[Seconds] = None) -> None:
-        """Takes tokens of a key, sleeping until they are there, as wait() of a TokenBucket. Each key has its own queue.
+    def wait(self, key: Key, tokens: Real = 1, timeout: Optional[Seconds] = None, *, priority: int = 0) -> None:
+        """Takes tokens of a key, sleeping until they are there, as wait() of a TokenBucket. Each key has its own queue,
+        in which those of a higher priority go first.
 
         RateLimitExceeded, ValueError and BucketClosed as there; TableFull.
 
@@ -131,8 +132,9 @@ class Table:
         """
         data = encode(key)
         n = number(tokens)
-        wait_for = slow.tb_table_wait_for
-        wait_until_served(self, n, timeout, lambda left: wait_for(self._handle, data, len(data), n, left), data)
+        first = priority_number(priority)
+        wait_with = slow.tb_table_wait_with
+        wait_until_served(self, n, timeout, lambda left: wait_with(self._handle, data, len(data), n, left, first), data)
 
     def _allow_many(self, keys: Sequence[Key], amounts: Optional[Sequence[float]]) -> Tuple[int, List[int]]:
         encoded = [encode(key) for key in keys]
