@@ -19,10 +19,18 @@ from support import ROOT, run_python
 HAS_EXTENSION = sys.version_info >= (3, 10)
 BACKEND = os.environ["TOKENBUCKET_BACKEND"]
 FAST = ("allow", "try_consume", "take", "take_up_to", "wait")
-PUBLIC = [tokenbucket.TokenBucket, tokenbucket.Table, tokenbucket.ManualClock, tokenbucket.Reservation]
+PUBLIC = [
+    tokenbucket.TokenBucket,
+    tokenbucket.Table,
+    tokenbucket.Limits,
+    tokenbucket.ManualClock,
+    tokenbucket.Reservation,
+    tokenbucket.JointReservation,
+]
 VALUES = [
     tokenbucket.Decision,
     tokenbucket.Event,
+    tokenbucket.JointDecision,
     tokenbucket.Stats,
     tokenbucket.TableStats,
     tokenbucket.Waiters,
@@ -36,8 +44,11 @@ PUBLIC_MODULES = (
     "_bucket.py",
     "_clock.py",
     "_ctypes_backend.py",
+    "_ctypes_limits.py",
     "_ctypes_table.py",
+    "_decorator.py",
     "_limiter.py",
+    "_limits.py",
     "_reservation.py",
     "_results.py",
     "_table.py",
@@ -80,6 +91,7 @@ class Names(unittest.TestCase):
         module = {"native": "tokenbucket._native", "ctypes": "tokenbucket._ctypes_backend"}[BACKEND]
         self.assertEqual(tokenbucket.TokenBucket.__mro__[1].__module__, module)
         self.assertEqual(tokenbucket.Table.__mro__[1].__module__, module.replace("backend", "table"))
+        self.assertEqual(tokenbucket.Limits.__mro__[1].__module__, module.replace("backend", "limits"))
 
     def test_errors_name_the_module(self):
         for cls in PUBLIC + VALUES + ERRORS:
@@ -88,13 +100,18 @@ class Names(unittest.TestCase):
     @unittest.skipUnless(HAS_EXTENSION, "no extension for this Python")
     def test_the_same_on_both_backends(self):
         native = importlib.import_module("tokenbucket._native")
-        others = {"Table": "_ctypes_table", "Bucket": "_ctypes_backend", "Clock": "_ctypes_backend"}
-        for name, module in others.items():
+        others = {
+            "Table": ("_ctypes_table", {"_handle", "_joint_waits"}),
+            "Bucket": ("_ctypes_backend", {"_handle", "_joint_waits"}),
+            "Clock": ("_ctypes_backend", {"_handle"}),
+            "Limits": ("_ctypes_limits", {"_members", "_parts"}),
+        }
+        for name, (module, without) in others.items():
             ours, theirs = getattr(native, name), getattr(importlib.import_module("tokenbucket." + module), name)
             own = [{m for m in vars(cls) if not m.startswith("__")} for cls in (ours, theirs)]
             self.assertEqual(own[0] - own[1], set(), "only native")
-            self.assertEqual(own[1] - own[0], {"_handle"}, "only ctypes")
-            for fast in FAST if name != "Clock" else ():
+            self.assertEqual(own[1] - own[0], without, "only ctypes")
+            for fast in FAST if name in ("Table", "Bucket") else ():
                 pair = [getattr(cls, fast) for cls in (ours, theirs)]
                 self.assertEqual(*map(inspect.getdoc, pair))
                 self.assertEqual(*[list(map(str_of, inspect.signature(f).parameters.values())) for f in pair])
@@ -129,7 +146,7 @@ class Documentation(unittest.TestCase):
         for path in PUBLIC_MODULES:
             for node in ast.walk(ast.parse((package / path).read_text())):
                 if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and not node.name.startswith("_"):
-                    if node.name in ("limited", "told"):
+                    if node.name in ("call", "told"):
                         continue
                     self.assertIsNotNone(node.returns, f"{path}: {node.name}")
                     unannotated = [a.arg for a in node.args.args if a.arg != "self" and not a.annotation]
@@ -153,7 +170,20 @@ TYPED_PROGRAM = """
 from datetime import timedelta
 from fractions import Fraction
 from typing import List, Optional
-from tokenbucket import Decision, Event, ManualClock, Reservation, Table, TableStats, TokenBucket, address_key
+from tokenbucket import (
+    Decision,
+    Event,
+    JointDecision,
+    JointReservation,
+    Limits,
+    ManualClock,
+    RateLimitExceeded,
+    Reservation,
+    Table,
+    TableStats,
+    TokenBucket,
+    address_key,
+)
 
 def told(event: Event) -> None: ...
 
@@ -191,6 +221,29 @@ table.tokens_per_second = 7
 
 async def wait(user: str) -> None:
     await table.wait_async(user, timeout=1, priority=2)
+
+limits = Limits([bucket, (table, "ann"), (table, ("ann", 1))])
+both: bool = limits.allow() and limits.try_consume([1, Fraction(1, 2), 3.5]) and limits.allow(costs=2)
+joint: JointDecision = limits.take([1, 1, 1])
+refused: Optional[int] = joint.member
+together: JointReservation = limits.reserve((1, 2, 3), max_wait=timedelta(seconds=1))
+together.settle(0)
+later: float = together.delay + joint.retry_after + sum(together.tokens)
+
+@limits.limit(costs=[1, 2, 3], timeout=1, priority=1)
+def half(x: int) -> float:
+    return x / 2
+
+with limits as same_limits:
+    same_limits.wait([1, 2, 3], timeout=3, priority=1)
+
+async def wait_for_all() -> Optional[int]:
+    try:
+        async with limits:
+            await limits.wait_async([1, 2, 3], timeout=3, priority=1)
+    except RateLimitExceeded as error:
+        return error.member
+    return None
 """
 
 

@@ -8,7 +8,7 @@ import time
 import unittest
 
 from support import BucketTest
-from tokenbucket import BucketClosed, RateLimitExceeded, TokenBucket, _waiting
+from tokenbucket import BucketClosed, Limits, RateLimitExceeded, TokenBucket, _waiting
 
 
 def imported(name):
@@ -112,6 +112,31 @@ class Trio(BucketTest):
             self.clock.set(time_)
             self.assertIsNone(served.get())
 
+    def test_several_limits(self):
+        """One task is cancelled while it holds tokens of one limit, the next gets them."""
+        other = self.new_bucket(10, 1, initial_tokens=0)
+        limits = Limits([self.bucket, other])
+
+        async def main():
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(limits.wait_async, [5, 5])
+                while self.clock.waiters().waiting != 2:
+                    await trio.sleep(0)
+                self.clock.set(1)
+                while self.clock.waiters().waiting != 1:
+                    await trio.sleep(0)
+                self.assertEqual((self.bucket.tokens, other.tokens), (0, -4))
+                nursery.cancel_scope.cancel()
+            self.assertEqual((self.bucket.tokens, other.tokens), (5, 1))
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(limits.wait_async, [5, 5])
+                while self.clock.waiters().waiting != 1:
+                    await trio.sleep(0)
+                self.clock.set(5)
+
+        trio.run(main)
+        self.assertEqual((self.bucket.tokens, other.tokens), (10, 0))
+
     def test_a_wake_for_a_run_that_is_over(self):
         async def main():
             return _waiting.waiter_here(self.bucket)
@@ -150,6 +175,10 @@ class Anyio(BucketTest):
             bucket.allow(10)
             with anyio.move_on_after(0.01):
                 await bucket.wait_async(10)
+            self.assertEqual((bucket.tokens, self.clock.waiters().waiting), (0, 0))
+            limits = Limits([bucket, self.new_bucket(initial_tokens=0)])
+            with anyio.move_on_after(0.01):
+                await limits.wait_async([5, 10])
             self.assertEqual((bucket.tokens, self.clock.waiters().waiting), (0, 0))
             async with anyio.create_task_group() as group:
                 group.start_soon(bucket.wait_async, 5)

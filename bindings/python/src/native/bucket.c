@@ -90,7 +90,7 @@ static PyObject *bucket_enqueue(PyObject *object, PyObject *args) {
 
 static PyObject *bucket_check(PyObject *object, PyObject *number) {
     Bucket *const self = (Bucket *)object;
-    int64_t wait_ns = 0;
+    int64_t wait_ns = -1;
     const unsigned long long waiter = PyLong_AsUnsignedLongLong(number);
     if (PyErr_Occurred()) return NULL;
     const tb_status status = tb_waiter_check(self->handle, waiter, &wait_ns);
@@ -219,7 +219,10 @@ static PyObject *bucket_open(PyObject *object, PyObject *args) {
     config.max_lateness_ns = max_lateness_ns;
     config.flags = flags;
     tokenbucket_configure(&self->base, &config, clock);
-    if (on_event != Py_None) config.on_event = tokenbucket_keep_event;
+    if (on_event != Py_None) {
+        config.on_event = tokenbucket_keep_event;
+        config.event_user = self;
+    }
     const tb_status status = tb_create_with(&config, &self->handle);
     if (status == TB_SUCCESS) {
         if (clock != Py_None) self->base.clock = Py_NewRef(clock);

@@ -88,31 +88,43 @@ int tokenbucket_to_reservation(PyObject *promise, tb_reservation *out) {
 
 /* ---- Events ------------------------------------------------------------------------------------------------------ */
 
-/* The library calls on_event on the calling thread and at most once a call, perhaps while the interpreter's lock is
- * released. So the event is kept here, and told when the call is over. */
+/* The library calls on_event on the calling thread, at most once a call for each bucket that takes part, perhaps while
+ * the interpreter's lock is released. So events are kept here, and told when the call is over; the caller has the
+ * buckets until then. A call that is made in a wake, as by a task that is collected, tells those of both. */
 static _Thread_local struct {
-    int is_there;
-    tb_event event;
+    size_t count;
+    struct {
+        const Limiter *bucket;
+        tb_event event;
+    } kept[2 * TB_MAX_MEMBERS];
 } told;
 
-void tokenbucket_keep_event(void *user, const tb_event *event) {
-    (void)user;
-    told.is_there = 1;
-    told.event = *event;
+void tokenbucket_keep_event(void *bucket, const tb_event *event) {
+    if (told.count == sizeof told.kept / sizeof told.kept[0]) return;
+    told.kept[told.count].bucket = bucket;
+    told.kept[told.count++].event = *event;
 }
 
-static void tell(Limiter *self, const tb_event *event) {
+static void tell(const Limiter *self, const tb_event *event) {
+    if (self->imports->tell == NULL) return; /* The interpreter is shutting down. */
     PyObject *const done = PyObject_CallFunction(self->imports->tell, "OidL", self->on_event, (int)event->status,
                                                  event->n, (long long)event->waited_ns);
     if (done == NULL) PyErr_WriteUnraisable(self->on_event);
     Py_XDECREF(done);
 }
 
-void tokenbucket_tell_kept(Limiter *self) {
-    if (self->on_event == NULL || !told.is_there) return;
-    told.is_there = 0;
-    const tb_event event = told.event;
-    tell(self, &event);
+/* What is called may make calls that tell, so each is taken out first. */
+void tokenbucket_tell_all_kept(void) {
+    while (told.count > 0) {
+        const Limiter *const bucket = told.kept[0].bucket;
+        const tb_event event = told.kept[0].event;
+        memmove(told.kept, told.kept + 1, --told.count * sizeof told.kept[0]);
+        tell(bucket, &event);
+    }
+}
+
+void tokenbucket_tell_kept(const Limiter *self) {
+    if (self->on_event != NULL) tokenbucket_tell_all_kept();
 }
 
 /* ---- Answers ----------------------------------------------------------------------------------------------------- */
@@ -173,9 +185,13 @@ PyObject *tokenbucket_status(tb_status status) {
     return PyLong_FromLong(status);
 }
 
-PyObject *tokenbucket_reservation(tb_status status, const tb_reservation *r) {
-    return Py_BuildValue("i(dLLK)", (int)status, r->tokens, (long long)r->wait_ns, (long long)r->ready_at_ns,
+PyObject *tokenbucket_promise(const tb_reservation *r) {
+    return Py_BuildValue("dLLK", r->tokens, (long long)r->wait_ns, (long long)r->ready_at_ns,
                          (unsigned long long)r->ticket);
+}
+
+PyObject *tokenbucket_reservation(tb_status status, const tb_reservation *r) {
+    return Py_BuildValue("iN", (int)status, tokenbucket_promise(r));
 }
 
 PyObject *tokenbucket_limit(tb_status status, const tb_config *limit) {

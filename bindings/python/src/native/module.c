@@ -6,7 +6,7 @@
 
 static struct PyModuleDef module_definition;
 
-static void free_object(PyObject *self) {
+void tokenbucket_free_object(PyObject *self) {
     PyTypeObject *const type = Py_TYPE(self);
     const freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
     release(self);
@@ -17,7 +17,7 @@ static void free_object(PyObject *self) {
 
 static void clock_dealloc(PyObject *self) {
     tb_clock_destroy(((Clock *)self)->handle);
-    free_object(self);
+    tokenbucket_free_object(self);
 }
 
 static PyObject *clock_open(PyObject *self, PyObject *start_ns) {
@@ -108,14 +108,14 @@ static void bucket_dealloc(PyObject *object) {
     PyObject_GC_UnTrack(object);
     tokenbucket_destroy_bucket(((Bucket *)object)->handle);
     limiter_clear(object);
-    free_object(object);
+    tokenbucket_free_object(object);
 }
 
 static void table_dealloc(PyObject *object) {
     PyObject_GC_UnTrack(object);
     tokenbucket_destroy_table(((Table *)object)->handle);
     limiter_clear(object);
-    free_object(object);
+    tokenbucket_free_object(object);
 }
 
 static PyType_Slot bucket_slots[] = {
@@ -138,6 +138,38 @@ static PyType_Slot table_slots[] = {
     {0, NULL},
 };
 
+/* Its references are set once and not cleared, so the buckets and tables outlive the members. */
+static int limits_traverse(PyObject *object, visitproc visit, void *arg) {
+    Py_VISIT(Py_TYPE(object));
+    Py_VISIT(((Limits *)object)->parts);
+    return 0;
+}
+
+static void limits_dealloc(PyObject *object) {
+    PyObject_GC_UnTrack(object);
+    Py_XDECREF(((Limits *)object)->parts);
+    tokenbucket_free_object(object);
+}
+
+static PyObject *limits_new(PyTypeObject *type, PyObject *args, PyObject *keywords) {
+    (void)args;
+    (void)keywords;
+    PyObject *const module = defining_module(type);
+    if (module == NULL) return NULL;
+    const allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    Limits *const self = (Limits *)allocate(type, 0);
+    if (self != NULL) self->imports = PyModule_GetState(module);
+    return (PyObject *)self;
+}
+
+static PyType_Slot limits_slots[] = {
+    {Py_tp_new, limits_new},
+    {Py_tp_traverse, limits_traverse},
+    {Py_tp_dealloc, limits_dealloc},
+    {Py_tp_methods, tokenbucket_limits_methods},
+    {0, NULL},
+};
+
 #define LIMITER_FLAGS (Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC)
 
 static PyType_Spec bucket_spec = {
@@ -152,6 +184,13 @@ static PyType_Spec table_spec = {
     .basicsize = sizeof(Table),
     .flags = LIMITER_FLAGS,
     .slots = table_slots,
+};
+
+static PyType_Spec limits_spec = {
+    .name = "tokenbucket._native.Limits",
+    .basicsize = sizeof(Limits),
+    .flags = LIMITER_FLAGS,
+    .slots = limits_slots,
 };
 
 /* ---- Module ------------------------------------------------------------------------------------------------------ */
@@ -208,7 +247,10 @@ static int module_exec(PyObject *module) {
         return -1;
     if (add_type(module, "Clock", &clock_spec) < 0) return -1;
     if (add_type(module, "Bucket", &bucket_spec) < 0) return -1;
-    return add_type(module, "Table", &table_spec);
+    if (add_type(module, "Table", &table_spec) < 0) return -1;
+    if (add_type(module, "Limits", &limits_spec) < 0) return -1;
+    imports->waiter_all = PyType_FromModuleAndSpec(module, &tokenbucket_waiter_all_spec, NULL);
+    return imports->waiter_all == NULL ? -1 : 0;
 }
 
 static int module_traverse(PyObject *module, visitproc visit, void *arg) {
@@ -222,6 +264,7 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg) {
     Py_VISIT(imports->wake);
     Py_VISIT(imports->now_ns);
     Py_VISIT(imports->encode);
+    Py_VISIT(imports->waiter_all);
     return 0;
 }
 
@@ -236,6 +279,7 @@ static int module_clear(PyObject *module) {
     Py_CLEAR(imports->wake);
     Py_CLEAR(imports->now_ns);
     Py_CLEAR(imports->encode);
+    Py_CLEAR(imports->waiter_all);
     return 0;
 }
 

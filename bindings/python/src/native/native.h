@@ -1,7 +1,7 @@
 /* The backend on CPython's stable ABI: the calls that matter for speed, and the rest passed through.
  *
- * Its classes have the members of those in _ctypes_backend.py and _ctypes_table.py. Methods with an underscore pass a
- * status on; the others raise, by calling what _results.py has for that. */
+ * Its classes have the members of those in _ctypes_backend.py, _ctypes_table.py and _ctypes_limits.py. Methods with an
+ * underscore pass a status on; the others raise, by calling what _results.py has for that. */
 #ifndef TOKENBUCKET_PYTHON_NATIVE_H
 #define TOKENBUCKET_PYTHON_NATIVE_H
 
@@ -22,6 +22,7 @@ typedef struct {
     PyObject *now_ns;     /* (clock): the present time of a limiter's clock */
     PyObject *encode;     /* (key): as bytes */
     PyObject *decision;   /* the class, a subclass of tuple */
+    PyObject *waiter_all; /* the class, of limits.c */
     newfunc new_tuple;
 } Imports;
 
@@ -45,6 +46,13 @@ typedef struct {
     Limiter base;
     tb_table *handle; /* NULL until _open */
 } Table;
+
+typedef struct {
+    PyObject_HEAD const Imports *imports;
+    PyObject *parts; /* keeps what the members refer to; NULL until _open */
+    size_t count;
+    tb_member members[TB_MAX_MEMBERS]; /* without their costs */
+} Limits;
 
 /* A key as the library takes it. What follows takes NULL for one where it is that of a bucket, which has none. */
 typedef struct {
@@ -78,12 +86,15 @@ PyObject *tokenbucket_answer(Limiter *limiter, const Key *key, tb_status status,
 /* What take() returns. */
 PyObject *tokenbucket_decision(Limiter *limiter, const Key *key, tb_status status, double n, const tb_decision *d);
 PyObject *tokenbucket_status(tb_status status);
+PyObject *tokenbucket_promise(const tb_reservation *r);
 PyObject *tokenbucket_reservation(tb_status status, const tb_reservation *r);
 PyObject *tokenbucket_limit(tb_status status, const tb_config *limit);
 
-/* Called by the library. What it keeps, tell_kept tells on the same thread. */
-void tokenbucket_keep_event(void *user, const tb_event *event);
-void tokenbucket_tell_kept(Limiter *limiter);
+/* Called by the library, with the bucket. What it keeps, tell_all_kept tells on the same thread; tell_kept too, if it
+ * may be of this limiter. */
+void tokenbucket_keep_event(void *bucket, const tb_event *event);
+void tokenbucket_tell_kept(const Limiter *limiter);
+void tokenbucket_tell_all_kept(void);
 
 /* ---- waits.c: waiting, and what is called meanwhile -------------------------------------------------------------- */
 
@@ -110,11 +121,14 @@ tb_status tokenbucket_clock_set(tb_clock *clock, int64_t now_ns);
 void tokenbucket_destroy_bucket(tb_bucket *bucket);
 void tokenbucket_destroy_table(tb_table *table);
 
-/* ---- bucket.c, table.c ------------------------------------------------------------------------------------------- */
+/* ---- bucket.c, table.c, limits.c, module.c ----------------------------------------------------------------------- */
 
 extern PyMethodDef tokenbucket_bucket_methods[];
 extern PyMethodDef tokenbucket_table_methods[];
+extern PyMethodDef tokenbucket_limits_methods[];
+extern PyType_Spec tokenbucket_waiter_all_spec;
 extern PyMemberDef tokenbucket_limiter_members[];
 PyObject *tokenbucket_key_of_address(PyObject *module, PyObject *args);
+void tokenbucket_free_object(PyObject *self);
 
 #endif

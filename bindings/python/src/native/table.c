@@ -213,7 +213,7 @@ static PyObject *table_enqueue(PyObject *object, PyObject *args) {
 static PyObject *table_check(PyObject *self, PyObject *args) {
     Key key;
     unsigned long long waiter;
-    int64_t wait_ns = 0;
+    int64_t wait_ns = -1;
     if (!PyArg_ParseTuple(args, "y#K:_check", &key.bytes, &key.size, &waiter)) return NULL;
     const tb_status status =
         tb_table_waiter_check(((Table *)self)->handle, key.bytes, (size_t)key.size, waiter, &wait_ns);

@@ -1,4 +1,6 @@
-"""A token-bucket rate limiter: exact, fair, and at home in threads and in asyncio; one bucket, or one for each key.
+"""A token-bucket rate limiter: exact, fair, and at home in threads and in asyncio.
+
+One bucket, one for each key, or several limits in one decision.
 
 >>> bucket = TokenBucket(capacity=10, tokens_per_second=5)
 >>> bucket.allow()  # takes a token if there is one; never blocks
@@ -9,8 +11,19 @@ True
 from ._backend import backend, library_version
 from ._bucket import TokenBucket
 from ._clock import ManualClock, Waiters
-from ._reservation import Reservation
-from ._results import BucketClosed, Decision, Event, RateLimitExceeded, Stats, Status, TableFull, TableStats
+from ._limits import Limits
+from ._reservation import JointReservation, Reservation
+from ._results import (
+    BucketClosed,
+    Decision,
+    Event,
+    JointDecision,
+    RateLimitExceeded,
+    Stats,
+    Status,
+    TableFull,
+    TableStats,
+)
 from ._table import Table, address_key
 
 __version__ = "1.0.0"
@@ -19,6 +32,9 @@ __all__ = [
     "BucketClosed",
     "Decision",
     "Event",
+    "JointDecision",
+    "JointReservation",
+    "Limits",
     "ManualClock",
     "RateLimitExceeded",
     "Reservation",

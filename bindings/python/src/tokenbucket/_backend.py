@@ -12,6 +12,7 @@ if _forced not in ("", "native", "ctypes"):
 
 if TYPE_CHECKING:
     from ._ctypes_backend import Bucket, Clock, library_version
+    from ._ctypes_limits import Limits
     from ._ctypes_table import Table, key_of_address
 
     backend: str
@@ -19,7 +20,7 @@ else:
     backend = "ctypes"
     if _forced != "ctypes":
         try:
-            from ._native import Bucket, Clock, Table, key_of_address, library_version
+            from ._native import Bucket, Clock, Limits, Table, key_of_address, library_version
 
             backend = "native"
         except ImportError:
@@ -28,6 +29,7 @@ else:
     if backend == "ctypes":
         # Where the extension is there but its library is not, this says so in a sentence.
         from ._ctypes_backend import Bucket, Clock, library_version
+        from ._ctypes_limits import Limits
         from ._ctypes_table import Table, key_of_address
 
-__all__ = ["Bucket", "Clock", "Table", "backend", "key_of_address", "library_version"]
+__all__ = ["Bucket", "Clock", "Limits", "Table", "backend", "key_of_address", "library_version"]

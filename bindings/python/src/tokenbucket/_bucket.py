@@ -8,13 +8,13 @@ from typing import Any, Callable, Optional, TypeVar, overload
 from . import _constants as c
 from ._backend import Bucket
 from ._clock import ManualClock
+from ._decorator import F, limited
 from ._limiter import Limiter, clock_option, count_option, lateness_option, rate_option
 from ._numbers import Real, Seconds, nanoseconds, number, priority_number, seconds, timeout_ns
 from ._reservation import Reservation
 from ._results import OnEvent, Stats, fail, is_amount
 from ._waiting import waiter_here
 
-F = TypeVar("F", bound=Callable[..., Any])
 Self = TypeVar("Self", bound="TokenBucket")
 
 
@@ -245,30 +245,7 @@ class TokenBucket(Bucket, Limiter):
         """
         if function is None:
             return functools.partial(self.limit, tokens=tokens, timeout=timeout, priority=priority)
-        return self._limited(function, tokens, timeout, priority)
-
-    def _limited(self, function: Any, tokens: Real, timeout: Optional[Seconds], priority: int) -> Any:
-        import inspect
-
-        if not callable(function):
-            raise TypeError(f"limit() decorates functions, not {type(function).__name__}: name tokens= and timeout=")
-        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-            raise TypeError("limit() cannot decorate a generator: wait for tokens inside it")
-        if inspect.iscoroutinefunction(function):
-
-            @functools.wraps(function)
-            async def limited(*args: Any, **kwargs: Any) -> Any:
-                await self.wait_async(tokens, timeout, priority=priority)
-                return await function(*args, **kwargs)
-
-        else:
-
-            @functools.wraps(function)
-            def limited(*args: Any, **kwargs: Any) -> Any:
-                self.wait(tokens, timeout, priority=priority)
-                return function(*args, **kwargs)
-
-        return limited
+        return limited(self, function, tokens, timeout, priority)
 
     def __enter__(self: Self) -> Self:
         """Waits for one token, as wait().

@@ -1,21 +1,21 @@
 """The backend that needs no compiler: the library's functions through ctypes.
 
-Its classes, and that of _ctypes_table.py, have the members of those of the extension, in src/native. Methods with an
-underscore pass a status on; the others raise.
+Its classes, and those of _ctypes_table.py and _ctypes_limits.py, have the members of those of the extension, in
+src/native. Methods with an underscore pass a status on; the others raise.
 """
 
 from __future__ import annotations
 
 from ctypes import POINTER, byref, c_double, c_int64, c_uint64, c_void_p, pythonapi, sizeof
 from threading import get_ident
-from typing import Any, Callable, Dict, List, Optional, Protocol, Tuple
+from typing import Any, Callable, Collection, Dict, List, Optional, Protocol, Tuple
 
 from . import _constants as c
 from . import _declarations as d
 from ._library import Functions, load
-from ._numbers import Real, Seconds, TimeSource, now_ns, number, priority_number, timeout_ns
+from ._numbers import Real, Seconds, TimeSource, number, priority_number
 from ._results import Decision, OnEvent, fail, tell
-from ._waiting import wake
+from ._waiting import sleep_until_answered, wake
 
 Promise = Tuple[float, int, int, int]
 """The fields of a tb_reservation."""
@@ -116,18 +116,9 @@ def limit_config(
 def wait_until_served(
     limiter: Any, tokens: float, timeout: Optional[Seconds], sleep: Callable[[int], int], *key: bytes
 ) -> None:
-    """Calls sleep(timeout_ns) until it is not interrupted by a signal; the handler of the signal has run by then."""
-    left = timeout_ns(timeout)
-    limited = left != c.TB_FOREVER
-    deadline = now_ns(limiter._clock) + left if limited else left
-    while True:
-        status = sleep(left)
-        if status == c.TB_SUCCESS:
-            return
-        if status != c.TB_INTERRUPTED:
-            fail(limiter, status, tokens, -1, *key)
-        if limited:
-            left = max(0, deadline - now_ns(limiter._clock))
+    status, _ = sleep_until_answered(limiter._clock, timeout, lambda left: (sleep(left), None))
+    if status != c.TB_SUCCESS:
+        fail(limiter, status, tokens, -1, *key)
 
 
 class Clock:
@@ -169,9 +160,16 @@ class ClockInUse(TimeSource, Protocol):
     _handle: Any
 
 
+class JointWait(Protocol):
+    """One that stands in the queues of several buckets and keys, and leaves before any of them is destroyed."""
+
+    def leave(self) -> None: ...
+
+
 class Bucket:
     _handle = _NO_BUCKET
     _clock: Optional[ClockInUse] = None
+    _joint_waits: Collection[JointWait] = ()
 
     def _open(
         self,
@@ -194,12 +192,14 @@ class Bucket:
         status = quick.tb_create_with(byref(config), byref(handle))
         if status == c.TB_SUCCESS:
             # The library calls the function as long as the bucket lives.
-            self._handle, self._clock = handle, clock
+            self._handle, self._clock, self._joint_waits = handle, clock, set()
             self._functions = config.on_event, _WAKE_FUNCTION
         return status
 
     def __del__(self, destroy: Any = slow.tb_destroy, none: Any = _NO_BUCKET) -> None:
         # Where both are collected in one cycle, a task that waits may be ended, and leave, after this.
+        for wait in [*self._joint_waits]:
+            wait.leave()
         handle, self._handle = self._handle, none
         if handle:
             destroy(handle)
@@ -287,7 +287,7 @@ class Bucket:
         return status, waiter.value, wait_ns.value
 
     def _check(self, waiter: int) -> Tuple[int, int]:
-        wait_ns = c_int64(0)
+        wait_ns = c_int64(-1)
         return quick.tb_waiter_check(self._handle, waiter, byref(wait_ns)), wait_ns.value
 
     def _leave(self, waiter: int) -> int:

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from ctypes import POINTER, byref, c_double, c_int64, c_size_t, c_uint64, create_string_buffer, sizeof
-from typing import Any, List, Optional, Sequence, Tuple
+from typing import Any, Collection, List, Optional, Sequence, Tuple
 
 from . import _constants as c
 from . import _declarations as d
-from ._ctypes_backend import REFUSED, ClockInUse, Promise, limit_config, quick, require_wakes, slow, wait_until_served
+from ._ctypes_backend import (
+    REFUSED,
+    ClockInUse,
+    JointWait,
+    Promise,
+    limit_config,
+    quick,
+    require_wakes,
+    slow,
+    wait_until_served,
+)
 from ._keys import Key, encode
 from ._numbers import Real, Seconds, number, priority_number
 from ._results import Decision, fail
@@ -29,6 +39,7 @@ class Table:
 
     _handle = _NO_TABLE
     _clock: Optional[ClockInUse] = None
+    _joint_waits: Collection[JointWait] = ()
 
     def _open(
         self,
@@ -54,11 +65,13 @@ class Table:
         handle = POINTER(d.tb_table)()
         status = quick.tb_table_create_with(byref(limit), byref(config), byref(handle))
         if status == c.TB_SUCCESS:
-            self._handle, self._clock = handle, clock
+            self._handle, self._clock, self._joint_waits = handle, clock, set()
         return status
 
     def __del__(self, destroy: Any = slow.tb_table_destroy, none: Any = _NO_TABLE) -> None:
         # As in a bucket.
+        for wait in [*self._joint_waits]:
+            wait.leave()
         handle, self._handle = self._handle, none
         if handle:
             destroy(handle)
@@ -153,7 +166,7 @@ class Table:
         return status, waiter.value, wait_ns.value
 
     def _check(self, key: bytes, waiter: int) -> Tuple[int, int]:
-        wait_ns = c_int64(0)
+        wait_ns = c_int64(-1)
         return quick.tb_table_waiter_check(self._handle, key, len(key), waiter, byref(wait_ns)), wait_ns.value
 
     def _leave(self, key: bytes, waiter: int) -> int:

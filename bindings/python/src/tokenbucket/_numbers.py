@@ -6,7 +6,7 @@ import math
 import time as _time
 from datetime import timedelta
 from numbers import Rational
-from typing import Optional, Protocol, SupportsFloat, Union
+from typing import Any, List, Optional, Protocol, Sequence, SupportsFloat, Union
 
 from ._constants import TB_FOREVER
 
@@ -35,6 +35,16 @@ def number(value: Real) -> float:
         return float(value)
     except OverflowError:
         return math.inf if value > 0 else -math.inf  # type: ignore[operator]
+
+
+def numbers(values: Union[Real, Sequence[Real]], count: int, what: str) -> List[float]:
+    """So many numbers, from a sequence of them or from one that all are."""
+    given: Any = values
+    several = hasattr(given, "__len__") and not isinstance(given, (str, bytes))
+    found = [number(value) for value in given] if several else [number(given)] * count
+    if len(found) != count:
+        raise ValueError(f"there must be {what}, {count}, not {len(found)}")
+    return found
 
 
 def nanoseconds(time: Seconds) -> int:

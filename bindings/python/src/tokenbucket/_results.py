@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import math
-from typing import Any, Callable, NamedTuple, NoReturn
+from typing import Any, Callable, NamedTuple, NoReturn, Optional, Tuple
 
 from . import _constants as c
 from ._numbers import seconds
@@ -39,21 +39,23 @@ class RateLimitExceeded(TimeoutError):
     TIMED_OUT 5.0
     """
 
-    def __init__(self, status: Status, tokens: float, retry_after: float) -> None:
+    def __init__(self, status: Status, tokens: float, retry_after: float, member: Optional[int] = None) -> None:
         self.status = status
         """Status.TIMED_OUT or Status.QUEUE_FULL; TABLE_FULL in TableFull."""
         self.tokens = tokens
         """The tokens asked for."""
         self.retry_after = retry_after
         """Seconds after which they would be there if nobody took any; infinite if that cannot be expressed."""
+        self.member = member
+        """Which member of a Limits refused, from 0; None if it was none."""
         super().__init__()
 
     def __reduce__(self) -> Any:
-        return type(self), (self.status, self.tokens, self.retry_after)
+        return type(self), (self.status, self.tokens, self.retry_after, self.member)
 
     def __str__(self) -> str:
         why = "too many wait already" if self.status == Status.QUEUE_FULL else "not within the time allowed"
-        return f"{self.tokens:g} tokens: {why}; retry after {self.retry_after:g} s"
+        return f"{_of(self.member)}{self.tokens:g} tokens: {why}; retry after {self.retry_after:g} s"
 
 
 class TableFull(RateLimitExceeded):
@@ -68,7 +70,7 @@ class TableFull(RateLimitExceeded):
     """
 
     def __str__(self) -> str:
-        return f"{self.tokens:g} tokens: the table has no room for another key"
+        return f"{_of(self.member)}{self.tokens:g} tokens: the table has no room for another key"
 
 
 class BucketClosed(RuntimeError):
@@ -81,6 +83,9 @@ class BucketClosed(RuntimeError):
         ...
     tokenbucket.BucketClosed: the bucket is closed
     """
+
+    member: Optional[int] = None
+    """Which member of a Limits is closed, from 0; None if it was no Limits."""
 
 
 class Decision(NamedTuple):
@@ -114,6 +119,33 @@ class Decision(NamedTuple):
     def reset_after(self) -> float:
         """reset_after_ns in seconds."""
         return seconds(self.reset_after_ns)
+
+
+class JointDecision(NamedTuple):
+    """What take() of a Limits decided; true if all granted.
+
+    >>> second, hour = (TokenBucket(n, n, period=time, clock=ManualClock()) for n, time in ((10, 1), (12, 3600)))
+    >>> limits = Limits([second, hour])
+    >>> limits.take(8)
+    JointDecision(allowed=True, member=None, retry_after_ns=0)
+    >>> decision = limits.take(5)
+    >>> bool(decision), decision.member, decision.retry_after
+    (False, 1, 300.0)
+    """
+
+    allowed: bool
+    member: Optional[int]
+    """Which member refused, from 0: of several the one that takes longest; None if none did."""
+    retry_after_ns: int
+    """Nanoseconds until that member would grant; 0 if all did, 2**63 - 1 if it never will."""
+
+    def __bool__(self) -> bool:
+        return self.allowed
+
+    @property
+    def retry_after(self) -> float:
+        """retry_after_ns in seconds; infinite if it never can be granted."""
+        return seconds(self.retry_after_ns)
 
 
 class Event(NamedTuple):
@@ -187,31 +219,47 @@ def tell(on_event: OnEvent, status: int, tokens: float, waited_ns: int) -> None:
     on_event(Event(Status(status), tokens, seconds(waited_ns)))
 
 
-def fail(limiter: Any, status: int, tokens: float, wait_ns: int = -1, *key: bytes) -> NoReturn:
-    """Raises what a status other than success, denied and interrupted means to the caller of a TokenBucket or a Table.
+def _of(member: Optional[int]) -> str:
+    return "" if member is None else f"member {member}: "
 
-    wait_ns: after which the tokens would be had, if that is known. key: that of a table's bucket.
+
+def failure(
+    limiter: Any, status: int, tokens: float, wait_ns: int, key: Tuple[bytes, ...], member: Optional[int] = None
+) -> Exception:
+    """What a status other than success, denied and interrupted means to the caller of a TokenBucket or a Table.
+
+    wait_ns: after which the tokens would be had, if that is known. key: that of a table's bucket. member: which it is
+    of a Limits.
     """
     if status == c.TB_TABLE_FULL:
-        raise TableFull(Status(status), tokens, math.inf)
+        return TableFull(Status(status), tokens, math.inf, member)
     if status in (c.TB_TIMED_OUT, c.TB_QUEUE_FULL):
         if status == c.TB_QUEUE_FULL or wait_ns < 0:
             found, ns = limiter._time_until(*key, tokens)
             wait_ns = ns if found == c.TB_SUCCESS else c.TB_FOREVER
-        raise RateLimitExceeded(Status(status), tokens, seconds(wait_ns))
+        return RateLimitExceeded(Status(status), tokens, seconds(wait_ns), member)
     if status == c.TB_CLOSED:
-        raise BucketClosed(f"the {limiter._noun} is closed")
+        closed = BucketClosed(f"{_of(member)}the {limiter._noun} is closed")
+        closed.member = member
+        return closed
     if status == c.TB_EXCEEDS_CAPACITY:
-        raise ValueError(f"{tokens:g} tokens exceed the capacity of {limiter.capacity:g}: they can never be granted")
+        return ValueError(
+            f"{_of(member)}{tokens:g} tokens exceed the capacity of {limiter.capacity:g}: they can never be granted"
+        )
     if status == c.TB_E_INVALID_ARGUMENT:
         if not limiter._exists():
-            raise RuntimeError(f"the {limiter._noun} does not exist: its __init__ has not run")
-        raise ValueError(f"tokens must be greater than 0 and finite, not {tokens:g}")
+            return RuntimeError(f"the {limiter._noun} does not exist: its __init__ has not run")
+        return ValueError(f"{_of(member)}tokens must be greater than 0 and finite, not {tokens:g}")
     if status == c.TB_E_OUT_OF_RANGE:
-        raise OverflowError(f"{tokens:g} tokens more than the {limiter._noun} can count")
+        return OverflowError(f"{tokens:g} tokens more than the {limiter._noun} can count")
     if status == c.TB_E_OUT_OF_MEMORY:
-        raise MemoryError
-    raise OSError(f"tokenbucket: unexpected status {status}")
+        return MemoryError()
+    return OSError(f"tokenbucket: unexpected status {status}")
+
+
+def fail(limiter: Any, status: int, tokens: float, wait_ns: int = -1, *key: bytes) -> NoReturn:
+    """Raises failure()."""
+    raise failure(limiter, status, tokens, wait_ns, key)
 
 
 def is_amount(value: float) -> bool:

@@ -9,7 +9,7 @@ from . import _constants as c
 from ._clock import ManualClock
 from ._keys import Key, encode
 from ._limiter import Limiter, clock_option, count_option, lateness_option, rate_option
-from ._numbers import Real, Seconds, nanoseconds, number, priority_number, seconds, timeout_ns
+from ._numbers import Real, Seconds, nanoseconds, number, numbers, priority_number, seconds, timeout_ns
 from ._reservation import Reservation
 from ._results import TableStats, fail
 from ._waiting import waiter_here
@@ -106,10 +106,7 @@ class Table(_backend.Table, Limiter):
         return [_ANSWERS[answer] for answer in answers]
 
     def _amounts(self, tokens: Any, count: int) -> Sequence[float]:
-        several = hasattr(tokens, "__len__") and not isinstance(tokens, (str, bytes))
-        amounts = [number(n) for n in tokens] if several else [number(tokens)] * count
-        if len(amounts) != count:
-            raise ValueError(f"there must be as many tokens as keys, {count}, not {len(amounts)}")
+        amounts = numbers(tokens, count, "as many tokens as keys")
         for n in amounts:
             # Before anything is taken.
             if not 0 < n < float("inf"):

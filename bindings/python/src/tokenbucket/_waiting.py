@@ -1,4 +1,4 @@
-"""Waiting without a thread: the places that tasks of asyncio and trio have in the queues of buckets and keys."""
+"""Waiting: the places that tasks of asyncio and trio have in the queues of buckets and keys, and threads in signals."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, Optional, Set, Tuple
 
 from . import _constants as c
-from ._numbers import NS_PER_SECOND
+from ._numbers import NS_PER_SECOND, Seconds, TimeSource, now_ns, timeout_ns
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future
@@ -29,6 +29,24 @@ def wake(tag: int) -> None:
     if waiter is not None and not waiter.woken:
         waiter.woken = True
         waiter.loop.wake(waiter)
+
+
+def sleep_until_answered(
+    clock: Optional[TimeSource], timeout: Optional[Seconds], sleep: Callable[[int], Tuple[int, Any]]
+) -> Tuple[int, Any]:
+    """Calls sleep(timeout_ns), which blocks, until it was not a signal that ended it, and returns what that answered.
+
+    The handler of the signal has run by the time that sleep() is called again.
+    """
+    left = timeout_ns(timeout)
+    limited = left != c.TB_FOREVER
+    deadline = now_ns(clock) + left if limited else left
+    while True:
+        status, detail = sleep(left)
+        if status != c.TB_INTERRUPTED:
+            return status, detail
+        if limited:
+            left = max(0, deadline - now_ns(clock))
 
 
 class Loop:
@@ -89,39 +107,37 @@ def waiter_here(limiter: Any, *key: bytes) -> Waiter:
 
 
 class Waiter:
-    """A task's place in the queue of a bucket, or of a key of a table; a bucket has no key."""
+    """A task's place in the queue of a bucket or of a key, or in those of a Limits. Only that of a key has a key."""
 
-    __slots__ = ("__weakref__", "_key", "_limiter", "_number", "loop", "woken")
+    __slots__ = ("__weakref__", "_key", "_limiter", "_place", "loop", "woken")
 
     def __init__(self, limiter: Any, key: Tuple[bytes, ...], loop: Loop) -> None:
         self._limiter = limiter
         self._key = key
-        self._number = 0
+        self._place: Any = None  # What _enqueue returned: a number, or a WaiterAll.
         self.loop = loop
         self.woken = False
 
-    async def take(self, tokens: float, timeout_ns: int, priority: int) -> Tuple[int, int]:
-        """How the wait ended, and if that is TB_TIMED_OUT at once, the time that it would have taken."""
+    async def take(self, tokens: Any, timeout_ns: int, priority: int) -> Tuple[int, Any]:
+        """How the wait ended; and the time that it would have taken where that is known, or the refusal of a Limits."""
         tag = next(_tags)
         _waiters[tag] = weakref.ref(self)
         try:
-            status, self._number, wait_ns = self._limiter._enqueue(*self._key, tokens, timeout_ns, priority, tag)
-            if status != c.TB_PENDING:
-                return status, wait_ns
+            status, self._place, detail = self._limiter._enqueue(*self._key, tokens, timeout_ns, priority, tag)
             while status == c.TB_PENDING:
-                await self.sleep(math.inf if self._limiter._clock else wait_ns / NS_PER_SECOND)
-                status, wait_ns = self._limiter._check(*self._key, self._number)
-            self._number = 0
-            return status, -1
+                await self.sleep(math.inf if self._limiter._clock else detail / NS_PER_SECOND)
+                status, detail = self._limiter._check(*self._key, self._place)
+            self._place = None
+            return status, detail
         finally:
             del _waiters[tag]
             self.leave()
 
     def leave(self) -> None:
         """Gives back whatever was not collected."""
-        number, self._number = self._number, 0
-        if number:
-            self._limiter._leave(*self._key, number)
+        place, self._place = self._place, None
+        if place:
+            self._limiter._leave(*self._key, place)
 
     async def sleep(self, seconds: float) -> None:
         """Returns after that time, or when stirred."""
