@@ -4,13 +4,14 @@ import asyncio
 import contextlib
 import functools
 import math
+import pathlib
 import re
 import time
 import unittest
 from fractions import Fraction
 
 from support import ROOT, Outcome
-from tokenbucket import BucketClosed, ManualClock, RateLimitExceeded, Status, Table, TokenBucket
+from tokenbucket import BucketClosed, Limits, ManualClock, RateLimitExceeded, Status, Table, TokenBucket
 
 UNITS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9}
 
@@ -36,13 +37,20 @@ def exactly(text):
     return Fraction(nanoseconds(text), 10**9)
 
 
+def parts_of(limit):
+    return dict(part.split("=") for part in limit.split())
+
+
 class Replay:
     def __init__(self, test, limit):
         self.test = test
         self.clock = ManualClock()
         self.reservations = {}
         self.seen = set()
-        self.open(dict(part.split("=") for part in limit.split()))
+        self.open_all(limit)
+
+    def open_all(self, limit):
+        self.open(parts_of(limit))
 
     def open(self, parts):
         tokens, period = rate(parts.pop("rate"))
@@ -101,7 +109,7 @@ class Replay:
 
     def check_detail(self, decision, check):
         if check.startswith("retry="):
-            self.test.assertEqual(decision.retry_after_ns, nanoseconds(check[6:]))
+            self.test.assertEqual(to_ns(decision.retry_after), nanoseconds(check[6:]))
         elif check.startswith("rem="):
             self.test.assertEqual(math.floor(decision.remaining), int(check[4:]))
         elif not check.startswith("*"):
@@ -172,8 +180,11 @@ class WaitReplay(Replay):
                 if words:
                     await self.wait_step(words)
         self.test.assertEqual(set(self.ended) - self.looked_at, set(), "the row does not say how they ended")
-        self.bucket.close()
+        self.close_all()
         await self.settled()
+
+    def close_all(self):
+        self.bucket.close()
 
     async def wait_step(self, words):
         verb, rest = words[0], words[1:]
@@ -208,6 +219,9 @@ class WaitReplay(Replay):
                 return
 
     async def enter(self, name, tokens, *words):
+        await self.enter_queue(name, self.bucket, float(tokens), words)
+
+    async def enter_queue(self, name, limiter, amount, words):
         options = {"timeout": None}
         answers = {}
         for word in words:
@@ -220,10 +234,13 @@ class WaitReplay(Replay):
                 answers[key] = value
         kind = self.kinds[(len(self.tasks) + len(self.threads)) % len(self.kinds)]
         if kind == "task" or name in self.leavers:
-            self.tasks[name] = asyncio.ensure_future(self.in_task(name, float(tokens), options))
+            self.tasks[name] = asyncio.ensure_future(self.in_task(name, limiter, amount, options))
         else:
-            self.threads[name] = Outcome(self.in_thread, (name, float(tokens), options))
+            self.threads[name] = Outcome(self.in_thread, (name, limiter, amount, options))
         await self.settled()
+        self.check_answers(name, answers)
+
+    def check_answers(self, name, answers):
         for answer, time_ in answers.items():
             how, at, error = self.ended.get(name, (None, None, None))
             self.test.assertEqual((how, at), (answer, self.clock.now_ns))
@@ -231,13 +248,13 @@ class WaitReplay(Replay):
                 self.test.assertEqual(to_ns(error.retry_after), nanoseconds(time_))
             self.looked_at.add(name)
 
-    async def in_task(self, name, tokens, options):
+    async def in_task(self, name, limiter, amount, options):
         with self.recorded(name):
-            self.test.assertIsNone(await self.bucket.wait_async(tokens, **options))
+            self.test.assertIsNone(await limiter.wait_async(amount, **options))
 
-    def in_thread(self, name, tokens, options):
+    def in_thread(self, name, limiter, amount, options):
         with self.recorded(name):
-            self.test.assertIsNone(self.bucket.wait(tokens, **options))
+            self.test.assertIsNone(limiter.wait(amount, **options))
 
     @contextlib.contextmanager
     def recorded(self, name):
@@ -246,10 +263,10 @@ class WaitReplay(Replay):
             yield
         except RateLimitExceeded as refused:
             how, error = {Status.TIMED_OUT: "late", Status.QUEUE_FULL: "full"}[refused.status], refused
-        except ValueError:
-            how = "never"
-        except BucketClosed:
-            how = "closed"
+        except ValueError as refused:
+            how, error = "never", refused
+        except BucketClosed as refused:
+            how, error = "closed", refused
         self.ended[name] = how, self.clock.now_ns, error
 
     async def leave(self, name):
@@ -299,12 +316,14 @@ class TableReplay(Replay):
 
     def open(self, parts):
         tokens, period = rate(parts.pop("rate"))
+        most = parts.pop("max_waiters", None)
         self.limiter = Table(
             float(parts.pop("burst")),
             tokens,
             period=period,
             clock=self.clock,
             max_keys=int(parts.pop("keys")),
+            max_waiters=most and int(most),
             when_full=parts.pop("full", "evict"),
         )
         self.test.assertEqual(parts, {}, "unknown part of the limit")
@@ -329,6 +348,164 @@ class TableReplay(Replay):
 
     def do_remove(self):
         self.bucket.remove()
+
+
+class LimitsReplay(WaitReplay):
+    """Of rows with several limits.
+
+    Tasks alone come to rest by themselves. What the clock counts and who has ended is then known after each step, so a
+    replay with threads waits until it is so there, and all threads sleep.
+    """
+
+    def __init__(self, test, limit, steps, kinds, expected=None):
+        super().__init__(test, limit, steps, kinds)
+        self.tells_times = False
+        self.expected = expected
+        self.states = []
+        self.joint = {}
+
+    def open_all(self, limit):
+        self.limiters = {}
+        for one in limit.split(";"):
+            name, rest = one.split(maxsplit=1)
+            parts = parts_of(rest)
+            (TableReplay if "keys" in parts else Replay).open(self, parts)
+            self.limiters[name] = self.limiter
+
+    def close_all(self):
+        for limiter in self.limiters.values():
+            limiter.close()
+
+    def state(self):
+        return (*self.clock.waiters(), frozenset(self.ended))
+
+    def threads_sleep(self):
+        for name, thread in self.threads.items():
+            if name not in self.ended:
+                stat = pathlib.Path(f"/proc/self/task/{thread.native_id}/stat").read_text()
+                if stat.rpartition(")")[2].split()[0] != "S":
+                    return False
+        return True
+
+    async def settled(self):
+        if self.expected is None:
+            rest = 0
+            while rest < 10:
+                before = self.state()
+                await asyncio.sleep(0)
+                rest = rest + 1 if self.state() == before else 0
+        else:
+            expected = self.expected[len(self.states)]
+            deadline = time.monotonic() + self.PATIENCE_S
+            while self.state() != expected or not self.threads_sleep():
+                self.test.assertLess(time.monotonic(), deadline, f"{self.state()}, not {expected}")
+                await asyncio.sleep(0.0002)
+        self.states.append(self.state())
+
+    async def wait_step(self, words):
+        named = words[0].endswith(":")
+        verb = words[named]
+        if named and verb == "wait":
+            members, rest = self.members(words[2:])
+            self.joint[words[0][:-1]] = members[1]
+            await self.enter_queue(words[0][:-1], *members[0], rest)
+            self.seen.add("wait")
+            await self.settled()
+        elif named and verb.endswith("/wait"):
+            self.bucket = self.limiter_of(verb[:-5])
+            await super().wait_step([words[0], "wait", *words[2:]])
+        else:
+            await super().wait_step(words)
+
+    def step(self, words):
+        """A step is of the bucket, key or table before its verb, or of several."""
+        if "/" in words[0]:
+            name, verb = words[0].split("/")
+            self.bucket = self.limiter_of(name)
+            self.limiter = self.limiters[name[0]]
+            words = [{"peek": "peekx"}.get(verb, verb), *words[1:]]
+        super().step(words)
+
+    def limiter_of(self, name):
+        letter, _, key = name.partition(".")
+        return OneKey(self.limiters[letter], key) if key else self.limiters[letter]
+
+    def members(self, words):
+        """The limits with the costs, and the names of the members; and what follows them."""
+        count = next((i for i, word in enumerate(words) if ":" not in word), len(words))
+        names, costs = zip(*(word.split(":") for word in words[:count]))
+        parts = [name.partition(".") for name in names]
+        limits = Limits([(self.limiters[name], key) if key else self.limiters[name] for name, _, key in parts])
+        return ((limits, [float(cost) for cost in costs]), names), words[count:]
+
+    def check_member(self, names, error, by):
+        """An error of a member has its index, in a ValueError in the text."""
+        index = getattr(error, "member", None)
+        if isinstance(error, ValueError):
+            index = int(re.match(r"member (\d+): ", str(error)).group(1))
+        self.test.assertEqual(f"by={names[index]}", by)
+
+    def check_answers(self, name, answers):
+        by, retry = answers.pop("by", None), answers.pop("retry", None)
+        super().check_answers(name, answers)
+        if answers and name in self.joint:
+            error = self.ended[name][2]
+            if error or by:
+                self.check_member(self.joint[name], error, f"by={by}")
+            self.test.assertEqual("late" in answers, retry is not None)
+            if retry:
+                self.test.assertEqual(to_ns(error.retry_after), nanoseconds(retry))
+
+    def check_waiter(self, name, what, by=None):
+        super().check_waiter(name, what)
+        error = self.ended.get(name, (None, None, None))[2]
+        if name in self.joint and (error or by):
+            self.check_member(self.joint[name], error, by)
+
+    def do_all(self, *words):
+        ((limits, costs), names), (answer, *checks) = self.members(words)
+        if answer == "closed":
+            with self.test.assertRaises(BucketClosed) as caught:
+                limits.take(costs)
+            self.check_member(names, caught.exception, *checks)
+            return
+        decision = limits.take(costs)
+        self.check_decision(decision, answer)
+        told = [] if decision else [f"by={names[decision.member]}"]
+        self.test.assertEqual(checks[:1], told)
+        self.test.assertEqual(len(checks), {"ok": 0, "no": 2, "never": 1}[answer])
+        for check in checks[1:]:
+            self.check_detail(decision, check)
+
+    def do_resv(self, *words, name=""):
+        ((limits, costs), names), rest = self.members(words)
+        max_wait = exactly(rest[0][4:]) if rest[0].startswith("max=") else None
+        answer, *checks = rest[max_wait is not None :]
+        refusal = {"late": RateLimitExceeded, "never": ValueError, "closed": BucketClosed}.get(answer)
+        if refusal:
+            with self.test.assertRaises(refusal) as caught:
+                limits.reserve(costs, max_wait)
+            self.check_member(names, caught.exception, checks[0])
+            if answer == "late":
+                self.check_detail(caught.exception, checks[1])
+            return
+        reservation = limits.reserve(costs, max_wait)
+        self.test.assertEqual(to_ns(reservation.delay), nanoseconds(answer))
+        self.reservations[name[:-1]] = reservation
+
+    def do_force(self, tokens):
+        self.bucket.charge(float(tokens))
+
+
+class Silent(unittest.TestCase):
+    """Of which an assertion that fails is not one of the test that runs."""
+
+    @contextlib.contextmanager
+    def subTest(self, step):
+        yield
+
+
+LIMIT_ROWS = ROOT / "tests" / "conformance" / "limits.txt"
 
 
 class Conformance(unittest.TestCase):
@@ -369,6 +546,63 @@ class Conformance(unittest.TestCase):
                     asyncio.run(replay.replay())
                     seen |= replay.seen
         self.assertLessEqual({"@", "peek", "take", "wait", "leave", "jump", "next", "rate", "reset"}, seen)
+
+    @unittest.skipUnless(LIMIT_ROWS.exists(), "there are no rows of several limits")
+    def test_limit_rows(self):
+        rows = LIMIT_ROWS.read_text(encoding="utf-8").splitlines()
+        self.assertGreaterEqual(len(rows), 40)
+        seen = set()
+        for row in rows:
+            identity, limit, steps = row.split("|")
+            expected = None
+            for kinds in (["task"], ["thread"], ["thread", "task"]):
+                with self.subTest(row=identity.strip(), kinds=kinds):
+                    replay = LimitsReplay(self, limit, steps, kinds, expected)
+                    asyncio.run(replay.replay())
+                    expected = replay.states
+                    seen |= replay.seen
+        steps = {"@", "all", "resv", "cancel", "wait", "leave", "waiting", "next", "take", "peekx", "force", "add"}
+        self.assertLessEqual(steps | {"rate", "burst", "close", "reset", "set"}, seen)
+
+    def test_limit_steps(self):
+        limit = "r rate=1/s burst=10 init=0 max_waiters=2; t rate=10/s burst=100; u rate=1/s burst=5 keys=100"
+        steps = "all t:1 u.a:5 ok; all t:1 u.a:1 no by=u.a retry=1s; all u.a:6 t:1 never by=u.a; t/peek = 99; t/add 1"
+        steps += "; A: wait r:2 u.b:1; waiting = 1; next = 2s; B: wait u.b:4 u.a:2 priority=1; waiting = 2; r/peek = -2"
+        steps += "; C: r/wait 1; D: wait u.c:1 r:1 full by=r; E: wait t:1 u.a:1 within=1s late by=u.a retry=3s; leave C"
+        steps += "; R: resv u.a:1 t:1 = 3s; resv t:1 u.a:1 max=1s late by=u.a retry=4s; cancel R; u.a/take 1 no"
+        steps += "; F: wait r:1 t:3 within=3s; r/rate 0.5/s; F late@0ms by=r; G: wait t:100 u.z:1 ok; t/force 5; t/set 3"
+        steps += "; @2s B ok@2s; A waits; H: wait t:50 r:1; t/burst 40; H never@2s by=t; r/reset 4; A ok@2s; r/peek = 2"
+        steps += "; I: wait t:30 u.q:1; r/close; all t:1 r:1 closed by=r; u/close; I closed@2s by=u.q; next = never"
+        expected = None
+        for kinds in (["task"], ["thread"], ["thread", "task"]):
+            replay = LimitsReplay(self, limit, steps, kinds, expected)
+            asyncio.run(replay.replay())
+            expected = replay.states
+
+    def test_limit_steps_that_are_wrong(self):
+        limit = "r rate=1/s burst=10; t rate=1/s burst=10 init=0"
+        for steps in (
+            "all r:1 t:1 no by=r retry=1s",
+            "all r:1 t:1 no by=t retry=2s",
+            "all r:1 t:1 no by=t",
+            "all r:1 t:11 never by=r",
+            "r/close; all t:1 r:1 closed by=t",
+            "R: resv r:1 t:1 = 2s",
+            "resv r:1 t:1 max=0s late by=r retry=1s",
+            "resv r:1 t:1 max=0s late by=t retry=2s",
+            "A: wait r:1 t:1 ok",
+            "A: wait r:1 t:1 within=0s late by=r retry=1s",
+            "A: wait r:1 t:1 within=0s late by=t retry=2s",
+            "A: wait r:1 t:11 never by=r",
+            "A: wait r:1 t:1; waiting = 2",
+            "A: wait r:1 t:1; @1s A ok@999ms",
+            "A: wait r:1 t:1; @2s A waits",
+            "A: wait r:1 t:1; t/close; A closed@0ms by=r",
+            "A: wait r:1 t:1; t/close",
+            "r/peek = 9",
+        ):
+            with self.subTest(steps), self.assertRaises(AssertionError):
+                asyncio.run(LimitsReplay(Silent(), limit, steps, ["task"]).replay())
 
     def test_wait_steps_that_no_row_has(self):
         limit = "rate=1/s burst=5 init=0 max_waiters=2"
