@@ -6,18 +6,18 @@ import re
 import unittest
 
 from support import ROOT, BucketTest
-from tokenbucket import RateLimitExceeded
+from tokenbucket import Limits, RateLimitExceeded
 
 README = ROOT / "bindings" / "python" / "README.md"
 
 
-def recipe(buckets):
-    """The function `ask` of the page, with other buckets."""
+def recipe(names):
+    """The function `ask` of the page, with other limits."""
     for block in re.findall(r"^```python\n(.*?)^```", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
         if "def ask(" in block:
             program = ast.parse(block)
-            program.body = [part for part in program.body if isinstance(part, (ast.Import, ast.AsyncFunctionDef))]
-            names = dict(buckets)
+            program.body = [part for part in program.body if isinstance(part, ast.AsyncFunctionDef)]
+            names = dict(names)
             exec(compile(program, str(README), "exec"), names)
             return names["ask"]
     raise LookupError("no recipe")
@@ -28,7 +28,8 @@ class TwoLimits(BucketTest, unittest.IsolatedAsyncioTestCase):
         super().setUp()
         self.requests = self.new_bucket(10, 50, period=60)
         self.tokens = self.new_bucket(30_000, 60_000, period=60)
-        self.ask = recipe({"requests": self.requests, "tokens": self.tokens})
+        limits = Limits([self.requests, self.tokens])
+        self.ask = recipe({"limits": limits, "tokens": self.tokens})
 
     def left(self):
         return self.requests.tokens, self.tokens.tokens
@@ -37,26 +38,48 @@ class TwoLimits(BucketTest, unittest.IsolatedAsyncioTestCase):
         await self.ask("hello", timeout=30)
         self.assertEqual(self.left(), (9, 30_000 - 1234))
 
-    async def test_cancelled_it_loses_nothing(self):
-        """Whether none is due, or one."""
-        self.tokens.allow(30_000)
+    async def test_cancelled_five_times_it_loses_nothing(self):
+        """Whether it waits for the tokens alone, or for both."""
         for requests in (10, 0):
             self.requests.reset(requests)
+            self.tokens.reset(0)
             for _ in range(5):
                 task = asyncio.ensure_future(self.ask("hello", timeout=30))
                 await asyncio.sleep(0)
                 self.assertEqual(self.left(), (requests - 1, -4000))
                 task.cancel()
                 await asyncio.wait([task])
+                self.assertTrue(task.cancelled())
                 self.assertEqual(self.left(), (requests, 0))
+
+    async def test_cancelled_when_only_the_tokens_are_missing_still(self):
+        self.requests.reset(0)
+        self.tokens.reset(0)
+        task = asyncio.ensure_future(self.ask("hello", timeout=30))
+        await asyncio.sleep(0)
+        self.clock.set(3)
+        await asyncio.sleep(0.001)
+        self.assertEqual(self.left(), (1.5, -1000))
+        task.cancel()
+        await asyncio.wait([task])
+        self.assertEqual(self.left(), (2.5, 3000))
 
     async def test_one_timeout_for_both(self):
         for requests, tokens in ((0, 30_000), (10, 0), (0, 0)):
             self.requests.reset(requests)
             self.tokens.reset(tokens)
             with self.assertRaises(RateLimitExceeded):
-                await self.ask("hello", timeout=1)
+                await asyncio.wait_for(self.ask("hello", timeout=1), 10)
             self.assertEqual(self.left(), (requests, tokens))
+
+    async def test_it_ends_when_the_timeout_has_become_too_short(self):
+        self.tokens.reset(0)
+        task = asyncio.ensure_future(self.ask("hello", timeout=4))
+        await asyncio.sleep(0)
+        self.tokens.charge(1)
+        with self.assertRaises(RateLimitExceeded):
+            await asyncio.wait_for(task, 10)
+        self.assertEqual(self.left(), (10, -1))
 
 
 if __name__ == "__main__":
