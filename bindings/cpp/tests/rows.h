@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <cstdint>
 #include <fstream>
 #include <functional>
 #include <map>
@@ -58,10 +59,10 @@ struct Rate {
 };
 
 // Of a limit such as "burst=10 rate=1/s".
-inline tokenbucket::Config config_of(const Words &limits, const tokenbucket::ManualClock &clock) {
+inline tokenbucket::Config config_of(const Words &words, const tokenbucket::ManualClock &clock) {
     tokenbucket::Config config;
     config.clock = clock.get();
-    for (const std::string &limit : limits) {
+    for (const std::string &limit : words) {
         const auto equals = limit.find('=');
         const std::string name = limit.substr(0, equals);
         const std::string value = limit.substr(equals + 1);
@@ -112,6 +113,11 @@ struct Step {
         const auto found = options.find(option_name);
         return found == options.end() ? otherwise : found->second;
     }
+    // Of a wait.
+    nanoseconds timeout() const {
+        return options.count("within") == 0 ? tokenbucket::kForever : duration(options.at("within"));
+    }
+    std::int32_t priority() const { return std::stoi(option("priority", "0")); }
 
     std::optional<nanoseconds> time;
     std::string name;
@@ -197,6 +203,51 @@ class Steps {
     std::map<std::string, tokenbucket::Reservation> reservations_;
 };
 
+// Of words such as "burst=10 rate=1/s keys=100 full=deny".
+inline tokenbucket::Table table_of(const Words &words, const tokenbucket::ManualClock &clock) {
+    static const std::map<std::string, tokenbucket::WhenFull> kWhenFull{{"evict", tokenbucket::WhenFull::evict_fullest},
+                                                                        {"deny", tokenbucket::WhenFull::deny},
+                                                                        {"admit", tokenbucket::WhenFull::admit}};
+    tokenbucket::TableConfig config;
+    Words limit;
+    for (const std::string &word : words) {
+        const auto equals = word.find('=');
+        const std::string name = word.substr(0, equals);
+        if (name == "keys") {
+            config.max_keys = std::stoll(word.substr(equals + 1));
+        } else if (name == "full") {
+            config.when_full = kWhenFull.at(word.substr(equals + 1));
+        } else {
+            limit.push_back(word);
+        }
+    }
+    return tokenbucket::Table(config_of(limit, clock), config);
+}
+
+// A key of a table, as steps use a bucket.
+struct KeyOfTable {
+    auto take(double n) { return table.take(key, n); }
+    auto take_up_to(double most) { return table.take_up_to(key, most); }
+    auto available() { return table.available(key); }
+    auto time_until(double n) { return table.time_until(key, n); }
+    auto charge(double n) { return table.charge(key, n); }
+    auto refund(double n) { return table.refund(key, n); }
+    auto reserve(double n, nanoseconds max) { return table.reserve(key, n, max); }
+    auto set_capacity(double capacity) { return table.set_capacity(capacity); }
+    auto set_rate(double rate) { return table.set_rate(rate); }
+    void close() { table.close(); }
+    auto wait_for(double n, nanoseconds timeout, std::int32_t priority) {
+        return table.wait_for(key, n, timeout, priority);
+    }
+    template <class Loop, class Done>
+    auto call_when_granted(Loop &loop, Done done, double n, nanoseconds timeout, std::int32_t priority) {
+        return table.call_when_granted(key, loop, done, n, timeout, priority);
+    }
+
+    tokenbucket::Table &table;
+    std::string key;
+};
+
 // run(limits, steps) for each row; how many there are.
 template <class Run>
 int for_each_row(const std::string &name, Run run) {
@@ -207,7 +258,7 @@ int for_each_row(const std::string &name, Run run) {
         EXPECT_EQ(fields.size(), 3u) << line;
         if (fields.size() != 3) continue;
         SCOPED_TRACE(fields[0]);
-        run(words_of(fields[1]), split(fields[2], ';'));
+        run(fields[1], split(fields[2], ';'));
     }
     return rows;
 }

@@ -1,11 +1,8 @@
 // Replays tests/conformance/tables.txt through the C++ API; README.md beside it explains the steps.
 #include <gtest/gtest.h>
 
-#include <chrono>
-#include <map>
 #include <set>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "bindings/cpp/tests/rows.h"
@@ -13,42 +10,25 @@
 
 namespace {
 
-using std::chrono::nanoseconds;
-using tb_test::config_of;
 using tb_test::for_each_row;
+using tb_test::KeyOfTable;
 using tb_test::Step;
 using tb_test::Steps;
+using tb_test::table_of;
 using tb_test::Words;
+using tb_test::words_of;
 using tokenbucket::Batch;
 using tokenbucket::ManualClock;
 using tokenbucket::Table;
-using tokenbucket::TableConfig;
-using tokenbucket::WhenFull;
 
 // "" stands for the empty key.
 std::string key_of(const std::string &word) {
     return word == "\"\"" ? "" : word;
 }
 
-// A key of a table, as steps use a bucket.
-struct KeyOfTable {
-    auto take(double n) { return table.take(key, n); }
-    auto take_up_to(double most) { return table.take_up_to(key, most); }
-    auto available() { return table.available(key); }
-    auto time_until(double n) { return table.time_until(key, n); }
-    auto charge(double n) { return table.charge(key, n); }
-    auto refund(double n) { return table.refund(key, n); }
-    auto reserve(double n, nanoseconds max) { return table.reserve(key, n, max); }
-    auto set_capacity(double capacity) { return table.set_capacity(capacity); }
-    auto set_rate(double rate) { return table.set_rate(rate); }
-
-    Table &table;
-    std::string key;
-};
-
 class TableReplay {
   public:
-    explicit TableReplay(const Words &words) : table_(create(words, clock_)) {}
+    explicit TableReplay(const std::string &limit) : table_(table_of(words_of(limit), clock_)) {}
 
     // The verb of the step, without the key.
     std::string run(Step step) {
@@ -71,25 +51,6 @@ class TableReplay {
     }
 
   private:
-    static Table create(const Words &words, const ManualClock &clock) {
-        static const std::map<std::string, WhenFull> kWhenFull{
-            {"evict", WhenFull::evict_fullest}, {"deny", WhenFull::deny}, {"admit", WhenFull::admit}};
-        TableConfig config;
-        Words limit;
-        for (const std::string &word : words) {
-            const auto equals = word.find('=');
-            const std::string name = word.substr(0, equals);
-            if (name == "keys") {
-                config.max_keys = std::stoll(word.substr(equals + 1));
-            } else if (name == "full") {
-                config.when_full = kWhenFull.at(word.substr(equals + 1));
-            } else {
-                limit.push_back(word);
-            }
-        }
-        return Table(config_of(limit, clock), config);
-    }
-
     // So many keys, then as many answers.
     void allow_many(const Words &words) {
         ASSERT_EQ(words.size() % 2, 0u);
@@ -107,8 +68,8 @@ class TableReplay {
 
 TEST(CppTableConformance, EveryRowOfTheFile) {
     std::set<std::string> tried;
-    const int rows = for_each_row("tables.txt", [&](const Words &words, const Words &steps) {
-        TableReplay replay(words);
+    const int rows = for_each_row("tables.txt", [&](const std::string &limit, const Words &steps) {
+        TableReplay replay(limit);
         for (const std::string &text : steps) {
             SCOPED_TRACE(text);
             tried.insert(replay.run(Step(text)));
