@@ -13,6 +13,9 @@
 //     auto users = tokenbucket::Table::create(10, 5, 100000);    // the same for each of many users, in fixed memory
 //     if (users && users->allow(name)) serve();
 //
+//     const tokenbucket::Limits both(second.member(), hour.member());    // all grant, or nothing is taken
+//     if (both.allow()) serve();
+//
 // Where exceptions are enabled, constructors and Result::value() throw tokenbucket::Error:
 //
 //     tokenbucket::Bucket bucket(100, 50);
@@ -31,6 +34,7 @@
 #include <utility>
 
 #include "tokenbucket/config.hpp"
+#include "tokenbucket/limits.hpp"
 #include "tokenbucket/result.hpp"
 #include "tokenbucket/table.hpp"
 #include "tokenbucket/wait.hpp"
@@ -110,7 +114,7 @@ class Bucket {
     template <class Loop, class Rep = std::chrono::nanoseconds::rep, class Period = std::chrono::nanoseconds::period>
     LoopAwait<Loop> wait_on(Loop &loop, double n = 1, std::chrono::duration<Rep, Period> timeout = kForever,
                             std::int32_t priority = 0) noexcept {
-        return LoopAwait<Loop>(account(), wakes_.get(), loop, n, detail::timeout_ns(timeout), priority);
+        return LoopAwait<Loop>(loop, wait_for_one(n), detail::timeout_ns(timeout), priority);
     }
 
     // The same without coroutines: has the loop run done(const Waited &), never before this returns. What is returned
@@ -120,8 +124,7 @@ class Bucket {
     [[nodiscard]] PendingCall<Loop> call_when_granted(Loop &loop, Done done, double n = 1,
                                                       std::chrono::duration<Rep, Period> timeout = kForever,
                                                       std::int32_t priority = 0) {
-        return detail::call_when_granted(account(), wakes_.get(), loop, std::move(done), n, detail::timeout_ns(timeout),
-                                         priority);
+        return detail::call_when_granted(loop, wait_for_one(n), std::move(done), detail::timeout_ns(timeout), priority);
     }
 
     // What both are made of, for a bucket whose wakes go another way: Config::wake_by. The tag is any number. It is to
@@ -138,6 +141,9 @@ class Bucket {
     Result<Reservation> reserve(double n, std::chrono::duration<Rep, Period> max_wait) noexcept {
         return Reservation::make(account(), n, detail::timeout_ns(max_wait));
     }
+
+    // This bucket and a cost of n, for Limits: several limits in one decision.
+    Member member(double n = 1) const noexcept { return Member({get(), nullptr, nullptr, 0, n}, wakes_.get()); }
 
     // Adjusting. Charge answers the time until the debt is repaid.
     Result<std::chrono::nanoseconds> charge(double n) noexcept {
@@ -190,6 +196,9 @@ class Bucket {
         : handle_(handle), wakes_(std::move(wakes)) {}
     detail::Account account() const noexcept {
         return detail::Account(get());
+    }
+    detail::WaitForOne wait_for_one(double n) const noexcept {
+        return detail::WaitForOne(account(), wakes_.get(), n);
     }
 
     std::unique_ptr<tb_bucket, detail::Destroy> handle_;

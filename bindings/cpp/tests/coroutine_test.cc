@@ -159,6 +159,43 @@ TEST_F(CppCoroutine, WaitForAKeyOfATable) {
     EXPECT_EQ(log, (Log{{"user TB_TIMED_OUT", 0s}, {"other TB_SUCCESS", 0s}, {"user TB_SUCCESS", 1000ms}}));
 }
 
+TEST_F(CppCoroutine, WaitForSeveralLimits) {
+    Bucket other(loop.config(100, 10));
+    auto wait = [&](std::string who, double n, auto... bounds) -> Task {
+        const auto answer = co_await tokenbucket::Limits(bucket.member(n), other.member(30)).wait_on(loop, bounds...);
+        log.emplace_back(who + " " + tokenbucket::name(answer.status()), loop.now());
+        would_take = answer.refusal().retry_after;
+    };
+    std::optional<Task> dropped(wait("dropped", 8));
+    const Task behind = wait("behind", 4);
+    const Task late = wait("late", 4, 6s);
+    EXPECT_EQ(would_take, 9s);
+    const Task first = wait("first", 2, kForever, 1);
+    EXPECT_EQ(loop.armed(), 3u);
+    loop.run(4s);
+    dropped.reset();
+    loop.run();
+    EXPECT_EQ(log, (Log{{"late TB_TIMED_OUT", 0s}, {"first TB_SUCCESS", 3000ms}, {"behind TB_SUCCESS", 6000ms}}));
+    EXPECT_EQ(left(), 6);
+    EXPECT_EQ(*other.available(), 0);
+}
+
+// Requests and tokens a minute: what is ended while it waits for its tokens loses no request.
+TEST_F(CppCoroutine, SeveralLimitsLoseNothing) {
+    bucket.reset(10).value();
+    bucket.set_rate(1e-9).value();
+    Bucket tokens(loop.config(100, 10));
+    const tokenbucket::Limits both(bucket.member(), tokens.member(50));
+    auto wait = [&]() -> Task { (void)co_await both.wait_on(loop); };
+    for (int i = 0; i < 5; ++i) {
+        const Task task = wait();
+        EXPECT_FALSE(task.done());
+    }
+    EXPECT_EQ(left(), 10);
+    EXPECT_EQ(*tokens.available(), 0);
+    EXPECT_EQ(loop.armed(), 0u);
+}
+
 // A loop that cannot arm its timer: the coroutine goes on with the exception, and the tokens are back.
 TEST_F(CppCoroutine, ATimerThatThrowsTakesNothing) {
     struct Broken {
@@ -166,10 +203,13 @@ TEST_F(CppCoroutine, ATimerThatThrowsTakesNothing) {
         void after(std::chrono::nanoseconds, const TimerLoop::Work &) { throw std::runtime_error("no timer"); }
     } broken;
     auto wait = [&]() -> Task { (void)co_await bucket.wait_on(broken, 3); };
-    const Task task = wait();
-    ASSERT_TRUE(task.done());
-    EXPECT_THROW(std::rethrow_exception(task.failure()), std::runtime_error);
-    EXPECT_EQ(left(), 0);
+    auto wait_for_all = [&]() -> Task { (void)co_await tokenbucket::Limits(bucket.member(3)).wait_on(broken); };
+    for (const bool all : {false, true}) {
+        const Task task = all ? wait_for_all() : wait();
+        ASSERT_TRUE(task.done());
+        EXPECT_THROW(std::rethrow_exception(task.failure()), std::runtime_error);
+        EXPECT_EQ(left(), 0);
+    }
 }
 
 }  // namespace

@@ -9,5 +9,8 @@ tokenbucket::Result<tokenbucket::Bucket> half_full(const tokenbucket::ManualCloc
 tokenbucket::Result<tokenbucket::Reservation> promise_of(tokenbucket::Bucket &bucket) noexcept;
 // A table of two tokens for each key, of which "a" has taken one.
 tokenbucket::Result<tokenbucket::Table> table_of_a() noexcept;
+// Two tokens of the bucket and one of the table's "b".
+tokenbucket::ResultAll<tokenbucket::ReservationAll> promise_of_both(const tokenbucket::Bucket &bucket,
+                                                                    const tokenbucket::Table &table) noexcept;
 
 #endif

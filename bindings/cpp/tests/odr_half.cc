@@ -21,3 +21,8 @@ tokenbucket::Result<tokenbucket::Table> table_of_a() noexcept {
     if (table && !table->allow("a")) table->close();
     return table;
 }
+
+tokenbucket::ResultAll<tokenbucket::ReservationAll> promise_of_both(const tokenbucket::Bucket &bucket,
+                                                                    const tokenbucket::Table &table) noexcept {
+    return tokenbucket::Limits(bucket.member(2), table.member("b")).reserve();
+}

@@ -16,5 +16,13 @@ int main() {
     if (!bucket->allow()) return 6;
     auto table = table_of_a();
     if (!table || table->allow("a", 2) || !table->allow("b", 2) || !table->reserve("a")) return 7;
+    {
+        const auto promise = promise_of_both(*bucket, *table);
+        if (!promise || promise.refusal().member != -1 || table->allow("c", 3)) return 8;
+        const auto answer = tokenbucket::Limits(bucket->member(), table->member("d")).allow();
+        if (answer || answer.refusal().member != 0) return 9;
+    }
+    const auto left = bucket->available();
+    if (!left || *left != 0) return 10;
     return 0;
 }

@@ -6,7 +6,18 @@
 
 using std::chrono::nanoseconds;
 using tokenbucket::Bucket;
+using tokenbucket::Limits;
 using tokenbucket::Table;
+
+namespace {
+
+// What a program in C would keep of its limits.
+struct CLimits {
+    tb_member members[TB_MAX_MEMBERS];
+    size_t count;
+};
+
+}  // namespace
 
 extern "C" {
 
@@ -61,5 +72,30 @@ std::int64_t c_table_retry(tb_table *const &t, std::string_view key) noexcept {
     tb_decision d{};
     tb_table_take(t, key.data(), key.size(), 2, &d);
     return d.retry_after_ns;
+}
+
+bool cpp_allow_all(const Limits &l) noexcept {
+    return bool(l.allow());
+}
+bool c_allow_all(const CLimits &l) noexcept {
+    tb_refusal refusal{-1, 0, 0};
+    return tb_allow_all(l.members, l.count, &refusal) == TB_SUCCESS;
+}
+
+bool cpp_wait_all(const Limits &l) noexcept {
+    return bool(l.wait_for(std::chrono::milliseconds(1500), 2));
+}
+bool c_wait_all(const CLimits &l) noexcept {
+    tb_refusal refusal{-1, 0, 0};
+    return tb_wait_all(l.members, l.count, 1500000000, 2, &refusal) == TB_SUCCESS;
+}
+
+std::int64_t cpp_retry_all(const Limits &l) noexcept {
+    return l.allow().refusal().retry_after.count();
+}
+std::int64_t c_retry_all(const CLimits &l) noexcept {
+    tb_refusal refusal{-1, 0, 0};
+    tb_allow_all(l.members, l.count, &refusal);
+    return refusal.retry_after_ns;
 }
 }

@@ -30,7 +30,7 @@ for compiler in g++ clang++; do
     object=$folder/$compiler.o
     "$compiler" -std=c++17 -O2 -I"$TB_SOURCE/capi/include" -I"$TB_SOURCE/bindings/cpp/include" \
         -c "$TB_SOURCE/bindings/cpp/tests/same_code.cc" -o "$object"
-    for name in allow allow_status wait_for retry refund table_allow table_retry; do pair "$object" "$name"; done
+    for name in allow allow_status wait_for retry refund table_allow table_retry allow_all wait_all retry_all; do pair "$object" "$name"; done
     tried=$((tried + 1))
 done
 [ "$tried" -gt 0 ] || skip "neither g++ nor clang++ is installed"

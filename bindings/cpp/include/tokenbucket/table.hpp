@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "tokenbucket/config.hpp"
+#include "tokenbucket/limits.hpp"
 #include "tokenbucket/result.hpp"
 #include "tokenbucket/wait.hpp"
 
@@ -174,15 +175,15 @@ class Table {
     template <class Loop, class Rep = std::chrono::nanoseconds::rep, class Period = std::chrono::nanoseconds::period>
     LoopAwait<Loop> wait_on(Key key, Loop &loop, double n = 1, std::chrono::duration<Rep, Period> timeout = kForever,
                             std::int32_t priority = 0) noexcept {
-        return LoopAwait<Loop>(account(key), wakes_.get(), loop, n, detail::timeout_ns(timeout), priority);
+        return LoopAwait<Loop>(loop, wait_for_one(key, n), detail::timeout_ns(timeout), priority);
     }
     template <class Loop, class Done, class Rep = std::chrono::nanoseconds::rep,
               class Period = std::chrono::nanoseconds::period>
     [[nodiscard]] PendingCall<Loop> call_when_granted(Key key, Loop &loop, Done done, double n = 1,
                                                       std::chrono::duration<Rep, Period> timeout = kForever,
                                                       std::int32_t priority = 0) {
-        return detail::call_when_granted(account(key), wakes_.get(), loop, std::move(done), n,
-                                         detail::timeout_ns(timeout), priority);
+        return detail::call_when_granted(loop, wait_for_one(key, n), std::move(done), detail::timeout_ns(timeout),
+                                         priority);
     }
     template <class Rep = std::chrono::nanoseconds::rep, class Period = std::chrono::nanoseconds::period>
     Waiter enqueue(Key key, std::uint64_t tag, double n = 1, std::chrono::duration<Rep, Period> timeout = kForever,
@@ -195,6 +196,11 @@ class Table {
     template <class Rep, class Period>
     Result<Reservation> reserve(Key key, double n, std::chrono::duration<Rep, Period> max_wait) noexcept {
         return Reservation::make(account(key), n, detail::timeout_ns(max_wait));
+    }
+
+    // A key and a cost of n there, for Limits. The bytes of the key are not copied.
+    Member member(Key key, double n = 1) const noexcept {
+        return Member({nullptr, get(), key.data(), key.size(), n}, wakes_.get());
     }
 
     // Adjusting. Charge answers the time until the debt is repaid.
@@ -247,6 +253,9 @@ class Table {
         : handle_(handle), wakes_(std::move(wakes)) {}
     detail::Account account(Key key) const noexcept {
         return detail::Account(get(), key);
+    }
+    detail::WaitForOne wait_for_one(Key key, double n) const noexcept {
+        return detail::WaitForOne(account(key), wakes_.get(), n);
     }
 
     std::unique_ptr<tb_table, detail::Destroy> handle_;

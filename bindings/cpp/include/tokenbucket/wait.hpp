@@ -147,8 +147,7 @@ class [[nodiscard]] Reservation {
 
 namespace detail {
 
-template <class Loop, class Done>
-class LoopWait;
+class WaitForOne;
 
 }  // namespace detail
 
@@ -198,8 +197,7 @@ class [[nodiscard]] Waiter {
   private:
     friend class Bucket;
     friend class Table;
-    template <class Loop, class Done>
-    friend class detail::LoopWait;
+    friend class detail::WaitForOne;
     Waiter(detail::Account account, double n, std::int64_t timeout_ns, std::int32_t priority,
            std::uint64_t tag) noexcept
         : Waiter(std::move(account)) {
@@ -237,10 +235,10 @@ namespace detail {
 // more once remove() has returned; it is never held during a call of the library.
 class Wakes {
   public:
-    std::uint64_t add(std::function<void()> wake) {
+    // A tag that is there already stays as it is.
+    void add(std::uint64_t tag, std::function<void()> wake) {
         const std::lock_guard<std::mutex> guard(mutex_);
-        all_.emplace(++newest_, std::move(wake));
-        return newest_;
+        all_.emplace(tag, std::move(wake));
     }
     void remove(std::uint64_t tag) noexcept {
         const std::lock_guard<std::mutex> guard(mutex_);
@@ -255,7 +253,6 @@ class Wakes {
   private:
     std::mutex mutex_;
     std::unordered_map<std::uint64_t, std::function<void()>> all_;
-    std::uint64_t newest_ = 0;
 };
 
 // Has the limit wake those in *wakes, unless it has an on_wake of its own. False: there is no memory.
@@ -278,41 +275,72 @@ inline Result<Config> limit(tb_status status, tb_config &c, const Wakes *wakes) 
 struct Resume {
     void (*resume)(void *frame);
     void *frame;
-    void operator()(const Waited &) const { resume(frame); }
+    template <class Answer>
+    void operator()(const Answer &) const {
+        resume(frame);
+    }
 };
 
-// One wait of done(const Waited &) on an event loop. Used on the loop's thread only.
-template <class Loop, class Done>
+// What a LoopWait waits for: n tokens of a bucket or key.
+class WaitForOne {
+  public:
+    using Answer = Waited;
+
+    WaitForOne(Account account, Wakes *wakes, double n) noexcept : wakes_(wakes), n_(n), waiter_(std::move(account)) {}
+
+    // False: it is not to be entered, and the status says why.
+    bool can_enter() const noexcept { return wakes_ != nullptr; }
+    void listen(std::uint64_t tag, const std::function<void()> &wake) { wakes_->add(tag, wake); }
+    void ignore(std::uint64_t tag) noexcept { wakes_->remove(tag); }
+
+    void enter(std::int64_t timeout_ns, std::int32_t priority, std::uint64_t tag) noexcept {
+        waiter_.enter(n_, timeout_ns, priority, tag);
+    }
+    Status check() noexcept { return waiter_.check(); }
+    Status status() const noexcept { return waiter_.status(); }
+    std::chrono::nanoseconds delay() const noexcept { return waiter_.delay(); }
+    Waited answer() const noexcept { return {waiter_.status(), waiter_.delay()}; }
+    // Of what was granted.
+    void give_back() noexcept { waiter_.account_.refund(n_); }
+
+  private:
+    Wakes *const wakes_;  // null: there is another on_wake, or no bucket or table
+    const double n_;
+    Waiter waiter_;
+};
+
+// One wait of done(const Answer &) on an event loop. Used on the loop's thread only.
+template <class Loop, class Wait, class Done>
 class LoopWait {
   public:
-    LoopWait(Account account, Wakes *wakes, Loop &loop) noexcept
-        : wakes_(wakes), loop_(loop), waiter_(std::move(account)) {}
+    LoopWait(Loop &loop, Wait wait) noexcept : loop_(loop), wait_(std::move(wait)) {}
     LoopWait(const LoopWait &) = delete;
     LoopWait &operator=(const LoopWait &) = delete;
     ~LoopWait() {
         forget();
-        if (!told_ && waiter_.status() == Status::success) waiter_.account_.refund(n_);
+        if (!told_ && wait_.status() == Status::success) wait_.give_back();
     }
 
-    // Enters the queue. The tag is known to on_wake before, which may be called before tb_enqueue has returned.
-    Status enter(double n, std::int64_t timeout_ns, std::int32_t priority) {
-        if (wakes_ == nullptr) return waiter_.status();
+    // Enters the queue. The tag is known to on_wake before, which may be called before tb_enqueue has returned. It is
+    // an address, so that no other wait has it, on whatever bucket; a wake for one that had it before is one too many.
+    Status enter(std::int64_t timeout_ns, std::int32_t priority) {
+        if (!wait_.can_enter()) return wait_.status();
         self_ = std::make_shared<LoopWait *>(this);
-        tag_ = wakes_->add([&loop = loop_, self = self_] { loop.post(Look{self}); });
-        n_ = n;
-        waiter_.enter(n, timeout_ns, priority, tag_);
-        return waiter_.status();
+        tag_ = reinterpret_cast<std::uintptr_t>(self_.get());
+        wait_.listen(tag_, [&loop = loop_, self = self_] { loop.post(Look{self}); });
+        wait_.enter(timeout_ns, priority, tag_);
+        return wait_.status();
     }
     // Has done called when it is over, not before this returns.
     void call(Done done) {
         done_ = std::move(done);
-        if (waiter_.status() == Status::pending) return sleep();
+        if (wait_.status() == Status::pending) return sleep();
         if (self_ == nullptr) self_ = std::make_shared<LoopWait *>(this);
         loop_.post(Look{self_});
     }
-    Waited answer() noexcept {
+    typename Wait::Answer answer() noexcept {
         told_ = true;
-        return {waiter_.status(), waiter_.delay()};
+        return wait_.answer();
     }
 
   private:
@@ -330,14 +358,14 @@ class LoopWait {
     void sleep() {
         if constexpr (kKeepsTimer) {
             timer_.reset();
-            timer_.emplace(loop_.after(waiter_.delay(), Look{self_}));
+            timer_.emplace(loop_.after(wait_.delay(), Look{self_}));
         } else {
-            loop_.after(waiter_.delay(), Look{self_});
+            loop_.after(wait_.delay(), Look{self_});
         }
     }
     // done may destroy this.
     void look() {
-        if (waiter_.check() == Status::pending) return sleep();
+        if (wait_.check() == Status::pending) return sleep();
         forget();
         const Done done = std::move(done_);
         done(answer());
@@ -345,55 +373,51 @@ class LoopWait {
     void forget() noexcept {
         timer_.reset();
         if (self_ != nullptr) *self_ = nullptr;
-        if (tag_ != 0) wakes_->remove(std::exchange(tag_, 0));
+        if (tag_ != 0) wait_.ignore(std::exchange(tag_, 0));
     }
 
-    Wakes *const wakes_;  // null: there is another on_wake, or no bucket or table
     Loop &loop_;
     Done done_{};
     std::shared_ptr<LoopWait *> self_;  // to null when it is over
-    std::uint64_t tag_ = 0;
-    double n_ = 0;
+    std::uint64_t tag_ = 0;             // 0: not known to on_wake
     bool told_ = false;
-    Waiter waiter_;
+    Wait wait_;
     std::optional<std::conditional_t<kKeepsTimer, Timer, None>> timer_;
 };
 
 }  // namespace detail
 
 // What wait_on returns; to be awaited at once.
-template <class Loop>
+template <class Loop, class Wait = detail::WaitForOne>
 class [[nodiscard]] LoopAwait {
   public:
-    LoopAwait(detail::Account account, detail::Wakes *wakes, Loop &loop, double n, std::int64_t timeout_ns,
-              std::int32_t priority) noexcept
-        : wait_(std::move(account), wakes, loop), n_(n), timeout_ns_(timeout_ns), priority_(priority) {}
+    LoopAwait(Loop &loop, Wait wait, std::int64_t timeout_ns, std::int32_t priority) noexcept
+        : wait_(loop, std::move(wait)), timeout_ns_(timeout_ns), priority_(priority) {}
 
-    bool await_ready() { return wait_.enter(n_, timeout_ns_, priority_) != Status::pending; }
+    bool await_ready() { return wait_.enter(timeout_ns_, priority_) != Status::pending; }
     template <class Handle>
     void await_suspend(Handle waiting) {
         wait_.call({[](void *frame) { Handle::from_address(frame).resume(); }, waiting.address()});
     }
-    Waited await_resume() noexcept { return wait_.answer(); }
+    typename Wait::Answer await_resume() noexcept { return wait_.answer(); }
 
   private:
-    detail::LoopWait<Loop, detail::Resume> wait_;
-    double n_;
+    detail::LoopWait<Loop, Wait, detail::Resume> wait_;
     std::int64_t timeout_ns_;
     std::int32_t priority_;
 };
 
 // What call_when_granted returns. Destroyed before its callback is called, it ends the wait.
-template <class Loop>
-using PendingCall = std::unique_ptr<detail::LoopWait<Loop, std::function<void(const Waited &)>>>;
+template <class Loop, class Wait = detail::WaitForOne>
+using PendingCall = std::unique_ptr<detail::LoopWait<Loop, Wait, std::function<void(const typename Wait::Answer &)>>>;
 
 namespace detail {
 
-template <class Loop, class Done>
-PendingCall<Loop> call_when_granted(Account account, Wakes *wakes, Loop &loop, Done done, double n,
-                                    std::int64_t timeout_ns, std::int32_t priority) {
-    auto call = std::make_unique<typename PendingCall<Loop>::element_type>(std::move(account), wakes, loop);
-    call->enter(n, timeout_ns, priority);
+template <class Loop, class Wait, class Done>
+PendingCall<Loop, Wait> call_when_granted(Loop &loop, Wait wait, Done done, std::int64_t timeout_ns,
+                                          std::int32_t priority) {
+    auto call = std::make_unique<typename PendingCall<Loop, Wait>::element_type>(loop, std::move(wait));
+    call->enter(timeout_ns, priority);
     call->call(std::move(done));
     return call;
 }
