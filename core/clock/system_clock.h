@@ -28,14 +28,19 @@ class SystemClock {
 
     // The common case: false if there is no anchor or it has run out.
     bool now_by_anchor(int64_t *now_ns) const {
+        return use_counter_ && time_by_anchor(platform::read_counter(), now_ns);
+    }
+
+    // The time of a counter reading: false also if the anchor was set after it.
+    bool time_by_anchor(uint64_t counter, int64_t *time_ns) const {
         if (!use_counter_) return false;
         const uint64_t version = anchor_.version();
-        const uint64_t ticks = platform::read_counter() - anchor_.at<offsetof(ClockAnchor, counter)>();
+        const uint64_t ticks = counter - anchor_.at<offsetof(ClockAnchor, counter)>();
         const uint64_t slope = anchor_.at<offsetof(ClockAnchor, slope)>();
         const uint64_t time = anchor_.at<offsetof(ClockAnchor, time_ns)>();
         if (ticks >= anchor_.at<offsetof(ClockAnchor, span)>() || !anchor_.is_still(version)) [[unlikely]]
             return false;
-        *now_ns = static_cast<int64_t>(time + (ticks * slope >> ClockAnchor::kSlopeBits));
+        *time_ns = static_cast<int64_t>(time + (ticks * slope >> ClockAnchor::kSlopeBits));
         return true;
     }
 

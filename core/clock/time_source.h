@@ -21,6 +21,8 @@ class TimeSource {
     }
     // now() in the common case of the system clock; else false.
     bool now_by_counter(int64_t *now_ns) const { return system_.now_by_anchor(now_ns); }
+    // The same of a reading of the counter that was made before.
+    bool time_by_counter(uint64_t counter, int64_t *time_ns) const { return system_.time_by_anchor(counter, time_ns); }
     // For use under a lock: the latest time that a callback clock has returned, without calling its function. It is not
     // before any time at which the bucket was changed.
     int64_t latest() { return clock_ == nullptr ? now_ordered() : clock_->latest(); }

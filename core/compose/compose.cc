@@ -8,12 +8,12 @@
 namespace tb {
 namespace {
 
-// A take from each member, each made when it is first looked at.
+// A take from each member, each made when it is first looked at. The counter is read once for all.
 class Takes {
   public:
     explicit Takes(const Members &members) : members_(members) {}
 
-    Status preview(int i) { return members_.of[i].preview(new (&attempts_[i].attempt) Member::Attempt); }
+    Status preview(int i) { return members_.of[i].preview(counter_, new (&attempts_[i].attempt) Member::Attempt); }
     // Takes what was previewed; where somebody was faster, what a new look grants.
     Status take_previewed(int i) {
         const Member &m = members_.of[i];
@@ -21,7 +21,7 @@ class Takes {
             Status s = m.store(&attempts_[i].attempt);
             if (s != Status::stale) return s;
             wait_after_loss();
-            s = m.preview(&attempts_[i].attempt);
+            s = m.preview(Limiter::counter(), &attempts_[i].attempt);
             if (s != Status::success) return s;
         }
     }
@@ -38,6 +38,7 @@ class Takes {
     };
 
     const Members &members_;
+    const uint64_t counter_ = Limiter::counter();
     Room attempts_[kMostMembers];
 };
 

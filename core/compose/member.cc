@@ -13,8 +13,9 @@ Status Member::account(std::optional<KeyAccounts::Use> *use, Account **account) 
     return (*use)->status();
 }
 
-Status Member::preview(Attempt *a) const {
-    return limiter_ != nullptr ? limiter_->preview(n_, &a->of_limiter) : table_->preview(key_, n_, &a->of_key);
+Status Member::preview(uint64_t counter, Attempt *a) const {
+    if (limiter_ != nullptr) return limiter_->preview(counter, n_, &a->of_limiter);
+    return table_->preview(key_, n_, &a->of_key);
 }
 
 Status Member::store(Attempt *a) const {

@@ -12,9 +12,9 @@ namespace tb {
 
 class Member {
   public:
-    Member() = default;
-    Member(Limiter *limiter, double n) : limiter_(limiter), n_(n) {}
-    Member(Table *table, uint64_t key, double n) : table_(table), key_(key), n_(n) {}
+    Member() = default;  // no value: to write those of all kMostMembers takes as long as a take
+    Member(Limiter *limiter, double n) : limiter_(limiter), table_(nullptr), key_(0), n_(n) {}
+    Member(Table *table, uint64_t key, double n) : limiter_(nullptr), table_(table), key_(key), n_(n) {}
 
     bool is_same_limit(const Member &other) const {
         return limiter_ == other.limiter_ && table_ == other.table_ && key_ == other.key_;
@@ -30,8 +30,8 @@ class Member {
         KeyAttempt of_key;
     };
 
-    // What a take would be answered now; nothing is taken.
-    Status preview(Attempt *attempt) const;
+    // What a take would be answered now, or at the time of a counter reading before; nothing is taken.
+    Status preview(uint64_t counter, Attempt *attempt) const;
     // Takes what was granted; stale: somebody has changed the limit since. table_full.
     Status store(Attempt *attempt) const;
     // Gives back what was stored, but for what has overflowed since.
@@ -51,10 +51,10 @@ class Member {
     void cancel(const Reservation &reservation) const;
 
   private:
-    Limiter *limiter_ = nullptr;  // null: a key
-    Table *table_ = nullptr;
-    uint64_t key_ = 0;
-    double n_ = 0;
+    Limiter *limiter_;  // null: a key
+    Table *table_;
+    uint64_t key_;
+    double n_;
 };
 
 }  // namespace tb

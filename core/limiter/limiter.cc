@@ -45,23 +45,48 @@ Status Limiter::allow_fraction(double n) {
     return allow_at_once<PriceOfFraction>(n);
 }
 
-Status Limiter::preview(double n, Attempt *attempt) {
+namespace {
+
+uint64_t era_of(const PlanSlot &slot) {
+    Plan plan{};
+    plan.traits = slot.at<offsetof(Plan, traits)>();
+    return plan.era();
+}
+
+}  // namespace
+
+Status Limiter::preview(uint64_t counter, double n, Attempt *attempt) {
+    const uint64_t word = cell_.word();
+    const PlanSlot &plan = cell_.plan(word);
+    int64_t now = 0;
+    Decision d;
+    if (!is_in_sixteenths(n) || !time_.time_by_counter(counter, &now)) return preview_slowly(n, attempt);
+    if (!decide_in_place<PriceInSixteenths>(word, plan, n, now, &d) || d.status != Status::success)
+        return preview_slowly(n, attempt);
+    *attempt = {word, d.next, d.cost, now, era_of(plan), 0};
+    return Status::success;
+}
+
+// The whole plan is read of a denial alone: it takes longer than the decision.
+Status Limiter::preview_slowly(double n, Attempt *attempt) {
     return retry_until_current(cell_, &time_, [&](const Glance &g) {
         const PlanSlot &slot = cell_.plan(g.word);
         const uint64_t version = slot.version();
         const Decision d = decide(g.word, slot, n, g.now);
-        const Plan plan = slot.load();
+        *attempt = {g.word, d.next, d.cost, g.now, era_of(slot), 0};
         if (!slot.is_still(version)) return Status::stale;
         if (d.outgrown && move_base(g.now)) return Status::stale;
-        if (d.status == Status::denied && !g.ordered && !is_surely_denied(d, slot)) return Status::stale;
-        const int64_t retry_after_ns = d.status == Status::denied ? time_to_grow(plan, d.at, d.rest, d.cost) : 0;
-        *attempt = {g.word, d, g.now, retry_after_ns, plan.era()};
-        return d.status;
+        if (d.status != Status::denied) return d.status;
+        if (!g.ordered && !is_surely_denied(d, slot)) return Status::stale;
+        const Plan plan = slot.load();
+        if (!slot.is_still(version)) return Status::stale;
+        attempt->retry_after_ns = time_to_grow(plan, d.at, d.rest, d.cost);
+        return Status::denied;
     });
 }
 
 void Limiter::undo(const Attempt &taken) {
-    Account::undo(static_cast<uint64_t>(taken.decision.cost), taken.decision.next);
+    Account::undo(static_cast<uint64_t>(taken.cost), taken.next);
 }
 
 Status Limiter::take_slowly(double n) {
@@ -125,9 +150,7 @@ namespace {
 
 // A reservation that is due at once.
 Reservation reservation_at(double n, const PlanSlot &slot, int64_t now) {
-    Plan plan{};
-    plan.traits = slot.at<offsetof(Plan, traits)>();
-    return {n, 0, now, Ticket{0, 0, plan.era()}.encoded()};
+    return {n, 0, now, Ticket{0, 0, era_of(slot)}.encoded()};
 }
 
 }  // namespace

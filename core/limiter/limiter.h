@@ -16,6 +16,7 @@
 #include "core/clock/time_source.h"
 #include "core/limiter/account.h"
 #include "core/limiter/retry.h"
+#include "core/platform/counter.h"
 
 namespace tb {
 
@@ -32,10 +33,11 @@ class Limiter final : public Account {
     // What was read of the bucket, and what was decided by it.
     struct Attempt {
         uint64_t word;
-        Decision decision;
+        uint64_t next;  // the word to store if granted
+        int64_t cost;
         int64_t now;
-        int64_t retry_after_ns;  // if denied
         uint64_t era;
+        int64_t retry_after_ns;  // if denied
     };
 
     static constexpr double kFull = -1.0;  // for reset()
@@ -50,9 +52,11 @@ class Limiter final : public Account {
     }
 
     // What allow() would answer; nothing is taken or counted. store(attempt) then takes what was granted: false if
-    // somebody has changed the bucket since. undo() gives that back, but for what has overflowed since.
-    Status preview(double n, Attempt *attempt);
-    bool store(const Attempt &attempt) { return cell_.compare_exchange(attempt.word, attempt.decision.next); }
+    // somebody has changed the bucket since. undo() gives that back, but for what has overflowed since. One counter()
+    // before serves several limiters: what is granted at that time is granted now.
+    static uint64_t counter() { return platform::read_counter(); }
+    Status preview(uint64_t counter, double n, Attempt *attempt);
+    bool store(const Attempt &attempt) { return cell_.compare_exchange(attempt.word, attempt.next); }
     void undo(const Attempt &taken);
 
     // *answer has a meaning for success, denied and exceeds_capacity.
@@ -103,6 +107,7 @@ class Limiter final : public Account {
         return take_at_once<Price>(n, nothing, slowly);
     }
     Status allow_fraction(double n);
+    Status preview_slowly(double n, Attempt *attempt);
     template <class Decide>
     Status take_by(Decide decide);
     Status take_slowly(double n, Answer *answer);
