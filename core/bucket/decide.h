@@ -128,7 +128,9 @@ template <class Price>
     Decision d;
     const bool decided = is_in_sixteenths(n) ? decide_in_place<PriceInSixteenths>(word, plan, n, now, &d)
                                              : decide_in_place<PriceOfFraction>(word, plan, n, now, &d);
-    return decided ? d : decide_slowly(word, plan, n, now);
+    if (!decided) [[unlikely]]
+        d = decide_slowly(word, plan, n, now);
+    return d;
 }
 
 }  // namespace tb

@@ -1,6 +1,7 @@
 #include "core/table/keys.h"
 
 #include <algorithm>
+#include <new>
 
 #include "core/limiter/retry.h"
 #include "core/queue/ticket.h"
@@ -60,8 +61,8 @@ Keys::Keys(const Limit &limit, const TableOptions &options)
 template <class Decide>
 bool Keys::judge(KeyAttempt *a, Decide decide) {
     const uint64_t word = word_of(a->place, a->view);
-    const Decision d = decide(word, a->view.plan(), a->view.now());
-    a->decision = d;
+    // Made in its place: a copy waits until the stores of the fields have reached the cache.
+    const Decision &d = *new (&a->decision) Decision(decide(word, a->view.plan(), a->view.now()));
     if (d.status == Status::stale || !plan_.is_still(a->view)) return false;
     const bool is_denied = d.status == Status::denied;
     if (is_denied && !a->view.is_ordered() && !is_surely_denied(d, a->view.plan())) return false;
