@@ -1,5 +1,5 @@
 // Bench measures what calls cost, beside golang.org/x/time/rate, in one process and in turns: rounds of the one and the
-// other alternate, and the medians are compared.
+// other alternate, and the medians are compared. `bench table` does so for limits by key.
 package main
 
 import (
@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log"
 	"math/rand"
+	"os"
 	"runtime"
 	"sort"
 	"sync"
@@ -31,6 +32,10 @@ type measure struct {
 
 func main() {
 	log.SetFlags(0)
+	if len(os.Args) > 1 && os.Args[1] == "table" {
+		measureTable()
+		return
+	}
 	ours, theirs := pair(1e9, 1e9)
 	oursEmpty, theirsEmpty := pair(1e-9, 1)
 	ours0, theirs0 := oursEmpty.AllowN(1), theirsEmpty.AllowN(time.Now(), 1)
@@ -87,11 +92,16 @@ func processorTime(goroutines, calls int, wait func(context.Context) error) floa
 }
 
 func usedByProcess() time.Duration {
+	u := usage()
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+func usage() syscall.Rusage {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
 		log.Fatal(err)
 	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	return u
 }
 
 // cancelled measures many waits that begin, and are then cancelled one by one in random order.
