@@ -1,5 +1,5 @@
 // What a call costs, against the bare native call and against .NET's own token bucket: all in turns, in one process, the
-// medians of many rounds.
+// medians of many rounds. With the argument "table" it is about limits by key.
 using System;
 using System.Diagnostics;
 using System.Globalization;
@@ -11,6 +11,12 @@ using System.Threading.Tasks;
 using TokenBucket;
 
 const int Rounds = 31, WarmUps = 5, Calls = 200_000, Queued = 100_000;
+
+if (args is ["table"])
+{
+    TableBench.Run();
+    return;
+}
 
 using var plenty = new TokenBucketLimiter(new TokenBucketLimiterOptions { TokenLimit = int.MaxValue, TokensPerPeriod = 1e9 });
 using var none = new TokenBucketLimiter(new TokenBucketLimiterOptions { TokenLimit = 1, TokensPerPeriod = 1e-6 });
@@ -161,4 +167,5 @@ internal static partial class Native
 {
     [LibraryImport("libtokenbucket.so.1")] internal static partial int tb_create(double capacity, double tokens_per_second, out nint out_bucket);
     [LibraryImport("libtokenbucket.so.1"), SuppressGCTransition] internal static partial int tb_allow(nint bucket, double n);
+    [LibraryImport("libc")] internal static partial int getrusage(int who, ref long usage);
 }
