@@ -7,6 +7,7 @@ import (
 	"log"
 	"net/http"
 	"net/http/httputil"
+	"sync"
 
 	"tokenbucket"
 	"tokenbucket/httplimit"
@@ -59,6 +60,7 @@ func (p *proxy) reverse(c *config) http.Handler {
 		direct(r)
 		r.Host = c.target.Host
 	}
+	reverse.BufferPool = &buffers{}
 	if p.upstream != nil {
 		reverse.Transport = &httplimit.Transport{Limiter: p.upstream, MaxWait: c.upstreamWait}
 	}
@@ -75,6 +77,18 @@ func (p *proxy) reverse(c *config) http.Handler {
 	}
 	return reverse
 }
+
+// buffers are for the bodies of answers: without them each answer has a new one of that size.
+type buffers struct{ pool sync.Pool }
+
+func (b *buffers) Get() []byte {
+	if buffer, ok := b.pool.Get().(*[]byte); ok {
+		return *buffer
+	}
+	return make([]byte, 32<<10)
+}
+
+func (b *buffers) Put(buffer []byte) { b.pool.Put(&buffer) }
 
 // metrics shows the figures as JSON. They are not among the program's published ones, which show its command line too.
 func (p *proxy) metrics() http.Handler {
