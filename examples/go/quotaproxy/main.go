@@ -32,7 +32,8 @@ type config struct {
 	upstreamRate, upstreamBurst float64
 	upstreamWait, grace         time.Duration
 	clock                       *tokenbucket.ManualClock // nil: the system clock
-	selfTest                    bool
+	transport                   http.RoundTripper        // to the target; nil: http.DefaultTransport
+	selfTest, floodTest         bool
 }
 
 func parseFlags() (*config, error) {
@@ -50,11 +51,12 @@ func parseFlags() (*config, error) {
 	flag.StringVar(&c.metrics, "metrics", "", "`address` that serves /debug/vars; keep it private (default: none)")
 	flag.DurationVar(&c.grace, "grace", 10*time.Second, "time for requests in progress at the end")
 	flag.BoolVar(&c.selfTest, "selftest", false, "put a load on a proxy of this very program and check what it granted")
+	flag.BoolVar(&c.floodTest, "floodtest", false, "the same, while a million other addresses ask for something")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		return nil, fmt.Errorf("unknown argument %q", flag.Arg(0))
 	}
-	if c.selfTest {
+	if c.selfTest || c.floodTest {
 		return c, nil
 	}
 	var err error
@@ -82,9 +84,12 @@ func main() {
 		flag.Usage()
 		os.Exit(2)
 	}
-	if c.selfTest {
+	switch {
+	case c.selfTest:
 		err = selfTest(os.Stdout)
-	} else {
+	case c.floodTest:
+		err = floodTest(os.Stdout)
+	default:
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 		defer stop()
 		err = run(ctx, c, nil)

@@ -204,3 +204,25 @@ func TestSelfTest(t *testing.T) {
 		t.Error("a load that asked nothing passes")
 	}
 }
+
+func TestFloodReport(t *testing.T) {
+	const asked, granted = 1290000, 1190000
+	full := tokenbucket.TableStats{Places: 10, Occupied: 10, Evicted: 1}
+	right := strangers{asked: asked, granted: granted, denied: asked - granted, memory: []int64{1, 2, 3}}
+	if err := right.report(io.Discard, full); err != nil {
+		t.Error(err)
+	}
+	if err := right.report(io.Discard, tokenbucket.TableStats{Places: 10, Occupied: 9}); err == nil {
+		t.Error("a table that was never full passes")
+	}
+	for _, wrong := range []strangers{
+		{memory: right.memory},
+		{asked: asked, granted: granted, denied: asked - granted, wrong: 1, memory: right.memory},
+		{asked: asked, granted: granted, denied: asked - granted, memory: []int64{1, 2, 100000000}},
+		{asked: asked, granted: granted, denied: asked - granted, memory: []int64{-1, -1, -1}},
+	} {
+		if err := wrong.report(io.Discard, full); err == nil {
+			t.Errorf("%+v passes", wrong)
+		}
+	}
+}

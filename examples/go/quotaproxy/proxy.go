@@ -16,6 +16,7 @@ import (
 // proxy is the handler, and what its metrics show.
 type proxy struct {
 	handler  http.Handler
+	table    *tokenbucket.Table
 	clients  *httplimit.Clients
 	upstream *tokenbucket.Limiter // nil: the target has no limit
 }
@@ -29,7 +30,7 @@ func newProxy(c *config) (*proxy, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &proxy{clients: clients}
+	p := &proxy{table: table, clients: clients}
 	if c.upstreamRate > 0 {
 		p.upstream, err = tokenbucket.New(c.upstreamBurst, c.upstreamRate,
 			append(c.options(), tokenbucket.WithStatistics())...)
@@ -61,8 +62,9 @@ func (p *proxy) reverse(c *config) http.Handler {
 		r.Host = c.target.Host
 	}
 	reverse.BufferPool = &buffers{}
+	reverse.Transport = c.transport
 	if p.upstream != nil {
-		reverse.Transport = &httplimit.Transport{Limiter: p.upstream, MaxWait: c.upstreamWait}
+		reverse.Transport = &httplimit.Transport{Limiter: p.upstream, Base: c.transport, MaxWait: c.upstreamWait}
 	}
 	reverse.ErrorHandler = func(w http.ResponseWriter, r *http.Request, err error) {
 		if errors.Is(err, tokenbucket.ErrTimedOut) {

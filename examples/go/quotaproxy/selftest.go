@@ -15,19 +15,21 @@ import (
 	"tokenbucket"
 )
 
-// The load of the self-test: clients that ask with so many requests at once in each round, rounds a second apart on a
-// clock of the test's, so that what must be granted is known exactly.
+// The load of the self-test: clients that ask with so many requests in each round, rounds a second apart on a clock of
+// the test's, so that what must be granted is known exactly.
 const (
-	testRounds = 10
+	testRounds = 11
+	testParts  = 60 // of a round, in each of which a client makes one request at most
 	testRate   = 5.0
 	testBurst  = 20.0
+	testHeader = "X-Real-Ip"
 )
 
 var testLoads = []struct {
-	client   string
-	requests int // in each round
+	client, address string
+	requests        int // in each round, at most testParts
 }{
-	{"within", 3}, {"at-limit", 5}, {"greedy", 15}, {"flooding", 60},
+	{"within", "192.0.2.1", 3}, {"at-limit", "192.0.2.2", 5}, {"greedy", "192.0.2.3", 15}, {"hasty", "192.0.2.4", 60},
 }
 
 // expectedGrants is what a bucket grants to so many requests in each round.
@@ -64,7 +66,7 @@ func selfTest(out io.Writer) error {
 	}
 	defer stopTarget()
 	p, err := newProxy(&config{target: target, rate: testRate, burst: testBurst, maxClients: 100,
-		keyHeader: "X-Api-Key", clock: clock})
+		keyHeader: testHeader, clock: clock})
 	if err != nil {
 		return err
 	}
@@ -73,7 +75,7 @@ func selfTest(out io.Writer) error {
 		return err
 	}
 	defer stopProxy()
-	tallies, err := load(address, clock)
+	tallies, err := load(address, clock, nil)
 	if err != nil {
 		return err
 	}
@@ -95,7 +97,8 @@ func listen(handler http.Handler) (address *url.URL, stop func(), err error) {
 	return &url.URL{Scheme: "http", Host: listener.Addr().String()}, func() { cancel(); <-ended }, nil
 }
 
-func load(address *url.URL, clock *tokenbucket.ManualClock) ([]*tally, error) {
+// load lets the clients ask. Their requests of a part are on their way when it calls meanwhile, if that is not nil.
+func load(address *url.URL, clock *tokenbucket.ManualClock, meanwhile func(round, part int)) ([]*tally, error) {
 	transport := &http.Transport{MaxConnsPerHost: 16, MaxIdleConnsPerHost: 16}
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport, Timeout: time.Minute}
@@ -108,13 +111,19 @@ func load(address *url.URL, clock *tokenbucket.ManualClock) ([]*tally, error) {
 			return nil, err
 		}
 		var done sync.WaitGroup
-		for i, l := range testLoads {
-			for n := 0; n < l.requests; n++ {
+		for part := 0; part < testParts; part++ {
+			for i, l := range testLoads {
+				if part >= l.requests {
+					continue
+				}
 				done.Add(1)
-				go func(key string, t *tally) {
+				go func(from string, t *tally) {
 					defer done.Done()
-					t.ask(client, address.String(), key)
-				}(l.client, tallies[i])
+					t.ask(client, address.String(), from)
+				}(l.address, tallies[i])
+			}
+			if meanwhile != nil {
+				meanwhile(round, part)
 			}
 		}
 		done.Wait()
@@ -122,14 +131,14 @@ func load(address *url.URL, clock *tokenbucket.ManualClock) ([]*tally, error) {
 	return tallies, nil
 }
 
-func (t *tally) ask(client *http.Client, address, key string) {
+func (t *tally) ask(client *http.Client, address, from string) {
 	t.asked.Add(1)
 	r, err := http.NewRequest(http.MethodGet, address, nil)
 	if err != nil {
 		t.wrong.Add(1)
 		return
 	}
-	r.Header.Set("X-Api-Key", key)
+	r.Header.Set(testHeader, from)
 	response, err := client.Do(r)
 	if err != nil {
 		t.wrong.Add(1)
