@@ -120,4 +120,22 @@ TEST(TableMemory, WhatEvictionGrantsIsCounted) {
     EXPECT_LE(stats.tokens_forgiven, static_cast<double>(stats.evicted) * kCapacity);
 }
 
+// What TROUBLESHOOTING says of a table that is too small: how many keys, which each take all they can, are granted that
+// once more while the clock stands.
+TEST(TableMemory, ATableThatIsTooSmallForgetsLimits) {
+    constexpr int64_t kRoom = 100000;
+    const auto granted_again = [](int64_t keys) {
+        const ClockHandle clock = manual_clock();
+        const TableHandle table = tb_test::table_of(config_of(kCapacity, kRate, clock.get()), kRoom);
+        int64_t again = 0;
+        for (const bool second : {false, true})
+            for (int64_t key = 0; key < keys; ++key)
+                again += tb_table_allow(table.get(), &key, sizeof key, kCapacity) == TB_SUCCESS && second;
+        return static_cast<double>(again) / static_cast<double>(keys);
+    };
+    EXPECT_LT(granted_again(kRoom), 0.0005);
+    EXPECT_LT(granted_again(kRoom * 13 / 10), 0.005);
+    EXPECT_GT(granted_again(kRoom * 2), 0.3);
+}
+
 }  // namespace

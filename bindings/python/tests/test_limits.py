@@ -172,7 +172,7 @@ class Allow(LimitsTest):
         self.assertEqual(self.requests.tokens, 10)
 
     def test_errors_can_be_sent(self):
-        for call, member in ((lambda: self.limits.wait([10, 100, 6]), None), (lambda: self.limits.wait(4, 0), 2)):
+        for call, member in ((lambda: self.limits.wait([10, 100, 6]), None), (lambda: self.limits.wait(4, timeout=0), 2)):
             self.users.charge("u", 4)
             with self.assertRaises((ValueError, RateLimitExceeded)) as caught:
                 call()
@@ -207,7 +207,7 @@ class Events(BucketTest):
 
     def test_who_refuses_is_told(self):
         self.assertFalse(self.limits.allow([1, 2, 1]))
-        self.assertRaises(RateLimitExceeded, self.limits.wait, [1, 1, 2], 0)
+        self.assertRaises(RateLimitExceeded, self.limits.wait, [1, 1, 2], timeout=0)
         self.assertEqual(self.told, [("a", Status.DENIED, 2, 0), ("b", Status.TIMED_OUT, 2, 0)])
 
     def test_each_is_told_of_its_wait(self):
@@ -254,8 +254,8 @@ class Wait(LimitsTest):
         super().setUp()
         self.empty()
 
-    def waiting(self, costs, *args, waits, **options):
-        thread = self.in_thread(self.limits.wait, costs, *args, **options)
+    def waiting(self, costs, waits, **options):
+        thread = self.in_thread(self.limits.wait, costs, **options)
         self.until_waiting(waits)
         return thread
 
@@ -279,7 +279,7 @@ class Wait(LimitsTest):
     def test_timeout_names_the_member_that_takes_longest(self):
         for timeout in (0, 4.999999999, timedelta(seconds=4)):
             with self.assertRaises(RateLimitExceeded) as caught:
-                self.limits.wait([2, 50, 1], timeout)
+                self.limits.wait([2, 50, 1], timeout=timeout)
             error = caught.exception
             self.assertEqual((error.status, error.member, error.tokens), (Status.TIMED_OUT, 1, 50))
             self.assertEqual(error.retry_after, 5)
@@ -288,11 +288,11 @@ class Wait(LimitsTest):
             self.limits.wait([9, 50, 1], timeout=5)
         self.assertEqual((caught.exception.member, caught.exception.retry_after), (0, 9))
         self.assertEqual((self.left(), self.clock.waiters().waiting), ((0, 0, 5), 0))
-        wait = self.waiting([2, 50, 1], 5, waits=2)
+        wait = self.waiting([2, 50, 1], timeout=5, waits=2)
         self.clock.set(5)
         self.assertIsNone(wait.get())
         for timeout, wrong in ((-1, ValueError), ("1", TypeError), (True, TypeError), (math.nan, ValueError)):
-            self.assertRaises(wrong, self.limits.wait, 1, timeout)
+            self.assertRaises(wrong, self.limits.wait, 1, timeout=timeout)
 
     def test_more_than_a_capacity(self):
         with self.assertRaisesRegex(ValueError, "member 2: 6 tokens exceed the capacity of 5"):
@@ -307,7 +307,7 @@ class Wait(LimitsTest):
         with self.assertRaisesRegex(ValueError, "member 1: 50 tokens exceed the capacity of 40"):
             wait.get()
         self.assertEqual(self.left(), (2, 20, 5))
-        wait = self.waiting([4, 30, 1], 2, waits=2)
+        wait = self.waiting([4, 30, 1], timeout=2, waits=2)
         self.requests.tokens_per_second = 0.5
         with self.assertRaises(RateLimitExceeded) as caught:
             wait.get()
@@ -392,9 +392,9 @@ class WaitAsync(LimitsTest, unittest.IsolatedAsyncioTestCase):
         super().setUp()
         self.empty()
 
-    async def waiting(self, costs, *args, waits, **options):
+    async def waiting(self, costs, waits, **options):
         """A task that waits."""
-        task = asyncio.ensure_future(self.limits.wait_async(costs, *args, **options))
+        task = asyncio.ensure_future(self.limits.wait_async(costs, **options))
         await asyncio.sleep(0)
         self.assertEqual(self.clock.waiters().waiting, waits)
         return task
@@ -445,12 +445,12 @@ class WaitAsync(LimitsTest, unittest.IsolatedAsyncioTestCase):
     async def test_timeout(self):
         for timeout in (0, 4.999999999, timedelta(seconds=4)):
             with self.assertRaises(RateLimitExceeded) as caught:
-                await self.limits.wait_async([2, 50, 1], timeout)
+                await self.limits.wait_async([2, 50, 1], timeout=timeout)
             error = caught.exception
             self.assertEqual((error.status, error.member, error.tokens), (Status.TIMED_OUT, 1, 50))
             self.assertEqual(error.retry_after, 5)
         self.assertEqual((self.left(), self.clock.waiters().waiting), ((0, 0, 5), 0))
-        task = await self.waiting([2, 50, 1], 5, waits=2)
+        task = await self.waiting([2, 50, 1], timeout=5, waits=2)
         self.clock.set(2)
         await asyncio.sleep(0.001)
         self.tokens.charge(1)
@@ -468,7 +468,7 @@ class WaitAsync(LimitsTest, unittest.IsolatedAsyncioTestCase):
             (1, -1, ValueError),
         ):
             with self.subTest(costs), self.assertRaises(error):
-                await self.limits.wait_async(costs, timeout)
+                await self.limits.wait_async(costs, timeout=timeout)
         for priority, error in ((2**31, ValueError), (1.0, TypeError), (True, TypeError)):
             with self.assertRaises(error):
                 await self.limits.wait_async(priority=priority)

@@ -151,7 +151,7 @@ func floodTest(out io.Writer) error {
 	}
 	clientsErr := table(out, tallies, target.served.Load()-s.granted)
 	floodErr := s.report(out, stats)
-	fmt.Fprintf(out, "  %.1f s\n", time.Since(start).Seconds())
+	fmt.Fprintf(out, "  done in %.1f s: the seconds of the load are those of a clock that the test moves\n", time.Since(start).Seconds())
 	if clientsErr != nil {
 		return clientsErr
 	}
@@ -162,12 +162,12 @@ func (s *strangers) report(out io.Writer, stats tokenbucket.TableStats) error {
 	const hammering = floodStrangers / floodHammering
 	expected := int64(floodStrangers - hammering + hammering*testBurst)
 	grew := s.memory[2] - s.memory[1]
-	fmt.Fprintf(out, "%d strangers meanwhile, each from an address of its own, 1 in %d with %d requests at once\n",
-		floodStrangers, floodHammering, floodHammers)
+	fmt.Fprintf(out, "%d strangers meanwhile, each with an address of its own in %s, 1 in %d with %d requests at once\n",
+		floodStrangers, testHeader, floodHammering, floodHammers)
 	fmt.Fprintf(out, "  asked %d, granted %d, denied %d, expected %d granted\n", s.asked, s.granted, s.denied, expected)
-	fmt.Fprintf(out, "  a table for %d clients: %d places, %d occupied, %d evicted\n", floodRoom, stats.Places,
-		stats.Occupied, stats.Evicted)
-	fmt.Fprintf(out, "  memory in MB: %.1f before, %.1f after the first %d, %.1f after all\n", megabytes(s.memory[0]),
+	fmt.Fprintf(out, "  a table for %d clients is full (%d of %d places) and forgot %d strangers, not one of the clients\n",
+		floodRoom, stats.Occupied, stats.Places, stats.Evicted)
+	fmt.Fprintf(out, "  memory in MB: %.1f before, %.1f after the first %d strangers, %.1f after all\n", megabytes(s.memory[0]),
 		megabytes(s.memory[1]), floodPerRound, megabytes(s.memory[2]))
 	switch {
 	case s.memory[0] < 0:

@@ -51,7 +51,7 @@ func parseFlags() (*config, error) {
 	flag.StringVar(&c.metrics, "metrics", "", "`address` that serves /debug/vars; keep it private (default: none)")
 	flag.DurationVar(&c.grace, "grace", 10*time.Second, "time for requests in progress at the end")
 	flag.BoolVar(&c.selfTest, "selftest", false, "put a load on a proxy of this very program and check what it granted")
-	flag.BoolVar(&c.floodTest, "floodtest", false, "the same, while a million other addresses ask for something")
+	flag.BoolVar(&c.floodTest, "floodtest", false, "as -selftest, while a million other addresses ask for something")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		return nil, fmt.Errorf("unknown argument %q", flag.Arg(0))

@@ -20,14 +20,14 @@ def limited(limiter: Any, function: Any, amount: Any, timeout: Any, priority: in
 
         @functools.wraps(function)
         async def call(*args: Any, **kwargs: Any) -> Any:
-            await limiter.wait_async(amount, timeout, priority=priority)
+            await limiter.wait_async(amount, timeout=timeout, priority=priority)
             return await function(*args, **kwargs)
 
     else:
 
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:
-            limiter.wait(amount, timeout, priority=priority)
+            limiter.wait(amount, timeout=timeout, priority=priority)
             return function(*args, **kwargs)
 
     return call

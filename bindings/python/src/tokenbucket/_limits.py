@@ -110,7 +110,7 @@ class Limits(_backend.Limits):
             return JointDecision(False, member, retry_after_ns)
         self._fail(status, amounts, member, retry_after_ns)
 
-    def wait(self, costs: Costs = 1, timeout: Optional[Seconds] = None, *, priority: int = 0) -> None:
+    def wait(self, costs: Costs = 1, *, timeout: Optional[Seconds] = None, priority: int = 0) -> None:
         """Takes from all members, sleeping until all have granted: it stands in the queue of each, as in wait() there.
 
         With a timeout it raises RateLimitExceeded at once, nothing taken, if not all can grant in that time. However
@@ -128,7 +128,7 @@ class Limits(_backend.Limits):
         if status != c.TB_SUCCESS:
             self._fail(status, amounts, *refusal)
 
-    async def wait_async(self, costs: Costs = 1, timeout: Optional[Seconds] = None, *, priority: int = 0) -> None:
+    async def wait_async(self, costs: Costs = 1, *, timeout: Optional[Seconds] = None, priority: int = 0) -> None:
         """As wait(), for asyncio, trio and anyio: the task sleeps, no thread does. Threads and tasks wait in one queue.
 
         Cancelled, it gives all back, also what some members have granted already. RuntimeError: no loop runs here.
