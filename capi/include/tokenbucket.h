@@ -416,8 +416,9 @@ TB_API tb_status tb_table_config_init(tb_table_config *config, size_t struct_siz
 
 /* Creates a table in which each key may take `capacity` tokens at once and gains `tokens_per_second`. With max_keys in
  * use 1 of some 10,000 new keys does not find room; beyond that it is ever more.
- * TB_E_INVALID_ARGUMENT: also max_keys below 1. TB_E_OUT_OF_RANGE: as tb_create, or more memory than can be addressed.
- * TB_E_OUT_OF_MEMORY. TB_E_SYSTEM: the system gives no random numbers. */
+ * TB_E_INVALID_ARGUMENT: also max_keys below 1. TB_E_OUT_OF_RANGE: as tb_create, a capacity below a unit of a table
+ * (see tb_table_create_with), or more memory than can be addressed. TB_E_OUT_OF_MEMORY. TB_E_SYSTEM: the system gives
+ * no random numbers. */
 TB_API tb_status tb_table_create(double capacity, double tokens_per_second, int64_t max_keys, tb_table **out_table);
 
 /* Creates a table for a limit as for tb_create_with. The unit is as that of a bucket, but at most 64 units accrue in a
@@ -441,8 +442,9 @@ TB_API tb_status tb_table_allow_many(tb_table *table, const void *keys, const si
                                      size_t count, tb_status *out_answers);
 
 /* As tb_wait_for, tb_wait_with, tb_enqueue, tb_waiter_check and tb_waiter_leave: each key has a queue of its own, while
- * somebody waits or something is reserved. This allocates, and a key with a queue keeps its place. A waiter's number is
- * its key's alone. Threads that wait leave before tb_table_destroy returns. */
+ * somebody waits or something is reserved. This allocates, and a key with a queue keeps its place; once all in it is
+ * due, until a later call of those that are no takes sees that. A waiter's number is its key's alone. Threads that wait
+ * leave before tb_table_destroy returns. */
 TB_API tb_status tb_table_wait_for(tb_table *table, const void *key, size_t key_size, double n, int64_t timeout_ns);
 TB_API tb_status tb_table_wait_with(tb_table *table, const void *key, size_t key_size, double n, int64_t timeout_ns,
                                     int32_t priority);
@@ -524,15 +526,15 @@ typedef struct tb_member {
 typedef struct tb_refusal {
     int32_t member;
     int32_t reserved;       /* 0 */
-    int64_t retry_after_ns; /* until that member would grant; TB_FOREVER: it never will */
+    int64_t retry_after_ns; /* until that member would grant; TB_FOREVER: it never will, or cannot be told (full) */
 } tb_refusal;
 
 /* Takes from all of 1 .. TB_MAX_MEMBERS members, or from none. No member grants more than it would alone, and none is
- * touched while one of them refuses. If another thread takes what was seen a moment ago, what was taken already is
- * given back exactly; until then others may see fewer tokens than there are. Takes a lock for a short time in that case
- * alone. TB_SUCCESS. TB_DENIED, TB_EXCEEDS_CAPACITY, TB_CLOSED, TB_TABLE_FULL: what the member in *out_refusal, which
- * may be NULL and is written in these cases, says. TB_E_INVALID_ARGUMENT: also a member that is neither or both, and a
- * limit that occurs twice. */
+ * touched while one of them refuses, except for TB_TABLE_FULL. If another thread takes what was seen a moment ago, what
+ * was taken already is given back, but for what may have overflowed since; until then others may see fewer tokens than
+ * there are. Takes a lock for a short time in these cases alone. TB_SUCCESS. TB_DENIED, TB_EXCEEDS_CAPACITY, TB_CLOSED,
+ * TB_TABLE_FULL: what the member in *out_refusal says; that may be NULL, and is written in these cases.
+ * TB_E_INVALID_ARGUMENT: also a member that is neither or both, and a limit that occurs twice. */
 TB_API tb_status tb_allow_all(const tb_member *members, size_t count, tb_refusal *out_refusal);
 
 /* Reserves from all members, or from none: out_reservations has `count` elements. Tokens are held from each at its own
@@ -543,18 +545,20 @@ TB_API tb_status tb_reserve_all(const tb_member *members, size_t count, int64_t 
                                 tb_reservation *out_reservations, int64_t *out_wait_ns, tb_refusal *out_refusal);
 
 /* Gives back what tb_reserve_all reserved from the same members, and clears it. While any of it is pending all comes
- * back, of what is due already as by tb_settle with 0. Once all is due it counts as used and nothing comes back. */
+ * back, of what is due already as by tb_settle with 0. Once all is due it counts as used and nothing comes back.
+ * Not for a copy of what has been cancelled. TB_E_INVALID_ARGUMENT: also if one of them is cleared. */
 TB_API tb_status tb_cancel_all(const tb_member *members, size_t count, tb_reservation *reservations);
 
 /* A wait for all members: a waiter in the queue of each, with a priority as in tb_wait_with. What is due in one queue
  * is collected, and held until all have granted. If the wait ends otherwise what it holds comes back, as by tb_settle
  * with 0: so nothing is lost, and after tb_reset or tb_table_remove of a member nothing comes back there. tb_set_tokens
- * does not know of what is held. If one member is closed before all have granted the answer is TB_CLOSED. A wait that
+ * does not know of what is held. If one member is closed before all is collected the answer is TB_CLOSED. A wait that
  * succeeds counts for each member, another one for those that refused; if it is given up, for those that had not
  * granted.
  *
  * Sleeps until all have granted. TB_SUCCESS. TB_TIMED_OUT, at once, with nothing taken: not all within timeout_ns.
- * Other answers as tb_wait_with, those of a member with *out_refusal, which may be NULL. */
+ * Other answers as tb_wait_with. *out_refusal, which may be NULL, is written for those that a member gives,
+ * TB_TIMED_OUT among them. */
 TB_API tb_status tb_wait_all(const tb_member *members, size_t count, int64_t timeout_ns, int32_t priority,
                              tb_refusal *out_refusal);
 
@@ -564,7 +568,7 @@ typedef struct tb_waiter_all tb_waiter_all;
 
 /* As tb_enqueue. TB_PENDING: *out_waiter is the waiter; call tb_waiter_all_check in *out_wait_ns, when the next
  * member's tokens are due, and whenever a member's on_wake is called with the tag. TB_SUCCESS: all is taken;
- * *out_waiter is NULL and *out_wait_ns 0. Other answers as tb_wait_all. */
+ * *out_waiter is NULL and *out_wait_ns 0. Other answers as tb_wait_all, with nothing written but *out_refusal. */
 TB_API tb_status tb_enqueue_all(const tb_member *members, size_t count, int64_t timeout_ns, int32_t priority,
                                 uint64_t tag, tb_waiter_all **out_waiter, int64_t *out_wait_ns,
                                 tb_refusal *out_refusal);

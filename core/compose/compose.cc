@@ -44,6 +44,7 @@ class Takes {
 
 }  // namespace
 
+// Keys are taken first: that there is no room for a new one is found out only then.
 Status take_all(const Members &members, Refusal *refusal) {
     Takes takes(members);
     Answers answers;
@@ -51,12 +52,17 @@ Status take_all(const Members &members, Refusal *refusal) {
         const Status s = takes.preview(i);
         if (s != Status::success) answers.add(s, i, takes.retry_after_ns(i, s));
     }
-    for (int i = 0; answers.status == Status::success && i < members.count; ++i) {
-        const Status s = takes.take_previewed(i);
-        if (s == Status::success) continue;
-        answers.add(s, i, takes.retry_after_ns(i, s));
-        for (int taken = i; taken > 0;) takes.undo(--taken);
-    }
+    int taken[kMostMembers];
+    int count = 0;
+    for (const bool keys : {true, false})
+        for (int i = 0; answers.status == Status::success && i < members.count; ++i) {
+            if (members.of[i].is_key() != keys) continue;
+            const Status s = takes.take_previewed(i);
+            taken[count++] = i;
+            if (s == Status::success) continue;
+            answers.add(s, i, takes.retry_after_ns(i, s));
+            for (--count; count > 0;) takes.undo(taken[--count]);
+        }
     *refusal = answers.refusal;
     return answers.status;
 }

@@ -1,9 +1,9 @@
 // Several limits in one decision: all members grant, or nothing is taken.
 //
-// All members are looked at first; if one refuses nothing is touched. Else each is taken by a compare-and-swap from
-// what was seen. Where another thread was faster that member is looked at again; if it then refuses, what was taken
-// from the others is given back, but for what has overflowed since. No member ever grants more than alone. Until that
-// is given back, another thread may see fewer tokens than there are.
+// All members are looked at first; if one refuses, but for a new key for which there is no room, nothing is touched.
+// Else each is taken by a compare-and-swap from what was seen. Where another thread was faster that member is looked at
+// again; if it then refuses, what was taken from the others is given back, but for what has overflowed since. No member
+// ever grants more than alone. Until that is given back, another thread may see fewer tokens than there are.
 #ifndef TOKENBUCKET_CORE_COMPOSE_COMPOSE_H
 #define TOKENBUCKET_CORE_COMPOSE_COMPOSE_H
 

@@ -7,17 +7,26 @@ namespace tb {
 
 using State = JointWait::Part::State;
 
-JointWait::Part::Part(const Member &m) : member(m), no_account(member.account(&use, &account)) {
+JointWait::Part::Part(const Member &m) : member(m) {
     waiter.when_due = Waiter::Due::stays;
 }
 
-Status JointWait::Part::probe(int64_t timeout_ns, int32_t priority, int64_t *wait_ns) const {
-    return account == nullptr ? no_account : account->probe(member.n(), timeout_ns, priority, wait_ns);
+Status JointWait::Part::enter(int64_t timeout_ns, int32_t priority) {
+    const Status s = member.account(&use, &account);
+    if (s == Status::table_full && member.admits_when_full()) return Status::success;
+    if (account == nullptr) return s;
+    if (!waiter.alarm.is_thread()) waiter.alarm.bell = &account->waiting_options().bell;
+    QueuePlace place;
+    return account->enter(&waiter, member.n(), timeout_ns, priority, &place);
 }
 
-Status JointWait::Part::enter(int64_t timeout_ns, int32_t priority) {
-    QueuePlace place;
-    return account == nullptr ? no_account : account->enter(&waiter, member.n(), timeout_ns, priority, &place);
+Status JointWait::Part::come() {
+    return account == nullptr ? Status::success : account->come(&waiter, false);
+}
+
+void JointWait::Part::end(Status outcome) {
+    if (state != State::out && account != nullptr) account->end(&waiter, outcome);
+    state = State::out;
 }
 
 JointWait::JointWait(Part *parts, int count, platform::Sleeper *thread) : parts_(parts), count_(count) {
@@ -25,11 +34,7 @@ JointWait::JointWait(Part *parts, int count, platform::Sleeper *thread) : parts_
 }
 
 JointWait::JointWait(Part *parts, int count, uint64_t tag) : parts_(parts), count_(count) {
-    for (int i = 0; i < count_; ++i) {
-        Part &part = parts_[i];
-        part.waiter.alarm.tag = tag;
-        if (part.account != nullptr) part.waiter.alarm.bell = &part.account->waiting_options().bell;
-    }
+    for (int i = 0; i < count_; ++i) parts_[i].waiter.alarm.tag = tag;
 }
 
 // Who would refuse is found before anything is taken, so that it disturbs nobody in the other queues.
@@ -37,7 +42,7 @@ Answers JointWait::probe(int64_t timeout_ns, int32_t priority) const {
     Answers answers;
     for (int i = 0; i < count_; ++i) {
         int64_t ns = TBU_NEVER;
-        const Status s = parts_[i].probe(timeout_ns, priority, &ns);
+        const Status s = parts_[i].member.probe(timeout_ns, priority, &ns);
         answers.add(s, i, s == Status::timed_out ? ns : TBU_NEVER);
     }
     return answers;
@@ -51,34 +56,32 @@ Status JointWait::enter(int64_t timeout_ns, int32_t priority, Refusal *refusal) 
         parts_[refusal->member].member.record(answers.status);
         return status_ = answers.status;
     }
-    Status answer[kMostMembers];
-    std::fill(answer, answer + count_, Status::waiting);
     for (int i = 0; i < count_; ++i) {
         Part &part = parts_[i];
-        answer[i] = part.enter(timeout_ns, priority);
-        if (take_note(&part, answer[i])) continue;
-        part.member.record(answer[i]);
-        refuse(answer);
-        *refusal = refusal_;
+        const Status s = part.enter(timeout_ns, priority);
+        if (take_note(&part, s)) continue;
+        part.member.record(s);
+        Answers refusing;
+        refusing.add(s, i, retry_after_ns(part, s));
+        *refusal = refuse(refusing);
         return status_;
     }
     return keep_if_all_have();
 }
 
 // Also those that have their tokens are asked: their buckets may have been closed. One change may end the wait in
-// several queues.
+// several queues. A bucket may be destroyed as soon as its part has ended.
 Status JointWait::come(bool signalled, Refusal *refusal) {
-    Status answer[kMostMembers];
-    bool is_refused = false;
+    Answers refusing;
     for (int i = 0; status_ == Status::waiting && i < count_; ++i) {
         Part &part = parts_[i];
-        answer[i] = part.account->come(&part.waiter, false);
-        if (take_note(&part, answer[i])) continue;
-        end(&part, answer[i]);
-        is_refused = true;
+        const Status s = part.come();
+        if (take_note(&part, s)) continue;
+        refusing.add(s, i, retry_after_ns(part, s));
+        part.end(s);
     }
-    if (is_refused) {
-        refuse(answer);
+    if (refusing.status != Status::success) {
+        refuse(refusing);
     } else if (status_ == Status::waiting && keep_if_all_have() == Status::waiting && signalled) {
         leave();
         status_ = Status::interrupted;
@@ -94,38 +97,33 @@ bool JointWait::take_note(Part *part, Status s) {
     return s == Status::waiting || s == Status::success;
 }
 
-// All get back what was taken. Then those that have refused are asked how long it would take.
-void JointWait::refuse(const Status *answer) {
-    for (int i = 0; i < count_; ++i) end(&parts_[i], Status::waiting);
-    Answers answers;
-    for (int i = 0; i < count_; ++i) {
-        if (answer[i] == Status::waiting || answer[i] == Status::success) continue;
-        int64_t ns = TBU_NEVER;
-        if (answer[i] == Status::timed_out) parts_[i].probe(TBU_NEVER, priority_, &ns);
-        answers.add(answer[i], i, ns);
-    }
-    status_ = answers.status;
-    refusal_ = answers.refusal;
+// How long one that has refused would take if it waited anew.
+int64_t JointWait::retry_after_ns(const Part &part, Status s) const {
+    int64_t ns = TBU_NEVER;
+    if (s == Status::timed_out) part.member.probe(TBU_NEVER, priority_, &ns);
+    return ns;
+}
+
+// All get back what was taken.
+Refusal JointWait::refuse(const Answers &refusing) {
+    for (int i = 0; i < count_; ++i) parts_[i].end(Status::waiting);
+    status_ = refusing.status;
+    refusal_ = refusing.refusal;
+    return refusal_;
 }
 
 Status JointWait::keep_if_all_have() {
     bool all_have = true;
     for_each(State::waits, [&](Part *) { all_have = false; });
     if (!all_have) return Status::waiting;
-    for_each(State::has, [](Part *part) { end(part, Status::success); });
+    for_each(State::has, [](Part *part) { part->end(Status::success); });
     return status_ = Status::success;
-}
-
-void JointWait::end(Part *part, Status outcome) {
-    if (part->state == State::out) return;
-    part->state = State::out;
-    part->account->end(&part->waiter, outcome);  // NOLINT(clang-analyzer-core.CallAndMessage): it has entered
 }
 
 // Those that still wait count as interrupted.
 void JointWait::leave() {
-    for_each(State::waits, [](Part *part) { end(part, Status::interrupted); });
-    for_each(State::has, [](Part *part) { end(part, Status::waiting); });
+    for_each(State::waits, [](Part *part) { part->end(Status::interrupted); });
+    for_each(State::has, [](Part *part) { part->end(Status::waiting); });
 }
 
 template <class F>

@@ -19,14 +19,14 @@ class JointWait {
     struct Part {
         explicit Part(const Member &m);
 
-        // As those of an account.
-        Status probe(int64_t timeout_ns, int32_t priority, int64_t *wait_ns) const;
+        // As those of an account, which the first one makes.
         Status enter(int64_t timeout_ns, int32_t priority);
+        Status come();
+        void end(Status outcome);
 
         const Member member;
         std::optional<KeyAccounts::Use> use;
-        Account *account = nullptr;  // null: there is none
-        const Status no_account;     // the reason
+        Account *account = nullptr;  // null: before enter(), and of a key that is admitted without a place
         Waiter waiter;
         enum class State { out, waits, has } state = State::out;
     };
@@ -51,10 +51,10 @@ class JointWait {
 
   private:
     Answers probe(int64_t timeout_ns, int32_t priority) const;
-    void refuse(const Status *answer);
+    int64_t retry_after_ns(const Part &part, Status s) const;
+    Refusal refuse(const Answers &refusing);
     static bool take_note(Part *part, Status s);
     Status keep_if_all_have();
-    static void end(Part *part, Status outcome);
     template <class F>
     void for_each(Part::State state, F f) const;
 

@@ -41,6 +41,11 @@ Reservation Member::reservation(const Attempt &taken) const {
     return {n_, 0, taken.of_limiter.now, Ticket{0, 0, taken.of_limiter.era}.encoded()};
 }
 
+Status Member::probe(int64_t timeout_ns, int32_t priority, int64_t *wait_ns) const {
+    if (limiter_ != nullptr) return limiter_->probe(n_, timeout_ns, priority, wait_ns);
+    return table_->probe(key_, n_, timeout_ns, priority, wait_ns);
+}
+
 Status Member::probe_reservation(int64_t max_wait_ns, int64_t *wait_ns) const {
     if (limiter_ != nullptr) return limiter_->probe_reservation(n_, max_wait_ns, wait_ns);
     return table_->probe_reservation(key_, n_, max_wait_ns, wait_ns);

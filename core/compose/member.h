@@ -21,6 +21,9 @@ class Member {
     }
 
     double n() const { return n_; }
+    bool is_key() const { return limiter_ == nullptr; }
+    // Is a new key for which there is no room granted what it asks for?
+    bool admits_when_full() const { return is_key() && table_->admits_when_full(); }
     // Its account, with a key's kept by *use as long as that exists. Else table_full or out_of_memory.
     Status account(std::optional<KeyAccounts::Use> *use, Account **account) const;
 
@@ -43,6 +46,8 @@ class Member {
     // Counts the answer to a take.
     void record(Status s) const;
 
+    // As those of an account.
+    Status probe(int64_t timeout_ns, int32_t priority, int64_t *wait_ns) const;
     Status probe_reservation(int64_t max_wait_ns, int64_t *wait_ns) const;
     // For an amount that is not there now; not recorded.
     Status reserve_ahead(int64_t max_wait_ns, Reservation *reservation) const;

@@ -20,6 +20,12 @@ bool Account::is_idle() {
     return queue == nullptr || (!queue->chain().holds_any() && queue->inside().is_empty());
 }
 
+bool Account::has_waiters() {
+    const platform::LockGuard guard(&lock_);
+    WaitQueue *const queue = queue_.load(std::memory_order_relaxed);
+    return queue != nullptr && (queue->chain().waiters() != 0 || queue->chain().first_due() != 0);
+}
+
 Status Account::recorded(Status s, double n) const {
     if (observer_ != nullptr) observer_->record(s, n);
     return s;

@@ -79,8 +79,9 @@ class Account {
 
     Status charge(double n, int64_t *repaid_after_ns);
     Status refund(double n);
-    // Gives back `units` that a compare-and-swap to `taken` took, but for what has overflowed since.
-    void undo(uint64_t units, uint64_t taken);
+    // Gives back `units` that a compare-and-swap to `taken` took in that era, but for what may have overflowed since;
+    // nothing in another era.
+    void undo(uint64_t units, uint64_t taken, uint64_t era);
 
     // How long a reservation would have to wait: success, or timed_out, and *wait_ns is set in both cases.
     Status probe_reservation(double n, int64_t max_wait_ns, int64_t *wait_ns);
@@ -92,6 +93,8 @@ class Account {
 
     // Has nobody anything in the queue, as of the last look, and does no manual clock call its bell?
     bool is_idle();
+    // Does anybody wait, or is anybody due, as of the last look?
+    bool has_waiters();
 
   protected:
     class Locked;

@@ -86,7 +86,7 @@ Status Limiter::preview_slowly(double n, Attempt *attempt) {
 }
 
 void Limiter::undo(const Attempt &taken) {
-    Account::undo(static_cast<uint64_t>(taken.cost), taken.next);
+    Account::undo(static_cast<uint64_t>(taken.cost), taken.next, taken.era);
 }
 
 Status Limiter::take_slowly(double n) {

@@ -26,6 +26,10 @@ void KeyAccount::pass_due() {
     locked.look();
 }
 
+void KeyAccount::pass_due_reservations() {
+    if (!has_waiters()) pass_due();
+}
+
 // A new tenancy makes all tickets void.
 void KeyAccount::refill() {
     Locked locked(this);

@@ -20,6 +20,8 @@ class KeyAccount final : public Account {
 
     // Passes reservations that are due, and calls waiters that are.
     void pass_due();
+    // The same if nobody waits, so that nobody is called.
+    void pass_due_reservations();
     // The bucket becomes full. Reservations are void, and waiters are planned anew.
     void refill();
     // Can what is reserved be counted at that rate?
@@ -33,7 +35,6 @@ class KeyAccount final : public Account {
     // Of KeyAccounts, under its lock.
     int64_t uses = 0;
     KeyAccount *next_in_chain = nullptr;
-    uint64_t visit = 0;  // the last KeyAccounts::for_each() that came here
 
   private:
     TimeSource &time() override;

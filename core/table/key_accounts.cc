@@ -31,9 +31,12 @@ KeyAccounts::Use::Use(KeyAccounts *accounts, uint64_t key, Absent absent)
 
 KeyAccounts::Use::~Use() {
     if (account_ != nullptr) {
+        account_->pass_due();
         accounts_.end_use(account_);
-        if (KeyAccount *const other = accounts_.use_next()) accounts_.end_use(other);
     }
+    constexpr int kAccounts = 1;
+    constexpr int kChainsEach = 8;
+    accounts_.sweep(kAccounts, kChainsEach);
     accounts_.inside_.end(process_);
 }
 
@@ -89,10 +92,7 @@ void KeyAccounts::forget_other_processes() {
 
 // ---- Not under the lock ----
 
-// The look calls those who wait, so it is not made under the lock. If something has entered since, the queue is not
-// idle.
 void KeyAccounts::end_use(KeyAccount *account) {
-    account->pass_due();
     {
         const platform::LockGuard guard(&lock_);
         if (--account->uses != 0 || !account->is_idle() || !remove(account)) return;
@@ -101,23 +101,49 @@ void KeyAccounts::end_use(KeyAccount *account) {
     destroy(account);
 }
 
-template <class IsWanted>
-KeyAccount *KeyAccounts::use_one_of(uint64_t chain, IsWanted is_wanted) {
+// An account that nobody uses, in the next of so many chains, of which each call goes on to others; another one when
+// the same chain comes again.
+KeyAccount *KeyAccounts::use_next(uint64_t most_chains) {
     const platform::LockGuard guard(&lock_);
-    KeyAccount *a = count_ == 0 ? nullptr : chains_[chain];
-    while (a != nullptr && !is_wanted(a)) a = a->next_in_chain;
-    if (a != nullptr) ++a->uses;
-    return a;
-}
-
-// An account that nobody uses, of other chains at each call.
-KeyAccount *KeyAccounts::use_next() {
-    constexpr int kMost = 8;
-    for (int i = 0; i < kMost; ++i) {
-        const uint64_t chain = swept_.fetch_add(1, std::memory_order_relaxed) % kChains;
-        if (KeyAccount *const a = use_one_of(chain, [](const KeyAccount *other) { return other->uses == 0; })) return a;
+    for (uint64_t i = 0; count_ != 0 && i < most_chains; ++i) {
+        KeyAccount **link = &chains_[swept_++ % kChains];
+        while (*link != nullptr && (*link)->uses != 0) link = &(*link)->next_in_chain;
+        KeyAccount *const account = *link;
+        if (account == nullptr) continue;
+        *link = account->next_in_chain;
+        while (*link != nullptr) link = &(*link)->next_in_chain;
+        *link = account;
+        account->next_in_chain = nullptr;
+        ++account->uses;
+        return account;
     }
     return nullptr;
+}
+
+void KeyAccounts::sweep(int most, uint64_t most_chains) {
+    for (int i = 0; i < most; ++i) {
+        KeyAccount *const account = use_next(most_chains);
+        if (account == nullptr) return;
+        account->pass_due_reservations();
+        end_use(account);
+    }
+}
+
+void KeyAccounts::sweep() {
+    constexpr int kAccounts = 64;
+    if (is_empty()) return;
+    const uint32_t process = platform::process_generation();
+    inside_.begin();
+    sweep(kAccounts, kChains);
+    inside_.end(process);
+}
+
+// The account at that place of a chain, or behind that account, which is in use and so in its chain.
+KeyAccount *KeyAccounts::use_at(KeyAccount *const *link) {
+    const platform::LockGuard guard(&lock_);
+    KeyAccount *const account = *link;
+    if (account != nullptr) ++account->uses;
+    return account;
 }
 
 bool KeyAccounts::is_empty() {
@@ -129,19 +155,16 @@ bool KeyAccounts::is_empty() {
 template <class F>
 bool KeyAccounts::for_each(F f) {
     if (is_empty()) return true;
-    const uint64_t visit = visits_.fetch_add(1, std::memory_order_relaxed) + 1;
-    const auto is_next = [visit](KeyAccount *a) {
-        const bool is_new = a->visit < visit;
-        if (is_new) a->visit = visit;
-        return is_new;
-    };
-    for (uint64_t chain = 0; chain < kChains; ++chain)
-        while (KeyAccount *const account = use_one_of(chain, is_next)) {
-            const bool go_on = f(account);
+    bool go_on = true;
+    for (uint64_t chain = 0; go_on && chain < kChains; ++chain)
+        for (KeyAccount *account = use_at(&chains_[chain]); account != nullptr;) {
+            go_on = go_on && f(account);
+            KeyAccount *const next = use_at(&account->next_in_chain);
+            account->pass_due();
             end_use(account);
-            if (!go_on) return false;
+            account = next;
         }
-    return true;
+    return go_on;
 }
 
 bool KeyAccounts::fit(const tbu_rate &rate) {

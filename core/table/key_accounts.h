@@ -2,7 +2,6 @@
 #ifndef TOKENBUCKET_CORE_TABLE_KEY_ACCOUNTS_H
 #define TOKENBUCKET_CORE_TABLE_KEY_ACCOUNTS_H
 
-#include <atomic>
 #include <cstdint>
 
 #include "core/clock/in_flight.h"
@@ -20,7 +19,8 @@ class KeyAccounts {
     KeyAccounts &operator=(const KeyAccounts &) = delete;
 
     // The use of a key's account by one call, for which the account stays. At its end the account goes if its queue is
-    // empty, and one other is looked at: so accounts whose reservations are all due do not pile up.
+    // empty, and one other is looked at, in turn: so accounts whose reservations are all due do not pile up while there
+    // are such calls. One in which somebody waits is left alone, since its bell must not ring within another's.
     class Use {
       public:
         enum class Absent { find, make };
@@ -43,6 +43,8 @@ class KeyAccounts {
         Status status_;
     };
 
+    // Looks at some accounts, in turn, which go if all in their queues is due.
+    void sweep();
     // Can what is reserved, of every key, be counted at that rate?
     bool fit(const tbu_rate &rate);
     // Brings all queues to the limit in force, after a change.
@@ -55,11 +57,10 @@ class KeyAccounts {
     KeyAccount *find(uint64_t key);
     Status make(uint64_t key, KeyAccount **account);
     void end_use(KeyAccount *account);
-    // The use of an account in that chain for which is_wanted(account).
-    template <class IsWanted>
-    KeyAccount *use_one_of(uint64_t chain, IsWanted is_wanted);
-    KeyAccount *use_next();
-    // f(account) for each, also while others come and go, until it returns false.
+    KeyAccount *use_at(KeyAccount *const *link);
+    KeyAccount *use_next(uint64_t most_chains);
+    void sweep(int most, uint64_t most_chains);
+    // f(account) for each that is there now, also while others come and go, until it returns false.
     template <class F>
     bool for_each(F f);
     bool is_empty();
@@ -69,10 +70,9 @@ class KeyAccounts {
     Keys &keys_;
     platform::ForkSafeLock lock_;
     uint32_t process_;
-    KeyAccount **chains_ = nullptr;    // made with the first account
-    uint64_t count_ = 0;               // of accounts
-    std::atomic<uint64_t> swept_{0};   // the chain to be looked at next
-    std::atomic<uint64_t> visits_{0};  // calls of for_each() so far
+    KeyAccount **chains_ = nullptr;  // made with the first account
+    uint64_t count_ = 0;             // of accounts
+    uint64_t swept_ = 0;             // chains looked at by use_next()
     InFlight inside_;
 };
 

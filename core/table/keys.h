@@ -62,6 +62,8 @@ class Keys {
 
     // False if there was no memory.
     bool is_made() const { return cells_.is_made(); }
+    bool has_place(uint64_t key) { return find(key).slot != nullptr; }
+    bool admits_when_full() const { return when_full_ == WhenFull::admit; }
     uint64_t hash(const void *key, std::size_t size) const { return siphash13(secret_, key, size); }
 
     Status allow(uint64_t key, double n);

@@ -13,8 +13,17 @@ Table::~Table() {
 
 // ---- Waits and reservations: a take without a lock where there are tokens, else by the key's account ----
 
+// Where there is no room for a new key, queues in which all is due keep no places any more.
+Status Table::take_at_once(uint64_t key, double n, KeyAttempt *attempt) {
+    const Status s = allow(key, n, attempt);
+    if (s != Status::table_full) return s;
+    accounts_.sweep();
+    return allow(key, n, attempt);
+}
+
 Status Table::wait(uint64_t key, double n, int64_t timeout_ns, int32_t priority) {
-    const Status at_once = allow(key, n);
+    KeyAttempt a;
+    const Status at_once = take_at_once(key, n, &a);
     if (at_once != Status::denied) return at_once;
     const Use use(&accounts_, key, timeout_ns == 0 ? Use::Absent::find : Use::Absent::make);
     if (use.status() == Status::waiting) return Status::timed_out;
@@ -23,7 +32,8 @@ Status Table::wait(uint64_t key, double n, int64_t timeout_ns, int32_t priority)
 
 Status Table::enqueue(uint64_t key, double n, int64_t timeout_ns, int32_t priority, uint64_t tag, QueuePlace *place) {
     *place = {0, 0};
-    const Status at_once = allow(key, n);
+    KeyAttempt a;
+    const Status at_once = take_at_once(key, n, &a);
     if (at_once != Status::denied) return at_once;
     const Use use(&accounts_, key, Use::Absent::make);
     return use.status() == Status::success ? use->enqueue(n, timeout_ns, priority, tag, place) : use.status();
@@ -41,7 +51,7 @@ Status Table::leave(uint64_t key, uint64_t number) {
 
 Status Table::reserve(uint64_t key, double n, int64_t max_wait_ns, Reservation *reservation) {
     KeyAttempt a;
-    const Status at_once = allow(key, n, &a);
+    const Status at_once = take_at_once(key, n, &a);
     if (at_once == Status::success) *reservation = Keys::reservation(a, n);
     if (at_once != Status::denied) return at_once;
     const Use use(&accounts_, key, max_wait_ns == 0 ? Use::Absent::find : Use::Absent::make);
@@ -49,15 +59,25 @@ Status Table::reserve(uint64_t key, double n, int64_t max_wait_ns, Reservation *
     return use.status() == Status::success ? use->reserve_ahead(n, max_wait_ns, reservation) : use.status();
 }
 
-// Where the key has no account nothing is pending.
+// Where the key has no account nobody waits and nothing is pending.
+Status Table::probe(uint64_t key, double n, int64_t timeout_ns, int32_t priority, int64_t *wait_ns) {
+    const Use use(&accounts_, key, Use::Absent::find);
+    if (use.status() == Status::success) return use->probe(n, timeout_ns, priority, wait_ns);
+    return probe_take(key, n, timeout_ns, wait_ns);
+}
+
 Status Table::probe_reservation(uint64_t key, double n, int64_t max_wait_ns, int64_t *wait_ns) {
     const Use use(&accounts_, key, Use::Absent::find);
     if (use.status() == Status::success) return use->probe_reservation(n, max_wait_ns, wait_ns);
+    return probe_take(key, n, max_wait_ns, wait_ns);
+}
+
+Status Table::probe_take(uint64_t key, double n, int64_t max_wait_ns, int64_t *wait_ns) {
     KeyAttempt a;
     const Status s = preview(key, n, &a);
     if (s != Status::success && s != Status::denied) return s;
     *wait_ns = s == Status::success ? 0 : retry_after_ns(a);
-    return *wait_ns <= max_wait_ns ? Status::success : Status::timed_out;
+    return *wait_ns <= max_wait_ns && *wait_ns != TBU_NEVER ? Status::success : Status::timed_out;
 }
 
 Status Table::cancel(uint64_t key, const Reservation &reservation) {
@@ -66,7 +86,13 @@ Status Table::cancel(uint64_t key, const Reservation &reservation) {
     return is_valid(reservation) ? Status::success : Status::invalid_argument;
 }
 
+// A key that has lost its place has a full bucket, so what is due of it is void.
 Status Table::settle(uint64_t key, const Reservation &reservation, double actual) {
+    if (!has_place(key)) {
+        const bool valid = is_valid(reservation) && (actual == 0 || is_amount(actual));
+        if (!valid) return Status::invalid_argument;
+        return plan().read().is_closed() ? Status::closed : Status::success;
+    }
     const Use use(&accounts_, key, Use::Absent::make);
     return use.status() == Status::success ? use->settle(reservation, actual) : use.status();
 }
@@ -91,7 +117,8 @@ void Table::undo(const KeyAttempt &taken) {
     if (Keys::undo(taken) != Status::waiting) return;
     const Use use(&accounts_, taken.key, Use::Absent::make);
     if (use.status() != Status::success) return;
-    use->undo(static_cast<uint64_t>(taken.decision.cost), taken.decision.next);
+    const uint64_t tenancy = taken.place.value.state & kGenerationMask;
+    use->undo(static_cast<uint64_t>(taken.decision.cost), taken.decision.next, tenancy);
 }
 
 Status Table::remove(uint64_t key) {

@@ -21,6 +21,7 @@ class Table : public Keys {
     Status check(uint64_t key, uint64_t number, int64_t *wait_ns);
     Status leave(uint64_t key, uint64_t number);
     Status reserve(uint64_t key, double n, int64_t max_wait_ns, Reservation *reservation);
+    Status probe(uint64_t key, double n, int64_t timeout_ns, int32_t priority, int64_t *wait_ns);
     Status probe_reservation(uint64_t key, double n, int64_t max_wait_ns, int64_t *wait_ns);
     Status cancel(uint64_t key, const Reservation &reservation);
     Status settle(uint64_t key, const Reservation &reservation, double actual);
@@ -40,6 +41,8 @@ class Table : public Keys {
     KeyAccounts &accounts() { return accounts_; }
 
   private:
+    Status take_at_once(uint64_t key, double n, KeyAttempt *attempt);
+    Status probe_take(uint64_t key, double n, int64_t max_wait_ns, int64_t *wait_ns);
     template <class Edit>
     Status set_limit(Edit edit);
 

@@ -279,4 +279,17 @@ TEST_F(Interrupted, GivesBackNoMoreThanHasNotOverflowed) {
     expect_left(6, 1000, 3);
 }
 
+// What was taken before a reset is not given back after it.
+TEST_F(Interrupted, GivesNothingBackAfterAReset) {
+    members = {bucket_member(requests.get(), 10), bucket_member(tokens.get(), 1000), bucket_member(last.get(), 1)};
+    members.push_back(bucket_member(end.get(), 1));
+    at_read = [this](int read) {
+        if (read == 2) tb_allow(last.get(), 1);
+        if (read == 4) tb_reset(requests.get(), 0);
+    };
+    EXPECT_EQ(allow(), TB_DENIED);
+    EXPECT_EQ(refusal.member, 2);
+    expect_left(0, 1000, 5);
+}
+
 }  // namespace

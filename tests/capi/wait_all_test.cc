@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <csignal>
 #include <memory>
 #include <utility>
@@ -277,6 +278,72 @@ TEST_F(WaitAll, IsNotLateWhileItHoldsTokens) {
     EXPECT_EQ(available(strict.get()), 0);
 }
 
+// ---- Tables that are full: four places, of keys in debt or not ----
+
+class WaitAllFullTable : public WaitAll {
+  protected:
+    void fill(int32_t when_full, double spent) {
+        tb_table_config c;
+        EXPECT_EQ(tb_table_config_init(&c, sizeof c), TB_SUCCESS);
+        c.max_bytes = 64;
+        c.when_full = when_full;
+        const tb_config limit = config_of(10, 1, clock.get());
+        tb_table *made = nullptr;
+        EXPECT_EQ(tb_table_create_with(&limit, &c, &made), TB_SUCCESS);
+        table.reset(made);
+        for (const char *key : {"a", "b", "c", "d"})
+            EXPECT_EQ(tb_table_charge(table.get(), key, 1, spent, nullptr), TB_SUCCESS);
+        members = {members[0], {nullptr, table.get(), "new", 3, 1}};
+    }
+    int64_t evicted() {
+        tb_table_stats stats{};
+        stats.struct_size = sizeof stats;
+        EXPECT_EQ(tb_table_get_stats(table.get(), &stats), TB_SUCCESS);
+        return stats.evicted;
+    }
+    TableHandle table;
+};
+
+TEST_F(WaitAllFullTable, OneThatIsRefusedForgetsNoKey) {
+    fill(TB_TABLE_EVICT_FULLEST, 5);
+    EXPECT_EQ(tb_wait_all(members.data(), members.size(), kSecond, 0, &refusal), TB_TIMED_OUT);
+    expect_refusal(0, 2 * kSecond);
+    tb_reservation gone{1, 0, 0, 0};
+    EXPECT_EQ(tb_table_settle(table.get(), "gone", 4, &gone, 0), TB_SUCCESS);
+    EXPECT_EQ(evicted(), 0);
+    WaiterAll waiter = enter();
+    EXPECT_EQ(evicted(), 1);
+    waiter.reset();
+}
+
+TEST_F(WaitAllFullTable, AKeyIsAdmittedOrDeniedAsTheTableSays) {
+    fill(TB_TABLE_ADMIT, 5);
+    WaiterAll waiter = enter();
+    EXPECT_EQ(status, TB_PENDING);
+    advance(2 * kSecond);
+    EXPECT_EQ(check(waiter), TB_SUCCESS);
+    waiter.reset();
+    fill(TB_TABLE_DENY, 5);
+    EXPECT_EQ(enter(), nullptr);
+    EXPECT_EQ(status, TB_TABLE_FULL);
+    expect_refusal(1, TB_FOREVER);
+    EXPECT_EQ(available(requests.get()), 0);
+}
+
+// Their queues keep places only until somebody asks for one.
+TEST_F(WaitAllFullTable, KeysWhoseReservationsAreDueMakeRoom) {
+    fill(TB_TABLE_DENY, 10);
+    for (const char *key : {"a", "b", "c", "d"}) {
+        tb_reservation r{};
+        EXPECT_EQ(tb_table_reserve(table.get(), key, 1, 1, TB_FOREVER, &r), TB_SUCCESS);
+        EXPECT_EQ(r.wait_ns, kSecond);
+    }
+    EXPECT_EQ(tb_table_wait_for(table.get(), "new", 3, 1, kSecond), TB_TABLE_FULL);
+    advance(100 * kSecond);
+    EXPECT_EQ(tb_table_wait_for(table.get(), "new", 3, 1, kSecond), TB_SUCCESS);
+    EXPECT_EQ(tb_table_allow(table.get(), "other", 5, 1), TB_SUCCESS);
+}
+
 TEST_F(WaitAll, BadArgumentsAreRefused) {
     tb_waiter_all *waiter = nullptr;
     const tb_member bad[] = {members[0], members[0]};
@@ -290,6 +357,11 @@ TEST_F(WaitAll, BadArgumentsAreRefused) {
     EXPECT_EQ(tb_waiter_all_check(nullptr, &wait_ns, &refusal), TB_E_INVALID_ARGUMENT);
     members[1].n = -1;
     EXPECT_EQ(tb_wait_all(members.data(), 2, 0, 0, &refusal), TB_E_INVALID_ARGUMENT);
+    const BucketHandle closed = bucket_of(config(1, 1));
+    EXPECT_EQ(tb_close(closed.get()), TB_SUCCESS);
+    const tb_member no_amount = member(closed.get(), NAN);
+    tb_reservation none{};
+    EXPECT_EQ(tb_reserve_all(&no_amount, 1, 0, &none, &wait_ns, &refusal), TB_E_INVALID_ARGUMENT);
     tb_waiter_all_leave(nullptr);
     const WaiterAll valid = [&] {
         members[1].n = 1;
@@ -374,6 +446,9 @@ TEST_F(WaitAll, BelongsToTheParentAfterAFork) {
 
 class WaitAllThread : public WaitAll {
   protected:
+    // The one that does not wait first: then a thread is in all queues when those that wait are counted.
+    WaitAllThread() { members = {user(1), member(requests.get(), 2), member(tokens.get(), 50)}; }
+
     void start(int64_t timeout_ns = TB_FOREVER) {
         std::promise<tb_status> promise;
         result = promise.get_future();
@@ -411,7 +486,7 @@ TEST_F(WaitAllThread, ALowerLimitEndsIt) {
     wait_until_waiting(2);
     EXPECT_EQ(tb_charge(tokens.get(), 1, nullptr), TB_SUCCESS);
     EXPECT_EQ(join(), TB_TIMED_OUT);
-    expect_refusal(1, 5 * kSecond + kSecond / 10);
+    expect_refusal(2, 5 * kSecond + kSecond / 10);
     expect_left(0, -1, 5);
 }
 
@@ -464,7 +539,7 @@ TEST_F(WaitAllThread, MembersMayHaveClocksOfTheirOwn) {
         c.initial_tokens = 0;
         return c;
     }());
-    members = {members[0], member(slow.get(), 1), member(real.get(), 1)};
+    members = {members[1], member(slow.get(), 1), member(real.get(), 1)};
     start();
     wait_until_waiting(1);
     while (waiting(other.get()) != 1) std::this_thread::yield();

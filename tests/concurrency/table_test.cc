@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <barrier>
@@ -297,6 +298,78 @@ TEST(TableRaces, WaitersAndReservationsComeAndGo) {
     tb_manual_clock_advance(clock.get(), int64_t{1000000} * kSecond);
     for (uint64_t k = 0; k < kKeys; ++k) EXPECT_EQ(available(table, name_of(k)), 3) << k;
     EXPECT_EQ(stats_of(table).occupied, 0);
+}
+
+// Whoever else changes the limit at the same time, in vain or not: when both have returned every waiter knows of it.
+TEST(TableRaces, NoQueueMissesAChangeOfTheLimit) {
+    const int rounds = static_cast<int>(effort("TB_TABLE_CHANGES", 40, 5));
+    for (int round = 0; round < rounds && !testing::Test::HasFailure(); ++round) {
+        const ClockHandle clock = manual_clock();
+        const TableHandle table = table_of(config_of(1, 1, clock.get()), 20000);
+        std::vector<uint64_t> waiters(3000);
+        int64_t wait_ns = 0;
+        for (uint64_t key = 0; key < waiters.size(); ++key) {
+            ASSERT_EQ(ask(tb_table_allow, table, name_of(key), 1.0), TB_SUCCESS);
+            ASSERT_EQ(ask(tb_table_enqueue, table, name_of(key), 1.0, TB_FOREVER, 0, key, &waiters[key], &wait_ns),
+                      TB_PENDING);
+        }
+        std::barrier together(2);
+        on_threads(2, [&](int thread) {
+            together.arrive_and_wait();
+            if (thread == 0) tb_table_close(table.get());
+            for (int i = 0; thread == 1 && i < 4; ++i) tb_table_set_rate(table.get(), 2);
+        });
+        int missed = 0;
+        for (uint64_t key = 0; key < waiters.size(); ++key)
+            missed += ask(tb_table_waiter_check, table, name_of(key), waiters[key], &wait_ns) != TB_CLOSED;
+        EXPECT_EQ(missed, 0);
+    }
+}
+
+// The look at another key at the end of a call rings no bell of that key, which would then ring within another's. Each
+// key has two waiters, which were late twice.
+TEST(TableRaces, OnWakeIsNotCalledWithinACallForAnotherKey) {
+    struct Keys {
+        int64_t now = 1000;
+        tb_table *table = nullptr;
+        std::vector<uint64_t> waiters;  // two of each key
+        int depth = 0;
+        int deepest = 0;
+
+        void check(uint64_t waiter) {
+            const std::string name = name_of(waiter / 2);
+            int64_t wait_ns = 0;
+            tb_table_waiter_check(table, name.data(), name.size(), waiters[waiter], &wait_ns);
+        }
+    } keys;
+    keys.waiters.resize(4000);
+    tb_clock *made = nullptr;
+    const auto now = [](void *user) { return static_cast<Keys *>(user)->now; };
+    ASSERT_EQ(tb_callback_clock_create(now, &keys, &made), TB_SUCCESS);
+    const ClockHandle clock(made);
+    tb_config limit = config_of(10, 1, clock.get());
+    limit.wake_user = &keys;
+    limit.on_wake = [](void *user, uint64_t waiter) {
+        Keys *const k = static_cast<Keys *>(user);
+        k->deepest = std::max(k->deepest, ++k->depth);
+        k->check(waiter);
+        --k->depth;
+    };
+    const TableHandle table = table_of(limit, 10000);
+    keys.table = table.get();
+    int64_t wait_ns = 0;
+    for (uint64_t waiter = 0; waiter < keys.waiters.size(); ++waiter) {
+        const std::string name = name_of(waiter / 2);
+        if (waiter % 2 == 0) ask(tb_table_allow, table, name, 10.0);
+        ASSERT_EQ(ask(tb_table_enqueue, table, name, 5.0, TB_FOREVER, 0, waiter, &keys.waiters[waiter], &wait_ns),
+                  TB_PENDING);
+    }
+    keys.now += 9 * kSecond + 20 * kMillisecond;
+    for (uint64_t key = 0; key < keys.waiters.size() / 2; ++key)
+        ask(tb_table_waiter_check, table, name_of(key), uint64_t{1}, &wait_ns);
+    keys.now += 20 * kMillisecond;
+    keys.check(0);
+    EXPECT_EQ(keys.deepest, 1);
 }
 
 // on_wake may check the waiter, which may be the last of its key, in a call of the clock.

@@ -165,7 +165,7 @@ func (s *strangers) report(out io.Writer, stats tokenbucket.TableStats) error {
 	fmt.Fprintf(out, "%d strangers meanwhile, each with an address of its own in %s, 1 in %d with %d requests at once\n",
 		floodStrangers, testHeader, floodHammering, floodHammers)
 	fmt.Fprintf(out, "  asked %d, granted %d, denied %d, expected %d granted\n", s.asked, s.granted, s.denied, expected)
-	fmt.Fprintf(out, "  a table for %d clients is full (%d of %d places) and forgot %d strangers, not one of the clients\n",
+	fmt.Fprintf(out, "  a table for %d clients is full (%d of %d places) and has forgotten %d keys; the clients gained nothing by that\n",
 		floodRoom, stats.Occupied, stats.Places, stats.Evicted)
 	fmt.Fprintf(out, "  memory in MB: %.1f before, %.1f after the first %d strangers, %.1f after all\n", megabytes(s.memory[0]),
 		megabytes(s.memory[1]), floodPerRound, megabytes(s.memory[2]))
