@@ -75,6 +75,11 @@ func TestEveryFunctionOfTheHeader(t *testing.T) {
 		"tb_wait_all": true,
 		// It calls from C into Go each time the clock is read.
 		"tb_callback_clock_create": true,
+		// Limits on a server are for C alone.
+		"tb_remote_create": true, "tb_remote_destroy": true, "tb_remote_get_limit": true, "tb_remote_script": true,
+		"tb_remote_script_sha1": true, "tb_remote_take": true, "tb_remote_take_up_to": true, "tb_remote_charge": true,
+		"tb_remote_refund": true, "tb_remote_reset": true, "tb_remote_peek": true, "tb_remote_read": true,
+		"tb_remote_parse": true,
 		// Other names of what is bound.
 		"tb_create": true, "tb_try_consume": true, "tb_table_create": true,
 		// The loader checks the version by the SONAME.

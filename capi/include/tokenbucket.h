@@ -583,6 +583,78 @@ TB_API tb_status tb_waiter_all_check(tb_waiter_all *waiter, int64_t *out_wait_ns
  * allowed. No tb_waiter_all_check of this waiter may be in progress. */
 TB_API void tb_waiter_all_leave(tb_waiter_all *waiter);
 
+/* ---- Limits in Redis or Valkey ----------------------------------------------------------------------------------- */
+
+/* A limit whose buckets lie on a server, each under a key of its own, for all processes of a fleet. The library does no
+ * I/O: it turns a question into the arguments of one script call, and the reply into an answer. Your client sends
+ *
+ *     EVALSHA sha1 1 key argument ...
+ *
+ * with the arguments as decimal numbers. A server that answers NOSCRIPT has lost the script, by a restart, a failover
+ * or SCRIPT FLUSH; it has decided nothing: send EVAL with the text, and the same key and arguments. Any other error is
+ * neither a grant nor a denial.
+ *
+ * The server decides, by its own clock, in microseconds. A key holds one number of at most 16 digits, expires when its
+ * bucket is full, and a key that is absent is full. What a bucket grants is what a tb_bucket of the same units would at
+ * the same times, rounded up to a microsecond; tb_remote_get_limit shows the unit. It may be coarser than that of a
+ * tb_bucket, but is never more than a token; the bound of convention 5 holds with it. If the server's clock goes back,
+ * a bucket that shows more debt than max_wait_ns allows counts as empty from then on: a caller is kept out for at most
+ * max_wait_ns and the time of a fill. If it goes forward, or goes back so far that positions turn over, or a key is
+ * lost, a bucket gains at most its capacity.
+ *
+ * A key belongs to one limit with one max_wait_ns: put a name for the limit into the key. */
+typedef struct tb_remote tb_remote;
+
+/* Prepares a limit as for tb_create_with. No bucket may owe more than accrues in max_wait_ns, whole microseconds of
+ * which count. A tb_remote does not change: any number of threads may use it.
+ * TB_E_INVALID_ARGUMENT: also a negative max_wait_ns. TB_E_OUT_OF_RANGE: also a limit that the server, which counts
+ * with 53 bits, cannot count exactly: as a rule a rate of more than some 9 digits with a capacity of more than some
+ * 10^5, or a bucket that takes more than 285 years to fill. TB_E_UNSUPPORTED: also initial_tokens, max_waiters, a
+ * clock, flags, on_event or on_wake. */
+TB_API tb_status tb_remote_create(const tb_config *limit, int64_t max_wait_ns, tb_remote **out_remote);
+TB_API void tb_remote_destroy(tb_remote *remote);
+
+/* The limit and the unit, as tb_get_limit. */
+TB_API tb_status tb_remote_get_limit(const tb_remote *remote, tb_config *out_config);
+
+/* The text of the script, the same for all limits, and its SHA-1 as 40 lower-case hexadecimal digits: static text. */
+TB_API const char *tb_remote_script(void);
+TB_API const char *tb_remote_script_sha1(void);
+
+#define TB_REMOTE_MAX_ARGUMENTS 7
+#define TB_REMOTE_MAX_REPLY 3
+
+/* Write the arguments of a call: *out_count of them, at most TB_REMOTE_MAX_ARGUMENTS, for which out_arguments must have
+ * room. Keep them until the reply is there. The calls do what these functions do: tb_take; tb_take_up_to; tb_charge,
+ * with the debt that max_wait_ns allows; tb_refund; tb_reset; and tb_available with tb_time_until for n tokens.
+ * TB_EXCEEDS_CAPACITY as there, known without asking; nothing is written then. TB_E_OUT_OF_RANGE, tb_remote_charge:
+ * more than a full bucket and the debt allowed. */
+TB_API tb_status tb_remote_take(const tb_remote *remote, double n, int64_t *out_arguments, size_t *out_count);
+TB_API tb_status tb_remote_take_up_to(const tb_remote *remote, double most, int64_t *out_arguments, size_t *out_count);
+TB_API tb_status tb_remote_charge(const tb_remote *remote, double n, int64_t *out_arguments, size_t *out_count);
+TB_API tb_status tb_remote_refund(const tb_remote *remote, double n, int64_t *out_arguments, size_t *out_count);
+TB_API tb_status tb_remote_reset(const tb_remote *remote, double tokens, int64_t *out_arguments, size_t *out_count);
+TB_API tb_status tb_remote_peek(const tb_remote *remote, double n, int64_t *out_arguments, size_t *out_count);
+
+typedef struct tb_remote_answer {
+    double tokens;    /* taken, charged or put in; 0 if it was refused */
+    double remaining; /* tokens left now, negative while in debt */
+    int64_t
+        retry_after_ns; /* until the n of a take or a peek is there, of others until no debt is left; 0 if it is so */
+    int64_t reset_after_ns; /* until the bucket is full again */
+} tb_remote_answer;
+
+/* Reads the reply to a call: the numbers of the array that the server sent, for the arguments that the call had.
+ * TB_SUCCESS. TB_DENIED: a take; *out_answer is written, too. TB_E_OUT_OF_RANGE: a charge; more debt than max_wait_ns
+ * allows. TB_E_INVALID_ARGUMENT: no reply to that call, or no call of that limit. */
+TB_API tb_status tb_remote_read(const tb_remote *remote, const int64_t *arguments, size_t argument_count,
+                                const int64_t *reply, size_t reply_count, tb_remote_answer *out_answer);
+
+/* For clients that hand out a reply as the server sends it, such as "*3\r\n:1\r\n:0\r\n:0\r\n": its numbers, at most
+ * TB_REMOTE_MAX_REPLY, for which out_reply must have room. TB_E_INVALID_ARGUMENT: an error, or anything else that is
+ * not one number or an array of numbers, or not all of it. */
+TB_API tb_status tb_remote_parse(const char *text, size_t text_size, int64_t *out_reply, size_t *out_count);
+
 /* ---- Clocks ------------------------------------------------------------------------------------------------------ */
 
 /* The system clock, used when no other is named, is CLOCK_MONOTONIC, read from the CPU's cycle counter where the kernel

@@ -10,6 +10,7 @@
 #include "core/compose/joint_wait.h"
 #include "core/limiter/limiter.h"
 #include "core/memory.h"
+#include "core/remote/remote_limit.h"
 #include "core/table/table.h"
 
 // In debug builds a handle that is dead or of another type stops the program.
@@ -92,6 +93,17 @@ struct tb_waiter_all {
     tb::JointWait::Part *const parts;
     const int count;
     tb::JointWait wait;
+};
+
+struct tb_remote {
+    static constexpr uint64_t kMagic = 0x65746f6d65722d74;
+
+    tb_remote(const tb::LimitSpec &its_spec, const tb::RemoteLimit &its_limit)
+        : magic(kMagic), spec(its_spec), limit(its_limit) {}
+
+    [[no_unique_address]] Magic magic;
+    const tb::LimitSpec spec;
+    const tb::RemoteLimit limit;
 };
 
 namespace tb::capi {

@@ -39,12 +39,6 @@ Status read_rate(const LimitSpec &spec, tbu_fraction *rate) {
     return Status::success;
 }
 
-Status check(const LimitSpec &spec, tbu_fraction *rate) {
-    if (!is_finite(spec.capacity)) return Status::invalid_argument;
-    if (spec.capacity < kMinCapacity || spec.capacity > kMaxCapacity) return Status::out_of_range;
-    return read_rate(spec, rate);
-}
-
 bool has_headroom(double capacity, uint64_t scale) {
     const uint64_t full = to_units(scale, capacity, TBU_DOWN);
     return (full > scale ? full : scale) <= kMaxDebtUnits / kHeadroom;
@@ -100,6 +94,12 @@ Status limit_in(const Units &units, double capacity, tbu_fraction tokens_per_ns,
 
 }  // namespace
 
+Status read_limit(const LimitSpec &spec, tbu_fraction *tokens_per_ns) {
+    if (!is_finite(spec.capacity)) return Status::invalid_argument;
+    if (spec.capacity < kMinCapacity || spec.capacity > kMaxCapacity) return Status::out_of_range;
+    return read_rate(spec, tokens_per_ns);
+}
+
 bool is_amount(double n) {
     constexpr uint64_t kInfinity = uint64_t{0x7ff} << 52;
     return std::bit_cast<uint64_t>(n) - 1 < kInfinity - 1;
@@ -107,7 +107,7 @@ bool is_amount(double n) {
 
 Status make_limit(const LimitSpec &spec, Limit *limit, uint64_t fastest) {
     tbu_fraction rate;
-    if (const Status s = check(spec, &rate); s != Status::success) return s;
+    if (const Status s = read_limit(spec, &rate); s != Status::success) return s;
     const int places = places_for(spec.capacity, rate, fastest);
     const uint64_t ten_to_places = tbu_power_of_ten(places);
     const uint64_t refinement = refinement_for(spec.capacity, rate, ten_to_places, fastest);
@@ -117,7 +117,7 @@ Status make_limit(const LimitSpec &spec, Limit *limit, uint64_t fastest) {
 
 Status change_limit(const Units &units, const LimitSpec &spec, Limit *limit) {
     tbu_fraction rate;
-    const Status s = check(spec, &rate);
+    const Status s = read_limit(spec, &rate);
     return s == Status::success ? limit_in(units, spec.capacity, rate, limit) : s;
 }
 

@@ -53,6 +53,9 @@ struct Limit {
 Status make_limit(const LimitSpec &spec, Limit *limit, uint64_t fastest = UINT64_MAX);
 Status change_limit(const Units &units, const LimitSpec &spec, Limit *limit);
 
+// The rate in tokens per nanosecond, reduced. Errors as of make_limit for the ranges.
+Status read_limit(const LimitSpec &spec, tbu_fraction *tokens_per_ns);
+
 // Is n an amount: finite and greater than 0?
 bool is_amount(double n);
 

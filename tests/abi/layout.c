@@ -105,6 +105,12 @@ FIELD(tb_refusal, member, 0, 4);
 FIELD(tb_refusal, reserved, 4, 4);
 FIELD(tb_refusal, retry_after_ns, 8, 8);
 
+STRUCT(tb_remote_answer, 32, WIDE);
+FIELD(tb_remote_answer, tokens, 0, 8);
+FIELD(tb_remote_answer, remaining, 8, 8);
+FIELD(tb_remote_answer, retry_after_ns, 16, 8);
+FIELD(tb_remote_answer, reset_after_ns, 24, 8);
+
 NUMBER(TB_PRECISE_WAIT, 1);
 NUMBER(TB_STATISTICS, 2);
 
@@ -133,6 +139,8 @@ NUMBER(TB_TABLE_DENY, 1);
 NUMBER(TB_TABLE_ADMIT, 2);
 NUMBER(TB_ADDRESS_KEY_SIZE, 16);
 NUMBER(TB_MAX_MEMBERS, 16);
+NUMBER(TB_REMOTE_MAX_ARGUMENTS, 7);
+NUMBER(TB_REMOTE_MAX_REPLY, 3);
 #ifdef __cplusplus /* to C, no arithmetic of doubles is constant */
 static_assert(TB_INITIALLY_FULL == -1.0, "TB_INITIALLY_FULL");
 #endif

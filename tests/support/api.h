@@ -17,9 +17,11 @@ struct Destroy {
     void operator()(tb_bucket *bucket) const { tb_destroy(bucket); }
     void operator()(tb_clock *clock) const { tb_clock_destroy(clock); }
     void operator()(tb_table *table) const { tb_table_destroy(table); }
+    void operator()(tb_remote *remote) const { tb_remote_destroy(remote); }
 };
 using BucketHandle = std::unique_ptr<tb_bucket, Destroy>;
 using TableHandle = std::unique_ptr<tb_table, Destroy>;
+using RemoteHandle = std::unique_ptr<tb_remote, Destroy>;
 using ClockHandle = std::unique_ptr<tb_clock, Destroy>;
 
 inline ClockHandle manual_clock(int64_t start_ns = 0) {
@@ -50,6 +52,12 @@ inline TableHandle table_of(const tb_config &limit, int64_t max_keys) {
     tb_table *table = nullptr;
     EXPECT_EQ(tb_table_create_with(&limit, &config, &table), TB_SUCCESS);
     return TableHandle(table);
+}
+
+inline RemoteHandle remote_of(const tb_config &limit, int64_t max_wait_ns) {
+    tb_remote *remote = nullptr;
+    EXPECT_EQ(tb_remote_create(&limit, max_wait_ns, &remote), TB_SUCCESS);
+    return RemoteHandle(remote);
 }
 
 inline double available(tb_bucket *bucket) {

@@ -108,6 +108,15 @@ internal struct tb_refusal
     public long retry_after_ns;
 }
 
+[StructLayout(LayoutKind.Sequential)]
+internal struct tb_remote_answer
+{
+    public double tokens;
+    public double remaining;
+    public long retry_after_ns;
+    public long reset_after_ns;
+}
+
 internal static unsafe partial class NativeMethods
 {
     internal const int TB_SUCCESS = 0;
@@ -134,6 +143,8 @@ internal static unsafe partial class NativeMethods
     internal const int TB_TABLE_ADMIT = 2;
     internal const int TB_ADDRESS_KEY_SIZE = 16;
     internal const int TB_MAX_MEMBERS = 16;
+    internal const int TB_REMOTE_MAX_ARGUMENTS = 7;
+    internal const int TB_REMOTE_MAX_REPLY = 3;
     internal const int TB_VERSION_MAJOR = 1;
     internal const int TB_VERSION_MINOR = 0;
     internal const int TB_VERSION_PATCH = 0;
@@ -200,6 +211,19 @@ internal static unsafe partial class NativeMethods
     [LibraryImport(Library)] internal static partial int tb_enqueue_all(tb_member* members, nuint count, long timeout_ns, int priority, ulong tag, out nint out_waiter, out long out_wait_ns, out tb_refusal out_refusal);
     [LibraryImport(Library)] internal static partial int tb_waiter_all_check(nint waiter, out long out_wait_ns, out tb_refusal out_refusal);
     [LibraryImport(Library)] internal static partial void tb_waiter_all_leave(nint waiter);
+    [LibraryImport(Library)] internal static partial int tb_remote_create(tb_config* limit, long max_wait_ns, out nint out_remote);
+    [LibraryImport(Library)] internal static partial void tb_remote_destroy(nint remote);
+    [LibraryImport(Library)] internal static partial int tb_remote_get_limit(nint remote, ref tb_config out_config);
+    [LibraryImport(Library)] internal static partial byte* tb_remote_script();
+    [LibraryImport(Library)] internal static partial byte* tb_remote_script_sha1();
+    [LibraryImport(Library)] internal static partial int tb_remote_take(nint remote, double n, long* out_arguments, out nuint out_count);
+    [LibraryImport(Library)] internal static partial int tb_remote_take_up_to(nint remote, double most, long* out_arguments, out nuint out_count);
+    [LibraryImport(Library)] internal static partial int tb_remote_charge(nint remote, double n, long* out_arguments, out nuint out_count);
+    [LibraryImport(Library)] internal static partial int tb_remote_refund(nint remote, double n, long* out_arguments, out nuint out_count);
+    [LibraryImport(Library)] internal static partial int tb_remote_reset(nint remote, double tokens, long* out_arguments, out nuint out_count);
+    [LibraryImport(Library)] internal static partial int tb_remote_peek(nint remote, double n, long* out_arguments, out nuint out_count);
+    [LibraryImport(Library)] internal static partial int tb_remote_read(nint remote, long* arguments, nuint argument_count, long* reply, nuint reply_count, out tb_remote_answer out_answer);
+    [LibraryImport(Library)] internal static partial int tb_remote_parse(byte* text, nuint text_size, long* out_reply, out nuint out_count);
     [LibraryImport(Library)] internal static partial int tb_manual_clock_create(long start_ns, out nint out_clock);
     [LibraryImport(Library)] internal static partial int tb_manual_clock_set(ClockHandle clock, long now_ns);
     [LibraryImport(Library)] internal static partial int tb_manual_clock_advance(ClockHandle clock, long duration_ns);

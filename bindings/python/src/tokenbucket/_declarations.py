@@ -143,6 +143,19 @@ class tb_waiter_all(Structure):
     pass
 
 
+class tb_remote(Structure):
+    pass
+
+
+class tb_remote_answer(Structure):
+    _fields_ = [
+        ("tokens", c_double),
+        ("remaining", c_double),
+        ("retry_after_ns", c_int64),
+        ("reset_after_ns", c_int64),
+    ]
+
+
 tb_clock_fn: Any = CFUNCTYPE(c_int64, c_void_p)
 
 
@@ -210,6 +223,19 @@ FUNCTIONS = {
     "tb_enqueue_all": [tb_status, POINTER(tb_member), c_size_t, c_int64, c_int32, c_uint64, POINTER(POINTER(tb_waiter_all)), POINTER(c_int64), POINTER(tb_refusal)],
     "tb_waiter_all_check": [tb_status, POINTER(tb_waiter_all), POINTER(c_int64), POINTER(tb_refusal)],
     "tb_waiter_all_leave": [None, POINTER(tb_waiter_all)],
+    "tb_remote_create": [tb_status, POINTER(tb_config), c_int64, POINTER(POINTER(tb_remote))],
+    "tb_remote_destroy": [None, POINTER(tb_remote)],
+    "tb_remote_get_limit": [tb_status, POINTER(tb_remote), POINTER(tb_config)],
+    "tb_remote_script": [c_char_p],
+    "tb_remote_script_sha1": [c_char_p],
+    "tb_remote_take": [tb_status, POINTER(tb_remote), c_double, POINTER(c_int64), POINTER(c_size_t)],
+    "tb_remote_take_up_to": [tb_status, POINTER(tb_remote), c_double, POINTER(c_int64), POINTER(c_size_t)],
+    "tb_remote_charge": [tb_status, POINTER(tb_remote), c_double, POINTER(c_int64), POINTER(c_size_t)],
+    "tb_remote_refund": [tb_status, POINTER(tb_remote), c_double, POINTER(c_int64), POINTER(c_size_t)],
+    "tb_remote_reset": [tb_status, POINTER(tb_remote), c_double, POINTER(c_int64), POINTER(c_size_t)],
+    "tb_remote_peek": [tb_status, POINTER(tb_remote), c_double, POINTER(c_int64), POINTER(c_size_t)],
+    "tb_remote_read": [tb_status, POINTER(tb_remote), POINTER(c_int64), c_size_t, POINTER(c_int64), c_size_t, POINTER(tb_remote_answer)],
+    "tb_remote_parse": [tb_status, c_char_p, c_size_t, POINTER(c_int64), POINTER(c_size_t)],
     "tb_manual_clock_create": [tb_status, c_int64, POINTER(POINTER(tb_clock))],
     "tb_manual_clock_set": [tb_status, POINTER(tb_clock), c_int64],
     "tb_manual_clock_advance": [tb_status, POINTER(tb_clock), c_int64],

@@ -168,6 +168,24 @@ pub struct tb_waiter_all {
     _marker: PhantomData<(*mut u8, PhantomPinned)>,
 }
 
+/// Opaque; never made or moved by Rust code, and by itself neither `Send` nor `Sync`.
+#[repr(C)]
+pub struct tb_remote {
+    _data: [u8; 0],
+    _marker: PhantomData<(*mut u8, PhantomPinned)>,
+}
+pub const TB_REMOTE_MAX_ARGUMENTS: i32 = 7;
+pub const TB_REMOTE_MAX_REPLY: i32 = 3;
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct tb_remote_answer {
+    pub tokens: f64,
+    pub remaining: f64,
+    pub retry_after_ns: i64,
+    pub reset_after_ns: i64,
+}
+
 /// It must not unwind.
 pub type tb_clock_fn = Option<unsafe extern "C" fn(user: *mut c_void) -> i64>;
 
@@ -238,6 +256,19 @@ extern "C" {
     pub fn tb_enqueue_all(members: *const tb_member, count: usize, timeout_ns: i64, priority: i32, tag: u64, out_waiter: *mut *mut tb_waiter_all, out_wait_ns: *mut i64, out_refusal: *mut tb_refusal) -> tb_status;
     pub fn tb_waiter_all_check(waiter: *mut tb_waiter_all, out_wait_ns: *mut i64, out_refusal: *mut tb_refusal) -> tb_status;
     pub fn tb_waiter_all_leave(waiter: *mut tb_waiter_all);
+    pub fn tb_remote_create(limit: *const tb_config, max_wait_ns: i64, out_remote: *mut *mut tb_remote) -> tb_status;
+    pub fn tb_remote_destroy(remote: *mut tb_remote);
+    pub fn tb_remote_get_limit(remote: *const tb_remote, out_config: *mut tb_config) -> tb_status;
+    pub fn tb_remote_script() -> *const c_char;
+    pub fn tb_remote_script_sha1() -> *const c_char;
+    pub fn tb_remote_take(remote: *const tb_remote, n: f64, out_arguments: *mut i64, out_count: *mut usize) -> tb_status;
+    pub fn tb_remote_take_up_to(remote: *const tb_remote, most: f64, out_arguments: *mut i64, out_count: *mut usize) -> tb_status;
+    pub fn tb_remote_charge(remote: *const tb_remote, n: f64, out_arguments: *mut i64, out_count: *mut usize) -> tb_status;
+    pub fn tb_remote_refund(remote: *const tb_remote, n: f64, out_arguments: *mut i64, out_count: *mut usize) -> tb_status;
+    pub fn tb_remote_reset(remote: *const tb_remote, tokens: f64, out_arguments: *mut i64, out_count: *mut usize) -> tb_status;
+    pub fn tb_remote_peek(remote: *const tb_remote, n: f64, out_arguments: *mut i64, out_count: *mut usize) -> tb_status;
+    pub fn tb_remote_read(remote: *const tb_remote, arguments: *const i64, argument_count: usize, reply: *const i64, reply_count: usize, out_answer: *mut tb_remote_answer) -> tb_status;
+    pub fn tb_remote_parse(text: *const c_char, text_size: usize, out_reply: *mut i64, out_count: *mut usize) -> tb_status;
     pub fn tb_manual_clock_create(start_ns: i64, out_clock: *mut *mut tb_clock) -> tb_status;
     pub fn tb_manual_clock_set(clock: *mut tb_clock, now_ns: i64) -> tb_status;
     pub fn tb_manual_clock_advance(clock: *mut tb_clock, duration_ns: i64) -> tb_status;

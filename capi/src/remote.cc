@@ -1,0 +1,122 @@
+// Limits on a server: check, call the core, translate.
+#include <cstddef>
+
+#include "capi/src/config.h"
+#include "capi/src/handles.h"
+#include "core/remote/call.h"
+#include "core/remote/reply.h"
+#include "core/remote/script.h"
+
+namespace {
+
+using tb::Status;
+using tb::capi::is_null;
+using tb::capi::to_c;
+
+static_assert(TB_REMOTE_MAX_ARGUMENTS == tb::kMostRemoteArguments && TB_REMOTE_MAX_REPLY == tb::kRemoteReply);
+static_assert(TB_INITIALLY_FULL == tb::kRemoteFull);
+
+// The server has a clock and no waiters, and a new key is full.
+bool is_for_server(const tb_config &c) {
+    return c.initial_tokens == TB_INITIALLY_FULL && c.clock == nullptr && c.max_waiters == 0 && c.flags == 0 &&
+           c.on_event == nullptr && c.on_wake == nullptr && c.max_lateness_ns == 0;
+}
+
+// ask(call) prepares the call.
+template <class Ask>
+tb_status written(const tb_remote *r, int64_t *out_arguments, size_t *out_count, Ask ask) {
+    if (is_null(r) || out_arguments == nullptr || out_count == nullptr) return TB_E_INVALID_ARGUMENT;
+    tb::RemoteCall call;
+    if (const Status s = ask(&call); s != Status::success) return to_c(s);
+    for (size_t i = 0; i < call.count; ++i) out_arguments[i] = call.arguments[i];
+    *out_count = call.count;
+    return TB_SUCCESS;
+}
+
+}  // namespace
+
+extern "C" {
+
+tb_status tb_remote_create(const tb_config *limit, int64_t max_wait_ns, tb_remote **out_remote) {
+    if (out_remote == nullptr) return TB_E_INVALID_ARGUMENT;
+    tb::capi::ParsedConfig parsed;
+    tb::RemoteLimit counted;
+    if (const Status s = tb::capi::read_config(limit, &parsed); s != Status::success) return to_c(s);
+    const tb_config &c = parsed.config;
+    if (!is_for_server(c)) return TB_E_UNSUPPORTED;
+    const tb::LimitSpec spec{c.capacity, c.rate_tokens, c.rate_period_ns};
+    if (const Status s = tb::make_remote_limit(spec, max_wait_ns, &counted); s != Status::success) return to_c(s);
+    tb_remote *const r = tb::create<tb_remote>(spec, counted);
+    if (r == nullptr) return TB_E_OUT_OF_MEMORY;
+    *out_remote = r;
+    return TB_SUCCESS;
+}
+
+void tb_remote_destroy(tb_remote *r) {
+    if (!is_null(r)) tb::destroy(r);
+}
+
+tb_status tb_remote_get_limit(const tb_remote *r, tb_config *out_config) {
+    if (is_null(r)) return TB_E_INVALID_ARGUMENT;
+    tb_config full;
+    tb_config_init(&full, sizeof full);
+    full.capacity = r->spec.capacity;
+    full.rate_tokens = r->spec.rate_tokens;
+    full.rate_period_ns = r->spec.rate_period_ns;
+    full.unit = 1 / static_cast<double>(r->limit.scale);
+    return to_c(tb::capi::write_config(full, out_config));
+}
+
+const char *tb_remote_script() {
+    return tb::remote_script();
+}
+const char *tb_remote_script_sha1() {
+    return tb::remote_script_sha1();
+}
+
+tb_status tb_remote_take(const tb_remote *r, double n, int64_t *out_arguments, size_t *out_count) {
+    return written(r, out_arguments, out_count,
+                   [=](tb::RemoteCall *call) { return tb::ask_take(r->limit, r->spec.capacity, n, call); });
+}
+
+tb_status tb_remote_take_up_to(const tb_remote *r, double most, int64_t *out_arguments, size_t *out_count) {
+    return written(r, out_arguments, out_count,
+                   [=](tb::RemoteCall *call) { return tb::ask_take_up_to(r->limit, most, call); });
+}
+
+tb_status tb_remote_charge(const tb_remote *r, double n, int64_t *out_arguments, size_t *out_count) {
+    return written(r, out_arguments, out_count,
+                   [=](tb::RemoteCall *call) { return tb::ask_charge(r->limit, n, call); });
+}
+
+tb_status tb_remote_refund(const tb_remote *r, double n, int64_t *out_arguments, size_t *out_count) {
+    return written(r, out_arguments, out_count,
+                   [=](tb::RemoteCall *call) { return tb::ask_refund(r->limit, n, call); });
+}
+
+tb_status tb_remote_reset(const tb_remote *r, double tokens, int64_t *out_arguments, size_t *out_count) {
+    return written(r, out_arguments, out_count,
+                   [=](tb::RemoteCall *call) { return tb::ask_reset(r->limit, r->spec.capacity, tokens, call); });
+}
+
+tb_status tb_remote_peek(const tb_remote *r, double n, int64_t *out_arguments, size_t *out_count) {
+    return written(r, out_arguments, out_count,
+                   [=](tb::RemoteCall *call) { return tb::ask_peek(r->limit, r->spec.capacity, n, call); });
+}
+
+tb_status tb_remote_read(const tb_remote *r, const int64_t *arguments, size_t argument_count, const int64_t *reply,
+                         size_t reply_count, tb_remote_answer *out_answer) {
+    if (is_null(r) || arguments == nullptr || reply == nullptr || out_answer == nullptr) return TB_E_INVALID_ARGUMENT;
+    tb::RemoteAnswer a;
+    const Status s = tb::read_reply(r->limit, arguments, argument_count, reply, reply_count, &a);
+    if (s != Status::success && s != Status::denied) return to_c(s);
+    *out_answer = {a.tokens, a.remaining, a.retry_after_ns, a.reset_after_ns};
+    return to_c(s);
+}
+
+tb_status tb_remote_parse(const char *text, size_t text_size, int64_t *out_reply, size_t *out_count) {
+    if (text == nullptr || out_reply == nullptr || out_count == nullptr) return TB_E_INVALID_ARGUMENT;
+    return to_c(tb::parse_reply(text, text_size, out_reply, TB_REMOTE_MAX_REPLY, out_count));
+}
+
+}  // extern "C"

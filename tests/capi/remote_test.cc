@@ -1,0 +1,205 @@
+// Limits on a server, without one: the arguments of calls, and replies read.
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <vector>
+
+#include "tests/support/api.h"
+
+namespace {
+
+using namespace tb_test;
+using Numbers = std::vector<int64_t>;
+
+constexpr int64_t kToken = 1000000000;  // units: 10 a second are 10^4 units a microsecond
+constexpr int64_t kDebt = 2 * 10 * kToken;
+const Numbers kLimit{10000, 1, 100 * kToken, kDebt};
+
+class Remote : public testing::Test {
+  protected:
+    using WithAmount = tb_status (*)(const tb_remote *, double, int64_t *, size_t *);
+
+    Numbers asked(WithAmount ask, double n) {
+        int64_t arguments[TB_REMOTE_MAX_ARGUMENTS];
+        size_t count = 0;
+        EXPECT_EQ(ask(remote.get(), n, arguments, &count), TB_SUCCESS);
+        return Numbers(arguments, arguments + count);
+    }
+    tb_status refused(WithAmount ask, double n) {
+        int64_t arguments[TB_REMOTE_MAX_ARGUMENTS] = {7};
+        size_t count = 99;
+        const tb_status s = ask(remote.get(), n, arguments, &count);
+        EXPECT_TRUE(arguments[0] == 7 && count == 99);
+        return s;
+    }
+    tb_status read(const Numbers &arguments, const Numbers &reply) {
+        answer = {-1, -1, -1, -1};
+        return tb_remote_read(remote.get(), arguments.data(), arguments.size(), reply.data(), reply.size(), &answer);
+    }
+    void expect_answer(double tokens, double remaining, int64_t retry_after_ns, int64_t reset_after_ns) const {
+        EXPECT_EQ(answer.tokens, tokens);
+        EXPECT_EQ(answer.remaining, remaining);
+        EXPECT_EQ(answer.retry_after_ns, retry_after_ns);
+        EXPECT_EQ(answer.reset_after_ns, reset_after_ns);
+    }
+
+    RemoteHandle remote = remote_of(config_of(100, 10, nullptr), 2 * kSecond);
+    tb_remote_answer answer{};
+};
+
+Numbers with(Numbers numbers, std::initializer_list<int64_t> more) {
+    numbers.insert(numbers.end(), more);
+    return numbers;
+}
+
+TEST_F(Remote, ArgumentsSayTheLimitTheAmountAndWhatIsAsked) {
+    EXPECT_EQ(asked(tb_remote_take, 0.1), with(kLimit, {kToken / 10}));
+    EXPECT_EQ(asked(tb_remote_take, 100), with(kLimit, {100 * kToken}));
+    EXPECT_EQ(asked(tb_remote_take, 1e-12), with(kLimit, {1}));
+    EXPECT_EQ(asked(tb_remote_take_up_to, 7.9), with(kLimit, {7 * kToken, 1, kToken}));
+    EXPECT_EQ(asked(tb_remote_take_up_to, 1e300), with(kLimit, {100 * kToken, 1, kToken}));
+    EXPECT_EQ(asked(tb_remote_charge, 120), with(kLimit, {120 * kToken, 2}));
+    EXPECT_EQ(asked(tb_remote_refund, 1e-10), with(kLimit, {0, 3}));
+    EXPECT_EQ(asked(tb_remote_refund, 1e300), with(kLimit, {120 * kToken, 3}));
+    EXPECT_EQ(asked(tb_remote_reset, 0), with(kLimit, {0, 4}));
+    EXPECT_EQ(asked(tb_remote_reset, TB_INITIALLY_FULL), with(kLimit, {100 * kToken, 4}));
+    EXPECT_EQ(asked(tb_remote_peek, 3), with(kLimit, {3 * kToken, 5}));
+}
+
+TEST_F(Remote, RefusesWithoutAskingWhatCanNeverBe) {
+    EXPECT_EQ(refused(tb_remote_take, 100.1), TB_EXCEEDS_CAPACITY);
+    EXPECT_EQ(refused(tb_remote_peek, 101), TB_EXCEEDS_CAPACITY);
+    EXPECT_EQ(refused(tb_remote_reset, 101), TB_EXCEEDS_CAPACITY);
+    EXPECT_EQ(refused(tb_remote_charge, 120.1), TB_E_OUT_OF_RANGE);
+    const double no_amounts[] = {std::nan(""), std::numeric_limits<double>::infinity(), -1e-3, -2};
+    for (const WithAmount ask :
+         {tb_remote_take, tb_remote_take_up_to, tb_remote_charge, tb_remote_refund, tb_remote_reset, tb_remote_peek}) {
+        for (const double n : no_amounts) EXPECT_EQ(refused(ask, n), TB_E_INVALID_ARGUMENT) << n;
+        if (ask == tb_remote_reset) continue;
+        EXPECT_EQ(refused(ask, 0), TB_E_INVALID_ARGUMENT);
+    }
+}
+
+TEST_F(Remote, ReadsWhatATakeIsTold) {
+    const Numbers take = asked(tb_remote_take, 5);
+    EXPECT_EQ(read(take, {5 * kToken, 20 * kToken, 0}), TB_SUCCESS);
+    expect_answer(5, 20, 0, 8 * kSecond);
+    EXPECT_EQ(read(take, {0, 2 * kToken, 0}), TB_DENIED);
+    expect_answer(0, 2, 3 * kSecond / 10, 98 * kSecond / 10);
+    EXPECT_EQ(read(take, {0, -kToken - 1, 0}), TB_DENIED);
+    expect_answer(0, -1.000000001, 600001000, 101 * kSecond / 10 + 1000);
+}
+
+TEST_F(Remote, ReadsTheOthers) {
+    EXPECT_EQ(read(asked(tb_remote_take_up_to, 5), {0, kToken / 2, 0}), TB_SUCCESS);
+    expect_answer(0, 0.5, 0, 9950000000);
+    EXPECT_EQ(read(asked(tb_remote_charge, 5), {5 * kToken, -4 * kToken, 0}), TB_SUCCESS);
+    expect_answer(5, -4, 4 * kSecond / 10, 104 * kSecond / 10);
+    EXPECT_EQ(read(asked(tb_remote_charge, 5), {0, -19 * kToken, 0}), TB_E_OUT_OF_RANGE);
+    expect_answer(-1, -1, -1, -1);
+    EXPECT_EQ(read(asked(tb_remote_refund, 5), {-3 * kToken, 100 * kToken, 0}), TB_SUCCESS);
+    expect_answer(3, 100, 0, 0);
+    EXPECT_EQ(read(asked(tb_remote_reset, 5), {10 * kToken, 5 * kToken, 0}), TB_SUCCESS);
+    EXPECT_EQ(read(asked(tb_remote_peek, 5), {0, 4 * kToken, 0}), TB_SUCCESS);
+    expect_answer(0, 4, kSecond / 10, 96 * kSecond / 10);
+}
+
+// 5 units in 432 microseconds, of which some are over.
+TEST_F(Remote, CountsTheFractionThatHasAccrued) {
+    tb_config config = config_of(10000, 1, nullptr);
+    config.rate_period_ns = 86400 * kSecond;
+    remote = remote_of(config, 0);
+    const Numbers take = asked(tb_remote_take, 1e-9);
+    EXPECT_EQ(take, (Numbers{5, 432, 10000 * kToken, 0, 1}));
+    EXPECT_EQ(read(take, {0, 0, 0}), TB_DENIED);
+    EXPECT_EQ(answer.retry_after_ns, 87000);  // 86 * 5 < 432
+    EXPECT_EQ(read(take, {0, 0, 427}), TB_DENIED);
+    EXPECT_EQ(answer.retry_after_ns, 1000);
+    EXPECT_EQ(read(take, {0, 0, 426}), TB_DENIED);
+    EXPECT_EQ(answer.retry_after_ns, 2000);
+}
+
+TEST_F(Remote, TakesNothingElseForAReply) {
+    const Numbers take = asked(tb_remote_take, 5);
+    const Numbers no_replies[] = {{},        {0, 0},     {0, 0, 0, 0},      {0, 101 * kToken, 0}, {0, -kDebt - 1, 0},
+                                  {0, 0, 1}, {0, 0, -1}, {INT64_MIN, 0, 0}, {INT64_MAX, 0, 0},    {121 * kToken, 0, 0}};
+    for (const Numbers &reply : no_replies) EXPECT_EQ(read(take, reply), TB_E_INVALID_ARGUMENT);
+    for (std::size_t i = 0; i < 4; ++i) {
+        Numbers other = take;
+        ++other[i];
+        EXPECT_EQ(read(other, {0, 0, 0}), TB_E_INVALID_ARGUMENT) << i;
+    }
+    EXPECT_EQ(read(kLimit, {0, 0, 0}), TB_E_INVALID_ARGUMENT);
+    EXPECT_EQ(read(with(take, {0, 0, 0}), {0, 0, 0}), TB_E_INVALID_ARGUMENT);
+    EXPECT_EQ(read(with(take, {99}), {0, 0, 0}), TB_E_INVALID_ARGUMENT);
+    expect_answer(-1, -1, -1, -1);
+}
+
+TEST_F(Remote, ALimitForAServerHasNoOptionsOfOthers) {
+    const tb_config plain = config_of(10, 1, nullptr);
+    const ClockHandle clock = manual_clock();
+    tb_remote *made = nullptr;
+    const auto create = [&](auto edit) {
+        tb_config config = plain;
+        edit(&config);
+        return tb_remote_create(&config, 0, &made);
+    };
+    EXPECT_EQ(create([](tb_config *c) { c->initial_tokens = 1; }), TB_E_UNSUPPORTED);
+    EXPECT_EQ(create([&](tb_config *c) { c->clock = clock.get(); }), TB_E_UNSUPPORTED);
+    EXPECT_EQ(create([](tb_config *c) { c->max_waiters = 1; }), TB_E_UNSUPPORTED);
+    EXPECT_EQ(create([](tb_config *c) { c->flags = TB_STATISTICS; }), TB_E_UNSUPPORTED);
+    EXPECT_EQ(create([](tb_config *c) { c->on_event = [](void *, const tb_event *) {}; }), TB_E_UNSUPPORTED);
+    EXPECT_EQ(create([](tb_config *c) { c->on_wake = [](void *, uint64_t) {}; }), TB_E_UNSUPPORTED);
+    EXPECT_EQ(create([](tb_config *c) { c->max_lateness_ns = 1; }), TB_E_UNSUPPORTED);
+    EXPECT_EQ(create([](tb_config *c) { c->capacity = 0; }), TB_E_OUT_OF_RANGE);
+    EXPECT_EQ(tb_remote_create(&plain, -1, &made), TB_E_INVALID_ARGUMENT);
+    EXPECT_EQ(tb_remote_create(&plain, TB_FOREVER, &made), TB_E_OUT_OF_RANGE);
+    EXPECT_EQ(tb_remote_create(nullptr, 0, &made), TB_E_INVALID_ARGUMENT);
+    EXPECT_EQ(tb_remote_create(&plain, 0, nullptr), TB_E_INVALID_ARGUMENT);
+    EXPECT_EQ(made, nullptr);
+    tb_remote_destroy(nullptr);
+}
+
+TEST_F(Remote, ShowsItsLimit) {
+    tb_config config = config_of(1, 1, nullptr);
+    ASSERT_EQ(tb_remote_get_limit(remote.get(), &config), TB_SUCCESS);
+    EXPECT_EQ(config.capacity, 100);
+    EXPECT_EQ(config.rate_tokens, 10);
+    EXPECT_EQ(config.rate_period_ns, kSecond);
+    EXPECT_EQ(config.unit, 1e-9);
+    EXPECT_EQ(tb_remote_get_limit(nullptr, &config), TB_E_INVALID_ARGUMENT);
+    EXPECT_EQ(tb_remote_get_limit(remote.get(), nullptr), TB_E_INVALID_ARGUMENT);
+}
+
+TEST_F(Remote, NeedsAHandleAndRoom) {
+    int64_t numbers[TB_REMOTE_MAX_ARGUMENTS] = {10000, 1, 100 * kToken, kDebt, 5};
+    size_t count = 0;
+    EXPECT_EQ(tb_remote_take(nullptr, 1, numbers, &count), TB_E_INVALID_ARGUMENT);
+    EXPECT_EQ(tb_remote_take(remote.get(), 1, nullptr, &count), TB_E_INVALID_ARGUMENT);
+    EXPECT_EQ(tb_remote_take(remote.get(), 1, numbers, nullptr), TB_E_INVALID_ARGUMENT);
+    EXPECT_EQ(tb_remote_read(nullptr, numbers, 5, numbers, 3, &answer), TB_E_INVALID_ARGUMENT);
+    EXPECT_EQ(tb_remote_read(remote.get(), nullptr, 5, numbers, 3, &answer), TB_E_INVALID_ARGUMENT);
+    EXPECT_EQ(tb_remote_read(remote.get(), numbers, 5, nullptr, 3, &answer), TB_E_INVALID_ARGUMENT);
+    EXPECT_EQ(tb_remote_read(remote.get(), numbers, 5, numbers, 3, nullptr), TB_E_INVALID_ARGUMENT);
+    EXPECT_EQ(tb_remote_parse(nullptr, 0, numbers, &count), TB_E_INVALID_ARGUMENT);
+    EXPECT_EQ(tb_remote_parse(":1\r\n", 4, nullptr, &count), TB_E_INVALID_ARGUMENT);
+    EXPECT_EQ(tb_remote_parse(":1\r\n", 4, numbers, nullptr), TB_E_INVALID_ARGUMENT);
+}
+
+TEST_F(Remote, ReadsAReplyAsTheServerSendsIt) {
+    const std::string text = "*3\r\n:5000000000\r\n:20000000000\r\n:0\r\n";
+    int64_t reply[TB_REMOTE_MAX_REPLY];
+    size_t count = 0;
+    ASSERT_EQ(tb_remote_parse(text.data(), text.size(), reply, &count), TB_SUCCESS);
+    EXPECT_EQ(read(asked(tb_remote_take, 5), Numbers(reply, reply + count)), TB_SUCCESS);
+    expect_answer(5, 20, 0, 8 * kSecond);
+    EXPECT_EQ(tb_remote_parse("-NOSCRIPT", 9, reply, &count), TB_E_INVALID_ARGUMENT);
+}
+
+TEST_F(Remote, TheScriptIsOneText) {
+    EXPECT_EQ(std::strlen(tb_remote_script_sha1()), 40u);
+    EXPECT_EQ(tb_remote_script(), tb_remote_script());
+    EXPECT_GT(std::strlen(tb_remote_script()), 500u);
+}
+
+}  // namespace
