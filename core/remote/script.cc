@@ -22,14 +22,18 @@ local r = t % Q
 local f = r * P % Q
 local A = (t - r) / Q * P + (r * P - f) / Q
 
--- No key: full. Owing more than D: the clock went back, empty from now on.
+-- No key: full. More than D owed, or more there than 10 s after it was full: the clock went back, empty from now on.
 local have, behind = C, false
 local spent = redis.call('GET', key)
 if spent then
     have = (A - spent) % W
-    if have > W / 2 then have = have - W end
-    if have > C then have = C end
-    if have < -D then have, behind = 0, true end
+    if have >= W - D then
+        have = have - W
+    elseif have > C + 10000000 * P / Q then
+        have, behind = 0, true
+    elseif have > C then
+        have = C
+    end
 end
 
 local function keep(left)
