@@ -588,19 +588,25 @@ TB_API void tb_waiter_all_leave(tb_waiter_all *waiter);
 /* A limit whose buckets lie on a server, each under a key of its own, for all processes of a fleet. The library does no
  * I/O: it turns a question into the arguments of one script call, and the reply into an answer. Your client sends
  *
- *     EVALSHA sha1 1 key argument ...
+ *     EVALSHA sha1 1 key argument ...              for tb_remote_take, tb_remote_take_up_to and tb_remote_peek
+ *     EVALSHA sha1 2 key queue_key argument ...    for all others; the second key is that of tb_remote_queue_key
  *
  * with the arguments as decimal numbers. A server that answers NOSCRIPT has lost the script, by a restart, a failover
- * or SCRIPT FLUSH; it has decided nothing: send EVAL with the text, and the same key and arguments. Any other error is
+ * or SCRIPT FLUSH; it has decided nothing: send EVAL with the text, and the same keys and arguments. Any other error is
  * neither a grant nor a denial.
  *
- * The server decides, by its own clock, in microseconds. A key holds one number of at most 16 digits, expires when its
- * bucket is full, and a key that is absent is full. What a bucket grants is what a tb_bucket of the same units would at
- * the same times, rounded up to a microsecond; tb_remote_get_limit shows the unit. It may be coarser than that of a
- * tb_bucket, but is never more than a token; the bound of convention 5 holds with it. If the server's clock goes back,
- * a bucket that shows more debt than max_wait_ns allows counts as empty from then on: a caller is kept out for at most
- * max_wait_ns and the time of a fill. If it goes forward, or goes back so far that positions turn over, or a key is
- * lost, a bucket gains at most its capacity.
+ * The server decides, by its own clock, in microseconds. The first key holds one number of at most 16 digits, expires
+ * when its bucket is full, and a key that is absent is full. What a bucket grants is what a tb_bucket of the same units
+ * would at the same times, rounded up to a microsecond; tb_remote_get_limit shows the unit. It may be coarser than that
+ * of a tb_bucket, but is never more than a token; the bound of convention 5 holds with it. If the server's clock goes
+ * back, a bucket that owes more than max_wait_ns allows, or seems to hold what it cannot, counts as empty from then on:
+ * a caller is kept out for at most max_wait_ns and the time of a fill. If the clock goes forward or a key is lost, a
+ * bucket gains at most its capacity; so it does, with a small chance, if the clock goes back by very much.
+ *
+ * The second key is there while something is reserved. Reservations are served in the order in which they came, and
+ * keep their times; what one that is cancelled gives back goes to who asks next. Of one bucket, the last 64 that are
+ * pending can be cancelled; older ones count as used. A reservation that a reset made void stays so until a full bucket
+ * and max_wait_ns have passed.
  *
  * A key belongs to one limit with one max_wait_ns: put a name for the limit into the key. */
 typedef struct tb_remote tb_remote;
@@ -621,8 +627,15 @@ TB_API tb_status tb_remote_get_limit(const tb_remote *remote, tb_config *out_con
 TB_API const char *tb_remote_script(void);
 TB_API const char *tb_remote_script_sha1(void);
 
-#define TB_REMOTE_MAX_ARGUMENTS 7
-#define TB_REMOTE_MAX_REPLY 3
+#define TB_REMOTE_QUEUE_KEY_ADDS 4
+
+/* Writes the second key of a bucket, in the same slot of a cluster: key:q, or {key}:q if the key has no tag in braces.
+ * out_queue_key has room for key_size + TB_REMOTE_QUEUE_KEY_ADDS bytes; no zero is added. TB_E_INVALID_ARGUMENT: a key
+ * without a tag that is empty or holds a closing brace, or key_size above TB_MAX_KEY_SIZE. */
+TB_API tb_status tb_remote_queue_key(const void *key, size_t key_size, void *out_queue_key, size_t *out_size);
+
+#define TB_REMOTE_MAX_ARGUMENTS 9
+#define TB_REMOTE_MAX_REPLY 6
 
 /* Write the arguments of a call: *out_count of them, at most TB_REMOTE_MAX_ARGUMENTS, for which out_arguments must have
  * room. Keep them until the reply is there. The calls do what these functions do: tb_take; tb_take_up_to; tb_charge,
@@ -636,19 +649,36 @@ TB_API tb_status tb_remote_refund(const tb_remote *remote, double n, int64_t *ou
 TB_API tb_status tb_remote_reset(const tb_remote *remote, double tokens, int64_t *out_arguments, size_t *out_count);
 TB_API tb_status tb_remote_peek(const tb_remote *remote, double n, int64_t *out_arguments, size_t *out_count);
 
+/* As tb_reserve, with a wait of at most max_wait_ns and that of tb_remote_create; as tb_cancel; as tb_settle. The
+ * reservation is one that tb_remote_read_reservation wrote, for the same key; use it for one tb_remote_cancel or
+ * tb_remote_settle. TB_E_INVALID_ARGUMENT: also no such reservation. */
+TB_API tb_status tb_remote_reserve(const tb_remote *remote, double n, int64_t max_wait_ns, int64_t *out_arguments,
+                                   size_t *out_count);
+TB_API tb_status tb_remote_cancel(const tb_remote *remote, const tb_reservation *reservation, int64_t *out_arguments,
+                                  size_t *out_count);
+TB_API tb_status tb_remote_settle(const tb_remote *remote, const tb_reservation *reservation, double actual,
+                                  int64_t *out_arguments, size_t *out_count);
+
+/* retry_after_ns is the time until the n of a take, a peek or a reservation is there; of others, until no debt is left;
+ * 0 if it is so now. */
 typedef struct tb_remote_answer {
-    double tokens;    /* taken, charged or put in; 0 if it was refused */
-    double remaining; /* tokens left now, negative while in debt */
-    int64_t
-        retry_after_ns; /* until the n of a take or a peek is there, of others until no debt is left; 0 if it is so */
+    double tokens;          /* taken, charged, reserved or put in; 0 if it was refused */
+    double remaining;       /* tokens left now, negative while in debt */
+    int64_t retry_after_ns; /* see above */
     int64_t reset_after_ns; /* until the bucket is full again */
 } tb_remote_answer;
 
 /* Reads the reply to a call: the numbers of the array that the server sent, for the arguments that the call had.
- * TB_SUCCESS. TB_DENIED: a take; *out_answer is written, too. TB_E_OUT_OF_RANGE: a charge; more debt than max_wait_ns
- * allows. TB_E_INVALID_ARGUMENT: no reply to that call, or no call of that limit. */
+ * TB_SUCCESS. TB_DENIED: a take, TB_TIMED_OUT: a reservation; *out_answer is written, too. TB_E_OUT_OF_RANGE: a charge
+ * or a settling; more debt than max_wait_ns allows. TB_E_INVALID_ARGUMENT: no reply to that call, or no call of that
+ * limit. */
 TB_API tb_status tb_remote_read(const tb_remote *remote, const int64_t *arguments, size_t argument_count,
                                 const int64_t *reply, size_t reply_count, tb_remote_answer *out_answer);
+
+/* Reads the reply to tb_remote_reserve as a reservation: wait_ns from when the server decided, ready_at_ns by its
+ * clock. Sleep for wait_ns. TB_SUCCESS. TB_TIMED_OUT, TB_E_INVALID_ARGUMENT as tb_remote_read. */
+TB_API tb_status tb_remote_read_reservation(const tb_remote *remote, const int64_t *arguments, size_t argument_count,
+                                            const int64_t *reply, size_t reply_count, tb_reservation *out_reservation);
 
 /* For clients that hand out a reply as the server sends it, such as "*3\r\n:1\r\n:0\r\n:0\r\n": its numbers, at most
  * TB_REMOTE_MAX_REPLY, for which out_reply must have room. TB_E_INVALID_ARGUMENT: an error, or anything else that is

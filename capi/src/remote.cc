@@ -4,6 +4,7 @@
 #include "capi/src/config.h"
 #include "capi/src/handles.h"
 #include "core/remote/call.h"
+#include "core/remote/keys.h"
 #include "core/remote/reply.h"
 #include "core/remote/script.h"
 
@@ -13,13 +14,18 @@ using tb::Status;
 using tb::capi::is_null;
 using tb::capi::to_c;
 
-static_assert(TB_REMOTE_MAX_ARGUMENTS == tb::kMostRemoteArguments && TB_REMOTE_MAX_REPLY == tb::kRemoteReply);
+static_assert(TB_REMOTE_MAX_ARGUMENTS == tb::kMostRemoteArguments && TB_REMOTE_MAX_REPLY == tb::kMostRemoteReply);
+static_assert(TB_REMOTE_QUEUE_KEY_ADDS == tb::kQueueKeyAdds);
 static_assert(TB_INITIALLY_FULL == tb::kRemoteFull);
 
 // The server has a clock and no waiters, and a new key is full.
 bool is_for_server(const tb_config &c) {
     return c.initial_tokens == TB_INITIALLY_FULL && c.clock == nullptr && c.max_waiters == 0 && c.flags == 0 &&
            c.on_event == nullptr && c.on_wake == nullptr && c.max_lateness_ns == 0;
+}
+
+tb::RemoteReservation to_core(const tb_reservation &r) {
+    return {r.tokens, r.wait_ns, r.ready_at_ns, r.ticket};
 }
 
 // ask(call) prepares the call.
@@ -104,13 +110,52 @@ tb_status tb_remote_peek(const tb_remote *r, double n, int64_t *out_arguments, s
                    [=](tb::RemoteCall *call) { return tb::ask_peek(r->limit, r->spec.capacity, n, call); });
 }
 
+tb_status tb_remote_reserve(const tb_remote *r, double n, int64_t max_wait_ns, int64_t *out_arguments,
+                            size_t *out_count) {
+    return written(r, out_arguments, out_count, [=](tb::RemoteCall *call) {
+        return tb::ask_reserve(r->limit, r->spec.capacity, n, max_wait_ns, call);
+    });
+}
+
+tb_status tb_remote_cancel(const tb_remote *r, const tb_reservation *reservation, int64_t *out_arguments,
+                           size_t *out_count) {
+    if (reservation == nullptr) return TB_E_INVALID_ARGUMENT;
+    return written(r, out_arguments, out_count,
+                   [=](tb::RemoteCall *call) { return tb::ask_cancel(r->limit, to_core(*reservation), call); });
+}
+
+tb_status tb_remote_settle(const tb_remote *r, const tb_reservation *reservation, double actual, int64_t *out_arguments,
+                           size_t *out_count) {
+    if (reservation == nullptr) return TB_E_INVALID_ARGUMENT;
+    return written(r, out_arguments, out_count, [=](tb::RemoteCall *call) {
+        return tb::ask_settle(r->limit, r->spec.capacity, to_core(*reservation), actual, call);
+    });
+}
+
+tb_status tb_remote_queue_key(const void *key, size_t key_size, void *out_queue_key, size_t *out_size) {
+    if (key == nullptr || out_queue_key == nullptr || out_size == nullptr) return TB_E_INVALID_ARGUMENT;
+    if (key_size > TB_MAX_KEY_SIZE) return TB_E_INVALID_ARGUMENT;
+    return to_c(
+        tb::queue_key({static_cast<const char *>(key), key_size}, static_cast<char *>(out_queue_key), out_size));
+}
+
 tb_status tb_remote_read(const tb_remote *r, const int64_t *arguments, size_t argument_count, const int64_t *reply,
                          size_t reply_count, tb_remote_answer *out_answer) {
     if (is_null(r) || arguments == nullptr || reply == nullptr || out_answer == nullptr) return TB_E_INVALID_ARGUMENT;
     tb::RemoteAnswer a;
     const Status s = tb::read_reply(r->limit, arguments, argument_count, reply, reply_count, &a);
-    if (s != Status::success && s != Status::denied) return to_c(s);
+    if (s != Status::success && s != Status::denied && s != Status::timed_out) return to_c(s);
     *out_answer = {a.tokens, a.remaining, a.retry_after_ns, a.reset_after_ns};
+    return to_c(s);
+}
+
+tb_status tb_remote_read_reservation(const tb_remote *r, const int64_t *arguments, size_t argument_count,
+                                     const int64_t *reply, size_t reply_count, tb_reservation *out_reservation) {
+    if (is_null(r) || arguments == nullptr || reply == nullptr || out_reservation == nullptr)
+        return TB_E_INVALID_ARGUMENT;
+    tb::RemoteReservation got;
+    const Status s = tb::read_reservation(r->limit, arguments, argument_count, reply, reply_count, &got);
+    if (s == Status::success) *out_reservation = {got.tokens, got.wait_ns, got.ready_at_ns, got.ticket};
     return to_c(s);
 }
 

@@ -7,7 +7,13 @@ namespace tb {
 namespace {
 
 // The places of the arguments.
-constexpr std::size_t kUnits = 0, kPeriod = 1, kCapacity = 2, kDebt = 3, kAmount = 4, kOperation = 5, kScale = 6;
+constexpr std::size_t kUnits = 0, kPeriod = 1, kCapacity = 2, kDebt = 3, kAmount = 4, kOperation = 5;
+constexpr std::size_t kScale = 6;                          // of take_up_to
+constexpr std::size_t kGain = 6, kGainRest = 7;            // of reserve
+constexpr std::size_t kNumber = 6, kCost = 7, kReady = 8;  // of settle
+constexpr std::size_t kAlways = 3, kWithTwoKeys = 4;       // numbers of a reply
+constexpr std::size_t kAhead = 3, kMade = 4, kNow = 5;     // of that to reserve
+constexpr uint64_t kMostNumber = uint64_t{1} << 53;
 
 RemoteCall call_for(const RemoteLimit &limit, int64_t n, RemoteOperation operation) {
     return {kOperation + 1,
@@ -25,11 +31,11 @@ Status cost_of(const RemoteLimit &limit, double capacity, double n, int64_t *cos
 
 bool has_operation(const int64_t *arguments, std::size_t count) {
     return count == kOperation || (arguments[kOperation] > static_cast<int64_t>(RemoteOperation::take) &&
-                                   arguments[kOperation] <= static_cast<int64_t>(RemoteOperation::peek));
+                                   arguments[kOperation] <= static_cast<int64_t>(RemoteOperation::settle));
 }
 
 bool is_for(const RemoteLimit &limit, const int64_t *arguments, std::size_t count) {
-    return count >= kAmount + 1 && count <= kMostRemoteArguments && arguments[kUnits] == limit.units &&
+    return count >= kOperation && count <= kMostRemoteArguments && arguments[kUnits] == limit.units &&
            arguments[kPeriod] == limit.period_us && arguments[kCapacity] == limit.capacity &&
            arguments[kDebt] == limit.most_debt && has_operation(arguments, count);
 }
@@ -38,20 +44,36 @@ RemoteOperation operation_of(const int64_t *arguments, std::size_t count) {
     return count == kOperation ? RemoteOperation::take : static_cast<RemoteOperation>(arguments[kOperation]);
 }
 
+std::size_t reply_size(RemoteOperation operation) {
+    if (operation < RemoteOperation::charge) return kAlways;
+    return operation == RemoteOperation::reserve ? kMostRemoteReply : kWithTwoKeys;
+}
+
 // No script replies otherwise to a call for that limit.
-bool is_reply(const RemoteLimit &limit, const int64_t *reply, std::size_t count) {
-    if (count != kRemoteReply) return false;
+bool is_reply(const RemoteLimit &limit, RemoteOperation operation, const int64_t *reply, std::size_t count) {
+    if (count != reply_size(operation)) return false;
     const int64_t taken = reply[0], left = reply[1], fraction = reply[2];
     const int64_t most = limit.capacity + limit.most_debt;
+    if (operation == RemoteOperation::reserve) {
+        if (reply[kAhead] < 0 || reply[kAhead] > most || reply[kMade] < 0 || reply[kNow] < 0) return false;
+        if (static_cast<uint64_t>(reply[kMade]) > kMostNumber || static_cast<uint64_t>(reply[kNow]) > kMostNumber)
+            return false;
+    }
     return taken >= -most && taken <= most && left >= -limit.most_debt && left <= limit.capacity && fraction >= 0 &&
            fraction < limit.period_us;
 }
 
-// Of a take or a charge: what it asked for, or nothing.
-Status outcome(RemoteOperation operation, int64_t asked, int64_t taken) {
-    if (operation != RemoteOperation::take && operation != RemoteOperation::charge) return Status::success;
-    if (taken == asked) return Status::success;
-    return operation == RemoteOperation::take ? Status::denied : Status::out_of_range;
+Status outcome(RemoteOperation operation, int64_t asked, const int64_t *reply) {
+    if (operation == RemoteOperation::take) return reply[0] == asked ? Status::success : Status::denied;
+    if (operation == RemoteOperation::reserve) return reply[0] == asked ? Status::success : Status::timed_out;
+    const bool refused = operation >= RemoteOperation::charge && reply[kAlways] != 0;
+    return refused ? Status::out_of_range : Status::success;
+}
+
+bool is_valid(const RemoteReservation &r) {
+    const int64_t number = static_cast<int64_t>(r.ticket);
+    const bool is_number = number != 0 && static_cast<uint64_t>(number < 0 ? -(number + 1) : number) <= kMostNumber;
+    return is_amount(r.tokens) && r.wait_ns >= 0 && r.ready_at_ns >= 0 && is_number;
 }
 
 int64_t ns_until(const RemoteLimit &limit, int64_t need, int64_t fraction) {
@@ -115,16 +137,64 @@ Status ask_peek(const RemoteLimit &limit, double capacity, double n, RemoteCall 
     return Status::success;
 }
 
+Status ask_reserve(const RemoteLimit &limit, double capacity, double n, int64_t max_wait_ns, RemoteCall *call) {
+    int64_t cost = 0;
+    if (max_wait_ns < 0) return Status::invalid_argument;
+    if (const Status s = cost_of(limit, capacity, n, &cost); s != Status::success) return s;
+    const int64_t us = std::min(max_wait_ns / 1000, limit.max_wait_us);
+    *call = call_for(limit, cost, RemoteOperation::reserve);
+    call->arguments[kGain] = us / limit.period_us * limit.units;
+    call->arguments[kGainRest] = us % limit.period_us * limit.units;
+    call->count = kGainRest + 1;
+    return Status::success;
+}
+
+Status ask_cancel(const RemoteLimit &limit, const RemoteReservation &reservation, RemoteCall *call) {
+    if (!is_valid(reservation)) return Status::invalid_argument;
+    *call = call_for(limit, static_cast<int64_t>(reservation.ticket), RemoteOperation::cancel);
+    return Status::success;
+}
+
+Status ask_settle(const RemoteLimit &limit, double capacity, const RemoteReservation &reservation, double actual,
+                  RemoteCall *call) {
+    if (!is_valid(reservation) || (actual != 0 && !is_amount(actual))) return Status::invalid_argument;
+    int64_t cost = 0;
+    if (const Status s = cost_of(limit, capacity, reservation.tokens, &cost); s != Status::success) return s;
+    const uint64_t kept = actual == 0 ? 0 : to_units(limit.scale, actual, TBU_UP);
+    if (kept > static_cast<uint64_t>(limit.capacity + limit.most_debt)) return Status::out_of_range;
+    *call = call_for(limit, static_cast<int64_t>(kept), RemoteOperation::settle);
+    call->arguments[kNumber] = static_cast<int64_t>(reservation.ticket);
+    call->arguments[kCost] = cost;
+    call->arguments[kReady] = reservation.ready_at_ns / 1000;
+    call->count = kReady + 1;
+    return Status::success;
+}
+
 Status read_reply(const RemoteLimit &limit, const int64_t *arguments, std::size_t argument_count, const int64_t *reply,
                   std::size_t reply_count, RemoteAnswer *answer) {
-    if (!is_for(limit, arguments, argument_count) || !is_reply(limit, reply, reply_count))
-        return Status::invalid_argument;
+    if (!is_for(limit, arguments, argument_count)) return Status::invalid_argument;
     const RemoteOperation operation = operation_of(arguments, argument_count);
+    if (!is_reply(limit, operation, reply, reply_count)) return Status::invalid_argument;
     const int64_t asked = arguments[kAmount], taken = reply[0], left = reply[1], fraction = reply[2];
-    const Status s = outcome(operation, asked, taken);
-    const int64_t wanted = s == Status::denied || operation == RemoteOperation::peek ? asked : 0;
-    *answer = {to_tokens(limit.scale, std::abs(taken)), to_tokens(limit.scale, left),
-               ns_until(limit, wanted - left, fraction), ns_until(limit, limit.capacity - left, fraction)};
+    const Status s = outcome(operation, asked, reply);
+    int64_t ahead = -left;
+    if (s == Status::denied || operation == RemoteOperation::peek) ahead = asked - left;
+    if (operation == RemoteOperation::reserve) ahead = reply[kAhead];
+    *answer = {to_tokens(limit.scale, std::abs(taken)), to_tokens(limit.scale, left), ns_until(limit, ahead, fraction),
+               ns_until(limit, limit.capacity - left, fraction)};
+    return s;
+}
+
+Status read_reservation(const RemoteLimit &limit, const int64_t *arguments, std::size_t argument_count,
+                        const int64_t *reply, std::size_t reply_count, RemoteReservation *reservation) {
+    RemoteAnswer answer;
+    const Status s = read_reply(limit, arguments, argument_count, reply, reply_count, &answer);
+    if (s == Status::invalid_argument || operation_of(arguments, argument_count) != RemoteOperation::reserve)
+        return Status::invalid_argument;
+    if (s != Status::success) return s;
+    const int64_t number = reply[kAhead] > 0 ? reply[kMade] : -reply[kMade];
+    *reservation = {answer.tokens, answer.retry_after_ns, reply[kNow] * 1000 + answer.retry_after_ns,
+                    static_cast<uint64_t>(number)};
     return s;
 }
 

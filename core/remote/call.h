@@ -2,8 +2,11 @@
 //
 // The arguments are whole numbers: P, Q, the capacity and the most debt, in units (remote_limit.h), the amount in
 // units, and, but for a take, the operation and what it needs besides. They are all that is needed to understand the
-// reply, which is: the units taken, negative if they were put in; the units left; and how much of the next unit has
-// accrued, over Q.
+// reply, which begins with: the units taken, negative if they were put in; the units left; and how much of the next
+// unit has accrued, over Q. A call with two keys adds whether too much debt refused it, that of a reservation instead:
+// the units ahead of its time, its number, and the server's time in microseconds.
+//
+// The number of a reservation that is due at once is negative, so that no other has it.
 #ifndef TOKENBUCKET_CORE_REMOTE_CALL_H
 #define TOKENBUCKET_CORE_REMOTE_CALL_H
 
@@ -14,11 +17,22 @@
 
 namespace tb {
 
-inline constexpr std::size_t kMostRemoteArguments = 7;
-inline constexpr std::size_t kRemoteReply = 3;
+inline constexpr std::size_t kMostRemoteArguments = 9;
+inline constexpr std::size_t kMostRemoteReply = 6;
 
 // The numbers are the script's; a take sends none.
-enum class RemoteOperation : int64_t { take = 0, take_up_to = 1, charge = 2, refund = 3, reset = 4, peek = 5 };
+enum class RemoteOperation : int64_t {
+    take = 0,
+    take_up_to = 1,
+    peek = 2,
+    // With two keys.
+    charge = 3,
+    refund = 4,
+    reset = 5,
+    reserve = 6,
+    cancel = 7,
+    settle = 8,
+};
 
 struct RemoteCall {
     std::size_t count;
@@ -28,8 +42,15 @@ struct RemoteCall {
 struct RemoteAnswer {
     double tokens;           // taken, charged or put in
     double remaining;        // negative in debt
-    int64_t retry_after_ns;  // until the n of a take or peek is there; else until there is no debt
+    int64_t retry_after_ns;  // until the n of a take, peek or reservation is there; else until there is no debt
     int64_t reset_after_ns;  // until the bucket is full
+};
+
+struct RemoteReservation {
+    double tokens;
+    int64_t wait_ns;
+    int64_t ready_at_ns;  // by the server's clock
+    uint64_t ticket;      // its number
 };
 
 // What these refuse is known without the server: invalid_argument, exceeds_capacity. *call is written on success only.
@@ -42,10 +63,20 @@ Status ask_refund(const RemoteLimit &limit, double n, RemoteCall *call);
 Status ask_reset(const RemoteLimit &limit, double capacity, double tokens, RemoteCall *call);
 Status ask_peek(const RemoteLimit &limit, double capacity, double n, RemoteCall *call);
 
-// success; denied, of a take; out_of_range, of a charge. invalid_argument, and nothing is written: these are no
+// No longer than the limit's most wait.
+Status ask_reserve(const RemoteLimit &limit, double capacity, double n, int64_t max_wait_ns, RemoteCall *call);
+Status ask_cancel(const RemoteLimit &limit, const RemoteReservation &reservation, RemoteCall *call);
+Status ask_settle(const RemoteLimit &limit, double capacity, const RemoteReservation &reservation, double actual,
+                  RemoteCall *call);
+
+// success; denied, of a take; timed_out, of a reservation; out_of_range, of a charge or settling. invalid_argument, and
+// nothing is written: these are no
 // arguments of a call for this limit, or that is no reply to it.
 Status read_reply(const RemoteLimit &limit, const int64_t *arguments, std::size_t argument_count, const int64_t *reply,
                   std::size_t reply_count, RemoteAnswer *answer);
+// The same of a reservation, which is written on success only.
+Status read_reservation(const RemoteLimit &limit, const int64_t *arguments, std::size_t argument_count,
+                        const int64_t *reply, std::size_t reply_count, RemoteReservation *reservation);
 
 }  // namespace tb
 

@@ -28,10 +28,12 @@ bool count_in(uint64_t scale, const LimitSpec &spec, tbu_fraction per_us, uint64
     if (p.hi != 0 || p.lo == 0 || q.hi != 0) return false;
     const tbu_wide product = tbu_mul(p.lo, q.lo);
     if (product.hi != 0 || product.lo > kMostProduct) return false;
-    const uint64_t quarter = (kTurn - kTurn % p.lo) / 4;
+    const uint64_t turn = kTurn - kTurn % p.lo;
     const uint64_t capacity = to_units(scale, spec.capacity, TBU_DOWN);
     const uint64_t debt = scaled_up(max_wait_us, p.lo, q.lo);
-    if (capacity == 0 || std::max({capacity, debt, scaled_up(kSlackUs, p.lo, q.lo)}) > quarter) return false;
+    const uint64_t slack = scaled_up(kSlackUs, p.lo, q.lo);
+    if (capacity == 0 || std::max({capacity, debt, slack}) > turn) return false;
+    if (3 * capacity + 3 * debt + slack > turn) return false;
     if (scaled_up(capacity + debt, q.lo, p.lo) > kMostTime) return false;
     const auto whole = [](uint64_t n) { return static_cast<int64_t>(n); };
     *limit = {scale, whole(p.lo), whole(q.lo), whole(capacity), whole(debt), whole(max_wait_us)};

@@ -4,8 +4,8 @@
 // largest multiple k * P that is at most 2^52, times modulo k * Q, so that both turn over at once; if k * Q is above
 // 2^53 neither does before the year 2255. r = t modulo Q keeps r * P below P * Q, which is at most 2^52.
 //
-// What a bucket holds, owes, and gains in 10 s, in which an expired key is surely gone, is at most W / 4 each. So a
-// difference of two positions is known from its value modulo W.
+// Three capacities, thrice the most debt, and what accrues in 10 s, in which an expired key is surely gone, are at most
+// W in all. So a difference of two positions is known from its value modulo W.
 #ifndef TOKENBUCKET_CORE_REMOTE_REMOTE_LIMIT_H
 #define TOKENBUCKET_CORE_REMOTE_REMOTE_LIMIT_H
 

@@ -58,12 +58,12 @@ TEST_F(Remote, ArgumentsSayTheLimitTheAmountAndWhatIsAsked) {
     EXPECT_EQ(asked(tb_remote_take, 1e-12), with(kLimit, {1}));
     EXPECT_EQ(asked(tb_remote_take_up_to, 7.9), with(kLimit, {7 * kToken, 1, kToken}));
     EXPECT_EQ(asked(tb_remote_take_up_to, 1e300), with(kLimit, {100 * kToken, 1, kToken}));
-    EXPECT_EQ(asked(tb_remote_charge, 120), with(kLimit, {120 * kToken, 2}));
-    EXPECT_EQ(asked(tb_remote_refund, 1e-10), with(kLimit, {0, 3}));
-    EXPECT_EQ(asked(tb_remote_refund, 1e300), with(kLimit, {120 * kToken, 3}));
-    EXPECT_EQ(asked(tb_remote_reset, 0), with(kLimit, {0, 4}));
-    EXPECT_EQ(asked(tb_remote_reset, TB_INITIALLY_FULL), with(kLimit, {100 * kToken, 4}));
-    EXPECT_EQ(asked(tb_remote_peek, 3), with(kLimit, {3 * kToken, 5}));
+    EXPECT_EQ(asked(tb_remote_charge, 120), with(kLimit, {120 * kToken, 3}));
+    EXPECT_EQ(asked(tb_remote_refund, 1e-10), with(kLimit, {0, 4}));
+    EXPECT_EQ(asked(tb_remote_refund, 1e300), with(kLimit, {120 * kToken, 4}));
+    EXPECT_EQ(asked(tb_remote_reset, 0), with(kLimit, {0, 5}));
+    EXPECT_EQ(asked(tb_remote_reset, TB_INITIALLY_FULL), with(kLimit, {100 * kToken, 5}));
+    EXPECT_EQ(asked(tb_remote_peek, 3), with(kLimit, {3 * kToken, 2}));
 }
 
 TEST_F(Remote, RefusesWithoutAskingWhatCanNeverBe) {
@@ -93,15 +93,128 @@ TEST_F(Remote, ReadsWhatATakeIsTold) {
 TEST_F(Remote, ReadsTheOthers) {
     EXPECT_EQ(read(asked(tb_remote_take_up_to, 5), {0, kToken / 2, 0}), TB_SUCCESS);
     expect_answer(0, 0.5, 0, 9950000000);
-    EXPECT_EQ(read(asked(tb_remote_charge, 5), {5 * kToken, -4 * kToken, 0}), TB_SUCCESS);
+    EXPECT_EQ(read(asked(tb_remote_charge, 5), {5 * kToken, -4 * kToken, 0, 0}), TB_SUCCESS);
     expect_answer(5, -4, 4 * kSecond / 10, 104 * kSecond / 10);
-    EXPECT_EQ(read(asked(tb_remote_charge, 5), {0, -19 * kToken, 0}), TB_E_OUT_OF_RANGE);
+    EXPECT_EQ(read(asked(tb_remote_charge, 5), {0, -19 * kToken, 0, 1}), TB_E_OUT_OF_RANGE);
     expect_answer(-1, -1, -1, -1);
-    EXPECT_EQ(read(asked(tb_remote_refund, 5), {-3 * kToken, 100 * kToken, 0}), TB_SUCCESS);
+    EXPECT_EQ(read(asked(tb_remote_refund, 5), {-3 * kToken, 100 * kToken, 0, 0}), TB_SUCCESS);
     expect_answer(3, 100, 0, 0);
-    EXPECT_EQ(read(asked(tb_remote_reset, 5), {10 * kToken, 5 * kToken, 0}), TB_SUCCESS);
+    EXPECT_EQ(read(asked(tb_remote_reset, 5), {10 * kToken, 5 * kToken, 0, 0}), TB_SUCCESS);
     EXPECT_EQ(read(asked(tb_remote_peek, 5), {0, 4 * kToken, 0}), TB_SUCCESS);
     expect_answer(0, 4, kSecond / 10, 96 * kSecond / 10);
+}
+
+class RemoteReservation : public Remote {
+  protected:
+    Numbers reserve(double n, int64_t max_wait_ns) {
+        int64_t arguments[TB_REMOTE_MAX_ARGUMENTS];
+        size_t count = 0;
+        EXPECT_EQ(tb_remote_reserve(remote.get(), n, max_wait_ns, arguments, &count), TB_SUCCESS);
+        return Numbers(arguments, arguments + count);
+    }
+    tb_status reserved(const Numbers &arguments, const Numbers &reply) {
+        return tb_remote_read_reservation(remote.get(), arguments.data(), arguments.size(), reply.data(), reply.size(),
+                                          &reservation);
+    }
+    tb_status refused_reserve(double n, int64_t max_wait_ns) {
+        size_t count = 99;
+        int64_t arguments[TB_REMOTE_MAX_ARGUMENTS] = {7};
+        const tb_status s = tb_remote_reserve(remote.get(), n, max_wait_ns, arguments, &count);
+        EXPECT_TRUE(arguments[0] == 7 && count == 99);
+        return s;
+    }
+
+    tb_reservation reservation{};
+    int64_t arguments_[TB_REMOTE_MAX_ARGUMENTS]{};
+    size_t count_ = 0;
+};
+
+constexpr int64_t kServerUs = 1764460800000000;
+
+TEST_F(RemoteReservation, AsksForAWaitOfAtMostTheLimits) {
+    EXPECT_EQ(reserve(5, 0), with(kLimit, {5 * kToken, 6, 0, 0}));
+    EXPECT_EQ(reserve(5, 1999), with(kLimit, {5 * kToken, 6, 10000, 0}));
+    EXPECT_EQ(reserve(5, TB_FOREVER), with(kLimit, {5 * kToken, 6, kDebt, 0}));
+    EXPECT_EQ(refused_reserve(5, -1), TB_E_INVALID_ARGUMENT);
+    EXPECT_EQ(refused_reserve(0, 0), TB_E_INVALID_ARGUMENT);
+    EXPECT_EQ(refused_reserve(101, 0), TB_EXCEEDS_CAPACITY);
+}
+
+TEST_F(RemoteReservation, IsReadFromTheReplyAndGivenBack) {
+    const Numbers ask = reserve(5, kSecond);
+    ASSERT_EQ(reserved(ask, {5 * kToken, -3 * kToken, 0, 3 * kToken, kServerUs + 1, kServerUs}), TB_SUCCESS);
+    EXPECT_EQ(reservation.tokens, 5);
+    EXPECT_EQ(reservation.wait_ns, 3 * kSecond / 10);
+    EXPECT_EQ(reservation.ready_at_ns, kServerUs * 1000 + 3 * kSecond / 10);
+    ASSERT_EQ(tb_remote_cancel(remote.get(), &reservation, arguments_, &count_), TB_SUCCESS);
+    EXPECT_EQ(Numbers(arguments_, arguments_ + count_), with(kLimit, {kServerUs + 1, 7}));
+    EXPECT_EQ(read(Numbers(arguments_, arguments_ + count_), {-5 * kToken, 2 * kToken, 0, 0}), TB_SUCCESS);
+    expect_answer(5, 2, 0, 98 * kSecond / 10);
+    ASSERT_EQ(tb_remote_settle(remote.get(), &reservation, 0.5, arguments_, &count_), TB_SUCCESS);
+    const Numbers settle(arguments_, arguments_ + count_);
+    EXPECT_EQ(settle, with(kLimit, {kToken / 2, 8, kServerUs + 1, 5 * kToken, kServerUs + 300000}));
+    EXPECT_EQ(read(settle, {-45 * kToken / 10, 2 * kToken, 0, 0}), TB_SUCCESS);
+    EXPECT_EQ(answer.tokens, 4.5);
+    EXPECT_EQ(read(settle, {0, 2 * kToken, 0, 1}), TB_E_OUT_OF_RANGE);
+    EXPECT_EQ(tb_remote_settle(remote.get(), &reservation, 120.1, arguments_, &count_), TB_E_OUT_OF_RANGE);
+    EXPECT_EQ(tb_remote_settle(remote.get(), &reservation, -1, arguments_, &count_), TB_E_INVALID_ARGUMENT);
+}
+
+// Its number is no other's, so that a cancel gives nothing back.
+TEST_F(RemoteReservation, OneThatIsDueAtOnceHasANumberOfItsOwn) {
+    ASSERT_EQ(reserved(reserve(5, kSecond), {5 * kToken, 3 * kToken, 0, 0, kServerUs, kServerUs}), TB_SUCCESS);
+    EXPECT_EQ(reservation.wait_ns, 0);
+    ASSERT_EQ(tb_remote_cancel(remote.get(), &reservation, arguments_, &count_), TB_SUCCESS);
+    EXPECT_EQ(Numbers(arguments_, arguments_ + count_), with(kLimit, {-kServerUs, 7}));
+}
+
+TEST_F(RemoteReservation, SaysHowLongItWouldHaveTaken) {
+    const Numbers ask = reserve(5, 1);
+    EXPECT_EQ(read(ask, {0, -3 * kToken, 0, 8 * kToken, 0, kServerUs}), TB_TIMED_OUT);
+    expect_answer(0, -3, 8 * kSecond / 10, 103 * kSecond / 10);
+    EXPECT_EQ(reserved(ask, {0, -3 * kToken, 0, 8 * kToken, 0, kServerUs}), TB_TIMED_OUT);
+    EXPECT_EQ(reserved(ask, {0, -3 * kToken, 0}), TB_E_INVALID_ARGUMENT);
+    EXPECT_EQ(reserved(ask, {0, 0, 0, -1, 0, kServerUs}), TB_E_INVALID_ARGUMENT);
+    EXPECT_EQ(reserved(ask, {0, 0, 0, 0, -1, kServerUs}), TB_E_INVALID_ARGUMENT);
+    EXPECT_EQ(reserved(ask, {0, 0, 0, 0, 0, INT64_MAX}), TB_E_INVALID_ARGUMENT);
+    EXPECT_EQ(reserved(asked(tb_remote_take, 5), {0, 0, 0}), TB_E_INVALID_ARGUMENT);
+    EXPECT_EQ(reservation.tokens, 0);
+}
+
+TEST_F(RemoteReservation, IsNoOtherThing) {
+    const tb_reservation good{5, 0, 1, 7};
+    for (const tb_reservation &r :
+         {tb_reservation{0, 0, 1, 7}, tb_reservation{-1, 0, 1, 7}, tb_reservation{5, -1, 1, 7},
+          tb_reservation{5, 0, -1, 7}, tb_reservation{5, 0, 1, 0}, tb_reservation{5, 0, 1, uint64_t{1} << 63}}) {
+        EXPECT_EQ(tb_remote_cancel(remote.get(), &r, arguments_, &count_), TB_E_INVALID_ARGUMENT);
+        EXPECT_EQ(tb_remote_settle(remote.get(), &r, 1, arguments_, &count_), TB_E_INVALID_ARGUMENT);
+    }
+    EXPECT_EQ(tb_remote_cancel(remote.get(), nullptr, arguments_, &count_), TB_E_INVALID_ARGUMENT);
+    EXPECT_EQ(tb_remote_settle(remote.get(), nullptr, 1, arguments_, &count_), TB_E_INVALID_ARGUMENT);
+    EXPECT_EQ(tb_remote_cancel(nullptr, &good, arguments_, &count_), TB_E_INVALID_ARGUMENT);
+    EXPECT_EQ(tb_remote_settle(nullptr, &good, 1, arguments_, &count_), TB_E_INVALID_ARGUMENT);
+    EXPECT_EQ(count_, 0u);
+}
+
+TEST(RemoteKeys, TheSecondKeyLiesInTheSameSlot) {
+    const auto second = [](const std::string &key) {
+        std::string out(key.size() + TB_REMOTE_QUEUE_KEY_ADDS, '?');
+        size_t size = 0;
+        if (tb_remote_queue_key(key.data(), key.size(), out.data(), &size) != TB_SUCCESS) return std::string("none");
+        return out.substr(0, size);
+    };
+    EXPECT_EQ(second("user:7"), "{user:7}:q");
+    EXPECT_EQ(second("limit:{user:7}"), "limit:{user:7}:q");
+    EXPECT_EQ(second("{a}b{c}"), "{a}b{c}:q");
+    EXPECT_EQ(second("a{b"), "{a{b}:q");
+    EXPECT_EQ(second("{{a}"), "{{a}:q");
+    for (const std::string key : {"", "}", "a}b", "{}a", "a{}b{c}"}) EXPECT_EQ(second(key), "none") << key;
+    char byte = 0;
+    size_t size = 0;
+    EXPECT_EQ(tb_remote_queue_key(nullptr, 1, &byte, &size), TB_E_INVALID_ARGUMENT);
+    EXPECT_EQ(tb_remote_queue_key("a", 1, nullptr, &size), TB_E_INVALID_ARGUMENT);
+    EXPECT_EQ(tb_remote_queue_key("a", 1, &byte, nullptr), TB_E_INVALID_ARGUMENT);
+    EXPECT_EQ(tb_remote_queue_key("a", TB_MAX_KEY_SIZE + 1, &byte, &size), TB_E_INVALID_ARGUMENT);
 }
 
 // 5 units in 432 microseconds, of which some are over.
@@ -130,7 +243,8 @@ TEST_F(Remote, TakesNothingElseForAReply) {
         EXPECT_EQ(read(other, {0, 0, 0}), TB_E_INVALID_ARGUMENT) << i;
     }
     EXPECT_EQ(read(kLimit, {0, 0, 0}), TB_E_INVALID_ARGUMENT);
-    EXPECT_EQ(read(with(take, {0, 0, 0}), {0, 0, 0}), TB_E_INVALID_ARGUMENT);
+    EXPECT_EQ(read(with(take, {1, 0, 0, 0, 0}), {0, 0, 0}), TB_E_INVALID_ARGUMENT);
+    EXPECT_EQ(read(with(take, {0}), {0, 0, 0}), TB_E_INVALID_ARGUMENT);
     EXPECT_EQ(read(with(take, {99}), {0, 0, 0}), TB_E_INVALID_ARGUMENT);
     expect_answer(-1, -1, -1, -1);
 }

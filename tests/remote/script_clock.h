@@ -32,6 +32,16 @@ function redis.call(name, key, value, _, px)
 end
 )lua";
 
+// The keys of a call with that second key, or without.
+inline Words keys_of(const std::string &key, const Numbers &arguments) {
+    const bool is_single = arguments.size() < 6 || arguments[5] < 3;
+    if (is_single) return {key};
+    std::string queue(key.size() + TB_REMOTE_QUEUE_KEY_ADDS, '?');
+    size_t size = 0;
+    EXPECT_EQ(tb_remote_queue_key(key.data(), key.size(), queue.data(), &size), TB_SUCCESS);
+    return {key, queue.substr(0, size)};
+}
+
 // A server that knows both scripts, and a connection to it.
 class ScriptServer {
   public:
@@ -65,6 +75,63 @@ class ScriptServer {
     RedisClient client;
     std::string loaded, timed;
 };
+
+// The program's server.
+inline ScriptServer &server() {
+    static ScriptServer s;
+    return s;
+}
+
+// The arguments that ask(arguments, count) writes.
+template <class Ask>
+Numbers arguments_of(Ask ask) {
+    int64_t arguments[TB_REMOTE_MAX_ARGUMENTS];
+    size_t count = 0;
+    EXPECT_EQ(ask(arguments, &count), TB_SUCCESS);
+    return Numbers(arguments, arguments + count);
+}
+
+using WithAmount = tb_status (*)(const tb_remote *, double, int64_t *, size_t *);
+
+inline Numbers asked(const tb_remote *remote, WithAmount ask, double n) {
+    return arguments_of([=](int64_t *arguments, size_t *count) { return ask(remote, n, arguments, count); });
+}
+
+struct Told {
+    tb_status status;
+    tb_remote_answer answer;
+};
+
+inline Told read(const tb_remote *remote, const Numbers &arguments, const RedisReply &reply) {
+    const Numbers numbers = ScriptServer::numbers(reply);
+    Told t{};
+    t.status = tb_remote_read(remote, arguments.data(), arguments.size(), numbers.data(), numbers.size(), &t.answer);
+    return t;
+}
+
+// By the server's clock, and by the test's.
+inline Told told(const tb_remote *remote, const std::string &key, WithAmount ask, double n) {
+    const Numbers arguments = asked(remote, ask, n);
+    return read(remote, arguments, server().client.ask(server().words(keys_of(key, arguments), arguments)));
+}
+inline Told told_at(int64_t us, const tb_remote *remote, const std::string &key, WithAmount ask, double n) {
+    const Numbers arguments = asked(remote, ask, n);
+    return read(remote, arguments, server().client.ask(server().words_at(us, keys_of(key, arguments), arguments)));
+}
+
+inline double unit_of(const tb_remote *remote) {
+    tb_config config = config_of(1, 1, nullptr);
+    EXPECT_EQ(tb_remote_get_limit(remote, &config), TB_SUCCESS);
+    return config.unit;
+}
+
+inline int64_t up_to_us(int64_t ns) {
+    return ns / 1000 + (ns % 1000 != 0 ? 1 : 0);
+}
+
+inline double decimal(int64_t digits, int exponent) {
+    return std::stod(std::to_string(digits) + "e" + std::to_string(exponent));
+}
 
 }  // namespace tb_test
 

@@ -16,30 +16,6 @@ namespace {
 using namespace tb_test;
 using model::Integer;
 
-ScriptServer &server() {
-    static ScriptServer s;
-    return s;
-}
-
-using WithAmount = tb_status (*)(const tb_remote *, double, int64_t *, size_t *);
-
-Numbers asked(const tb_remote *remote, WithAmount ask, double n) {
-    int64_t arguments[TB_REMOTE_MAX_ARGUMENTS];
-    size_t count = 0;
-    EXPECT_EQ(ask(remote, n, arguments, &count), TB_SUCCESS);
-    return Numbers(arguments, arguments + count);
-}
-
-double unit_of(const tb_remote *remote) {
-    tb_config config = config_of(1, 1, nullptr);
-    EXPECT_EQ(tb_remote_get_limit(remote, &config), TB_SUCCESS);
-    return config.unit;
-}
-
-int64_t up_to_us(int64_t ns) {
-    return ns / 1000 + (ns % 1000 != 0 ? 1 : 0);
-}
-
 struct Tally {
     uint64_t decisions = 0, by_library = 0, boundaries = 0, mismatches = 0;
 };
@@ -155,7 +131,7 @@ class Comparison {
     void ask(WithAmount call, double n, tb_status status, const Integer &tokens, const Integer &need) {
         ++tally_->decisions;
         const Numbers arguments = asked(remote_.get(), call, n);
-        server().client.send(server().words_at(now(), {key_}, arguments));
+        server().client.send(server().words_at(now(), keys_of(key_, arguments), arguments));
         questions_.push_back({arguments, status, tokens, model_.available(), need, now(), false, 0, 0});
     }
     void as_library(int64_t retry_after_ns, int64_t reset_after_ns) {
@@ -205,10 +181,6 @@ class Comparison {
     std::vector<Question> questions_;
     Tally *const tally_;
 };
-
-double decimal(int64_t digits, int exponent) {
-    return std::stod(std::to_string(digits) + "e" + std::to_string(exponent));
-}
 
 tb_config random_limit(Trace *dice) {
     for (;;) {
@@ -312,27 +284,6 @@ int64_t host_us() {
     timespec t{};
     clock_gettime(CLOCK_REALTIME, &t);
     return int64_t{t.tv_sec} * 1000000 + t.tv_nsec / 1000;
-}
-
-struct Told {
-    tb_status status;
-    tb_remote_answer answer;
-};
-
-Told told(const tb_remote *remote, const std::string &key, WithAmount ask, double n) {
-    const Numbers arguments = asked(remote, ask, n);
-    const Numbers reply = ScriptServer::numbers(server().client.ask(server().words({key}, arguments)));
-    Told t{};
-    t.status = tb_remote_read(remote, arguments.data(), arguments.size(), reply.data(), reply.size(), &t.answer);
-    return t;
-}
-
-Told told_at(int64_t us, const tb_remote *remote, const std::string &key, WithAmount ask, double n) {
-    const Numbers arguments = asked(remote, ask, n);
-    const Numbers reply = ScriptServer::numbers(server().client.ask(server().words_at(us, {key}, arguments)));
-    Told t{};
-    t.status = tb_remote_read(remote, arguments.data(), arguments.size(), reply.data(), reply.size(), &t.answer);
-    return t;
 }
 
 TEST(RemoteServer, KnowsTheScriptByItsDigest) {

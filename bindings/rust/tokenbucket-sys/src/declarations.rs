@@ -174,8 +174,9 @@ pub struct tb_remote {
     _data: [u8; 0],
     _marker: PhantomData<(*mut u8, PhantomPinned)>,
 }
-pub const TB_REMOTE_MAX_ARGUMENTS: i32 = 7;
-pub const TB_REMOTE_MAX_REPLY: i32 = 3;
+pub const TB_REMOTE_QUEUE_KEY_ADDS: i32 = 4;
+pub const TB_REMOTE_MAX_ARGUMENTS: i32 = 9;
+pub const TB_REMOTE_MAX_REPLY: i32 = 6;
 
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -261,13 +262,18 @@ extern "C" {
     pub fn tb_remote_get_limit(remote: *const tb_remote, out_config: *mut tb_config) -> tb_status;
     pub fn tb_remote_script() -> *const c_char;
     pub fn tb_remote_script_sha1() -> *const c_char;
+    pub fn tb_remote_queue_key(key: *const c_void, key_size: usize, out_queue_key: *mut c_void, out_size: *mut usize) -> tb_status;
     pub fn tb_remote_take(remote: *const tb_remote, n: f64, out_arguments: *mut i64, out_count: *mut usize) -> tb_status;
     pub fn tb_remote_take_up_to(remote: *const tb_remote, most: f64, out_arguments: *mut i64, out_count: *mut usize) -> tb_status;
     pub fn tb_remote_charge(remote: *const tb_remote, n: f64, out_arguments: *mut i64, out_count: *mut usize) -> tb_status;
     pub fn tb_remote_refund(remote: *const tb_remote, n: f64, out_arguments: *mut i64, out_count: *mut usize) -> tb_status;
     pub fn tb_remote_reset(remote: *const tb_remote, tokens: f64, out_arguments: *mut i64, out_count: *mut usize) -> tb_status;
     pub fn tb_remote_peek(remote: *const tb_remote, n: f64, out_arguments: *mut i64, out_count: *mut usize) -> tb_status;
+    pub fn tb_remote_reserve(remote: *const tb_remote, n: f64, max_wait_ns: i64, out_arguments: *mut i64, out_count: *mut usize) -> tb_status;
+    pub fn tb_remote_cancel(remote: *const tb_remote, reservation: *const tb_reservation, out_arguments: *mut i64, out_count: *mut usize) -> tb_status;
+    pub fn tb_remote_settle(remote: *const tb_remote, reservation: *const tb_reservation, actual: f64, out_arguments: *mut i64, out_count: *mut usize) -> tb_status;
     pub fn tb_remote_read(remote: *const tb_remote, arguments: *const i64, argument_count: usize, reply: *const i64, reply_count: usize, out_answer: *mut tb_remote_answer) -> tb_status;
+    pub fn tb_remote_read_reservation(remote: *const tb_remote, arguments: *const i64, argument_count: usize, reply: *const i64, reply_count: usize, out_reservation: *mut tb_reservation) -> tb_status;
     pub fn tb_remote_parse(text: *const c_char, text_size: usize, out_reply: *mut i64, out_count: *mut usize) -> tb_status;
     pub fn tb_manual_clock_create(start_ns: i64, out_clock: *mut *mut tb_clock) -> tb_status;
     pub fn tb_manual_clock_set(clock: *mut tb_clock, now_ns: i64) -> tb_status;
