@@ -80,7 +80,8 @@ func TestEveryFunctionOfTheHeader(t *testing.T) {
 		"tb_remote_script_sha1": true, "tb_remote_take": true, "tb_remote_take_up_to": true, "tb_remote_charge": true,
 		"tb_remote_refund": true, "tb_remote_reset": true, "tb_remote_peek": true, "tb_remote_read": true,
 		"tb_remote_parse": true, "tb_remote_queue_key": true, "tb_remote_reserve": true, "tb_remote_cancel": true,
-		"tb_remote_settle": true, "tb_remote_read_reservation": true,
+		"tb_remote_settle": true, "tb_remote_read_reservation": true, "tb_remote_take_all": true,
+		"tb_remote_take_each": true, "tb_remote_read_many": true,
 		// Other names of what is bound.
 		"tb_create": true, "tb_try_consume": true, "tb_table_create": true,
 		// The loader checks the version by the SONAME.

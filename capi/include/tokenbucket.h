@@ -589,7 +589,7 @@ TB_API void tb_waiter_all_leave(tb_waiter_all *waiter);
  * I/O: it turns a question into the arguments of one script call, and the reply into an answer. Your client sends
  *
  *     EVALSHA sha1 1 key argument ...              for tb_remote_take, tb_remote_take_up_to and tb_remote_peek
- *     EVALSHA sha1 2 key queue_key argument ...    for all others; the second key is that of tb_remote_queue_key
+ *     EVALSHA sha1 2 key queue_key argument ...    for the others; the second key is that of tb_remote_queue_key
  *
  * with the arguments as decimal numbers. A server that answers NOSCRIPT has lost the script, by a restart, a failover
  * or SCRIPT FLUSH; it has decided nothing: send EVAL with the text, and the same keys and arguments. Any other error is
@@ -680,10 +680,41 @@ TB_API tb_status tb_remote_read(const tb_remote *remote, const int64_t *argument
 TB_API tb_status tb_remote_read_reservation(const tb_remote *remote, const int64_t *arguments, size_t argument_count,
                                             const int64_t *reply, size_t reply_count, tb_reservation *out_reservation);
 
+#define TB_REMOTE_MAX_KEYS 1024
+
+/* One of the takes that stand in one call: n tokens of the bucket of a key. */
+typedef struct tb_remote_member {
+    const tb_remote *remote;
+    const void *key;
+    size_t key_size;
+    double n;
+} tb_remote_member;
+
+/* Write the arguments of one call for many keys, EVALSHA sha1 count key ... argument ..., with the keys in the order of
+ * the members. out_arguments has room for 5 * count + 1. tb_remote_take_all takes from all of 1 .. TB_MAX_MEMBERS
+ * members, or from none; their keys have one tag in braces, or a server in a cluster would refuse the call.
+ * tb_remote_take_each takes from each of 1 .. TB_REMOTE_MAX_KEYS that has enough, in their order; in a cluster their
+ * keys must lie in one slot, so send one call for each group of them.
+ * TB_EXCEEDS_CAPACITY: a member asks for more than its bucket can ever hold. TB_E_INVALID_ARGUMENT: also
+ * tb_remote_take_all for keys without a common tag, or for the same key twice. */
+TB_API tb_status tb_remote_take_all(const tb_remote_member *members, size_t count, int64_t *out_arguments,
+                                    size_t *out_count);
+TB_API tb_status tb_remote_take_each(const tb_remote_member *members, size_t count, int64_t *out_arguments,
+                                     size_t *out_count);
+
+/* Reads the reply to such a call, 3 * count numbers: for each member what tb_remote_read says of a take. out_statuses
+ * and out_answers have `count` elements. Where tb_remote_take_all took from none, those who would have granted are
+ * TB_DENIED with retry_after_ns 0; the others say how long each would take. TB_SUCCESS: all have granted. TB_DENIED:
+ * not all; both outputs are written, too. TB_E_INVALID_ARGUMENT as tb_remote_read. */
+TB_API tb_status tb_remote_read_many(const tb_remote_member *members, size_t count, const int64_t *arguments,
+                                     size_t argument_count, const int64_t *reply, size_t reply_count,
+                                     tb_status *out_statuses, tb_remote_answer *out_answers);
+
 /* For clients that hand out a reply as the server sends it, such as "*3\r\n:1\r\n:0\r\n:0\r\n": its numbers, at most
- * TB_REMOTE_MAX_REPLY, for which out_reply must have room. TB_E_INVALID_ARGUMENT: an error, or anything else that is
- * not one number or an array of numbers, or not all of it. */
-TB_API tb_status tb_remote_parse(const char *text, size_t text_size, int64_t *out_reply, size_t *out_count);
+ * `room`, for which out_reply has room. TB_E_INVALID_ARGUMENT: an error, or anything else that is not one number or an
+ * array of numbers, or not all of it. */
+TB_API tb_status tb_remote_parse(const char *text, size_t text_size, size_t room, int64_t *out_reply,
+                                 size_t *out_count);
 
 /* ---- Clocks ------------------------------------------------------------------------------------------------------ */
 

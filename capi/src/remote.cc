@@ -1,5 +1,6 @@
 // Limits on a server: check, call the core, translate.
 #include <cstddef>
+#include <string_view>
 
 #include "capi/src/config.h"
 #include "capi/src/handles.h"
@@ -26,6 +27,55 @@ bool is_for_server(const tb_config &c) {
 
 tb::RemoteReservation to_core(const tb_reservation &r) {
     return {r.tokens, r.wait_ns, r.ready_at_ns, r.ticket};
+}
+
+tb_remote_answer to_c(const tb::RemoteAnswer &a) {
+    return {a.tokens, a.remaining, a.retry_after_ns, a.reset_after_ns};
+}
+
+std::string_view key_of(const tb_remote_member &m) {
+    return {static_cast<const char *>(m.key), m.key_size};
+}
+
+bool are_members(const tb_remote_member *members, size_t count) {
+    for (size_t i = 0; i < count; ++i)
+        if (is_null(members[i].remote) || members[i].key == nullptr) return false;
+    return true;
+}
+
+// Do all keys lie in one slot of a cluster, and is none there twice?
+bool have_one_tag(const tb_remote_member *members, size_t count) {
+    for (size_t i = 1; i < count; ++i) {
+        if (tb::tag_of(key_of(members[i])) != tb::tag_of(key_of(members[0]))) return false;
+        for (size_t other = 0; other < i; ++other)
+            if (key_of(members[i]) == key_of(members[other])) return false;
+    }
+    return true;
+}
+
+Status ask_member(const tb_remote_member &m, tb::RemoteCall *call) {
+    return tb::ask_take(m.remote->limit, m.remote->spec.capacity, m.n, call);
+}
+
+tb_status write_many(tb::RemoteOperation operation, const tb_remote_member *members, size_t count,
+                     int64_t *out_arguments, size_t *out_count) {
+    if (out_arguments == nullptr || out_count == nullptr) return TB_E_INVALID_ARGUMENT;
+    tb::RemoteCall call;
+    for (size_t i = 0; i < count; ++i)
+        if (const Status s = ask_member(members[i], &call); s != Status::success) return to_c(s);
+    for (size_t i = 0; i < count; ++i) {
+        ask_member(members[i], &call);
+        tb::write_among_many(call, operation, i, out_arguments);
+    }
+    *out_count = tb::arguments_of_many(count);
+    return TB_SUCCESS;
+}
+
+// The i-th of many takes, as if it stood alone.
+Status read_member(const tb_remote_member &m, const int64_t *arguments, const int64_t *reply, size_t i,
+                   tb::RemoteAnswer *answer) {
+    return tb::read_reply(m.remote->limit, arguments + tb::place_among_many(i), tb::kTakeArguments,
+                          reply + tb::kTakeReply * i, tb::kTakeReply, answer);
 }
 
 // ask(call) prepares the call.
@@ -145,7 +195,7 @@ tb_status tb_remote_read(const tb_remote *r, const int64_t *arguments, size_t ar
     tb::RemoteAnswer a;
     const Status s = tb::read_reply(r->limit, arguments, argument_count, reply, reply_count, &a);
     if (s != Status::success && s != Status::denied && s != Status::timed_out) return to_c(s);
-    *out_answer = {a.tokens, a.remaining, a.retry_after_ns, a.reset_after_ns};
+    *out_answer = to_c(a);
     return to_c(s);
 }
 
@@ -159,9 +209,44 @@ tb_status tb_remote_read_reservation(const tb_remote *r, const int64_t *argument
     return to_c(s);
 }
 
-tb_status tb_remote_parse(const char *text, size_t text_size, int64_t *out_reply, size_t *out_count) {
+tb_status tb_remote_take_all(const tb_remote_member *members, size_t count, int64_t *out_arguments, size_t *out_count) {
+    if (members == nullptr || count < 1 || count > TB_MAX_MEMBERS) return TB_E_INVALID_ARGUMENT;
+    if (!are_members(members, count) || !have_one_tag(members, count)) return TB_E_INVALID_ARGUMENT;
+    return write_many(tb::RemoteOperation::take_all, members, count, out_arguments, out_count);
+}
+
+tb_status tb_remote_take_each(const tb_remote_member *members, size_t count, int64_t *out_arguments,
+                              size_t *out_count) {
+    if (members == nullptr || count < 1 || count > TB_REMOTE_MAX_KEYS) return TB_E_INVALID_ARGUMENT;
+    if (!are_members(members, count)) return TB_E_INVALID_ARGUMENT;
+    return write_many(tb::RemoteOperation::take_each, members, count, out_arguments, out_count);
+}
+
+tb_status tb_remote_read_many(const tb_remote_member *members, size_t count, const int64_t *arguments,
+                              size_t argument_count, const int64_t *reply, size_t reply_count, tb_status *out_statuses,
+                              tb_remote_answer *out_answers) {
+    if (members == nullptr || count < 1 || count > TB_REMOTE_MAX_KEYS || !are_members(members, count))
+        return TB_E_INVALID_ARGUMENT;
+    if (arguments == nullptr || reply == nullptr || out_statuses == nullptr || out_answers == nullptr)
+        return TB_E_INVALID_ARGUMENT;
+    if (argument_count != tb::arguments_of_many(count) || reply_count != tb::kTakeReply * count)
+        return TB_E_INVALID_ARGUMENT;
+    tb::RemoteAnswer a;
+    for (size_t i = 0; i < count; ++i)
+        if (read_member(members[i], arguments, reply, i, &a) == Status::invalid_argument) return TB_E_INVALID_ARGUMENT;
+    bool all = true;
+    for (size_t i = 0; i < count; ++i) {
+        const Status s = read_member(members[i], arguments, reply, i, &a);
+        out_statuses[i] = to_c(s);
+        out_answers[i] = to_c(a);
+        all = all && s == Status::success;
+    }
+    return all ? TB_SUCCESS : TB_DENIED;
+}
+
+tb_status tb_remote_parse(const char *text, size_t text_size, size_t room, int64_t *out_reply, size_t *out_count) {
     if (text == nullptr || out_reply == nullptr || out_count == nullptr) return TB_E_INVALID_ARGUMENT;
-    return to_c(tb::parse_reply(text, text_size, out_reply, TB_REMOTE_MAX_REPLY, out_count));
+    return to_c(tb::parse_reply(text, text_size, out_reply, room, out_count));
 }
 
 }  // extern "C"

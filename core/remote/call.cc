@@ -7,12 +7,12 @@ namespace tb {
 namespace {
 
 // The places of the arguments.
-constexpr std::size_t kUnits = 0, kPeriod = 1, kCapacity = 2, kDebt = 3, kAmount = 4, kOperation = 5;
-constexpr std::size_t kScale = 6;                          // of take_up_to
-constexpr std::size_t kGain = 6, kGainRest = 7;            // of reserve
-constexpr std::size_t kNumber = 6, kCost = 7, kReady = 8;  // of settle
-constexpr std::size_t kAlways = 3, kWithTwoKeys = 4;       // numbers of a reply
-constexpr std::size_t kAhead = 3, kMade = 4, kNow = 5;     // of that to reserve
+constexpr std::size_t kUnits = 0, kPeriod = 1, kCapacity = 2, kDebt = 3, kAmount = 4, kOperation = kTakeArguments;
+constexpr std::size_t kScale = 6;                              // of take_up_to
+constexpr std::size_t kGain = 6, kGainRest = 7;                // of reserve
+constexpr std::size_t kNumber = 6, kCost = 7, kReady = 8;      // of settle
+constexpr std::size_t kAlways = kTakeReply, kWithTwoKeys = 4;  // numbers of a reply
+constexpr std::size_t kAhead = 3, kMade = 4, kNow = 5;         // of that to reserve
 constexpr uint64_t kMostNumber = uint64_t{1} << 53;
 
 RemoteCall call_for(const RemoteLimit &limit, int64_t n, RemoteOperation operation) {
@@ -196,6 +196,11 @@ Status read_reservation(const RemoteLimit &limit, const int64_t *arguments, std:
     *reservation = {answer.tokens, answer.retry_after_ns, reply[kNow] * 1000 + answer.retry_after_ns,
                     static_cast<uint64_t>(number)};
     return s;
+}
+
+void write_among_many(const RemoteCall &take, RemoteOperation operation, std::size_t i, int64_t *arguments) {
+    std::copy_n(take.arguments, kTakeArguments, arguments + place_among_many(i));
+    if (i == 0) arguments[kOperation] = static_cast<int64_t>(operation);
 }
 
 }  // namespace tb

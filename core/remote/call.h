@@ -4,7 +4,8 @@
 // units, and, but for a take, the operation and what it needs besides. They are all that is needed to understand the
 // reply, which begins with: the units taken, negative if they were put in; the units left; and how much of the next
 // unit has accrued, over Q. A call with two keys adds whether too much debt refused it, that of a reservation instead:
-// the units ahead of its time, its number, and the server's time in microseconds.
+// the units ahead of its time, its number, and the server's time in microseconds. Takes from many keys in one call have
+// the arguments of a take for each, those of the second behind the operation, and the replies of as many takes.
 //
 // The number of a reservation that is due at once is negative, so that no other has it.
 #ifndef TOKENBUCKET_CORE_REMOTE_CALL_H
@@ -32,6 +33,9 @@ enum class RemoteOperation : int64_t {
     reserve = 6,
     cancel = 7,
     settle = 8,
+    // Takes with a key for each.
+    take_all = 9,
+    take_each = 10,
 };
 
 struct RemoteCall {
@@ -77,6 +81,19 @@ Status read_reply(const RemoteLimit &limit, const int64_t *arguments, std::size_
 // The same of a reservation, which is written on success only.
 Status read_reservation(const RemoteLimit &limit, const int64_t *arguments, std::size_t argument_count,
                         const int64_t *reply, std::size_t reply_count, RemoteReservation *reservation);
+
+// Of `count` takes in one call: how many arguments they have, and where those of the i-th begin.
+inline constexpr std::size_t kTakeArguments = 5;
+inline constexpr std::size_t kTakeReply = 3;
+constexpr std::size_t arguments_of_many(std::size_t count) {
+    return kTakeArguments * count + 1;
+}
+constexpr std::size_t place_among_many(std::size_t i) {
+    return i == 0 ? 0 : kTakeArguments * i + 1;
+}
+
+// Writes the arguments of the i-th take, a call that ask_take prepared, and, with the first, the operation.
+void write_among_many(const RemoteCall &take, RemoteOperation operation, std::size_t i, int64_t *arguments);
 
 }  // namespace tb
 

@@ -9,34 +9,31 @@ namespace {
 // remainder are exact. The time to expire is the one exception: 3 ms cover its rounding and the server's clock, which
 // may be that much ahead of the one by which keys expire.
 constexpr char kText[] = R"lua(-- tokenbucket: P units accrue in Q microseconds, at most C are held, at most D owed.
-local P, Q, C, D = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local n, op = tonumber(ARGV[5]), ARGV[6]
-local key = KEYS[1]
-
--- A units have accrued, and f / Q of one; positions count modulo W.
 local time = redis.call('TIME')
-local W = 4503599627370496
-W = W - W % P
-local t = (time[1] * 1000000 + time[2]) % (W / P * Q)
-local r = t % Q
-local f = r * P % Q
-local A = (t - r) / Q * P + (r * P - f) / Q
+local now = time[1] * 1000000 + time[2]
 
--- No key: full. More than D owed, or more there than 10 s after it was full: the clock went back, empty from now on.
-local have, behind = C, false
-local spent = redis.call('GET', key)
-if spent then
-    have = (A - spent) % W
-    if have >= W - D then
-        have = have - W
-    elseif have > C + 10000000 * P / Q then
-        have, behind = 0, true
-    elseif have > C then
-        have = C
-    end
+-- The units that have accrued, the fraction of the next one, over Q, and W: positions count modulo W.
+local function accrued(P, Q)
+    local W = 4503599627370496
+    W = W - W % P
+    local t = now % (W / P * Q)
+    local r = t % Q
+    local f = r * P % Q
+    return (t - r) / Q * P + (r * P - f) / Q, f, W
 end
 
-local function keep(left)
+-- The units there, what the key holds, and whether the clock went back: more than D owed, or more there than 10 s after
+-- the bucket was full. Then it is empty from now on. No key: full.
+local function look(key, P, Q, C, D, A, W)
+    local spent = redis.call('GET', key)
+    if not spent then return C end
+    local have = (A - spent) % W
+    if have >= W - D then return have - W, spent end
+    if have > C + 10000000 * P / Q then return 0, spent, true end
+    return math.min(have, C), spent
+end
+
+local function keep(key, P, Q, C, A, W, left, spent)
     if left < C then
         redis.call('SET', key, (A - left) % W, 'PX', math.ceil((C - left) * Q / P / 1000) + 3)
     elseif spent then
@@ -44,6 +41,40 @@ local function keep(left)
     end
     return left
 end
+
+local op = ARGV[6]
+
+-- Takes from many keys, from all or none of them or from each that has enough. Of each key: P, Q, C, D and the units;
+-- those of the second begin behind op. The reply is that of as many takes.
+if op == '9' or op == '10' then
+    local reply, looked, grants = {}, {}, true
+    local function tell(b, taken)
+        local left = b.have - taken
+        if taken > 0 or b.behind then keep(b.key, b.P, b.Q, b.C, b.A, b.W, left, b.spent) end
+        local i = #reply
+        reply[i + 1], reply[i + 2], reply[i + 3] = taken, left, b.f
+    end
+    for i, key in ipairs(KEYS) do
+        local at = i == 1 and 1 or 5 * i - 3
+        local b = {key = key, P = tonumber(ARGV[at]), Q = tonumber(ARGV[at + 1]), C = tonumber(ARGV[at + 2])}
+        local D, n = tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4])
+        b.A, b.f, b.W = accrued(b.P, b.Q)
+        b.have, b.spent, b.behind = look(key, b.P, b.Q, b.C, D, b.A, b.W)
+        b.n = n
+        if op == '10' then
+            tell(b, n <= b.have and n or 0)
+        else
+            looked[i], grants = b, grants and n <= b.have
+        end
+    end
+    for i, b in ipairs(looked) do tell(b, grants and b.n or 0) end
+    return reply
+end
+
+local key = KEYS[1]
+local P, Q, C, D, n = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local A, f, W = accrued(P, Q)
+local have, spent, behind = look(key, P, Q, C, D, A, W)
 
 -- One key: the units taken, those left, and the fraction.
 local taken = 0
@@ -55,7 +86,7 @@ elseif op == '2' then -- peek
     return {0, have, f}
 end
 if not KEYS[2] then
-    if taken ~= 0 or behind then keep(have - taken) end
+    if taken ~= 0 or behind then keep(key, P, Q, C, A, W, have - taken, spent) end
     return {taken, have - taken, f}
 end
 
@@ -66,7 +97,6 @@ local function distance(position)
     local d = (position - A) % W
     return d > D and d - W or d
 end
-local now = time[1] * 1000000 + time[2]
 local list, base, serial, floor, noticed = {}, -have, 0, 0, 0
 local record = redis.call('GET', KEYS[2])
 if record then
@@ -98,7 +128,7 @@ local function left_by_all()
 end
 
 local function publish()
-    local left = keep(left_by_all())
+    local left = keep(key, P, Q, C, A, W, left_by_all(), spent)
     if #list > 0 or floor > 0 or serial >= now then
         local out = {(A - left) % W, (A + base) % W, serial, floor}
         for i = 1, #list do
@@ -146,7 +176,7 @@ elseif op == '5' then -- reset to n
     return {was - publish(), n, f, 0}
 elseif op == '6' then -- reserve n, within the time in which ARGV[7] units and a fraction of ARGV[8] accrue
     if n <= have then
-        return {n, keep(have - n), f, 0, math.max(serial, now), now}
+        return {n, keep(key, P, Q, C, A, W, have - n, spent), f, 0, math.max(serial, now), now}
     end
     if #list >= 64 then
         local first = table.remove(list, 1)

@@ -105,6 +105,12 @@ FIELD(tb_refusal, member, 0, 4);
 FIELD(tb_refusal, reserved, 4, 4);
 FIELD(tb_refusal, retry_after_ns, 8, 8);
 
+STRUCT(tb_remote_member, AT(32, 24, 20), WIDE);
+FIELD(tb_remote_member, remote, 0, WORD);
+FIELD(tb_remote_member, key, AT(8, 4, 4), WORD);
+FIELD(tb_remote_member, key_size, AT(16, 8, 8), WORD);
+FIELD(tb_remote_member, n, AT(24, 16, 12), 8);
+
 STRUCT(tb_remote_answer, 32, WIDE);
 FIELD(tb_remote_answer, tokens, 0, 8);
 FIELD(tb_remote_answer, remaining, 8, 8);
@@ -140,6 +146,7 @@ NUMBER(TB_TABLE_ADMIT, 2);
 NUMBER(TB_ADDRESS_KEY_SIZE, 16);
 NUMBER(TB_MAX_MEMBERS, 16);
 NUMBER(TB_REMOTE_QUEUE_KEY_ADDS, 4);
+NUMBER(TB_REMOTE_MAX_KEYS, 1024);
 NUMBER(TB_REMOTE_MAX_ARGUMENTS, 9);
 NUMBER(TB_REMOTE_MAX_REPLY, 6);
 #ifdef __cplusplus /* to C, no arithmetic of doubles is constant */

@@ -217,6 +217,82 @@ TEST(RemoteKeys, TheSecondKeyLiesInTheSameSlot) {
     EXPECT_EQ(tb_remote_queue_key("a", TB_MAX_KEY_SIZE + 1, &byte, &size), TB_E_INVALID_ARGUMENT);
 }
 
+class RemoteMany : public Remote {
+  protected:
+    tb_remote_member member(const char *key, double n) const { return {remote.get(), key, std::strlen(key), n}; }
+    tb_status take_all(const std::vector<tb_remote_member> &members) {
+        count = 99;
+        return tb_remote_take_all(members.data(), members.size(), arguments.data(), &count);
+    }
+
+    Numbers arguments = Numbers(5 * TB_REMOTE_MAX_KEYS + 1, 7);
+    size_t count = 0;
+};
+
+TEST_F(RemoteMany, ArgumentsAreThoseOfAsManyTakes) {
+    const RemoteHandle other = remote_of(config_of(1000, 1, nullptr), 0);
+    const tb_remote_member members[] = {member("{a}1", 5), {other.get(), "{a}2", 4, 7}};
+    Numbers expected = asked(tb_remote_take, 5);
+    expected.push_back(9);
+    for (const int64_t n : {int64_t{1000}, int64_t{1}, 1000 * kToken, int64_t{0}, 7 * kToken}) expected.push_back(n);
+    ASSERT_EQ(tb_remote_take_all(members, 2, arguments.data(), &count), TB_SUCCESS);
+    EXPECT_EQ(Numbers(arguments.data(), arguments.data() + count), expected);
+    expected[5] = 10;
+    ASSERT_EQ(tb_remote_take_each(members, 2, arguments.data(), &count), TB_SUCCESS);
+    EXPECT_EQ(Numbers(arguments.data(), arguments.data() + count), expected);
+
+    tb_status statuses[2] = {7, 7};
+    tb_remote_answer answers[2]{};
+    const auto read_many = [&](const Numbers &reply) {
+        return tb_remote_read_many(members, 2, arguments.data(), count, reply.data(), reply.size(), statuses, answers);
+    };
+    EXPECT_EQ(read_many({5 * kToken, kToken, 0, 7 * kToken, 2 * kToken, 0}), TB_SUCCESS);
+    EXPECT_EQ(answers[1].remaining, 2);
+    EXPECT_EQ(read_many({0, 6 * kToken, 0, 0, 2 * kToken, 0}), TB_DENIED);
+    EXPECT_TRUE(statuses[0] == TB_DENIED && statuses[1] == TB_DENIED);
+    EXPECT_EQ(answers[0].retry_after_ns, 0);
+    EXPECT_EQ(answers[1].retry_after_ns, 5 * kSecond);
+    EXPECT_EQ(read_many({5 * kToken, kToken, 0, 0, 2 * kToken, 0}), TB_DENIED);
+    EXPECT_TRUE(statuses[0] == TB_SUCCESS && statuses[1] == TB_DENIED);
+    statuses[0] = 7;
+    EXPECT_EQ(read_many({5 * kToken, kToken, 0, 7 * kToken, 2 * kToken}), TB_E_INVALID_ARGUMENT);
+    EXPECT_EQ(read_many({5 * kToken, kToken, 0, 0, 1001 * kToken, 0}), TB_E_INVALID_ARGUMENT);
+    --count;
+    EXPECT_EQ(read_many({5 * kToken, kToken, 0, 7 * kToken, 2 * kToken, 0}), TB_E_INVALID_ARGUMENT);
+    EXPECT_EQ(statuses[0], 7);
+}
+
+TEST_F(RemoteMany, AllOrNoneNeedsOneTagAndDistinctKeys) {
+    EXPECT_EQ(take_all({member("{a}1", 1), member("x{a}", 1), member("a", 1)}), TB_SUCCESS);
+    for (const auto &members :
+         {std::vector{member("a", 1), member("b", 1)}, std::vector{member("{a}1", 1), member("{b}1", 1)},
+          std::vector{member("{}a", 1), member("{}b", 1)},
+          std::vector{member("{a}", 1), member("{b}", 1), member("{a}", 1)},
+          std::vector{member("{a}1", 1), member("{a}2", 1), member("{a}1", 2)},
+          std::vector{member("{a}1", 1), member("{a}2", 0)},
+          std::vector{member("{a}1", 1), tb_remote_member{nullptr, "{a}2", 4, 1}},
+          std::vector{member("{a}1", 1), tb_remote_member{remote.get(), nullptr, 0, 1}}}) {
+        EXPECT_EQ(take_all(members), TB_E_INVALID_ARGUMENT) << members.size() << " " << members[0].key_size;
+        EXPECT_EQ(count, 99u);
+    }
+    EXPECT_EQ(take_all({member("{a}1", 1), member("{a}2", 101)}), TB_EXCEEDS_CAPACITY);
+    EXPECT_EQ(count, 99u);
+}
+
+TEST_F(RemoteMany, HasItsBounds) {
+    const std::vector<tb_remote_member> many(TB_REMOTE_MAX_KEYS + 1, member("a", 1));
+    EXPECT_EQ(take_all({}), TB_E_INVALID_ARGUMENT);
+    EXPECT_EQ(tb_remote_take_all(many.data(), TB_MAX_MEMBERS + 1, arguments.data(), &count), TB_E_INVALID_ARGUMENT);
+    EXPECT_EQ(tb_remote_take_each(many.data(), 0, arguments.data(), &count), TB_E_INVALID_ARGUMENT);
+    EXPECT_EQ(tb_remote_take_each(many.data(), many.size(), arguments.data(), &count), TB_E_INVALID_ARGUMENT);
+    EXPECT_EQ(tb_remote_take_each(nullptr, 1, arguments.data(), &count), TB_E_INVALID_ARGUMENT);
+    EXPECT_EQ(tb_remote_take_each(many.data(), 1, nullptr, &count), TB_E_INVALID_ARGUMENT);
+    EXPECT_EQ(tb_remote_take_each(many.data(), 1, arguments.data(), nullptr), TB_E_INVALID_ARGUMENT);
+    EXPECT_EQ(count, 99u);
+    EXPECT_EQ(tb_remote_take_each(many.data(), TB_REMOTE_MAX_KEYS, arguments.data(), &count), TB_SUCCESS);
+    EXPECT_EQ(count, 5u * TB_REMOTE_MAX_KEYS + 1);
+}
+
 // 5 units in 432 microseconds, of which some are over.
 TEST_F(Remote, CountsTheFractionThatHasAccrued) {
     tb_config config = config_of(10000, 1, nullptr);
@@ -295,19 +371,19 @@ TEST_F(Remote, NeedsAHandleAndRoom) {
     EXPECT_EQ(tb_remote_read(remote.get(), nullptr, 5, numbers, 3, &answer), TB_E_INVALID_ARGUMENT);
     EXPECT_EQ(tb_remote_read(remote.get(), numbers, 5, nullptr, 3, &answer), TB_E_INVALID_ARGUMENT);
     EXPECT_EQ(tb_remote_read(remote.get(), numbers, 5, numbers, 3, nullptr), TB_E_INVALID_ARGUMENT);
-    EXPECT_EQ(tb_remote_parse(nullptr, 0, numbers, &count), TB_E_INVALID_ARGUMENT);
-    EXPECT_EQ(tb_remote_parse(":1\r\n", 4, nullptr, &count), TB_E_INVALID_ARGUMENT);
-    EXPECT_EQ(tb_remote_parse(":1\r\n", 4, numbers, nullptr), TB_E_INVALID_ARGUMENT);
+    EXPECT_EQ(tb_remote_parse(nullptr, 0, 9, numbers, &count), TB_E_INVALID_ARGUMENT);
+    EXPECT_EQ(tb_remote_parse(":1\r\n", 4, 9, nullptr, &count), TB_E_INVALID_ARGUMENT);
+    EXPECT_EQ(tb_remote_parse(":1\r\n", 4, 9, numbers, nullptr), TB_E_INVALID_ARGUMENT);
 }
 
 TEST_F(Remote, ReadsAReplyAsTheServerSendsIt) {
     const std::string text = "*3\r\n:5000000000\r\n:20000000000\r\n:0\r\n";
     int64_t reply[TB_REMOTE_MAX_REPLY];
     size_t count = 0;
-    ASSERT_EQ(tb_remote_parse(text.data(), text.size(), reply, &count), TB_SUCCESS);
+    ASSERT_EQ(tb_remote_parse(text.data(), text.size(), TB_REMOTE_MAX_REPLY, reply, &count), TB_SUCCESS);
     EXPECT_EQ(read(asked(tb_remote_take, 5), Numbers(reply, reply + count)), TB_SUCCESS);
     expect_answer(5, 20, 0, 8 * kSecond);
-    EXPECT_EQ(tb_remote_parse("-NOSCRIPT", 9, reply, &count), TB_E_INVALID_ARGUMENT);
+    EXPECT_EQ(tb_remote_parse("-NOSCRIPT", 9, TB_REMOTE_MAX_REPLY, reply, &count), TB_E_INVALID_ARGUMENT);
 }
 
 TEST_F(Remote, TheScriptIsOneText) {

@@ -405,7 +405,8 @@ TEST(RemoteServer, AnErrorIsNoAnswer) {
         int64_t numbers[TB_REMOTE_MAX_REPLY];
         size_t count = 0;
         const std::string text = "-" + reply.text + "\r\n";
-        EXPECT_EQ(tb_remote_parse(text.data(), text.size(), numbers, &count), TB_E_INVALID_ARGUMENT);
+        EXPECT_EQ(tb_remote_parse(text.data(), text.size(), TB_REMOTE_MAX_REPLY, numbers, &count),
+                  TB_E_INVALID_ARGUMENT);
     }
 }
 

@@ -117,6 +117,15 @@ internal struct tb_remote_answer
     public long reset_after_ns;
 }
 
+[StructLayout(LayoutKind.Sequential)]
+internal unsafe struct tb_remote_member
+{
+    public nint remote;
+    public void* key;
+    public nuint key_size;
+    public double n;
+}
+
 internal static unsafe partial class NativeMethods
 {
     internal const int TB_SUCCESS = 0;
@@ -146,6 +155,7 @@ internal static unsafe partial class NativeMethods
     internal const int TB_REMOTE_QUEUE_KEY_ADDS = 4;
     internal const int TB_REMOTE_MAX_ARGUMENTS = 9;
     internal const int TB_REMOTE_MAX_REPLY = 6;
+    internal const int TB_REMOTE_MAX_KEYS = 1024;
     internal const int TB_VERSION_MAJOR = 1;
     internal const int TB_VERSION_MINOR = 0;
     internal const int TB_VERSION_PATCH = 0;
@@ -229,7 +239,10 @@ internal static unsafe partial class NativeMethods
     [LibraryImport(Library)] internal static partial int tb_remote_settle(nint remote, tb_reservation* reservation, double actual, long* out_arguments, out nuint out_count);
     [LibraryImport(Library)] internal static partial int tb_remote_read(nint remote, long* arguments, nuint argument_count, long* reply, nuint reply_count, out tb_remote_answer out_answer);
     [LibraryImport(Library)] internal static partial int tb_remote_read_reservation(nint remote, long* arguments, nuint argument_count, long* reply, nuint reply_count, out tb_reservation out_reservation);
-    [LibraryImport(Library)] internal static partial int tb_remote_parse(byte* text, nuint text_size, long* out_reply, out nuint out_count);
+    [LibraryImport(Library)] internal static partial int tb_remote_take_all(tb_remote_member* members, nuint count, long* out_arguments, out nuint out_count);
+    [LibraryImport(Library)] internal static partial int tb_remote_take_each(tb_remote_member* members, nuint count, long* out_arguments, out nuint out_count);
+    [LibraryImport(Library)] internal static partial int tb_remote_read_many(tb_remote_member* members, nuint count, long* arguments, nuint argument_count, long* reply, nuint reply_count, int* out_statuses, tb_remote_answer* out_answers);
+    [LibraryImport(Library)] internal static partial int tb_remote_parse(byte* text, nuint text_size, nuint room, long* out_reply, out nuint out_count);
     [LibraryImport(Library)] internal static partial int tb_manual_clock_create(long start_ns, out nint out_clock);
     [LibraryImport(Library)] internal static partial int tb_manual_clock_set(ClockHandle clock, long now_ns);
     [LibraryImport(Library)] internal static partial int tb_manual_clock_advance(ClockHandle clock, long duration_ns);

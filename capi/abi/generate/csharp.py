@@ -20,7 +20,7 @@ HANDLES = {"tb_bucket": "BucketHandle", "tb_clock": "ClockHandle", "tb_table": "
 SUPPRESSING = {"tb_allow", "tb_try_consume", "tb_take", "tb_take_up_to", "tb_available", "tb_time_until"}
 SUPPRESSING |= {"tb_table_allow", "tb_table_take", "tb_table_take_up_to", "tb_table_available", "tb_table_time_until"}
 # Outputs that are arrays.
-ARRAYS = {"out_answers", "out_arguments", "out_reply", "out_reservations"}
+ARRAYS = {"out_answers", "out_arguments", "out_reply", "out_reservations", "out_statuses"}
 BEGINNING = """\
 // Made from tokenbucket.h by capi/abi/generate.
 using System;

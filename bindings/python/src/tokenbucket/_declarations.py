@@ -156,6 +156,15 @@ class tb_remote_answer(Structure):
     ]
 
 
+class tb_remote_member(Structure):
+    _fields_ = [
+        ("remote", POINTER(tb_remote)),
+        ("key", c_void_p),
+        ("key_size", c_size_t),
+        ("n", c_double),
+    ]
+
+
 tb_clock_fn: Any = CFUNCTYPE(c_int64, c_void_p)
 
 
@@ -240,7 +249,10 @@ FUNCTIONS = {
     "tb_remote_settle": [tb_status, POINTER(tb_remote), POINTER(tb_reservation), c_double, POINTER(c_int64), POINTER(c_size_t)],
     "tb_remote_read": [tb_status, POINTER(tb_remote), POINTER(c_int64), c_size_t, POINTER(c_int64), c_size_t, POINTER(tb_remote_answer)],
     "tb_remote_read_reservation": [tb_status, POINTER(tb_remote), POINTER(c_int64), c_size_t, POINTER(c_int64), c_size_t, POINTER(tb_reservation)],
-    "tb_remote_parse": [tb_status, c_char_p, c_size_t, POINTER(c_int64), POINTER(c_size_t)],
+    "tb_remote_take_all": [tb_status, POINTER(tb_remote_member), c_size_t, POINTER(c_int64), POINTER(c_size_t)],
+    "tb_remote_take_each": [tb_status, POINTER(tb_remote_member), c_size_t, POINTER(c_int64), POINTER(c_size_t)],
+    "tb_remote_read_many": [tb_status, POINTER(tb_remote_member), c_size_t, POINTER(c_int64), c_size_t, POINTER(c_int64), c_size_t, POINTER(tb_status), POINTER(tb_remote_answer)],
+    "tb_remote_parse": [tb_status, c_char_p, c_size_t, c_size_t, POINTER(c_int64), POINTER(c_size_t)],
     "tb_manual_clock_create": [tb_status, c_int64, POINTER(POINTER(tb_clock))],
     "tb_manual_clock_set": [tb_status, POINTER(tb_clock), c_int64],
     "tb_manual_clock_advance": [tb_status, POINTER(tb_clock), c_int64],

@@ -186,6 +186,16 @@ pub struct tb_remote_answer {
     pub retry_after_ns: i64,
     pub reset_after_ns: i64,
 }
+pub const TB_REMOTE_MAX_KEYS: i32 = 1024;
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct tb_remote_member {
+    pub remote: *const tb_remote,
+    pub key: *const c_void,
+    pub key_size: usize,
+    pub n: f64,
+}
 
 /// It must not unwind.
 pub type tb_clock_fn = Option<unsafe extern "C" fn(user: *mut c_void) -> i64>;
@@ -274,7 +284,10 @@ extern "C" {
     pub fn tb_remote_settle(remote: *const tb_remote, reservation: *const tb_reservation, actual: f64, out_arguments: *mut i64, out_count: *mut usize) -> tb_status;
     pub fn tb_remote_read(remote: *const tb_remote, arguments: *const i64, argument_count: usize, reply: *const i64, reply_count: usize, out_answer: *mut tb_remote_answer) -> tb_status;
     pub fn tb_remote_read_reservation(remote: *const tb_remote, arguments: *const i64, argument_count: usize, reply: *const i64, reply_count: usize, out_reservation: *mut tb_reservation) -> tb_status;
-    pub fn tb_remote_parse(text: *const c_char, text_size: usize, out_reply: *mut i64, out_count: *mut usize) -> tb_status;
+    pub fn tb_remote_take_all(members: *const tb_remote_member, count: usize, out_arguments: *mut i64, out_count: *mut usize) -> tb_status;
+    pub fn tb_remote_take_each(members: *const tb_remote_member, count: usize, out_arguments: *mut i64, out_count: *mut usize) -> tb_status;
+    pub fn tb_remote_read_many(members: *const tb_remote_member, count: usize, arguments: *const i64, argument_count: usize, reply: *const i64, reply_count: usize, out_statuses: *mut tb_status, out_answers: *mut tb_remote_answer) -> tb_status;
+    pub fn tb_remote_parse(text: *const c_char, text_size: usize, room: usize, out_reply: *mut i64, out_count: *mut usize) -> tb_status;
     pub fn tb_manual_clock_create(start_ns: i64, out_clock: *mut *mut tb_clock) -> tb_status;
     pub fn tb_manual_clock_set(clock: *mut tb_clock, now_ns: i64) -> tb_status;
     pub fn tb_manual_clock_advance(clock: *mut tb_clock, duration_ns: i64) -> tb_status;
