@@ -603,10 +603,10 @@ TB_API void tb_waiter_all_leave(tb_waiter_all *waiter);
  * a caller is kept out for at most max_wait_ns and the time of a fill. If the clock goes forward or a key is lost, a
  * bucket gains at most its capacity; so it does, with a small chance, if the clock goes back by very much.
  *
- * The second key is there while something is reserved. Reservations are served in the order in which they came, and
- * keep their times; what one that is cancelled gives back goes to who asks next. Of one bucket, the last 64 that are
- * pending can be cancelled; older ones count as used. A reservation that a reset made void stays so until a full bucket
- * and max_wait_ns have passed.
+ * The second key is there while something is reserved. A reservation stands behind those that are pending, or in a gap
+ * that a cancelled one left, and keeps its time; what is given back goes to who asks next. Of one bucket, the last 64
+ * that are pending can be cancelled; older ones count as used. A reservation that a reset made void stays so until a
+ * full bucket and max_wait_ns have passed.
  *
  * A key belongs to one limit with one max_wait_ns: put a name for the limit into the key. */
 typedef struct tb_remote tb_remote;
@@ -614,9 +614,8 @@ typedef struct tb_remote tb_remote;
 /* Prepares a limit as for tb_create_with. No bucket may owe more than accrues in max_wait_ns, whole microseconds of
  * which count. A tb_remote does not change: any number of threads may use it.
  * TB_E_INVALID_ARGUMENT: also a negative max_wait_ns. TB_E_OUT_OF_RANGE: also a limit that the server, which counts
- * with 53 bits, cannot count exactly: as a rule a rate of more than some 9 digits with a capacity of more than some
- * 10^5, or a bucket that takes more than 285 years to fill. TB_E_UNSUPPORTED: also initial_tokens, max_waiters, a
- * clock, flags, on_event or on_wake. */
+ * with 53 bits, cannot count exactly: as a rule a rate of more than 9 digits, or a bucket that takes more than 285
+ * years to fill. TB_E_UNSUPPORTED: also initial_tokens, max_waiters, a clock, flags, on_event or on_wake. */
 TB_API tb_status tb_remote_create(const tb_config *limit, int64_t max_wait_ns, tb_remote **out_remote);
 TB_API void tb_remote_destroy(tb_remote *remote);
 
@@ -668,10 +667,10 @@ typedef struct tb_remote_answer {
     int64_t reset_after_ns; /* until the bucket is full again */
 } tb_remote_answer;
 
-/* Reads the reply to a call: the numbers of the array that the server sent, for the arguments that the call had.
- * TB_SUCCESS. TB_DENIED: a take, TB_TIMED_OUT: a reservation; *out_answer is written, too. TB_E_OUT_OF_RANGE: a charge
- * or a settling; more debt than max_wait_ns allows. TB_E_INVALID_ARGUMENT: no reply to that call, or no call of that
- * limit. */
+/* Reads the reply to a call: the number that the server sent, or those of the array, for the arguments that the call
+ * had. TB_SUCCESS. TB_DENIED: a take, TB_TIMED_OUT: a reservation; *out_answer is written, too. TB_E_OUT_OF_RANGE: a
+ * charge or a settling; more debt than max_wait_ns allows. TB_E_INVALID_ARGUMENT: no reply to that call, or no call of
+ * that limit. */
 TB_API tb_status tb_remote_read(const tb_remote *remote, const int64_t *arguments, size_t argument_count,
                                 const int64_t *reply, size_t reply_count, tb_remote_answer *out_answer);
 

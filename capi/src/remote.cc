@@ -71,13 +71,6 @@ tb_status write_many(tb::RemoteOperation operation, const tb_remote_member *memb
     return TB_SUCCESS;
 }
 
-// The i-th of many takes, as if it stood alone.
-Status read_member(const tb_remote_member &m, const int64_t *arguments, const int64_t *reply, size_t i,
-                   tb::RemoteAnswer *answer) {
-    return tb::read_reply(m.remote->limit, arguments + tb::place_among_many(i), tb::kTakeArguments,
-                          reply + tb::kTakeReply * i, tb::kTakeReply, answer);
-}
-
 // ask(call) prepares the call.
 template <class Ask>
 tb_status written(const tb_remote *r, int64_t *out_arguments, size_t *out_count, Ask ask) {
@@ -232,11 +225,12 @@ tb_status tb_remote_read_many(const tb_remote_member *members, size_t count, con
     if (argument_count != tb::arguments_of_many(count) || reply_count != tb::kTakeReply * count)
         return TB_E_INVALID_ARGUMENT;
     tb::RemoteAnswer a;
+    const auto read = [&](size_t i) { return tb::read_among_many(members[i].remote->limit, arguments, i, reply, &a); };
     for (size_t i = 0; i < count; ++i)
-        if (read_member(members[i], arguments, reply, i, &a) == Status::invalid_argument) return TB_E_INVALID_ARGUMENT;
+        if (read(i) == Status::invalid_argument) return TB_E_INVALID_ARGUMENT;
     bool all = true;
     for (size_t i = 0; i < count; ++i) {
-        const Status s = read_member(members[i], arguments, reply, i, &a);
+        const Status s = read(i);
         out_statuses[i] = to_c(s);
         out_answers[i] = to_c(a);
         all = all && s == Status::success;

@@ -44,40 +44,68 @@ RemoteOperation operation_of(const int64_t *arguments, std::size_t count) {
     return count == kOperation ? RemoteOperation::take : static_cast<RemoteOperation>(arguments[kOperation]);
 }
 
-std::size_t reply_size(RemoteOperation operation) {
-    if (operation < RemoteOperation::charge) return kAlways;
-    return operation == RemoteOperation::reserve ? kMostRemoteReply : kWithTwoKeys;
+// What every reply says.
+struct Told {
+    int64_t taken;
+    int64_t left;
+    int64_t fraction;
+};
+
+// What it says to a take of `asked` units that lacked or left that many.
+Told told_of_take(int64_t asked, int64_t lacking_or_left, int64_t fraction) {
+    if (lacking_or_left < 0) return {0, lacking_or_left + asked, fraction};
+    return {asked, lacking_or_left, fraction};
 }
 
-// No script replies otherwise to a call for that limit.
-bool is_reply(const RemoteLimit &limit, RemoteOperation operation, const int64_t *reply, std::size_t count) {
-    if (count != reply_size(operation)) return false;
-    const int64_t taken = reply[0], left = reply[1], fraction = reply[2];
+// Does a script say that of the limit?
+bool is_possible(const RemoteLimit &limit, const Told &told) {
     const int64_t most = limit.capacity + limit.most_debt;
-    if (operation == RemoteOperation::reserve) {
-        if (reply[kAhead] < 0 || reply[kAhead] > most || reply[kMade] < 0 || reply[kNow] < 0) return false;
-        if (static_cast<uint64_t>(reply[kMade]) > kMostNumber || static_cast<uint64_t>(reply[kNow]) > kMostNumber)
-            return false;
-    }
-    return taken >= -most && taken <= most && left >= -limit.most_debt && left <= limit.capacity && fraction >= 0 &&
-           fraction < limit.period_us;
+    return told.taken >= -most && told.taken <= most && told.left >= -limit.most_debt && told.left <= limit.capacity &&
+           told.fraction >= 0 && told.fraction < limit.period_us;
 }
 
-Status outcome(RemoteOperation operation, int64_t asked, const int64_t *reply) {
-    if (operation == RemoteOperation::take) return reply[0] == asked ? Status::success : Status::denied;
-    if (operation == RemoteOperation::reserve) return reply[0] == asked ? Status::success : Status::timed_out;
-    const bool refused = operation >= RemoteOperation::charge && reply[kAlways] != 0;
-    return refused ? Status::out_of_range : Status::success;
+bool is_reply_to_reserve(const RemoteLimit &limit, const int64_t *reply) {
+    const auto is_number = [](int64_t n) { return n >= 0 && static_cast<uint64_t>(n) <= kMostNumber; };
+    return reply[kAhead] >= 0 && reply[kAhead] <= limit.capacity + limit.most_debt && is_number(reply[kMade]) &&
+           is_number(reply[kNow]);
+}
+
+bool read_told(const RemoteLimit &limit, RemoteOperation operation, int64_t asked, const int64_t *reply,
+               std::size_t count, Told *told) {
+    if (operation == RemoteOperation::take) {
+        if (count != 1 && count != 2) return false;
+        const int64_t most = limit.capacity + limit.most_debt;
+        if (reply[0] < -most || reply[0] > most) return false;
+        *told = told_of_take(asked, reply[0], count == 2 ? reply[1] : 0);
+        return is_possible(limit, *told);
+    }
+    const std::size_t with_two_keys = operation == RemoteOperation::reserve ? kMostRemoteReply : kWithTwoKeys;
+    if (count != (operation < RemoteOperation::charge ? kAlways : with_two_keys)) return false;
+    if (operation == RemoteOperation::reserve && !is_reply_to_reserve(limit, reply)) return false;
+    *told = {reply[0], reply[1], reply[2]};
+    return is_possible(limit, *told);
+}
+
+int64_t ns_until(const RemoteLimit &limit, int64_t need, int64_t fraction) {
+    return microseconds_until(limit, need, fraction) * 1000;
+}
+
+// `ahead`: the units until what retry_after_ns is about.
+RemoteAnswer answer_of(const RemoteLimit &limit, const Told &told, int64_t ahead) {
+    return {to_tokens(limit.scale, std::abs(told.taken)), to_tokens(limit.scale, told.left),
+            ns_until(limit, ahead, told.fraction), ns_until(limit, limit.capacity - told.left, told.fraction)};
+}
+
+Status answer_take(const RemoteLimit &limit, int64_t asked, const Told &told, RemoteAnswer *answer) {
+    const bool granted = told.taken == asked;
+    *answer = answer_of(limit, told, granted ? 0 : asked - told.left);
+    return granted ? Status::success : Status::denied;
 }
 
 bool is_valid(const RemoteReservation &r) {
     const int64_t number = static_cast<int64_t>(r.ticket);
     const bool is_number = number != 0 && static_cast<uint64_t>(number < 0 ? -(number + 1) : number) <= kMostNumber;
     return is_amount(r.tokens) && r.wait_ns >= 0 && r.ready_at_ns >= 0 && is_number;
-}
-
-int64_t ns_until(const RemoteLimit &limit, int64_t need, int64_t fraction) {
-    return microseconds_until(limit, need, fraction) * 1000;
 }
 
 }  // namespace
@@ -174,15 +202,31 @@ Status read_reply(const RemoteLimit &limit, const int64_t *arguments, std::size_
                   std::size_t reply_count, RemoteAnswer *answer) {
     if (!is_for(limit, arguments, argument_count)) return Status::invalid_argument;
     const RemoteOperation operation = operation_of(arguments, argument_count);
-    if (!is_reply(limit, operation, reply, reply_count)) return Status::invalid_argument;
-    const int64_t asked = arguments[kAmount], taken = reply[0], left = reply[1], fraction = reply[2];
-    const Status s = outcome(operation, asked, reply);
-    int64_t ahead = -left;
-    if (s == Status::denied || operation == RemoteOperation::peek) ahead = asked - left;
-    if (operation == RemoteOperation::reserve) ahead = reply[kAhead];
-    *answer = {to_tokens(limit.scale, std::abs(taken)), to_tokens(limit.scale, left), ns_until(limit, ahead, fraction),
-               ns_until(limit, limit.capacity - left, fraction)};
-    return s;
+    const int64_t asked = arguments[kAmount];
+    Told told;
+    if (!read_told(limit, operation, asked, reply, reply_count, &told)) return Status::invalid_argument;
+    switch (operation) {
+        case RemoteOperation::take:
+            return answer_take(limit, asked, told, answer);
+        case RemoteOperation::peek:
+            *answer = answer_of(limit, told, asked - told.left);
+            return Status::success;
+        case RemoteOperation::reserve:
+            *answer = answer_of(limit, told, reply[kAhead]);
+            return told.taken == asked ? Status::success : Status::timed_out;
+        default:
+            *answer = answer_of(limit, told, -told.left);
+            return reply_count == kWithTwoKeys && reply[kAlways] != 0 ? Status::out_of_range : Status::success;
+    }
+}
+
+Status read_among_many(const RemoteLimit &limit, const int64_t *arguments, std::size_t i, const int64_t *reply,
+                       RemoteAnswer *answer) {
+    const int64_t *const its_arguments = arguments + place_among_many(i);
+    const int64_t *const its_reply = reply + kTakeReply * i;
+    const Told told{its_reply[0], its_reply[1], its_reply[2]};
+    if (!is_for(limit, its_arguments, kTakeArguments) || !is_possible(limit, told)) return Status::invalid_argument;
+    return answer_take(limit, its_arguments[kAmount], told, answer);
 }
 
 Status read_reservation(const RemoteLimit &limit, const int64_t *arguments, std::size_t argument_count,

@@ -2,10 +2,12 @@
 //
 // The arguments are whole numbers: P, Q, the capacity and the most debt, in units (remote_limit.h), the amount in
 // units, and, but for a take, the operation and what it needs besides. They are all that is needed to understand the
-// reply, which begins with: the units taken, negative if they were put in; the units left; and how much of the next
-// unit has accrued, over Q. A call with two keys adds whether too much debt refused it, that of a reservation instead:
-// the units ahead of its time, its number, and the server's time in microseconds. Takes from many keys in one call have
-// the arguments of a take for each, those of the second behind the operation, and the replies of as many takes.
+// reply. That to a take is the units left, or what is lacking as a negative number, and the fraction of the next unit
+// that has accrued, over Q, unless it is 0. Every other begins with the units taken, negative if they were put in,
+// those left, and the fraction. A call with two keys adds whether too much debt refused it, that of a reservation
+// instead the units ahead of its time, its number, and the server's time in microseconds. Takes from many keys in one
+// call have the arguments of a take for each, those of the second behind the operation, and for each the three numbers
+// of the others.
 //
 // The number of a reservation that is due at once is negative, so that no other has it.
 #ifndef TOKENBUCKET_CORE_REMOTE_CALL_H
@@ -94,6 +96,9 @@ constexpr std::size_t place_among_many(std::size_t i) {
 
 // Writes the arguments of the i-th take, a call that ask_take prepared, and, with the first, the operation.
 void write_among_many(const RemoteCall &take, RemoteOperation operation, std::size_t i, int64_t *arguments);
+// The answer to the i-th, for its limit, as read_reply.
+Status read_among_many(const RemoteLimit &limit, const int64_t *arguments, std::size_t i, const int64_t *reply,
+                       RemoteAnswer *answer);
 
 }  // namespace tb
 

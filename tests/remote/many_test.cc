@@ -157,6 +157,30 @@ TEST(RemoteMany, NoKeyIsTouchedWhileOneRefuses) {
     EXPECT_EQ(client.ask({"GET", "{t}l"}).text, value);
 }
 
+// Of each key, whether all are asked for or each.
+TEST(RemoteMany, AClockSetBackEmptiesEachBucketAtOnce) {
+    const RemoteHandle remote = remote_of(config_of(10, 1, nullptr), 0);
+    for (const bool all : {true, false}) {
+        const std::string tag = all ? "{back:all}" : "{back:each}";
+        const Words keys{tag + "1", tag + "2"};
+        int64_t now_us = kStartUs;
+        const auto sent = [&](double n) {
+            std::vector<tb_remote_member> members;
+            for (const std::string &key : keys) members.push_back({remote.get(), key.data(), key.size(), n});
+            Numbers arguments(5 * members.size() + 1);
+            size_t count = 0;
+            const auto write = all ? tb_remote_take_all : tb_remote_take_each;
+            EXPECT_EQ(write(members.data(), members.size(), arguments.data(), &count), TB_SUCCESS);
+            return ScriptServer::numbers(server().client.ask(server().words_at(now_us, keys, arguments)));
+        };
+        EXPECT_GT(sent(10)[3], 0);
+        now_us -= 3600000000;
+        EXPECT_EQ(sent(10)[3], 0);
+        now_us += 10000000;
+        EXPECT_GT(sent(10)[3], 0);
+    }
+}
+
 TEST(RemoteMany, InAClusterOneTagIsOneSlot) {
     const RedisServer cluster({"--cluster-enabled", "yes"});
     RedisClient client(cluster.path());

@@ -423,10 +423,77 @@ TEST_F(Queue, AClockSetBackMakesReservationsVoid) {
     now_us -= 3600000000;
     EXPECT_EQ(cancel(r[2]), 0);
     EXPECT_EQ(left(), 0);
+    now_us += 2000000;
+    EXPECT_EQ(left(), 2);  // empty as of the cancel
+    EXPECT_EQ(call(tb_remote_take, 2), TB_SUCCESS);
     ASSERT_EQ(reserve(4, TB_FOREVER, &r[0]), TB_SUCCESS);
     EXPECT_EQ(r[0].wait_ns, 4 * kSecond);
     EXPECT_EQ(cancel(r[1]), 0);
     EXPECT_EQ(cancel(r[0]), 4);
+}
+
+// Both look at the first eight gaps that are too small; a place where the bucket is just full is none.
+TEST_F(Queue, LooksAtAsManyGapsAsABucket) {
+    for (const bool gaps_are_small : {true, false}) {
+        for (int before = 5; before < 12; ++before) {
+            now_us += 100000000;
+            start(1, 1, 100 * kSecond);
+            const ClockHandle clock = manual_clock(now_us * 1000);
+            const BucketHandle bucket = bucket_of(config_of(1, 1, clock.get()));
+            std::vector<tb_reservation> local, theirs;
+            const auto both = [&](double n) {
+                tb_reservation here{}, there{};
+                EXPECT_EQ(tb_reserve(bucket.get(), n, 90 * kSecond, &here), TB_SUCCESS);
+                EXPECT_EQ(reserve(n, 90 * kSecond, &there), TB_SUCCESS);
+                EXPECT_EQ(here.wait_ns, there.wait_ns) << before;
+                local.push_back(here);
+                theirs.push_back(there);
+            };
+            const auto neither = [&](std::size_t i) {
+                cancel(theirs[i]);
+                EXPECT_EQ(tb_cancel(bucket.get(), &local[i]), TB_SUCCESS);
+            };
+            both(1);
+            // Pairs, of which the first goes and leaves a gap of half a token; or none go. Then a gap for a whole one.
+            for (int i = 0; i < 2 * before; ++i) both(i % 2 == 0 && gaps_are_small ? 0.5 : 1);
+            for (int i = 0; i < 3; ++i) both(1);
+            for (int i = 0; gaps_are_small && i < 2 * before; i += 2) neither(static_cast<std::size_t>(i) + 1);
+            neither(2 * static_cast<std::size_t>(before) + 2);
+            both(1);
+            both(0.5);
+            both(0.5);
+            call(tb_remote_reset, TB_INITIALLY_FULL);
+        }
+    }
+}
+
+// With a fraction of a unit per microsecond: the wait that is reported is just long enough to be granted.
+TEST_F(Queue, TheWaitThatItReportsIsTheLeastThatDoes) {
+    Trace dice(20251130);
+    const tb_config limits[] = {config_of(10000, 1, nullptr), config_of(1000, 123.4567, nullptr),
+                                config_of(5000, 7, nullptr)};
+    int fractions = 0;
+    for (int i = 0; i < 600; ++i) {
+        tb_config config = dice.pick(limits);
+        if (config.rate_tokens == 1) config.rate_period_ns = 86400 * kSecond;
+        if (config.rate_tokens == 7) config.rate_period_ns = 3601 * kSecond;
+        remote = remote_of(config, int64_t{86400} * 1000 * kSecond);
+        now_us += dice.between(1, 1000000);
+        EXPECT_EQ(call(tb_remote_reset, 0), TB_SUCCESS);
+        now_us += dice.below(1000);
+        const double n = static_cast<double>(dice.between(1, 2000)) / 1e9;
+        tb_reservation r{};
+        ASSERT_EQ(reserve(n, TB_FOREVER, &r), TB_SUCCESS);
+        const int64_t wait_ns = r.wait_ns;
+        if (wait_ns == 0) continue;
+        ++fractions;
+        EXPECT_EQ(cancel(r), n);
+        EXPECT_EQ(reserve(n, wait_ns - 1, &r), TB_TIMED_OUT);
+        EXPECT_EQ(answer.retry_after_ns, wait_ns);
+        ASSERT_EQ(reserve(n, wait_ns, &r), TB_SUCCESS);
+        EXPECT_EQ(r.wait_ns, wait_ns);
+    }
+    EXPECT_GT(fractions, 100);
 }
 
 // The second key is there while something is reserved, and no longer than a full bucket and max_wait take.

@@ -65,6 +65,7 @@ class ScriptServer {
         return words;
     }
     static Numbers numbers(const RedisReply &reply) {
+        if (reply.type == ':') return {reply.number};
         EXPECT_EQ(reply.type, '*') << reply.text;
         Numbers numbers;
         for (const RedisReply &element : reply.elements) numbers.push_back(element.number);

@@ -3,6 +3,9 @@
 #define TOKENBUCKET_TESTS_SUPPORT_REDIS_H
 
 #include <signal.h>
+#if defined(__linux__)
+#include <sys/prctl.h>
+#endif
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -139,6 +142,9 @@ class RedisServer {
         arguments.push_back(nullptr);
         process_ = ::fork();
         if (process_ == 0) {
+#if defined(__linux__)
+            ::prctl(PR_SET_PDEATHSIG, SIGTERM);  // also if the test is killed
+#endif
             ::execvp(arguments[0], arguments.data());
             std::_Exit(127);
         }
