@@ -76,8 +76,7 @@ Status ask_settle(const RemoteLimit &limit, double capacity, const RemoteReserva
                   RemoteCall *call);
 
 // success; denied, of a take; timed_out, of a reservation; out_of_range, of a charge or settling. invalid_argument, and
-// nothing is written: these are no
-// arguments of a call for this limit, or that is no reply to it.
+// nothing is written: these are no arguments of a call for this limit, or that is no reply to it.
 Status read_reply(const RemoteLimit &limit, const int64_t *arguments, std::size_t argument_count, const int64_t *reply,
                   std::size_t reply_count, RemoteAnswer *answer);
 // The same of a reservation, which is written on success only.

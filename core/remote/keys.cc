@@ -14,7 +14,7 @@ std::string_view tag_of(std::string_view key) {
     for (std::size_t from = 0; from < key.size(); ++from) {
         if (key[from] != '{') continue;
         for (std::size_t to = from + 1; to < key.size(); ++to)
-            if (key[to] == '}') return to == from + 1 ? key : key.substr(from + 1, to - from - 1);
+            if (key[to] == '}') return to == from + 1 ? key : std::string_view(key.data() + from + 1, to - from - 1);
         return key;
     }
     return key;
