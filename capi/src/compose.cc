@@ -16,7 +16,7 @@ using tb::capi::to_c;
 static_assert(TB_MAX_MEMBERS == tb::kMostMembers && sizeof(tb_refusal) == 16);
 
 bool read_member(const tb_member &m, tb::Member *member) {
-    if (is_null(m.bucket) == is_null(m.table) || !tb::is_amount(m.n)) return false;
+    if (is_null(m.bucket) == is_null(m.table)) return false;
     if (m.bucket != nullptr) {
         *member = tb::Member(&m.bucket->limiter, m.n);
         return true;

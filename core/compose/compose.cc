@@ -83,7 +83,7 @@ namespace {
 // Of a reservation from that member, before anything is taken.
 Status probe(const Member &m, int64_t max_wait_ns, int64_t *retry_after_ns) {
     int64_t ns = TBU_NEVER;
-    const Status s = m.probe_reservation(max_wait_ns, &ns);
+    const Status s = is_amount(m.n()) ? m.probe_reservation(max_wait_ns, &ns) : Status::invalid_argument;
     *retry_after_ns = s == Status::timed_out ? ns : TBU_NEVER;
     return s;
 }

@@ -21,7 +21,7 @@ public class AbiTests
 
     private static IEnumerable<(string Name, int Number)> Statuses() =>
         typeof(NativeMethods).GetFields(BindingFlags.Static | BindingFlags.NonPublic)
-            .Where(f => f.IsLiteral && f.FieldType == typeof(int) && !NoStatuses.Contains(f.Name))
+            .Where(f => f.IsLiteral && f.FieldType == typeof(int) && !NoStatuses.Contains(f.Name) && !f.Name.StartsWith("TB_REMOTE_", StringComparison.Ordinal))
             .Select(f => (f.Name, (int)f.GetRawConstantValue()!));
 
     // The methods that the runtime calls native functions by; LibraryImport generates some inside of others.
