@@ -37,35 +37,38 @@ JointWait::JointWait(Part *parts, int count, uint64_t tag) : parts_(parts), coun
     for (int i = 0; i < count_; ++i) parts_[i].waiter.alarm.tag = tag;
 }
 
-// Who would refuse is found before anything is taken, so that it disturbs nobody in the other queues.
-Answers JointWait::probe(int64_t timeout_ns, int32_t priority) const {
+// Who would refuse is found before anything is taken, so that it disturbs nobody in the other queues. waits: of each.
+Answers JointWait::probe(int64_t timeout_ns, int32_t priority, int64_t *waits) const {
     Answers answers;
     for (int i = 0; i < count_; ++i) {
-        int64_t ns = TBU_NEVER;
-        const Status s = parts_[i].member.probe(timeout_ns, priority, &ns);
-        answers.add(s, i, s == Status::timed_out ? ns : TBU_NEVER);
+        waits[i] = TBU_NEVER;
+        const Status s = parts_[i].member.probe(timeout_ns, priority, &waits[i]);
+        answers.add(s, i, s == Status::timed_out ? waits[i] : TBU_NEVER);
     }
     return answers;
 }
 
+// Those that have to wait enter last: when a manual clock counts all of these, nothing is left to be taken.
 Status JointWait::enter(int64_t timeout_ns, int32_t priority, Refusal *refusal) {
     priority_ = priority;
-    const Answers answers = probe(timeout_ns, priority);
-    if (answers.status != Status::success) {
-        *refusal = answers.refusal;
-        parts_[refusal->member].member.record(answers.status);
-        return status_ = answers.status;
-    }
-    for (int i = 0; i < count_; ++i) {
-        Part &part = parts_[i];
-        const Status s = part.enter(timeout_ns, priority);
-        if (take_note(&part, s)) continue;
-        part.member.record(s);
-        Answers refusing;
-        refusing.add(s, i, retry_after_ns(part, s));
+    int64_t waits[kMostMembers];
+    Answers refusing = probe(timeout_ns, priority, waits);
+    if (refusing.status != Status::success) {
+        parts_[refusing.refusal.member].member.record(refusing.status);
         *refusal = refuse(refusing);
         return status_;
     }
+    for (const bool has_to_wait : {false, true})
+        for (int i = 0; i < count_; ++i) {
+            Part &part = parts_[i];
+            if ((waits[i] != 0) != has_to_wait) continue;
+            const Status s = part.enter(timeout_ns, priority);
+            if (take_note(&part, s)) continue;
+            part.member.record(s);
+            refusing.add(s, i, retry_after_ns(part, s));
+            *refusal = refuse(refusing);
+            return status_;
+        }
     return keep_if_all_have();
 }
 

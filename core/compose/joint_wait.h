@@ -50,7 +50,7 @@ class JointWait {
     int64_t wait_ns() const;
 
   private:
-    Answers probe(int64_t timeout_ns, int32_t priority) const;
+    Answers probe(int64_t timeout_ns, int32_t priority, int64_t *waits) const;
     int64_t retry_after_ns(const Part &part, Status s) const;
     Refusal refuse(const Answers &refusing);
     static bool take_note(Part *part, Status s);
