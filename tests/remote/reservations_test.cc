@@ -287,7 +287,7 @@ class Duel {
 const Limit kLimits[] = {{10, 1}, {1, 1}, {3, 0.7}, {10, 100}, {100, 3}, {0.5, 20}, {5, 0.1}};
 
 TEST(RemoteReservations, AreThoseOfABucket) {
-    const uint64_t wanted = support::effort("TB_REMOTE_CANCELS", 100000, 10000);
+    const uint64_t wanted = support::effort("TB_REMOTE_CANCELS", 25000, 5000);
     const uint64_t seed = support::effort("TB_SEED", 20251130, 20251130);
     constexpr int kAtATime = 64;
     Trace dice(seed);
