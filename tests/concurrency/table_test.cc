@@ -310,7 +310,8 @@ TEST(TableRaces, NoQueueMissesAChangeOfTheLimit) {
         int64_t wait_ns = 0;
         for (uint64_t key = 0; key < waiters.size(); ++key) {
             ASSERT_EQ(ask(tb_table_allow, table, name_of(key), 1.0), TB_SUCCESS);
-            ASSERT_EQ(ask(tb_table_enqueue, table, name_of(key), 1.0, TB_FOREVER, 0, key, &waiters[key], &wait_ns),
+            ASSERT_EQ(ask(tb_table_enqueue, table, name_of(key), 1.0, TB_FOREVER, 0, key,
+                          &waiters[static_cast<std::size_t>(key)], &wait_ns),
                       TB_PENDING);
         }
         std::barrier together(2);
@@ -321,7 +322,8 @@ TEST(TableRaces, NoQueueMissesAChangeOfTheLimit) {
         });
         int missed = 0;
         for (uint64_t key = 0; key < waiters.size(); ++key)
-            missed += ask(tb_table_waiter_check, table, name_of(key), waiters[key], &wait_ns) != TB_CLOSED;
+            missed += ask(tb_table_waiter_check, table, name_of(key), waiters[static_cast<std::size_t>(key)],
+                          &wait_ns) != TB_CLOSED;
         EXPECT_EQ(missed, 0);
     }
 }
@@ -339,7 +341,7 @@ TEST(TableRaces, OnWakeIsNotCalledWithinACallForAnotherKey) {
         void check(uint64_t waiter) {
             const std::string name = name_of(waiter / 2);
             int64_t wait_ns = 0;
-            tb_table_waiter_check(table, name.data(), name.size(), waiters[waiter], &wait_ns);
+            tb_table_waiter_check(table, name.data(), name.size(), waiters[static_cast<std::size_t>(waiter)], &wait_ns);
         }
     } keys;
     keys.waiters.resize(4000);
@@ -361,7 +363,8 @@ TEST(TableRaces, OnWakeIsNotCalledWithinACallForAnotherKey) {
     for (uint64_t waiter = 0; waiter < keys.waiters.size(); ++waiter) {
         const std::string name = name_of(waiter / 2);
         if (waiter % 2 == 0) ask(tb_table_allow, table, name, 10.0);
-        ASSERT_EQ(ask(tb_table_enqueue, table, name, 5.0, TB_FOREVER, 0, waiter, &keys.waiters[waiter], &wait_ns),
+        ASSERT_EQ(ask(tb_table_enqueue, table, name, 5.0, TB_FOREVER, 0, waiter,
+                      &keys.waiters[static_cast<std::size_t>(waiter)], &wait_ns),
                   TB_PENDING);
     }
     keys.now += 9 * kSecond + 20 * kMillisecond;

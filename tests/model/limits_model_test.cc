@@ -261,7 +261,8 @@ class Trial {
         const int64_t count = draws->one_in(8) ? all : draws->between(1, std::min<int64_t>(4, all));
         std::vector<Part> drawn;
         for (int64_t i = 0; i < count; ++i) {
-            const auto at = left.begin() + static_cast<std::ptrdiff_t>(draws->below(std::ssize(left)));
+            const auto at =
+                left.begin() + static_cast<std::ptrdiff_t>(static_cast<std::ptrdiff_t>(draws->below(std::ssize(left))));
             drawn.push_back({*at, draws->pick(kAmounts), (*at)->resets});
             left.erase(at);
         }
@@ -341,7 +342,9 @@ class Trial {
             case Op::enqueue:
                 return enqueue(draws);
             case Op::leave:
-                if (!hosts_.empty()) leave(std::next(hosts_.begin(), draws->below(std::ssize(hosts_)))->first);
+                if (!hosts_.empty())
+                    leave(std::next(hosts_.begin(), static_cast<std::ptrdiff_t>(draws->below(std::ssize(hosts_))))
+                              ->first);
                 return;
             case Op::take:
             case Op::charge:
@@ -426,7 +429,7 @@ class Trial {
 
     void cancel_all(tb_test::Trace *draws) {
         if (reserved_.empty()) return;
-        cancel(std::next(reserved_.begin(), draws->below(std::ssize(reserved_)))->first);
+        cancel(std::next(reserved_.begin(), static_cast<std::ptrdiff_t>(draws->below(std::ssize(reserved_))))->first);
     }
     void cancel(int grant) {
         Reserved r = reserved_.at(grant);
@@ -532,7 +535,8 @@ class Trial {
     }
 
     void change_one(Op::Kind kind, tb_test::Trace *draws) {
-        Limit *const limit = &*std::next(limits_.begin(), draws->below(std::ssize(limits_)));
+        Limit *const limit =
+            &*std::next(limits_.begin(), static_cast<std::ptrdiff_t>(draws->below(std::ssize(limits_))));
         const int64_t n = draws->pick(kAmounts);
         const int64_t capacity = draws->pick(kCapacities);
         tell(kind == Op::take     ? "take"
@@ -583,7 +587,8 @@ class Trial {
     }
 
     void set_rate(tb_test::Trace *draws) {
-        const Limit &chosen = *std::next(limits_.begin(), draws->below(std::ssize(limits_)));
+        const Limit &chosen =
+            *std::next(limits_.begin(), static_cast<std::ptrdiff_t>(draws->below(std::ssize(limits_))));
         const int64_t rate = draws->pick(kRates);
         tell("set_rate", {index(&chosen), rate});
         const double per_second = static_cast<double>(rate);
@@ -606,7 +611,8 @@ class Trial {
 
     void close(tb_test::Trace *draws) {
         if (!draws->one_in(6)) return;
-        const Limit &chosen = *std::next(limits_.begin(), draws->below(std::ssize(limits_)));
+        const Limit &chosen =
+            *std::next(limits_.begin(), static_cast<std::ptrdiff_t>(draws->below(std::ssize(limits_))));
         tell("close", {index(&chosen)});
         grant_due();
         expect(chosen.table < 0 ? tb_close(chosen.member.bucket) : tb_table_close(chosen.member.table), TB_SUCCESS,
