@@ -30,6 +30,8 @@ var (
 	_ [0]int = [ErrOutOfMemory - C.TB_E_OUT_OF_MEMORY]int{}
 	_ [0]int = [ErrUnsupported - C.TB_E_UNSUPPORTED]int{}
 	_ [0]int = [ErrSystem - C.TB_E_SYSTEM]int{}
+	_ [0]int = [ErrUnavailable - C.TB_E_UNAVAILABLE]int{}
+	_ [0]int = [ErrMismatch - C.TB_E_MISMATCH]int{}
 	_ [0]int = [InfDuration - C.TB_FOREVER]int{}
 	_ [0]int = [int(InitiallyFull - C.TB_INITIALLY_FULL)]int{}
 )

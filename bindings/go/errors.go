@@ -22,6 +22,8 @@ const (
 	ErrOutOfMemory     Status = -3
 	ErrUnsupported     Status = -4 // the library does not know what is asked for
 	ErrSystem          Status = -5 // the operating system refused a needed service
+	ErrUnavailable     Status = -6 // the store of the limit did not answer
+	ErrMismatch        Status = -7 // what is shared is another limit, or of another kind
 )
 
 // Error returns the library's message.

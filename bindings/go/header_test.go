@@ -50,6 +50,7 @@ func TestEveryStatusOfTheHeader(t *testing.T) {
 		"TB_E_INVALID_ARGUMENT": ErrInvalidArgument,
 		"TB_E_OUT_OF_RANGE":     ErrOutOfRange, "TB_E_OUT_OF_MEMORY": ErrOutOfMemory,
 		"TB_E_UNSUPPORTED": ErrUnsupported, "TB_E_SYSTEM": ErrSystem,
+		"TB_E_UNAVAILABLE": ErrUnavailable, "TB_E_MISMATCH": ErrMismatch,
 	}
 	found := entries(t, "status")
 	if len(found) != len(statuses) {

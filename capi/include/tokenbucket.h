@@ -83,7 +83,9 @@ typedef int32_t tb_status;
     X(TB_E_OUT_OF_RANGE, -2, "out of range: not representable by a bucket")                  \
     X(TB_E_OUT_OF_MEMORY, -3, "out of memory")                                               \
     X(TB_E_UNSUPPORTED, -4, "unsupported: asks for something this library does not know")    \
-    X(TB_E_SYSTEM, -5, "system error: the operating system refused a needed service")
+    X(TB_E_SYSTEM, -5, "system error: the operating system refused a needed service")        \
+    X(TB_E_UNAVAILABLE, -6, "unavailable: the store of the limit did not answer")            \
+    X(TB_E_MISMATCH, -7, "mismatch: what is shared is another limit or of another kind")
 
 #define TB_STATUS_CONSTANT(name, number, message) name = number,
 enum { TB_STATUS_LIST(TB_STATUS_CONSTANT) };

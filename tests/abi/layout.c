@@ -134,8 +134,10 @@ NUMBER(TB_E_OUT_OF_RANGE, -2);
 NUMBER(TB_E_OUT_OF_MEMORY, -3);
 NUMBER(TB_E_UNSUPPORTED, -4);
 NUMBER(TB_E_SYSTEM, -5);
+NUMBER(TB_E_UNAVAILABLE, -6);
+NUMBER(TB_E_MISMATCH, -7);
 #define TB_ONE(name, number, message) +1
-static_assert(0 TB_STATUS_LIST(TB_ONE) == 14, "a status that this file does not list");
+static_assert(0 TB_STATUS_LIST(TB_ONE) == 16, "a status that this file does not list");
 
 static_assert(sizeof(tb_status) == 4 && (tb_status)-1 < 0, "tb_status is int32_t");
 NUMBER(TB_FOREVER, 9223372036854775807);

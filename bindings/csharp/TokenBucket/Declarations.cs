@@ -142,6 +142,8 @@ internal static unsafe partial class NativeMethods
     internal const int TB_E_OUT_OF_MEMORY = -3;
     internal const int TB_E_UNSUPPORTED = -4;
     internal const int TB_E_SYSTEM = -5;
+    internal const int TB_E_UNAVAILABLE = -6;
+    internal const int TB_E_MISMATCH = -7;
     internal const long TB_FOREVER = long.MaxValue;
     internal const double TB_INITIALLY_FULL = -1.0;
     internal const uint TB_PRECISE_WAIT = 1;

@@ -44,4 +44,10 @@ public enum Status
 
     /// <summary>The operating system refused a needed service.</summary>
     System = NativeMethods.TB_E_SYSTEM,
+
+    /// <summary>The store of the limit did not answer.</summary>
+    Unavailable = NativeMethods.TB_E_UNAVAILABLE,
+
+    /// <summary>What is shared is another limit, or of another kind.</summary>
+    Mismatch = NativeMethods.TB_E_MISMATCH,
 }

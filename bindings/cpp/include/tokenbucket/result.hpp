@@ -31,6 +31,8 @@ enum class Status : tb_status {
     out_of_memory = TB_E_OUT_OF_MEMORY,
     unsupported = TB_E_UNSUPPORTED,
     system_error = TB_E_SYSTEM,
+    unavailable = TB_E_UNAVAILABLE,
+    mismatch = TB_E_MISMATCH,
 };
 
 // The C constant's name and a one-line message; static text.

@@ -20,6 +20,8 @@ pub const TB_E_OUT_OF_RANGE: tb_status = -2;
 pub const TB_E_OUT_OF_MEMORY: tb_status = -3;
 pub const TB_E_UNSUPPORTED: tb_status = -4;
 pub const TB_E_SYSTEM: tb_status = -5;
+pub const TB_E_UNAVAILABLE: tb_status = -6;
+pub const TB_E_MISMATCH: tb_status = -7;
 
 /// Opaque; never made or moved by Rust code, and by itself neither `Send` nor `Sync`.
 #[repr(C)]

@@ -145,6 +145,8 @@ fn every_status_of_the_library_is_declared_under_its_name() {
         TB_E_OUT_OF_MEMORY,
         TB_E_UNSUPPORTED,
         TB_E_SYSTEM,
+        TB_E_UNAVAILABLE,
+        TB_E_MISMATCH,
     ];
     for code in -100..100 {
         let known = declared.iter().find(|(_, number)| *number == code);

@@ -51,6 +51,10 @@ pub enum Error {
     Unsupported,
     /// The operating system refused a needed service.
     System,
+    /// The store of the limit did not answer.
+    Unavailable,
+    /// What is shared is another limit, or of another kind.
+    Mismatch,
     /// A status that this crate does not know, from a newer library.
     Unknown(i32),
 }
@@ -71,6 +75,8 @@ impl Error {
             Error::OutOfMemory => sys::TB_E_OUT_OF_MEMORY,
             Error::Unsupported => sys::TB_E_UNSUPPORTED,
             Error::System => sys::TB_E_SYSTEM,
+            Error::Unavailable => sys::TB_E_UNAVAILABLE,
+            Error::Mismatch => sys::TB_E_MISMATCH,
             Error::Unknown(status) => status,
         }
     }
@@ -89,6 +95,8 @@ impl Error {
             sys::TB_E_OUT_OF_MEMORY => Error::OutOfMemory,
             sys::TB_E_UNSUPPORTED => Error::Unsupported,
             sys::TB_E_SYSTEM => Error::System,
+            sys::TB_E_UNAVAILABLE => Error::Unavailable,
+            sys::TB_E_MISMATCH => Error::Mismatch,
             other => Error::Unknown(other),
         }
     }
@@ -142,7 +150,10 @@ impl From<Error> for io::Error {
             }
             Error::OutOfMemory => io::ErrorKind::OutOfMemory,
             Error::Unsupported => io::ErrorKind::Unsupported,
-            Error::Closed | Error::TableFull | Error::System | Error::Unknown(_) => io::ErrorKind::Other,
+            Error::Unavailable => io::ErrorKind::NotConnected,
+            Error::Closed | Error::TableFull | Error::System | Error::Mismatch | Error::Unknown(_) => {
+                io::ErrorKind::Other
+            }
         };
         io::Error::new(kind, error)
     }
