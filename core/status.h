@@ -22,6 +22,8 @@ enum class Status : int32_t {
     out_of_range = -2,
     out_of_memory = -3,
     unsupported = -4,
+    system = -5,
+    mismatch = -7,
     stale = -1000,
 };
 

@@ -585,6 +585,56 @@ TB_API tb_status tb_waiter_all_check(tb_waiter_all *waiter, int64_t *out_wait_ns
  * allowed. No tb_waiter_all_check of this waiter may be in progress. */
 TB_API void tb_waiter_all_leave(tb_waiter_all *waiter);
 
+/* ---- One limit for the processes of a host ----------------------------------------------------------------------- */
+
+/* A bucket in memory that processes share: all that have opened it take from the same tokens and stand in the same
+ * queue. Its functions do what they do for any tb_bucket, and what one process changes, a rate or by tb_close, holds
+ * for all at once. Different are:
+ *  - Convention 9: after fork the child goes on with the same bucket. Reservations and waiters are the parent's.
+ *  - Convention 8: the functions that take a lock take one of files, too; a process that is stopped while it holds it
+ *    stops these functions in all others until it goes on.
+ *  - A process may be killed at any instant: nothing is granted twice and nothing hangs. What it had taken or reserved
+ *    stays taken. A waiter of it holds up those behind it until its turn comes, and then for max_lateness_ns.
+ *  - on_wake is called for what this process changes. A waiter of tb_enqueue learns at the time it was told, or when it
+ *    asks, what others have changed.
+ *  - At most 1000 waiters and reservations are pending, then TB_E_OUT_OF_MEMORY. A waiter that is a second late twice
+ *    may then lose its place: TB_QUEUE_FULL.
+ *  - It is no member of tb_wait_all or tb_enqueue_all: TB_E_UNSUPPORTED. tb_destroy ends the waits of this process
+ *    alone. on_event and TB_STATISTICS count what this process does.
+ * Its clock is CLOCK_MONOTONIC, read by the system call or its substitute in the process, so a take costs some 20 to
+ * 40 ns more. Whoever may write the memory can grant himself what he likes; but no content of it makes a function crash
+ * or hang. */
+
+/* Why the memory of a name is not the bucket asked for. */
+#define TB_SHARED_KIND 1     /* what has that name is no plain file */
+#define TB_SHARED_OWNER 2    /* it belongs to another user */
+#define TB_SHARED_MODE 3     /* other users may read or write it */
+#define TB_SHARED_SIZE 4     /* it is too short */
+#define TB_SHARED_LAYOUT 5   /* it is of another version of the library, or none of it */
+#define TB_SHARED_BOOT 6     /* it is from an earlier boot of the machine */
+#define TB_SHARED_CLOCK 7    /* its processes live in another time namespace */
+#define TB_SHARED_DAMAGED 8  /* it holds what no bucket does */
+#define TB_SHARED_CAPACITY 9 /* its capacity is another one */
+#define TB_SHARED_RATE 10    /* its rate is another one */
+
+#define TB_SHARED_ADOPT UINT32_C(1) /* take the limit that is in force there, whatever the config says */
+
+/* Opens the bucket of that name, or creates it as tb_create_with does. A name is that of a file in the system's folder
+ * of shared memory (Linux: /dev/shm), or an absolute path in a file system that has O_TMPFILE. Only its user may
+ * open it. NULL: a bucket without a name, for the children that this process forks from now on. Without TB_SHARED_ADOPT
+ * the limit there must be that of the config, else TB_E_MISMATCH; initial_tokens is for a new bucket.
+ * TB_E_MISMATCH: *out_fault, which may be NULL, is one of the list. TB_E_SYSTEM: it is an errno. TB_E_INVALID_ARGUMENT:
+ * also no such name. TB_E_UNSUPPORTED: also a clock, an unknown flag, or this system has no such memory. */
+TB_API tb_status tb_shared_open(const tb_config *config, const char *name, uint32_t flags, tb_bucket **out_bucket,
+                                int32_t *out_fault);
+
+/* Removes the name. Processes that have the bucket keep it; who opens the name anew creates another. TB_SUCCESS also if
+ * there is none. TB_E_SYSTEM: *out_fault, which may be NULL, is an errno. TB_E_UNSUPPORTED as above. */
+TB_API tb_status tb_shared_remove(const char *name, int32_t *out_fault);
+
+/* One of these faults as a sentence; "unknown fault" for other numbers. Static text. */
+TB_API const char *tb_shared_fault_message(int32_t fault);
+
 /* ---- Limits in Redis or Valkey ----------------------------------------------------------------------------------- */
 
 /* A limit whose buckets lie on a server, each under a key of its own, for all processes of a fleet. The library does no
@@ -769,7 +819,8 @@ TB_API int32_t tb_abi_version(void);
  *   "counter_clock"       the system clock can use the CPU's cycle counter here
  *   "interruptible_wait"  a signal handler ends a wait (Linux)
  *   "timer_slack"         a wait narrows its thread's timer slack (Linux)
- *   "lock_free_table"     the processor has a compare-and-swap of 16 bytes */
+ *   "lock_free_table"     the processor has a compare-and-swap of 16 bytes
+ *   "shared_memory"       tb_shared_open (Linux) */
 TB_API int32_t tb_has_feature(const char *name);
 
 /* The constant's name ("TB_DENIED") and a one-line message, static text; for an unknown number "TB_UNKNOWN" and

@@ -30,6 +30,22 @@ bool create_observer(const tb_config &config, const tb_observer **observer) {
 
 }  // namespace
 
+tb_bucket *tb::capi::create_bucket(const ParsedConfig &parsed, SharedState *shared) {
+    tb_clock *const clock = parsed.config.clock;
+    const bool use_counter = is_null(clock) && shared == nullptr && tb::platform::counter_is_trusted();
+    const tb_observer *observer = nullptr;
+    const tb::WaitOptions *const waiting = create_wait_options(parsed.config);
+    const bool complete = waiting != nullptr && create_observer(parsed.config, &observer);
+    tb_bucket *const b = complete ? tb::create<tb_bucket>(parsed, use_counter, waiting, observer, shared) : nullptr;
+    if (b == nullptr) {
+        destroy_wait_options(waiting);
+        destroy(observer);
+    } else if (clock != nullptr) {
+        clock->retain();
+    }
+    return b;
+}
+
 const tb::WaitOptions *tb::capi::create_wait_options(const tb_config &c) {
     const bool precise = (c.flags & TB_PRECISE_WAIT) != 0;
     if (!precise && c.max_waiters == 0 && c.max_lateness_ns == 0 && c.on_wake == nullptr) return &kNoWaitOptions;
@@ -62,18 +78,8 @@ tb_status tb_create_with(const tb_config *config, tb_bucket **out_bucket) {
     if (out_bucket == nullptr) return TB_E_INVALID_ARGUMENT;
     tb::capi::ParsedConfig parsed;
     if (const Status s = tb::capi::read_config(config, &parsed); s != Status::success) return to_c(s);
-    tb_clock *const clock = parsed.config.clock;
-    const bool use_counter = is_null(clock) && tb::platform::counter_is_trusted();
-    const tb_observer *observer = nullptr;
-    const tb::WaitOptions *const waiting = tb::capi::create_wait_options(parsed.config);
-    const bool complete = waiting != nullptr && create_observer(parsed.config, &observer);
-    tb_bucket *const b = complete ? tb::create<tb_bucket>(parsed, use_counter, waiting, observer) : nullptr;
-    if (b == nullptr) {
-        tb::capi::destroy_wait_options(waiting);
-        destroy(observer);
-        return TB_E_OUT_OF_MEMORY;
-    }
-    if (clock != nullptr) clock->retain();
+    tb_bucket *const b = tb::capi::create_bucket(parsed, nullptr);
+    if (b == nullptr) return TB_E_OUT_OF_MEMORY;
     *out_bucket = b;
     return TB_SUCCESS;
 }
@@ -87,7 +93,9 @@ void tb_destroy(tb_bucket *b) {
     const tb_observer *const observer = b->observer();
     const tb::WaitOptions *const waiting = &b->limiter.waiting_options();
     tb_clock *const clock = b->clock();
+    tb::SharedState *const shared = b->limiter.shared();
     tb::destroy(b);
+    if (shared != nullptr) tb::destroy(shared);
     destroy(observer);
     tb::capi::destroy_wait_options(waiting);
     tb::capi::release_clock(clock);

@@ -54,12 +54,13 @@ struct tb_observer : tb::Observer {
 struct tb_bucket {
     static constexpr uint64_t kMagic = 0x74656b6375622d74;
 
-    // The observer, which may be null, and the options, unless they are kNoWaitOptions, become the bucket's own.
+    // The observer and the shared state, which may be null, and the options, unless they are kNoWaitOptions, become the
+    // bucket's own.
     tb_bucket(const tb::capi::ParsedConfig &parsed, bool use_counter, const tb::WaitOptions *waiting,
-              const tb_observer *observer)
+              const tb_observer *observer, tb::SharedState *shared)
         : magic(kMagic),
           limiter({parsed.config.capacity, parsed.config.rate_tokens, parsed.config.rate_period_ns}, parsed.limit,
-                  parsed.initial_units, {parsed.config.clock, use_counter, waiting, observer}) {}
+                  parsed.initial_units, {parsed.config.clock, use_counter, waiting, observer, shared}) {}
 
     const tb_observer *observer() const { return static_cast<const tb_observer *>(limiter.observer()); }
     tb_clock *clock() const { return static_cast<tb_clock *>(limiter.clock()); }
@@ -118,6 +119,9 @@ bool is_null(const Handle *handle) {
     if (handle != nullptr) handle->magic.check(Handle::kMagic);
     return handle == nullptr;
 }
+
+// Null if there is no memory. The shared state, which may be null, becomes the bucket's own with success.
+tb_bucket *create_bucket(const ParsedConfig &parsed, SharedState *shared);
 
 // The options of a config, for destroy_wait_options; null if there is no memory.
 const tb::WaitOptions *create_wait_options(const tb_config &config);

@@ -40,6 +40,7 @@ struct Feature {
 constexpr Feature kFeatures[] = {
     {"counter_clock", kHasCounter &&kMayTrustCounter},
     {"interruptible_wait", kSignalsEndSleep},
+    {"shared_memory", kSharesMemory},
     {"timer_slack", kNarrowsTimerSlack},
     {"lock_free_table", kHasPairExchange},
 };

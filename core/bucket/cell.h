@@ -27,13 +27,15 @@ class Cell {
     const PlanSlot &plan(uint64_t word) const { return slots_[word & 1]; }
 
     // A word and its plan that were in force at one time: the plan did not change until after the word was read.
+    // The rounds end also if damage to a shared cell makes a slot seem to be written for ever.
     Plan read(uint64_t *word) const {
-        for (;;) {
+        constexpr int kMostRounds = 1 << 16;
+        for (int round = 0;; ++round) {
             const PlanSlot &slot = plan(this->word());
             const uint64_t version = slot.version();
             const Plan p = slot.load();
             *word = this->word();
-            if (&slot == &plan(*word) && slot.is_still(version)) return p;
+            if ((&slot == &plan(*word) && slot.is_still(version)) || round == kMostRounds) return p;
         }
     }
 

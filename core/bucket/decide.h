@@ -31,7 +31,9 @@ constexpr Decision refusal(Status why) {
     return {why, false, 0, 0, 0, {0, 0, {0, 0}}};
 }
 
-inline constexpr uint64_t kPowersOfTen[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000};
+// One for each number that 4 bits can be; no possible plan has more than 9 places.
+inline constexpr uint64_t kPowersOfTen[16] = {1,      10,      100,      1000,      10000,
+                                              100000, 1000000, 10000000, 100000000, 1000000000};
 
 // The decision in all cases. decide() needs it for an n that can never be granted, an n that needs a decimal search,
 // and times before the base or more than plan.elapsed_limit after it.

@@ -131,6 +131,7 @@ uint64_t to_units(uint64_t scale, double n, tbu_rounding rounding) {
 
 double to_tokens_beyond_doubles(uint64_t units_per_token, int64_t units) {
     const int64_t scale = static_cast<int64_t>(units_per_token);
+    if (scale <= 0) return 0;  // of a plan that is damaged
     const int64_t whole = units / scale;
     const int64_t rest = units % scale;
     const double sum = static_cast<double>(whole) + static_cast<double>(rest) / static_cast<double>(scale);

@@ -4,8 +4,12 @@
 
 namespace tb {
 
-Account::Account(const WaitOptions *waiting, const Observer *observer)
-    : observer_(observer), waiting_(*waiting), process_(platform::process_generation()) {}
+Account::Account(const WaitOptions *waiting, const Observer *observer, SharedState *shared)
+    : observer_(observer),
+      waiting_(*waiting),
+      shared_(shared),
+      lock_(shared == nullptr ? nullptr : shared->memory(), SharedState::kAccountLock),
+      process_(platform::process_generation()) {}
 
 void Account::destroy_queue() {
     WaitQueue *const queue = queue_.load(std::memory_order_acquire);

@@ -15,8 +15,10 @@
 
 #include "core/clock/time_source.h"
 #include "core/limiter/events.h"
+#include "core/limiter/state_lock.h"
 #include "core/limiter/waiting_thread.h"
 #include "core/queue/wait_queue.h"
+#include "core/shared/shared_state.h"
 
 namespace tb {
 
@@ -90,6 +92,7 @@ class Account {
 
     const Observer *observer() const { return observer_; }
     const WaitOptions &waiting_options() const { return waiting_; }
+    SharedState *shared() const { return shared_; }  // null: the state is this process's alone
 
     // Has nobody anything in the queue, as of the last look, and does no manual clock call its bell?
     bool is_idle();
@@ -99,12 +102,14 @@ class Account {
   protected:
     class Locked;
 
-    // Both must live as long as the account; the observer may be null.
-    Account(const WaitOptions *waiting, const Observer *observer);
+    // All must live as long as the account; the observer may be null, and so is `shared` if the state is this process's
+    // alone.
+    Account(const WaitOptions *waiting, const Observer *observer, SharedState *shared = nullptr);
     ~Account() = default;
     // Returns when the last thread has left its wait. For the destructor of the derived class, after all waits have
     // been ended.
     void destroy_queue();
+    WaitQueue *queue() const { return queue_.load(std::memory_order_acquire); }
 
     Status recorded(Status s, double n) const;
 
@@ -116,8 +121,10 @@ class Account {
     // The word and its plan at a time read after them (TimeSource::latest). The plan's base is near: at most
     // elapsed_limit has elapsed since.
     virtual Observation observe() { std::abort(); }
-    // Compare-and-swap of the word from that of an observation.
-    virtual bool exchange(const Observation &, uint64_t) { std::abort(); }
+    // Compare-and-swap of the word from that of an observation to *next, whose generation it may change.
+    virtual bool exchange(const Observation &, uint64_t *) { std::abort(); }
+    // Where the state is shared: brings the queue, and what else is in force, to those of the last change.
+    virtual void load() {}
 
     // Waits and reservations.
     template <class Place, class Put>
@@ -148,8 +155,9 @@ class Account {
 
     const Observer *const observer_;
     const WaitOptions &waiting_;
+    SharedState *const shared_;
     std::atomic<WaitQueue *> queue_{nullptr};  // null before the first wait or reservation that is not due at once
-    platform::ForkSafeLock lock_;
+    StateLock lock_;
     uint32_t process_;
 };
 

@@ -7,19 +7,9 @@
 
 namespace tb {
 
-// Puts a plan in force with a word that shows what is spent at the end of the chain; false if another thread changed
-// the word since the look. Needs the plan's lock.
-bool Limiter::put_in_force(Locked *locked, const Plan &plan) {
-    const uint64_t word = locked->observed().word;
-    const uint64_t next = next_generation(word_at(locked->chain().end(), word));
-    cell_.prepare(word, plan);
-    if (!cell_.compare_exchange(word, next)) return false;
-    locked->published(next, plan);
-    return true;
-}
-
 // edit(now, plan) changes the plan, whose base has been moved to the present, and the chain. If a take changes the word
-// before that is in force, the base of the chain is restored and edit runs again.
+// before a word that shows what is spent at the end of the chain is in force with that plan, the base of the chain is
+// restored and edit runs again.
 template <class Edit>
 Status Limiter::change_plan(Locked *locked, Edit edit) {
     const platform::LockGuard guard(&plan_lock_);
@@ -29,7 +19,14 @@ Status Limiter::change_plan(Locked *locked, Edit edit) {
         const uint64_t base = locked->chain().base();
         Plan next = rebased(now.plan, now.now);
         const Status s = edit(now, &next);
-        if (s != Status::success || put_in_force(locked, next)) return s;
+        if (s != Status::success) return s;
+        const uint64_t word = locked->observed().word;
+        uint64_t next_word = word_at(locked->chain().end(), word);
+        cell_->prepare(word, next);
+        if (put_in_force(word, &next_word)) {
+            locked->published(next_word, next);
+            return s;
+        }
         locked->chain().set_base(base);
     }
 }
@@ -82,13 +79,12 @@ Status Limiter::set_limit(Locked *locked, const LimitSpec &spec) {
     Limit limit;
     if (const Status s = change_limit(locked->look().plan.units(), spec, &limit); s != Status::success) return s;
     if (!locked->fits(limit.rate)) return Status::out_of_range;
-    const Status s = change_plan(locked, [&](const Observation &now, Plan *next) {
+    return change_plan(locked, [&](const Observation &now, Plan *next) {
         *next = relimited(*next, limit);
         locked->relimit(now, *next);
+        spec_ = spec;
         return Status::success;
     });
-    if (s == Status::success) spec_ = spec;
-    return s;
 }
 
 Status Limiter::close() {
@@ -107,7 +103,7 @@ Status Limiter::close() {
 LimitSpec Limiter::limit(uint64_t *scale) {
     Locked locked(this);
     uint64_t word = 0;
-    *scale = cell_.read(&word).scale;
+    *scale = cell_->read(&word).scale;
     return spec_;
 }
 

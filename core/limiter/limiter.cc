@@ -1,5 +1,6 @@
 #include "core/limiter/limiter.h"
 
+#include "core/limiter/locked.h"
 #include "core/limiter/retry.h"
 #include "core/platform/counter.h"
 #include "core/queue/ticket.h"
@@ -7,38 +8,78 @@
 namespace tb {
 
 Limiter::Limiter(const LimitSpec &spec, const Limit &limit, int64_t initial_units, const LimiterOptions &options)
-    : Account(options.waiting, options.observer),
+    : Account(options.waiting, options.observer, options.shared),
       time_(options.clock, options.use_counter),
-      cell_(make_plan(limit, time_.now(), {0, {0, 0}}), initial_units),
+      own_cell_(make_plan(limit, time_.now(), {0, {0, 0}}), initial_units),
+      cell_(options.shared == nullptr ? &own_cell_ : options.shared->cell()),
+      plan_lock_(options.shared == nullptr ? nullptr : options.shared->memory(), SharedState::kPlanLock),
       spec_(spec) {}
 
 Limiter::~Limiter() {
-    close();
+    if (shared() == nullptr) {
+        close();
+    } else {
+        Locked locked(this);
+        locked.look();
+        locked.queue().end_own_waits();
+    }
     destroy_queue();
+}
+
+// ---- A shared state ----
+
+bool Limiter::make_shared_queue() {
+    Locked locked(this);
+    return locked.make_queue() && locked.queue().share(shared()->bells());
+}
+
+void Limiter::load() {
+    if (queue() != nullptr) shared()->load(queue(), &spec_);
+}
+
+// A change of a shared queue is one of the generation, too. Another thread may have moved the base meanwhile.
+bool Limiter::exchange(const Observation &before, uint64_t *next) {
+    if (shared() == nullptr) return cell_->compare_exchange(before.word, *next);
+    const platform::LockGuard guard(&plan_lock_);
+    if (((cell_->word() ^ before.word) & kGenerationMask) != 0) return false;
+    cell_->prepare(before.word, before.plan);
+    return put_in_force(before.word, next);
+}
+
+// Under the plan's lock, with the plan in the spare slot of `word`. *next: in, what is spent; out, the word in force.
+bool Limiter::put_in_force(uint64_t word, uint64_t *next) {
+    *next = next_generation(word_at(*next >> kGenerationBits, word));
+    if (shared() != nullptr) shared()->save(word, *next, *queue(), spec_);
+    if (!cell_->compare_exchange(word, *next)) return false;
+    if (shared() != nullptr) shared()->saved();
+    return true;
 }
 
 // ---- Takes ----
 
 // decide(glance) decides. If the base must be moved this moves it. While another thread does, or was interrupted in it
 // by a signal handler that takes, the old base serves until twice kMaxGrowthUnits have accrued. After that the take is
-// repeated kPatience times, then denied.
+// repeated kPatience times, then denied. So it is where damage to a shared state lets no plan last.
 template <class Decide>
 Status Limiter::take_by(Decide decide) {
     constexpr int kPatience = 16;
+    constexpr int kMostStale = 4096;
     int rounds = 0;
-    return retry_until_current(cell_, &time_, [&](const Glance &g) {
+    int stale = 0;
+    return retry_until_current(*cell_, &time_, [&](const Glance &g) {
         const Decision d = decide(g);
-        if (d.outgrown && move_base(g.now)) return Status::stale;
-        if (d.outgrown && d.status == Status::stale && ++rounds > kPatience) return Status::denied;
-        const bool doubtful = d.status == Status::denied && !g.ordered && !is_surely_denied(d, cell_.plan(g.word));
+        const bool is_patient = !d.outgrown || ++rounds <= kPatience;
+        if (d.outgrown && is_patient && move_base(g.now)) return Status::stale;
+        if (d.status == Status::stale && (!is_patient || ++stale > kMostStale)) return Status::denied;
+        const bool doubtful = d.status == Status::denied && !g.ordered && !is_surely_denied(d, cell_->plan(g.word));
         if (doubtful) return Status::stale;
         if (d.status != Status::success) return d.status;
-        return d.next == g.word || cell_.compare_exchange(g.word, d.next) ? Status::success : Status::stale;
+        return d.next == g.word || cell_->compare_exchange(g.word, d.next) ? Status::success : Status::stale;
     });
 }
 
 Status Limiter::take_now(double n) {
-    return take_by([=, this](const Glance &g) { return decide(g.word, cell_.plan(g.word), n, g.now); });
+    return take_by([=, this](const Glance &g) { return decide(g.word, cell_->plan(g.word), n, g.now); });
 }
 
 Status Limiter::allow_fraction(double n) {
@@ -56,8 +97,8 @@ uint64_t era_of(const PlanSlot &slot) {
 }  // namespace
 
 Status Limiter::preview(uint64_t counter, double n, Attempt *attempt) {
-    const uint64_t word = cell_.word();
-    const PlanSlot &plan = cell_.plan(word);
+    const uint64_t word = cell_->word();
+    const PlanSlot &plan = cell_->plan(word);
     int64_t now = 0;
     Decision d;
     if (!is_in_sixteenths(n) || !time_.time_by_counter(counter, &now)) return preview_slowly(n, attempt);
@@ -69,8 +110,8 @@ Status Limiter::preview(uint64_t counter, double n, Attempt *attempt) {
 
 // The whole plan is read of a denial alone: it takes longer than the decision.
 Status Limiter::preview_slowly(double n, Attempt *attempt) {
-    return retry_until_current(cell_, &time_, [&](const Glance &g) {
-        const PlanSlot &slot = cell_.plan(g.word);
+    return retry_until_current(*cell_, &time_, [&](const Glance &g) {
+        const PlanSlot &slot = cell_->plan(g.word);
         const uint64_t version = slot.version();
         const Decision d = decide(g.word, slot, n, g.now);
         *attempt = {g.word, d.next, d.cost, g.now, era_of(slot), 0};
@@ -114,7 +155,7 @@ Status Limiter::take(double n, Answer *answer) {
 Status Limiter::take_slowly(double n, Answer *answer) {
     Terms terms;
     const Status s = take_by([&](const Glance &g) {
-        const PlanSlot &plan = cell_.plan(g.word);
+        const PlanSlot &plan = cell_->plan(g.word);
         const uint64_t version = plan.version();
         const Decision d = decide(g.word, plan, n, g.now);
         return terms.read(d, plan) && plan.is_still(version) ? d : refusal(Status::stale);
@@ -135,11 +176,11 @@ Status Limiter::take_up_to(double most, double *taken) {
 // Less than asked for is granted only where that was all at that time.
 Status Limiter::take_up_to_slowly(double most, double *taken) {
     const Status s = take_by([=, this](const Glance &g) {
-        const PlanSlot &slot = cell_.plan(g.word);
+        const PlanSlot &slot = cell_->plan(g.word);
         const Decision d = decide_up_to(g.word, slot, most, g.now);
         if (d.status != Status::success) return d;
         *taken = to_tokens(slot.at<offsetof(Plan, scale)>(), d.cost);
-        const bool is_all = g.ordered && g.word == g.before && (d.cost != 0 || cell_.word() == g.before);
+        const bool is_all = g.ordered && g.word == g.before && (d.cost != 0 || cell_->word() == g.before);
         return is_all || *taken + 1 > most ? d : refusal(Status::stale);
     });
     if (s == Status::success && *taken != 0) recorded(s, *taken);
@@ -173,7 +214,7 @@ Status Limiter::reserve(double n, int64_t max_wait_ns, Reservation *reservation)
 Status Limiter::reserve_slowly(double n, int64_t max_wait_ns, Reservation *reservation) {
     Reservation at_once{};
     Status s = take_by([&](const Glance &g) {
-        const PlanSlot &plan = cell_.plan(g.word);
+        const PlanSlot &plan = cell_->plan(g.word);
         at_once = reservation_at(n, plan, g.now);
         return decide(g.word, plan, n, g.now);
     });
@@ -187,12 +228,13 @@ Status Limiter::reserve_slowly(double n, int64_t max_wait_ns, Reservation *reser
 bool Limiter::move_base(int64_t now) {
     if (!plan_lock_.try_lock()) return false;
     uint64_t word = 0;
-    const Plan plan = cell_.read(&word);
+    const Plan plan = cell_->read(&word);
     const Observation observed(word, plan, now);
     if (observed.balance.at.elapsed > plan.elapsed_limit) {
-        cell_.prepare(word, rebased(plan, now));
-        while (!cell_.compare_exchange(word, next_generation(word_at(Observation(word, plan, now).spent(), word))))
-            word = cell_.word();
+        cell_->prepare(word, rebased(plan, now));
+        if (shared() != nullptr) shared()->carry(word);
+        while (!cell_->compare_exchange(word, next_generation(word_at(Observation(word, plan, now).spent(), word))))
+            word = cell_->word();
     }
     plan_lock_.unlock();
     return true;
@@ -202,7 +244,8 @@ bool Limiter::move_base(int64_t now) {
 
 Observation Limiter::observe_plan() {
     uint64_t word = 0;
-    const Plan plan = cell_.read(&word);
+    Plan plan = cell_->read(&word);
+    if (shared() != nullptr && !is_possible(plan)) plan = closed_plan();
     return {word, plan, time_.latest()};
 }
 
@@ -217,13 +260,13 @@ Observation Limiter::observe() {
 
 double Limiter::available() {
     uint64_t word = 0;
-    const Plan plan = cell_.read(&word);
+    const Plan plan = cell_->read(&word);
     return to_tokens(plan.scale, balance(word, plan, time_.now()).available);
 }
 
 Status Limiter::time_until(double n, int64_t *ns) {
     uint64_t word = 0;
-    const Plan plan = cell_.read(&word);
+    const Plan plan = cell_->read(&word);
     int64_t cost = 0;
     if (const Status s = cost_of(plan, n, &cost); s != Status::success) return s;
     const Balance now = balance(word, plan, time_.now());

@@ -26,6 +26,7 @@ struct LimiterOptions {
     bool use_counter = false;
     const WaitOptions *waiting = &kNoWaitOptions;
     const Observer *observer = nullptr;
+    SharedState *shared = nullptr;  // open; with the system clock, without the counter
 };
 
 class Limiter final : public Account {
@@ -42,10 +43,13 @@ class Limiter final : public Account {
 
     static constexpr double kFull = -1.0;  // for reset()
 
-    // With initial_units units in the bucket.
+    // With initial_units units in the bucket. Of a shared state the limit is that of the state, which is full or not.
     Limiter(const LimitSpec &spec, const Limit &limit, int64_t initial_units, const LimiterOptions &options);
-    // Closes, and returns when the last thread has left its wait.
+    // Closes, or, if the state is shared, ends the waits of this process; returns when the last thread has left its
+    // wait.
     ~Limiter();
+    // For a shared state, before all else: false if there is no memory.
+    bool make_shared_queue();
 
     [[gnu::always_inline]] Status allow(double n) {
         return is_in_sixteenths(n) ? allow_at_once<PriceInSixteenths>(n) : allow_fraction(n);
@@ -56,7 +60,7 @@ class Limiter final : public Account {
     // before serves several limiters: what is granted at that time is granted now.
     static uint64_t counter() { return platform::read_counter(); }
     Status preview(uint64_t counter, double n, Attempt *attempt);
-    bool store(const Attempt &attempt) { return cell_.compare_exchange(attempt.word, attempt.next); }
+    bool store(const Attempt &attempt) { return cell_->compare_exchange(attempt.word, attempt.next); }
     void undo(const Attempt &taken);
 
     // *answer has a meaning for success, denied and exceeds_capacity.
@@ -84,8 +88,8 @@ class Limiter final : public Account {
     // slowly decides instead.
     template <class Price, class Explain, class Slowly>
     [[gnu::always_inline]] Status take_at_once(double n, Explain explain, Slowly slowly) {
-        const uint64_t word = cell_.word();
-        const PlanSlot &plan = cell_.plan(word);
+        const uint64_t word = cell_->word();
+        const PlanSlot &plan = cell_->plan(word);
         int64_t now = 0;
         Decision d;
         if (!time_.now_by_counter(&now)) [[unlikely]]
@@ -93,9 +97,9 @@ class Limiter final : public Account {
         if (!decide_in_place<Price>(word, plan, n, now, &d) || !explain(d, plan, now)) [[unlikely]]
             return slowly(false);
         if (d.status == Status::success) {
-            if (!cell_.compare_exchange(word, d.next)) [[unlikely]]
+            if (!cell_->compare_exchange(word, d.next)) [[unlikely]]
                 return slowly(true);
-        } else if (!is_surely_denied(d, plan) || cell_.word() != word) {
+        } else if (!is_surely_denied(d, plan) || cell_->word() != word) {
             return slowly(false);
         }
         return observer() == nullptr ? d.status : recorded(d.status, n);
@@ -121,20 +125,20 @@ class Limiter final : public Account {
     TimeSource &time() override { return time_; }
     Status take_now(double n) override;
     Observation observe() override;
-    bool exchange(const Observation &before, uint64_t next) override {
-        return cell_.compare_exchange(before.word, next);
-    }
+    bool exchange(const Observation &before, uint64_t *next) override;
+    void load() override;
 
     // Changes of the plan.
     Observation observe_plan();
     template <class Edit>
     Status change_plan(Locked *locked, Edit edit);
-    bool put_in_force(Locked *locked, const Plan &plan);
+    bool put_in_force(uint64_t word, uint64_t *next);
     Status set_limit(Locked *locked, const LimitSpec &spec);
 
     TimeSource time_;
-    Cell cell_;
-    platform::ForkSafeLock plan_lock_;
+    Cell own_cell_;
+    Cell *const cell_;
+    StateLock plan_lock_;
     LimitSpec spec_;
 };
 

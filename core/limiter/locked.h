@@ -17,12 +17,13 @@ class Account::Locked {
           queue_(account->queue_.load(std::memory_order_relaxed)),
           none_(account->queue_options()) {
         forget_other_processes();
+        if (is_shared()) account_.load();
     }
     // Makes waiters due, gives the first one its due time, publishes the chain. Those to be called are called
     // after the unlock.
     ~Locked() {
         if (looked_ && !chain().is_empty()) queue().serve(observed_);
-        const bool changed = !chain().is_empty() || !queue().is_published();
+        const bool changed = is_shared() || !chain().is_empty() || !queue().is_published();
         while (looked_ && changed && !publish(chain().end())) look();
         caller_.rings = queue().begin_ringing(&caller_.ringer);
     }
@@ -54,8 +55,8 @@ class Account::Locked {
 
     // Puts a word in force that shows `end` as spent; false if another thread changed the word since the look.
     bool publish(uint64_t end) {
-        const uint64_t next = word_at(end, observed_.word);
-        if (next != observed_.word && !account_.exchange(observed_, next)) return false;
+        uint64_t next = word_at(end, observed_.word);
+        if ((next != observed_.word || is_shared()) && !account_.exchange(observed_, &next)) return false;
         observed_.word = next;
         queue().published(next);
         return true;
@@ -93,7 +94,8 @@ class Account::Locked {
         Ringer ringer;
     };
 
-    static platform::ForkSafeLock *asked(Account *account) {
+    bool is_shared() const { return account_.shared_ != nullptr; }
+    static StateLock *asked(Account *account) {
         account->time().ask();
         return &account->lock_;
     }
@@ -102,11 +104,12 @@ class Account::Locked {
         if (account_.process_ == here) return;
         account_.process_ = here;
         queue().abandon();
+        if (is_shared()) account_.shared_->forget();
     }
 
     Account &account_;
     Caller caller_;  // before the guard, so that it outlives it
-    const platform::LockGuard guard_;
+    const platform::LockGuard<StateLock> guard_;
     WaitQueue *queue_;
     WaitQueue none_;
     Observation observed_;

@@ -30,7 +30,7 @@ Status Account::join(Locked *locked, double n, int64_t max_wait_ns, bool at_once
             chain.set_base(chain.base() - static_cast<uint64_t>(cost));
             continue;
         }
-        if (!chain.reserve_room()) return Status::out_of_memory;
+        if (!locked->queue().reserve_room(now.now)) return Status::out_of_memory;
         const uint32_t index = put(at, cost, due_ns);
         const uint64_t end = chain.end();
         const bool fits = distance(now.balance.accrued, end) <= static_cast<int64_t>(kMaxDebtUnits);
@@ -98,6 +98,8 @@ Status Account::enqueue(double n, int64_t timeout_ns, int32_t priority, uint64_t
 
 // *place is set under the lock, after which any thread may end the wait of a waiter that is no thread.
 Status Account::enter(Waiter *w, double n, int64_t timeout_ns, int32_t priority, QueuePlace *place) {
+    const bool stays = w->when_due == Waiter::Due::stays;
+    if (stays && shared_ != nullptr) return Status::unsupported;
     Locked locked(this);
     if (!locked.make_queue()) return Status::out_of_memory;
     const Observation &now = locked.look();
@@ -114,7 +116,6 @@ Status Account::enter(Waiter *w, double n, int64_t timeout_ns, int32_t priority,
         queue.enter(w, at, cost, due_ns, deadline_ns, priority);
         return w->index;
     };
-    const bool stays = w->when_due == Waiter::Due::stays;
     Status s = join(&locked, n, timeout_ns, !stays, &place->wait_ns, find, put);
     if (s != Status::waiting && s != Status::success) return s;
     const Chain &chain = queue.chain();

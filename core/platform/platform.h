@@ -76,7 +76,11 @@ class Sleeper {
     Sleeper(const Sleeper &) = delete;
     Sleeper &operator=(const Sleeper &) = delete;
 
-    uint32_t word() const { return word_.load(std::memory_order_acquire); }
+    uint32_t word() const { return word_->load(std::memory_order_acquire); }
+
+    // linux: sleeps on a word of shared memory from now on, to which other processes add by a sleeper of their own.
+    // posix: there is none.
+    void share(std::atomic<uint32_t> *word) { word_ = word; }
 
     // For its own thread: sleeps while the word is as expected, at the latest until deadline_ns on the monotonic clock;
     // may return early. Not a cancellation point.
@@ -90,7 +94,8 @@ class Sleeper {
     void add_and_wake(uint32_t amount);
 
   private:
-    std::atomic<uint32_t> word_{0};
+    std::atomic<uint32_t> own_{0};
+    std::atomic<uint32_t> *word_ = &own_;
     [[no_unique_address, maybe_unused]] SleeperState state_;
 };
 
@@ -112,16 +117,82 @@ class ForkSafeLock {
     std::atomic<uint32_t> holder_{0};
 };
 
+template <class Lock>
 class LockGuard {
   public:
-    explicit LockGuard(ForkSafeLock *lock) : lock_(lock) { lock_->lock(); }
+    explicit LockGuard(Lock *lock) : lock_(lock) { lock_->lock(); }
     ~LockGuard() { lock_->unlock(); }
     LockGuard(const LockGuard &) = delete;
     LockGuard &operator=(const LockGuard &) = delete;
 
   private:
-    ForkSafeLock *lock_;
+    Lock *lock_;
 };
+
+// Memory that processes share, and locks between them. A lock ends with its holder, however that dies. But if the
+// holder has children of a fork that never locked anything here, then with the last of these. posix: has none.
+class SharedMemory {
+  public:
+    enum class Fault {
+        none,
+        refused,      // by the system, see error()
+        unsupported,  // by this platform
+        exists,       // the name
+        absent,
+        not_a_file,  // such as a symbolic link
+        foreign,     // belongs to another user
+        open,        // others may read or write it
+        truncated,   // shorter than asked for
+    };
+
+    SharedMemory() = default;
+    ~SharedMemory() { close(); }
+    SharedMemory(const SharedMemory &) = delete;
+    SharedMemory &operator=(const SharedMemory &) = delete;
+
+    // The path of a name: in the system's folder of shared memory, unless it is one itself. False if it is neither.
+    static bool find_path(const char *name, char *path, std::size_t room);
+    static constexpr std::size_t kLongestPath = 1024;
+
+    // Zeroed memory that nobody else has, but the children of this process. A path is that of a file which does not
+    // exist yet; publish() gives the memory that name.
+    Fault create(const char *path, std::size_t size);
+    Fault publish(const char *path);
+    // At least `size` bytes.
+    Fault open(const char *path, std::size_t size);
+    void close();
+    static Fault remove(const char *path, int *error);
+
+    void *memory() const { return memory_; }
+    std::size_t size() const { return size_; }
+    int error() const { return error_; }  // errno
+
+    // Locks number 0, 1, ..., each for one thread at a time of this process. try_lock does not wait. Async-signal-safe.
+    void lock(unsigned number) { acquire(number, true); }
+    bool try_lock(unsigned number) { return acquire(number, false); }
+    void unlock(unsigned number);
+
+  private:
+    Fault refuse();
+    Fault map(std::size_t size);
+    bool acquire(unsigned number, bool waits);
+    bool own_locks(bool waits);
+
+    void *memory_ = nullptr;
+    std::size_t size_ = 0;
+    int file_ = -1;
+    int locks_ = -1;  // the file once more: what is locked by it is this process's alone
+    int error_ = 0;
+    uint32_t process_ = 0;  // the one that opened locks_
+    ForkSafeLock opening_;
+};
+
+// Tells this boot of the machine from others, and the offset of CLOCK_MONOTONIC that the process sees.
+struct ClockIdentity {
+    unsigned char boot[16];
+    uint64_t time_namespace;
+};
+bool read_clock_identity(ClockIdentity *identity);
 
 // One round of waiting for another thread that is about to finish: a few pauses, later rounds give up the processor.
 void back_off(int round);

@@ -1,5 +1,7 @@
 #include "core/queue/arena.h"
 
+#include <algorithm>
+
 namespace tb {
 
 uint32_t Arena::acquire() {
@@ -23,21 +25,35 @@ void Arena::release(uint32_t index) {
 }
 
 void Arena::clear() {
-    std::free(entries_);
+    if (!is_fixed_) std::free(entries_);
     abandon();
 }
 
 void Arena::abandon() {
-    entries_ = nullptr;
-    room_ = reached_ = size_ = free_ = 0;
+    if (!is_fixed_) {
+        entries_ = nullptr;
+        room_ = 0;
+    }
+    reached_ = size_ = free_ = 0;
 }
 
-bool Arena::grow() {
+bool Arena::fix(uint32_t most) {
+    clear();
+    is_fixed_ = grow(most);
+    return is_fixed_;
+}
+
+void Arena::restart(uint32_t reached) {
+    reached_ = size_ = reached;
+    free_ = 0;
+    std::fill_n(entries_, reached, Entry{});
+}
+
+bool Arena::grow(uint32_t room) {
     static_assert(kMostEntries <= SIZE_MAX / sizeof(Entry));
     constexpr uint32_t kFirst = 8;
     if (room_ == kMostEntries) return false;
-    const uint32_t doubled = room_ == 0 ? kFirst : 2 * room_;
-    const uint32_t room = doubled < kMostEntries ? doubled : kMostEntries;
+    room = std::clamp(room, kFirst, kMostEntries);
     void *const larger = std::realloc(entries_, room * sizeof(Entry));
     if (larger == nullptr) return false;
     entries_ = static_cast<Entry *>(larger);

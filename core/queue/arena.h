@@ -18,6 +18,7 @@ struct Summary {
 };
 
 enum class Place : uint8_t {
+    none,      // the index is free
     reserved,  // among the reservations
     waiting,   // among the waiters
     due,       // among the waiters that may collect their tokens
@@ -58,8 +59,14 @@ class Arena {
         for (uint32_t index = 1; index <= reached_; ++index) f(&(*this)[index]);
     }
 
+    // From now on there are `most` entries, whose memory stays; false if there is none. The arena is empty.
+    bool fix(uint32_t most);
+    uint32_t reached() const { return reached_; }
+    // Of a fixed arena: acquires the indices 1 .. reached, and no others.
+    void restart(uint32_t reached);
+
     // Makes sure that the next acquire() succeeds; false if there is no memory or no index for it.
-    bool reserve() { return free_ != 0 || reached_ < room_ || grow(); }
+    bool reserve() { return free_ != 0 || reached_ < room_ || (!is_fixed_ && grow(2 * room_)); }
     uint32_t acquire();
     // Frees the memory, too, when the last entry of a large arena is released.
     void release(uint32_t index);
@@ -70,13 +77,14 @@ class Arena {
     void abandon();
 
   private:
-    bool grow();
+    bool grow(uint32_t room);
 
     Entry *entries_ = nullptr;
     uint32_t room_ = 0;
     uint32_t reached_ = 0;  // the highest index used so far
     uint32_t size_ = 0;
     uint32_t free_ = 0;  // first released entry; `left` links to the next
+    bool is_fixed_ = false;
 };
 
 }  // namespace tb

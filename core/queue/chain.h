@@ -22,6 +22,7 @@
 #include <cstdint>
 
 #include "core/bucket/plan.h"
+#include "core/queue/image.h"
 #include "core/queue/sequence.h"
 
 namespace tb {
@@ -131,6 +132,15 @@ class Chain {
     // Forgets everybody, see Arena.
     void abandon();
 
+    // For a chain that processes hand to each other: the most entries of an image, in memory that stays; false if there
+    // is none.
+    bool fix() { return arena_.fix(QueueImage::kMostEntries); }
+    uint32_t reached() const { return arena_.reached(); }
+    // All of the image but what a waiter knows.
+    void save(QueueImage *image) const;
+    // The waiters are those of an array, by index. False: no chain has such an image; nobody is in this one then.
+    bool restore(const QueueImage &image, Waiter *const waiters[]);
+
     // Are the order and the summaries right? Costs the number of entries.
     bool check() const { return reservations_.check() && waiters_.check() && folded_base(true) == base_; }
 
@@ -143,6 +153,7 @@ class Chain {
     void take_out(uint32_t index);
     Summary own(uint32_t due) const { return {arena_[due].cost, arena_[due].below.limit, 0}; }
     void unlink_due(uint32_t index, const Summary &run);
+    bool restore_due(uint32_t first);
     uint32_t begin_undo();
     void fold();
     uint64_t folded_base(bool with_due) const;

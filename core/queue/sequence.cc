@@ -241,21 +241,30 @@ int64_t Sequence::largest_prefix(int64_t most) const {
     return sum;
 }
 
-bool Sequence::check() const {
+bool Sequence::is_ordered() const {
     uint32_t last = 0;
-    return check_below(root_, &last);
+    return is_ordered_below(root_, &last);
 }
 
 // `last`: in, the entry that comes before those below root, or 0; out, the last of these.
-bool Sequence::check_below(uint32_t root, uint32_t *last) const {
+bool Sequence::is_ordered_below(uint32_t root, uint32_t *last) const {
+    if (root == 0) return true;
+    if (!is_ordered_below(arena_[root].left, last)) return false;
+    if (*last != 0 && !comes_before(*last, root)) return false;
+    *last = root;
+    return is_ordered_below(arena_[root].right, last);
+}
+
+bool Sequence::check() const {
+    return is_ordered() && is_summarized_below(root_);
+}
+
+bool Sequence::is_summarized_below(uint32_t root) const {
     if (root == 0) return true;
     const Summary s = summary_of(root);
     const Summary &kept = arena_[root].below;
     if (s.cost != kept.cost || s.spent != kept.spent || s.limit != kept.limit) return false;
-    if (!check_below(arena_[root].left, last)) return false;
-    if (*last != 0 && !comes_before(*last, root)) return false;
-    *last = root;
-    return check_below(arena_[root].right, last);
+    return is_summarized_below(arena_[root].left) && is_summarized_below(arena_[root].right);
 }
 
 // NOLINTEND(misc-no-recursion)

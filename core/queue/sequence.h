@@ -90,6 +90,8 @@ class Sequence {
     // The total cost of the longest prefix that costs at most `most`.
     int64_t largest_prefix(int64_t most) const;
 
+    // Does each come behind the one before it? Costs the number of entries.
+    bool is_ordered() const;
     // Are the order and the summaries right? Costs the number of entries.
     bool check() const;
 
@@ -103,7 +105,8 @@ class Sequence {
     }
     bool comes_before(uint32_t a, uint32_t b) const;
     Summary own(uint32_t index) const;
-    bool check_below(uint32_t root, uint32_t *last) const;
+    bool is_ordered_below(uint32_t root, uint32_t *last) const;
+    bool is_summarized_below(uint32_t root) const;
     Summary summary_of(uint32_t index) const;
     void summarize_one(uint32_t index);
     void summarize(uint32_t root);

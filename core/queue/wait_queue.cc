@@ -16,6 +16,7 @@ WaitQueue::~WaitQueue() {
     chain_.for_each_waiter([](Waiter *w) {
         if (w->owner == Waiter::Owner::queue) destroy(w);
     });
+    std::free(seats_);
 }
 
 void WaitQueue::look(const Observation &observed) {
@@ -108,6 +109,7 @@ int64_t WaitQueue::due_ns(const Observation &observed, uint32_t index) const {
 
 void WaitQueue::enter(Waiter *w, Cursor at, int64_t cost, int64_t due_ns, int64_t deadline_ns, int32_t priority) {
     w->index = chain_.put_waiter(at, cost, deadline_ns, priority, w);
+    if (seats_ != nullptr) take_seat(w);
     w->alarm.look = &options_.look;
     w->alarm.inside = &inside_;
     if (deadline_ns != INT64_MAX) ++deadlines_;
@@ -116,7 +118,7 @@ void WaitQueue::enter(Waiter *w, Cursor at, int64_t cost, int64_t due_ns, int64_
 
 // The clock may have passed that time since the look.
 void WaitQueue::show(Waiter *w) {
-    if (options_.manual_clock != nullptr && !options_.manual_clock->arm(&w->alarm)) call(w);
+    if (is_on_manual_clock(w) && !options_.manual_clock->arm(&w->alarm)) call(w);
 }
 
 void WaitQueue::overtaken(const Observation &observed, uint32_t first_behind) {
@@ -172,7 +174,9 @@ void WaitQueue::withdraw(uint32_t index) {
 }
 
 void WaitQueue::leave(Waiter *w) {
+    if (w->index == 0) return;
     changed();
+    if (seats_ != nullptr) seats_[w->index - 1].own = nullptr;
     if (chain_[w->index].time_ns != INT64_MAX) --deadlines_;
     disarm(w);
     uncall(w);
@@ -231,18 +235,18 @@ void WaitQueue::arm(Waiter *w, int64_t due_ns) {
     const int64_t told = w->alarm.due_ns.load(std::memory_order_relaxed);
     if (told == due_ns) return;
     w->alarm.due_ns.store(due_ns, std::memory_order_release);
-    const bool passed = options_.manual_clock != nullptr && !options_.manual_clock->arm(&w->alarm);
+    const bool passed = is_on_manual_clock(w) && !options_.manual_clock->arm(&w->alarm);
     if (due_ns < told || passed) call(w);
 }
 
 void WaitQueue::disarm(Waiter *w) const {
-    if (options_.manual_clock != nullptr) options_.manual_clock->disarm(&w->alarm);
+    if (is_on_manual_clock(w)) options_.manual_clock->disarm(&w->alarm);
 }
 
 void WaitQueue::call(Waiter *w) {
     if (w->alarm.is_thread()) {
         w->alarm.ring();
-    } else if (!w->is_called) {
+    } else if (!w->is_called && w->owner != Waiter::Owner::elsewhere) {
         w->is_called = true;
         w->before_called = last_called_;
         w->after_called = nullptr;
@@ -293,6 +297,7 @@ void WaitQueue::abandon() {
     deadlines_ = 0;
     in_step_ = true;
     inside_.abandon();
+    for (uint32_t i = 0; seats_ != nullptr && i < QueueImage::kMostEntries; ++i) seats_[i].own = nullptr;
 }
 
 }  // namespace tb

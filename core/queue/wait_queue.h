@@ -39,8 +39,9 @@ struct Observation {
 
 struct Waiter {
     enum class Owner : uint8_t {
-        caller,  // it lies with who waits
-        queue,   // on the heap; whoever knows its number may end its wait and free it
+        caller,     // it lies with who waits
+        queue,      // on the heap; whoever knows its number may end its wait and free it
+        elsewhere,  // in another process; this one stands for it, and is made anew with each image
     };
     // When it has its tokens it leaves; or it stays until those of other queues are there, too.
     enum class Due : uint8_t { leaves, stays };
@@ -80,6 +81,14 @@ class WaitQueue {
         Clock *manual_clock = nullptr;
         int64_t max_lateness_ns = INT64_MAX;
         Look look;
+    };
+    // Of an index, in a queue that processes hand to each other: the waiter of this process, if that has it, and one
+    // that stands for a waiter of another.
+    struct Seat {
+        Waiter *own = nullptr;
+        uint64_t arrival = 0;
+        Waiter other;
+        platform::Sleeper sleeper;
     };
 
     explicit WaitQueue(const Options &options) : options_(options) {}
@@ -148,6 +157,20 @@ class WaitQueue {
     // Drops all entries: in the child of a fork, where they belong to the parent.
     void abandon();
 
+    // Makes this a queue that processes hand to each other by images: bells[index - 1] is what a thread that waits
+    // sleeps on, in memory that they share. False if there is no memory.
+    bool share(std::atomic<uint32_t> *bells);
+    // The image says that `word` is in force.
+    void save(QueueImage *image, uint64_t word) const;
+    // Becomes the queue of the image; with a damaged one nobody is in it. A waiter of this process whose place has been
+    // given away gets queue_full.
+    void restore(const QueueImage &image);
+    // Makes sure that the next entry finds room; false if there is none. Where places are few, that of a waiter of
+    // another process is given away that should have come a second ago or earlier, and is waited for by nobody.
+    bool reserve_room(int64_t now);
+    // Ends the waits of this process with `closed`.
+    void end_own_waits();
+
   private:
     uint64_t hidden_units(const Observation &observed) const;
     void pass_due(const Observation &observed, bool all);
@@ -161,7 +184,14 @@ class WaitQueue {
     void call(Waiter *waiter);
     void uncall(Waiter *waiter);
     void take_tags(Ringer *ringer);
+    void take_seat(Waiter *w);
+    static void lose_place(Seat *seat);
+    Waiter *stand_in(uint32_t index, const EntryImage &from);
+    void restore_waiter(const EntryImage &from, Waiter *w);
     Waiter *waiter(uint32_t index) const { return chain_[index].waiter; }
+    bool is_on_manual_clock(const Waiter *w) const {
+        return options_.manual_clock != nullptr && w->owner != Waiter::Owner::elsewhere;
+    }
 
     const Options options_;
     Chain chain_;
@@ -175,6 +205,8 @@ class WaitQueue {
     bool in_step_ = true;
     uint32_t deadlines_ = 0;  // waiters that have one
     InFlight inside_;
+    Seat *seats_ = nullptr;  // null: this process alone has the queue
+    std::atomic<uint32_t> *bells_ = nullptr;
 };
 
 }  // namespace tb

@@ -97,8 +97,8 @@ Observation KeyAccount::observe() {
     }
 }
 
-bool KeyAccount::exchange(const Observation &, uint64_t next) {
-    const SlotValue changed{value_.head.with_era(later_era(value_.head.era(), era_)), next};
+bool KeyAccount::exchange(const Observation &, uint64_t *next) {
+    const SlotValue changed{value_.head.with_era(later_era(value_.head.era(), era_)), *next};
     if (!keys_.exchange(slot, value_, changed)) return false;
     value_ = changed;
     return true;

@@ -41,7 +41,7 @@ class KeyAccount final : public Account {
     Status take_now(double n) override;
     // Until follow_limit() has been called after a change of the limit, time stands still at that change.
     Observation observe() override;
-    bool exchange(const Observation &observed, uint64_t next) override;
+    bool exchange(const Observation &observed, uint64_t *next) override;
 
     Keys &keys_;
     // As last observed or exchanged.

@@ -623,7 +623,7 @@ TEST(Meta, EveryStatusHasItsNameAndText) {
     EXPECT_STREQ(tb_status_message(number), message);
     TB_STATUS_LIST(CHECK_STATUS)
 #undef CHECK_STATUS
-    for (const tb_status unknown : {9, 1000, -6, -1000, INT32_MAX, INT32_MIN}) {
+    for (const tb_status unknown : {9, 1000, -8, -1000, INT32_MAX, INT32_MIN}) {
         EXPECT_STREQ(tb_status_name(unknown), "TB_UNKNOWN");
         EXPECT_STREQ(tb_status_message(unknown), "unknown status");
     }
@@ -641,6 +641,7 @@ TEST(Meta, FeaturesAreAskedByName) {
     EXPECT_EQ(tb_has_feature("counter_clock"), 0);
 #endif
     EXPECT_EQ(tb_has_feature("interruptible_wait"), kOnLinux);
+    EXPECT_EQ(tb_has_feature("shared_memory"), kOnLinux);
     EXPECT_EQ(tb_has_feature("timer_slack"), kOnLinux);
 }
 

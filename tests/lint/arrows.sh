@@ -14,12 +14,13 @@ core/platform:    core/status.h
 core/bucket:      core/status.h core/versioned.h core/units
 core/clock:       core/status.h core/versioned.h core/units core/platform
 core/queue:       core/status.h core/versioned.h core/memory.h core/units core/platform core/clock core/bucket
-core/limiter:     core/status.h core/memory.h core/units core/platform core/clock core/bucket core/queue
+core/shared:      core/status.h core/units core/platform core/bucket core/queue
+core/limiter:     core/status.h core/memory.h core/units core/platform core/clock core/bucket core/queue core/shared
 core/remote:      core/status.h core/units core/bucket
 core/table:       core/status.h core/memory.h core/units core/platform core/clock core/bucket core/queue core/limiter
 core/compose:     core/status.h core/units core/bucket core/queue core/limiter core/table
 capi/include:
-capi/src: core/status.h core/memory.h core/platform core/clock core/bucket core/limiter core/remote core/table core/compose capi/include
+capi/src: core/status.h core/memory.h core/platform core/clock core/bucket core/limiter core/shared core/remote core/table core/compose capi/include
 "
 
 # Conditions outside core/platform, beside include guards: file, macro.

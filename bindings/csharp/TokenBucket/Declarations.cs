@@ -154,6 +154,17 @@ internal static unsafe partial class NativeMethods
     internal const int TB_TABLE_ADMIT = 2;
     internal const int TB_ADDRESS_KEY_SIZE = 16;
     internal const int TB_MAX_MEMBERS = 16;
+    internal const int TB_SHARED_KIND = 1;
+    internal const int TB_SHARED_OWNER = 2;
+    internal const int TB_SHARED_MODE = 3;
+    internal const int TB_SHARED_SIZE = 4;
+    internal const int TB_SHARED_LAYOUT = 5;
+    internal const int TB_SHARED_BOOT = 6;
+    internal const int TB_SHARED_CLOCK = 7;
+    internal const int TB_SHARED_DAMAGED = 8;
+    internal const int TB_SHARED_CAPACITY = 9;
+    internal const int TB_SHARED_RATE = 10;
+    internal const uint TB_SHARED_ADOPT = 1;
     internal const int TB_REMOTE_QUEUE_KEY_ADDS = 4;
     internal const int TB_REMOTE_MAX_ARGUMENTS = 9;
     internal const int TB_REMOTE_MAX_REPLY = 6;
@@ -224,6 +235,9 @@ internal static unsafe partial class NativeMethods
     [LibraryImport(Library)] internal static partial int tb_enqueue_all(tb_member* members, nuint count, long timeout_ns, int priority, ulong tag, out nint out_waiter, out long out_wait_ns, out tb_refusal out_refusal);
     [LibraryImport(Library)] internal static partial int tb_waiter_all_check(nint waiter, out long out_wait_ns, out tb_refusal out_refusal);
     [LibraryImport(Library)] internal static partial void tb_waiter_all_leave(nint waiter);
+    [LibraryImport(Library)] internal static partial int tb_shared_open(tb_config* config, byte* name, uint flags, out nint out_bucket, out int out_fault);
+    [LibraryImport(Library)] internal static partial int tb_shared_remove(byte* name, out int out_fault);
+    [LibraryImport(Library)] internal static partial byte* tb_shared_fault_message(int fault);
     [LibraryImport(Library)] internal static partial int tb_remote_create(tb_config* limit, long max_wait_ns, out nint out_remote);
     [LibraryImport(Library)] internal static partial void tb_remote_destroy(nint remote);
     [LibraryImport(Library)] internal static partial int tb_remote_get_limit(nint remote, ref tb_config out_config);

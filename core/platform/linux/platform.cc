@@ -89,17 +89,19 @@ Woken Sleeper::sleep_while(uint32_t expected, int64_t deadline_ns) {
     const KernelTime deadline = to_kernel_time(deadline_ns);
     // Always with a timeout: without one the kernel resumes the sleep after a handler installed with SA_RESTART. The
     // system call is made directly, which also keeps this from being a cancellation point.
-    const long result = syscall(SYS_futex, &word_, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, expected, &deadline, nullptr,
-                                FUTEX_BITSET_MATCH_ANY);
+    const int scope = word_ == &own_ ? FUTEX_PRIVATE_FLAG : 0;
+    const long result =
+        syscall(SYS_futex, word_, FUTEX_WAIT_BITSET | scope, expected, &deadline, nullptr, FUTEX_BITSET_MATCH_ANY);
     return result != 0 && errno == EINTR ? Woken::by_signal : Woken::by_wake_or_timeout;
 }
 
 // The wake needs the word's address alone: the memory may be gone by then.
 void Sleeper::add_and_wake(uint32_t amount) {
     const ErrnoKept kept;
-    std::atomic<uint32_t> *const slept_on = &word_;
+    std::atomic<uint32_t> *const slept_on = word_;
+    const int scope = slept_on == &own_ ? FUTEX_PRIVATE_FLAG : 0;
     slept_on->fetch_add(amount, std::memory_order_acq_rel);
-    syscall(SYS_futex, slept_on, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, nullptr, nullptr, 0);
+    syscall(SYS_futex, slept_on, FUTEX_WAKE | scope, 1, nullptr, nullptr, 0);
 }
 
 void sleep_on(std::atomic<uint32_t> *word, uint32_t expected) {

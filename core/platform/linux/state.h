@@ -9,6 +9,7 @@ namespace tb::platform {
 inline constexpr bool kMayTrustCounter = true;
 inline constexpr bool kSignalsEndSleep = true;
 inline constexpr bool kNarrowsTimerSlack = true;
+inline constexpr bool kSharesMemory = true;
 // How late after its deadline a thread mostly wakes at the latest.
 inline constexpr int64_t kLatestWakeNs = 60000;
 

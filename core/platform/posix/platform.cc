@@ -106,11 +106,11 @@ Woken Sleeper::sleep_while(uint32_t expected, int64_t deadline_ns) {
 void Sleeper::add_and_wake(uint32_t amount) {
     const ErrnoKept kept;
     if (!state_.made) {
-        word_.fetch_add(amount, std::memory_order_acq_rel);
+        word_->fetch_add(amount, std::memory_order_acq_rel);
         return;
     }
     pthread_mutex_lock(&state_.mutex);
-    word_.fetch_add(amount, std::memory_order_acq_rel);
+    word_->fetch_add(amount, std::memory_order_acq_rel);
     pthread_cond_signal(&state_.changed);
     pthread_mutex_unlock(&state_.mutex);
 }
@@ -127,5 +127,30 @@ void sleep_on(std::atomic<uint32_t> *word, uint32_t expected) {
 }
 
 void wake_one([[maybe_unused]] std::atomic<uint32_t> *word) {}
+
+bool SharedMemory::find_path(const char *, char *, std::size_t) {
+    return false;
+}
+SharedMemory::Fault SharedMemory::create(const char *, std::size_t) {
+    return Fault::unsupported;
+}
+SharedMemory::Fault SharedMemory::publish(const char *) {
+    return Fault::unsupported;
+}
+SharedMemory::Fault SharedMemory::open(const char *, std::size_t) {
+    return Fault::unsupported;
+}
+SharedMemory::Fault SharedMemory::remove(const char *, int *) {
+    return Fault::unsupported;
+}
+void SharedMemory::close() {}
+bool SharedMemory::acquire(unsigned, bool) {
+    return false;
+}
+void SharedMemory::unlock(unsigned) {}
+
+bool read_clock_identity(ClockIdentity *) {
+    return false;
+}
 
 }  // namespace tb::platform

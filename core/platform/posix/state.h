@@ -15,6 +15,7 @@ namespace tb::platform {
 inline constexpr bool kMayTrustCounter = false;
 inline constexpr bool kSignalsEndSleep = false;
 inline constexpr bool kNarrowsTimerSlack = false;
+inline constexpr bool kSharesMemory = false;
 // How late after its deadline a thread mostly wakes at the latest: with the slack that timers have, by default 50
 // microseconds on Linux.
 inline constexpr int64_t kLatestWakeNs = 200000;

@@ -169,6 +169,17 @@ pub struct tb_waiter_all {
     _data: [u8; 0],
     _marker: PhantomData<(*mut u8, PhantomPinned)>,
 }
+pub const TB_SHARED_KIND: i32 = 1;
+pub const TB_SHARED_OWNER: i32 = 2;
+pub const TB_SHARED_MODE: i32 = 3;
+pub const TB_SHARED_SIZE: i32 = 4;
+pub const TB_SHARED_LAYOUT: i32 = 5;
+pub const TB_SHARED_BOOT: i32 = 6;
+pub const TB_SHARED_CLOCK: i32 = 7;
+pub const TB_SHARED_DAMAGED: i32 = 8;
+pub const TB_SHARED_CAPACITY: i32 = 9;
+pub const TB_SHARED_RATE: i32 = 10;
+pub const TB_SHARED_ADOPT: u32 = 1;
 
 /// Opaque; never made or moved by Rust code, and by itself neither `Send` nor `Sync`.
 #[repr(C)]
@@ -269,6 +280,9 @@ extern "C" {
     pub fn tb_enqueue_all(members: *const tb_member, count: usize, timeout_ns: i64, priority: i32, tag: u64, out_waiter: *mut *mut tb_waiter_all, out_wait_ns: *mut i64, out_refusal: *mut tb_refusal) -> tb_status;
     pub fn tb_waiter_all_check(waiter: *mut tb_waiter_all, out_wait_ns: *mut i64, out_refusal: *mut tb_refusal) -> tb_status;
     pub fn tb_waiter_all_leave(waiter: *mut tb_waiter_all);
+    pub fn tb_shared_open(config: *const tb_config, name: *const c_char, flags: u32, out_bucket: *mut *mut tb_bucket, out_fault: *mut i32) -> tb_status;
+    pub fn tb_shared_remove(name: *const c_char, out_fault: *mut i32) -> tb_status;
+    pub fn tb_shared_fault_message(fault: i32) -> *const c_char;
     pub fn tb_remote_create(limit: *const tb_config, max_wait_ns: i64, out_remote: *mut *mut tb_remote) -> tb_status;
     pub fn tb_remote_destroy(remote: *mut tb_remote);
     pub fn tb_remote_get_limit(remote: *const tb_remote, out_config: *mut tb_config) -> tb_status;

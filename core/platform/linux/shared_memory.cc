@@ -1,0 +1,193 @@
+// A file on a memory file system, or one without a name. The locks are those of open file descriptions: the kernel
+// releases them when the last descriptor of the description is closed, so also when the process is killed. A child of
+// a fork shares its parent's description, so it opens the file anew before its first lock.
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/platform/platform.h"
+#include "core/platform/unix/common.h"
+
+namespace tb::platform {
+namespace {
+
+using Fault = SharedMemory::Fault;
+
+// Large enough for "/proc/self/fd/" and a number.
+struct DescriptorPath {
+    explicit DescriptorPath(int file) { snprintf(text, sizeof text, "/proc/self/fd/%d", file); }
+    char text[32];
+};
+
+// A file in the folder of `path` that has no name yet; -1 and errno if there is none.
+int open_nameless(const char *path) {
+    char folder[SharedMemory::kLongestPath];
+    const char *const slash = strrchr(path, '/');
+    const size_t length = slash == nullptr ? 0 : static_cast<size_t>(slash - path);
+    if (length == 0 || length >= sizeof folder) {
+        errno = length == 0 ? EINVAL : ENAMETOOLONG;
+        return -1;
+    }
+    memcpy(folder, path, length);
+    folder[length] = '\0';
+    return open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, S_IRUSR | S_IWUSR);
+}
+
+int change_lock(int file, unsigned number, short type, bool waits) {
+    struct flock64 range {};
+    range.l_type = type;
+    range.l_whence = SEEK_SET;
+    range.l_start = static_cast<off64_t>(number);
+    range.l_len = 1;
+    return fcntl(file, waits ? F_OFD_SETLKW : F_OFD_SETLK, &range);
+}
+
+}  // namespace
+
+bool SharedMemory::find_path(const char *name, char *path, std::size_t room) {
+    const bool is_path = name[0] == '/';
+    if (name[0] == '\0' || name[0] == '.' || (!is_path && strchr(name, '/') != nullptr)) return false;
+    const int length = snprintf(path, room, "%s%s", is_path ? "" : "/dev/shm/", name);
+    return length > 0 && static_cast<size_t>(length) < room && path[length - 1] != '/';
+}
+
+Fault SharedMemory::refuse() {
+    error_ = errno;
+    close();
+    return error_ == ENOENT ? Fault::absent : error_ == EEXIST ? Fault::exists : Fault::refused;
+}
+
+Fault SharedMemory::map(std::size_t size) {
+    if (!own_locks(true)) return refuse();
+    void *const memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, file_, 0);
+    if (memory == MAP_FAILED) return refuse();
+    memory_ = memory;
+    size_ = size;
+    return Fault::none;
+}
+
+Fault SharedMemory::create(const char *path, std::size_t size) {
+    const ErrnoKept kept;
+    file_ = path == nullptr ? memfd_create("tokenbucket", MFD_CLOEXEC | MFD_ALLOW_SEALING) : open_nameless(path);
+    if (file_ < 0) return refuse();
+    // Space that is not there would be missed as a bus error later.
+    if (const int error = posix_fallocate(file_, 0, static_cast<off_t>(size))) {
+        errno = error;
+        return refuse();
+    }
+    if (fchmod(file_, S_IRUSR | S_IWUSR) != 0) return refuse();
+    if (path == nullptr && fcntl(file_, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) return refuse();
+    return map(size);
+}
+
+Fault SharedMemory::publish(const char *path) {
+    const ErrnoKept kept;
+    const DescriptorPath file(file_);
+    return linkat(AT_FDCWD, file.text, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0 ? Fault::none : refuse();
+}
+
+// A pipe in the place of the file must not block the open.
+Fault SharedMemory::open(const char *path, std::size_t size) {
+    const ErrnoKept kept;
+    file_ = ::open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (file_ < 0 && (errno == ELOOP || errno == EISDIR || errno == ENXIO)) {
+        error_ = errno;
+        return Fault::not_a_file;
+    }
+    if (file_ < 0) return refuse();
+    struct stat status {};
+    if (fstat(file_, &status) != 0) return refuse();
+    Fault fault = Fault::none;
+    if (!S_ISREG(status.st_mode)) {
+        fault = Fault::not_a_file;
+    } else if (status.st_uid != geteuid()) {
+        fault = Fault::foreign;
+    } else if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+        fault = Fault::open;
+    } else if (static_cast<uint64_t>(status.st_size) < size) {
+        fault = Fault::truncated;
+    }
+    if (fault != Fault::none) {
+        close();
+        return fault;
+    }
+    return map(static_cast<std::size_t>(status.st_size));
+}
+
+void SharedMemory::close() {
+    const ErrnoKept kept;
+    if (memory_ != nullptr) munmap(memory_, size_);
+    if (locks_ >= 0) ::close(locks_);
+    if (file_ >= 0) ::close(file_);
+    memory_ = nullptr;
+    file_ = locks_ = -1;
+}
+
+Fault SharedMemory::remove(const char *path, int *error) {
+    const ErrnoKept kept;
+    if (unlink(path) == 0) return Fault::none;
+    *error = errno;
+    return errno == ENOENT ? Fault::absent : Fault::refused;
+}
+
+bool SharedMemory::own_locks(bool waits) {
+    if (!waits && !opening_.try_lock()) return false;
+    if (waits) opening_.lock();
+    const uint32_t here = process_generation();
+    if (locks_ < 0 || process_ != here) {
+        const DescriptorPath file(file_);
+        const int locks = ::open(file.text, O_RDWR | O_CLOEXEC);
+        if (locks >= 0 && locks_ >= 0) ::close(locks_);
+        if (locks >= 0) {
+            locks_ = locks;
+            process_ = here;
+        }
+    }
+    opening_.unlock();
+    return process_ == here;
+}
+
+// In a child that has no descriptor left for its locks, it waits until there is one. What else can refuse a lock, such
+// as a full table of the kernel, passes, too.
+bool SharedMemory::acquire(unsigned number, bool waits) {
+    constexpr int64_t kNapNs = 1000000;
+    const ErrnoKept kept;
+    for (;;) {
+        if (own_locks(waits) && change_lock(locks_, number, F_WRLCK, waits) == 0) return true;
+        if (!waits) return false;
+        if (errno != EINTR) nap(kNapNs);
+    }
+}
+
+void SharedMemory::unlock(unsigned number) {
+    const ErrnoKept kept;
+    change_lock(locks_, number, F_UNLCK, false);
+}
+
+bool read_clock_identity(ClockIdentity *identity) {
+    const ErrnoKept kept;
+    const int file = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    if (file < 0) return false;
+    char text[36];
+    const ssize_t length = read(file, text, sizeof text);
+    close(file);
+    if (length != static_cast<ssize_t>(sizeof text)) return false;
+    unsigned digit = 0;
+    *identity = {};
+    for (const char c : text) {
+        if (c == '-' || digit == 2 * sizeof identity->boot) continue;
+        const int value = c <= '9' ? c - '0' : c - 'a' + 10;
+        identity->boot[digit / 2] = static_cast<unsigned char>(identity->boot[digit / 2] << 4 | (value & 0xf));
+        ++digit;
+    }
+    // Kernels before 5.6 have no such namespaces.
+    struct stat status {};
+    if (stat("/proc/self/ns/time", &status) == 0) identity->time_namespace = static_cast<uint64_t>(status.st_ino);
+    return digit == 2 * sizeof identity->boot;
+}
+
+}  // namespace tb::platform

@@ -1,0 +1,232 @@
+// Queues that processes hand to each other.
+#include <algorithm>
+
+#include "core/bucket/limit.h"
+#include "core/memory.h"
+#include "core/queue/wait_queue.h"
+
+namespace tb {
+namespace {
+
+Place place_of(const EntryImage &e) {
+    return static_cast<Place>(e.place);
+}
+bool is_waiter(const EntryImage &e) {
+    return place_of(e) != Place::none && place_of(e) != Place::reserved;
+}
+
+// Do the numbers of an entry lie where no arithmetic of the chain overflows?
+bool is_possible(const EntryImage &e, const QueueImage &image) {
+    constexpr int64_t kMostCost = static_cast<int64_t>(kMaxDebtUnits);
+    if (place_of(e) > Place::apart || e.cost < 0 || e.cost > kMostCost || e.time_ns < 0) return false;
+    if (e.told_ns < 0 || e.due_since_ns < 0) return false;
+    const int64_t ahead = place_of(e) == Place::reserved ? distance(image.base, e.position) : 0;
+    return ahead > -static_cast<int64_t>(kFar) && ahead < static_cast<int64_t>(kFar);
+}
+
+bool is_possible(const QueueImage &image) {
+    if (image.reached > QueueImage::kMostEntries || image.looked_ns < 0) return false;
+    if (image.capacity <= 0 || image.capacity > static_cast<int64_t>(kMaxCapacityUnits)) return false;
+    return std::all_of(image.entries, image.entries + image.reached,
+                       [&](const EntryImage &e) { return place_of(e) == Place::none || is_possible(e, image); });
+}
+
+}  // namespace
+
+// ---- The chain ----
+
+void Chain::save(QueueImage *image) const {
+    image->base = base_;
+    image->base_before_due = base_before_due_;
+    image->headroom = headroom_;
+    image->capacity = capacity_;
+    image->arrivals = arrivals_;
+    image->serial = serial_;
+    image->first_due = first_due_;
+    image->reached = arena_.reached();
+    for (uint32_t index = 1; index <= image->reached; ++index) {
+        const Entry &e = arena_[index];
+        image->entries[index - 1] = {e.position,
+                                     e.arrival,
+                                     e.cost,
+                                     e.time_ns,
+                                     e.below,
+                                     0,
+                                     0,
+                                     0,
+                                     e.serial,
+                                     e.right,
+                                     static_cast<uint8_t>(e.place),
+                                     0,
+                                     0,
+                                     0};
+    }
+}
+
+bool Chain::restore(const QueueImage &image, Waiter *const waiters[]) {
+    reservations_.clear();
+    waiters_.clear();
+    waiter_count_ = first_due_ = last_due_ = 0;
+    tail_known_ = false;
+    arena_.restart(0);
+    if (!is_possible(image)) return false;
+
+    base_ = image.base;
+    base_before_due_ = image.base_before_due;
+    headroom_ = image.headroom;
+    capacity_ = image.capacity;
+    reservations_.set_capacity(capacity_);
+    arrivals_ = image.arrivals;
+    serial_ = image.serial % (uint32_t{1} << kSerialBits);
+    arena_.restart(image.reached);
+    for (uint32_t index = image.reached; index != 0; --index) {
+        const EntryImage &e = image.entries[index - 1];
+        if (place_of(e) == Place::none) {
+            arena_.release(index);
+            continue;
+        }
+        const Place place = place_of(e);
+        arena_[index] = {e.position, e.arrival, e.cost, e.time_ns, waiters[index - 1], e.below, 0, 0, e.serial, place};
+        if (place == Place::reserved) reservations_.insert(index);
+        if (place == Place::waiting) waiters_.insert(index);
+        if (place == Place::waiting || place == Place::aside) ++waiter_count_;
+        if (place == Place::due) arena_[index].right = e.next;
+    }
+    if (restore_due(image.first_due) && reservations_.is_ordered() && waiters_.is_ordered()) return true;
+    reservations_.clear();
+    waiters_.clear();
+    waiter_count_ = first_due_ = last_due_ = 0;
+    arena_.restart(0);
+    return false;
+}
+
+// Each entry that is due must be in the list once.
+bool Chain::restore_due(uint32_t first) {
+    uint32_t due = 0;
+    arena_.for_each([&](const Entry *e) { due += e->place == Place::due ? 1 : 0; });
+    first_due_ = first;
+    for (uint32_t index = first; index != 0; index = arena_[index].right, --due) {
+        if (due == 0 || !arena_.holds(index) || arena_[index].place != Place::due) return false;
+        arena_[index].left = last_due_;
+        last_due_ = index;
+    }
+    return due == 0;
+}
+
+// ---- The waiters ----
+
+bool WaitQueue::share(std::atomic<uint32_t> *bells) {
+    seats_ = static_cast<Seat *>(std::malloc(QueueImage::kMostEntries * sizeof(Seat)));
+    if (seats_ == nullptr || !chain_.fix()) return false;
+    for (uint32_t i = 0; i < QueueImage::kMostEntries; ++i) new (&seats_[i]) Seat;
+    bells_ = bells;
+    return true;
+}
+
+void WaitQueue::take_seat(Waiter *w) {
+    Seat &seat = seats_[w->index - 1];
+    seat.own = w;
+    seat.arrival = chain_[w->index].arrival;
+    if (!w->alarm.is_thread()) return;
+    std::atomic<uint32_t> *const bell = &bells_[w->index - 1];
+    bell->store(w->alarm.sleeper->word(), std::memory_order_relaxed);
+    w->alarm.sleeper->share(bell);
+}
+
+void WaitQueue::save(QueueImage *image, uint64_t word) const {
+    chain_.save(image);
+    image->last_word = word;
+    image->looked_ns = looked_ns_;
+    image->looked_at = looked_at_;
+    for (uint32_t i = 0; i < image->reached; ++i) {
+        EntryImage &e = image->entries[i];
+        if (!is_waiter(e)) continue;
+        const Waiter &w = *waiter(i + 1);
+        e.told_ns = w.alarm.due_ns.load(std::memory_order_relaxed);
+        e.due_since_ns = w.due_since_ns;
+        e.outcome = static_cast<int32_t>(w.outcome);
+        e.is_thread = w.alarm.is_thread();
+        e.was_late = w.was_late;
+        e.in_vain = w.in_vain;
+    }
+}
+
+void WaitQueue::restore(const QueueImage &image) {
+    Waiter *waiters[QueueImage::kMostEntries];
+    deadlines_ = 0;
+    for (uint32_t i = 0; i < QueueImage::kMostEntries; ++i) {
+        Seat &seat = seats_[i];
+        const EntryImage *const e = i < image.reached && is_waiter(image.entries[i]) ? &image.entries[i] : nullptr;
+        const bool is_own = seat.own != nullptr && e != nullptr && seat.arrival == e->arrival;
+        if (seat.own != nullptr && !is_own) lose_place(&seat);
+        waiters[i] = nullptr;
+        if (e == nullptr) continue;
+        waiters[i] = is_own ? seat.own : stand_in(i + 1, *e);
+        restore_waiter(*e, waiters[i]);
+    }
+    if (!chain_.restore(image, waiters)) {
+        for (uint32_t i = 0; i < QueueImage::kMostEntries; ++i)
+            if (seats_[i].own != nullptr) lose_place(&seats_[i]);
+        deadlines_ = 0;
+    }
+    last_word_ = image.last_word;
+    looked_ns_ = std::max<int64_t>(image.looked_ns, 0);
+    looked_at_ = image.looked_at;
+    in_step_ = true;
+}
+
+// It learns that when it comes.
+void WaitQueue::lose_place(Seat *seat) {
+    if (seat->own->outcome == Status::waiting) seat->own->outcome = Status::queue_full;
+    seat->own->index = 0;
+    seat->own = nullptr;
+}
+
+Waiter *WaitQueue::stand_in(uint32_t index, const EntryImage &from) {
+    Seat &seat = seats_[index - 1];
+    seat.sleeper.share(&bells_[index - 1]);
+    Waiter *const w = &seat.other;
+    w->owner = Waiter::Owner::elsewhere;
+    w->alarm.sleeper = from.is_thread != 0 ? &seat.sleeper : nullptr;
+    w->index = index;
+    return w;
+}
+
+void WaitQueue::restore_waiter(const EntryImage &from, Waiter *w) {
+    if (from.time_ns != INT64_MAX) ++deadlines_;
+    w->alarm.due_ns.store(from.told_ns, std::memory_order_release);
+    w->due_since_ns = from.due_since_ns;
+    w->outcome = static_cast<Status>(from.outcome);
+    w->was_late = from.was_late != 0;
+    w->in_vain = from.in_vain;
+}
+
+bool WaitQueue::reserve_room(int64_t now) {
+    constexpr int64_t kGrace = 1000000000;
+    if (chain_.reserve_room()) return true;
+    for (uint32_t index = 1; seats_ != nullptr && index <= chain_.reached(); ++index) {
+        Waiter *const w = waiter(index);
+        if (w == nullptr || w->owner != Waiter::Owner::elsewhere) continue;
+        const Place place = chain_[index].place;
+        if (place != Place::aside && place != Place::apart) continue;
+        if (now - w->alarm.due_ns.load(std::memory_order_relaxed) < kGrace) continue;
+        leave(w);
+        return true;
+    }
+    return false;
+}
+
+void WaitQueue::end_own_waits() {
+    for (uint32_t i = 0; i < QueueImage::kMostEntries; ++i) {
+        Waiter *const w = seats_[i].own;
+        if (w == nullptr) continue;
+        if (w->owner == Waiter::Owner::queue) {
+            leave(w);
+            destroy(w);
+        } else if (w->outcome == Status::waiting) {
+            end_wait(w, Status::closed);
+        }
+    }
+}
+
+}  // namespace tb
