@@ -112,8 +112,20 @@ fn layouts_are_the_frozen_ones() {
     assert_eq!(offset!(tb_refusal, reserved), 4);
     assert_eq!(offset!(tb_refusal, retry_after_ns), 8);
 
+    assert_eq!((size_of::<tb_remote_answer>(), align_of::<tb_remote_answer>()), (32, 8));
+    assert_eq!(offset!(tb_remote_answer, tokens), 0);
+    assert_eq!(offset!(tb_remote_answer, remaining), 8);
+    assert_eq!(offset!(tb_remote_answer, retry_after_ns), 16);
+    assert_eq!(offset!(tb_remote_answer, reset_after_ns), 24);
+
+    assert_eq!((size_of::<tb_remote_member>(), align_of::<tb_remote_member>()), (32, 8));
+    assert_eq!(offset!(tb_remote_member, remote), 0);
+    assert_eq!(offset!(tb_remote_member, key), 8);
+    assert_eq!(offset!(tb_remote_member, key_size), 16);
+    assert_eq!(offset!(tb_remote_member, n), 24);
+
     assert_eq!((size_of::<tb_bucket>(), size_of::<tb_table>(), size_of::<tb_clock>()), (0, 0, 0));
-    assert_eq!(size_of::<tb_waiter_all>(), 0);
+    assert_eq!((size_of::<tb_waiter_all>(), size_of::<tb_remote>()), (0, 0));
     assert_eq!(size_of::<tb_clock_fn>(), size_of::<*const c_void>());
     assert_eq!(size_of::<tb_event_fn>(), size_of::<*const c_void>());
     assert_eq!(size_of::<tb_wake_fn>(), size_of::<*const c_void>());
@@ -288,6 +300,49 @@ fn members_are_where_the_library_reads_them() {
         assert_eq!(left, 2.0);
         tb_table_destroy(table);
         tb_destroy(bucket);
+    }
+}
+
+#[test]
+fn remote_calls_and_replies_are_where_the_library_looks_for_them() {
+    const MOST: usize = TB_REMOTE_MAX_ARGUMENTS as usize;
+    let mut remote = null_mut();
+    let mut limit = defaults();
+    limit.capacity = 10.0;
+    limit.rate_tokens = 1.0;
+    let mut arguments = [0; MOST];
+    let mut count = 0;
+    unsafe {
+        assert_eq!(tb_remote_create(&limit, SECOND, &mut remote), TB_SUCCESS);
+        assert_eq!(tb_remote_get_limit(remote, &mut limit), TB_SUCCESS);
+        let unit = limit.unit;
+        assert_eq!(tb_remote_take(remote, 4.0, arguments.as_mut_ptr(), &mut count), TB_SUCCESS);
+        let reply = [-(1.0 / unit).round() as i64];
+        let mut answer = MaybeUninit::<tb_remote_answer>::uninit();
+        let (asked, told) = (arguments.as_ptr(), reply.as_ptr());
+        assert_eq!(tb_remote_read(remote, asked, count, told, 1, answer.as_mut_ptr()), TB_DENIED);
+        let answer = answer.assume_init();
+        assert_eq!((answer.tokens, answer.remaining), (0.0, 3.0));
+        assert_eq!((answer.retry_after_ns, answer.reset_after_ns), (SECOND, 7 * SECOND));
+
+        let members = [
+            tb_remote_member { remote, key: b"{a}1".as_ptr().cast(), key_size: 4, n: 1.0 },
+            tb_remote_member { remote, key: b"{a}12".as_ptr().cast(), key_size: 4, n: 1.0 },
+        ];
+        let mut all = [0; 11];
+        assert_eq!(tb_remote_take_all(members.as_ptr(), 2, all.as_mut_ptr(), &mut count), TB_E_INVALID_ARGUMENT);
+        assert_eq!(tb_remote_take_each(members.as_ptr(), 2, all.as_mut_ptr(), &mut count), TB_SUCCESS);
+        assert_eq!(count, all.len());
+
+        let (mut queue_key, mut size) = ([0u8; 1 + TB_REMOTE_QUEUE_KEY_ADDS as usize], 0);
+        let out = queue_key.as_mut_ptr().cast();
+        assert_eq!(tb_remote_queue_key(b"a".as_ptr().cast(), 1, out, &mut size), TB_SUCCESS);
+        assert_eq!((&queue_key, size), (b"{a}:q", 5));
+        let mut number = 0;
+        assert_eq!(tb_remote_parse(b":-7\r\n".as_ptr().cast(), 5, 1, &mut number, &mut count), TB_SUCCESS);
+        assert_eq!((number, count), (-7, 1));
+        assert_eq!(text(tb_remote_script_sha1()).len(), 40);
+        tb_remote_destroy(remote);
     }
 }
 

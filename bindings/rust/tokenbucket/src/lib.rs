@@ -15,6 +15,7 @@ mod look;
 mod member;
 mod queue;
 mod refusal;
+pub mod remote;
 mod reservation;
 mod reservations;
 mod table;
