@@ -2,7 +2,7 @@
 //
 // The C++ face of tokenbucket.h, whose comments are the manual: every rule there holds here. C++17 or newer, with or
 // without exceptions and run-time types; all calls are inline, and cost what the C function costs. All are noexcept but
-// wait_on, call_when_granted and Batch::add, which allocate.
+// wait_on, call_when_granted, Batch::add and those of remote limits, which allocate.
 //
 //     auto bucket = tokenbucket::Bucket::create(100, 50);    // bursts of 100, then 50 per second
 //     if (!bucket) return tokenbucket::message(bucket.status());
@@ -15,6 +15,8 @@
 //
 //     const tokenbucket::Limits both(second.member(), hour.member());    // all grant, or nothing is taken
 //     if (both.allow()) serve();
+//
+//     auto fleet = tokenbucket::RemoteLimit::create(config, 5s);    // in Redis or Valkey, by a client of yours
 //
 // Where exceptions are enabled, constructors and Result::value() throw tokenbucket::Error:
 //
@@ -35,6 +37,7 @@
 
 #include "tokenbucket/config.hpp"
 #include "tokenbucket/limits.hpp"
+#include "tokenbucket/remote.hpp"
 #include "tokenbucket/result.hpp"
 #include "tokenbucket/table.hpp"
 #include "tokenbucket/wait.hpp"

@@ -61,10 +61,10 @@ try() {
 # An answer that is dropped, and a handler that would be gone at once, do not compile.
 is_seen() {
     local compiler=$1 line
-    local parameters='(tokenbucket::Bucket &b, tokenbucket::Table &t, tokenbucket::Config &c)'
+    local parameters='(tokenbucket::Bucket &b, tokenbucket::Table &t, tokenbucket::RemoteLimit &r, tokenbucket::Config &c)'
     while read -r line; do
         printf '#include <tokenbucket.hpp>\nvoid f%s;\n' "$parameters" >"$folder/seen.cc"
-        printf 'void f%s { (void)b; (void)t; (void)c; %s }\n' "$parameters" "$line" >>"$folder/seen.cc"
+        printf 'void f%s { (void)b; (void)t; (void)r; (void)c; %s }\n' "$parameters" "$line" >>"$folder/seen.cc"
         if "$compiler" -std=c++17 "${flags[@]}" -fsyntax-only "$folder/seen.cc" 2>/dev/null; then
             fail "$compiler compiles: $line"
         fi
@@ -89,22 +89,25 @@ tokenbucket::Limits(b.member()).wait();
 tokenbucket::Limits(b.member()).reserve();
 tokenbucket::Limits(b.member()).enqueue(1);
 auto w = tokenbucket::Limits(b.member()).enqueue(1); auto c2 = w;
-auto r = tokenbucket::Limits(b.member()).reserve(); auto c2 = *r;
+auto all = tokenbucket::Limits(b.member()).reserve(); auto c2 = *all;
+tokenbucket::RemoteLimit::create(c, std::chrono::seconds(1));
+r.take("a");
+r.take("a")->read({});
+tokenbucket::RemoteLimit copy = std::as_const(r);
 END
-    printf '#include <tokenbucket.hpp>\nvoid f%s;\nvoid f%s { (void)c; %s }\n' "$parameters" "$parameters" \
+    printf '#include <tokenbucket.hpp>\nvoid f%s;\nvoid f%s { (void)r; (void)c; %s }\n' "$parameters" "$parameters" \
         'if (b.allow() && t.take("a")) (void)b.reserve();' >"$folder/seen.cc"
     "$compiler" -std=c++17 "${flags[@]}" -fsyntax-only "$folder/seen.cc" || fail "$compiler refuses what is right"
 }
 
-# Every function, status and flag of the C header, and every field of its structs, is named in the C++ ones, but for
-# limits on a server, which are for C alone.
+# Every function, status and flag of the C header, and every field of its structs, is named in the C++ ones.
 reaches_all() {
     local names found name
-    found=$(grep -ohE '\b(tb_[a-z_]+\(|TB_[A-Z_]+\b|[.>][a-z_]+\b|[a-z_]+\b)' "$include"/*.hpp "$include"/*/*.hpp |
+    found=$(grep -ohE '\b(tb_[a-z0-9_]+\(|TB_[A-Z_]+\b|[.>][a-z_]+\b|[a-z_]+\b)' "$include"/*.hpp "$include"/*/*.hpp |
         tr -d '.>(' | sort -u)
     names=$(python3 -B "$TB_SOURCE/capi/abi/generate/header.py" |
         awk '/^(function|status|constant|field) / {sub(".*[.]", "", $2); print $2}' |
-        grep -vxE 'TB_VERSION_.*|reserved|ticket|remote|(tb|TB)_(remote|REMOTE)_.*')
+        grep -vxE 'TB_VERSION_.*|TB_REMOTE_MAX_REPLY|reserved|ticket')
     [ "$(wc -l <<<"$names")" -ge 80 ] || fail "only these were found in the C header: $names"
     while read -r name; do
         grep -qxF "$name" <<<"$found" || fail "$name cannot be reached"

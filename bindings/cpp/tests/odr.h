@@ -12,5 +12,7 @@ tokenbucket::Result<tokenbucket::Table> table_of_a() noexcept;
 // Two tokens of the bucket and one of the table's "b".
 tokenbucket::ResultAll<tokenbucket::ReservationAll> promise_of_both(const tokenbucket::Bucket &bucket,
                                                                     const tokenbucket::Table &table) noexcept;
+// A take of one token, and its answer where the server says that none is left.
+tokenbucket::RemoteAnswer denied_take(const tokenbucket::RemoteLimit &limit);
 
 #endif

@@ -1,4 +1,6 @@
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "odr.h"
 
@@ -25,4 +27,8 @@ tokenbucket::Result<tokenbucket::Table> table_of_a() noexcept {
 tokenbucket::ResultAll<tokenbucket::ReservationAll> promise_of_both(const tokenbucket::Bucket &bucket,
                                                                     const tokenbucket::Table &table) noexcept {
     return tokenbucket::Limits(bucket.member(2), table.member("b")).reserve();
+}
+
+tokenbucket::RemoteAnswer denied_take(const tokenbucket::RemoteLimit &limit) {
+    return limit.take("a")->ask([](const std::vector<std::string> &) { return tokenbucket::RemoteReply{{-1}, ""}; });
 }

@@ -24,5 +24,9 @@ int main() {
     }
     const auto left = bucket->available();
     if (!left || *left != 0) return 10;
+    tokenbucket::Config config;
+    config.capacity = config.rate_tokens = 1;
+    const auto remote = tokenbucket::RemoteLimit::create(config, std::chrono::seconds(1));
+    if (!remote || denied_take(*remote).status != tokenbucket::Status::denied) return 11;
     return 0;
 }

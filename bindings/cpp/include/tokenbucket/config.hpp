@@ -112,6 +112,7 @@ struct Destroy {
     void operator()(tb_bucket *bucket) const noexcept { tb_destroy(bucket); }
     void operator()(tb_table *table) const noexcept { tb_table_destroy(table); }
     void operator()(tb_clock *clock) const noexcept { tb_clock_destroy(clock); }
+    void operator()(tb_remote *remote) const noexcept { tb_remote_destroy(remote); }
 };
 
 // What cannot be expressed is for ever. What is below zero, or NaN, is an invalid argument.
