@@ -10,8 +10,10 @@ pub trait Connection {
     /// The client's own error.
     type Error: Into<Box<dyn std::error::Error + Send + Sync>>;
 
-    /// Sends the command and blocks until its reply is there. The client bounds that by a timeout of its own, and must
-    /// not send a command again that may have reached the server: its tokens would be taken twice.
+    /// Sends the command and blocks until its reply is there; the client bounds that by a timeout of its own.
+    ///
+    /// A command that may have reached the server must not be sent again: its tokens would be taken twice. And where a
+    /// reply may still come, the connection must not be used again: it would be taken for that of the next command.
     ///
     /// # Errors
     /// No reply came, or one that is neither numbers nor an error. An error that the server answers with is a

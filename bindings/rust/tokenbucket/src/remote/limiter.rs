@@ -15,7 +15,7 @@ pub enum OnUnavailable {
     Error,
     /// Denied, with no time to retry.
     Closed,
-    /// Granted.
+    /// Granted, at most the capacity at once.
     Open,
     /// What a table in this process says, whose capacity and rate are the limit's times `share`, above 0 and at most
     /// 1: with shares that add up to 1 the fleet stays near its limit. It holds 65,536 keys that are not full, 1.6 MB.
@@ -42,14 +42,22 @@ const LOCAL_KEYS: u64 = 65_536;
 /// use tokenbucket::remote::{Command, Connection, OnUnavailable, RemoteLimit, RemoteLimiter, Reply};
 /// use tokenbucket::Config;
 ///
-/// /// One connection for all threads, in place of a client's.
-/// struct Server(Mutex<UnixStream>);
+/// /// One connection for all threads, in place of a client's. None: to be opened.
+/// struct Server(Mutex<Option<UnixStream>>);
+///
+/// fn open() -> io::Result<UnixStream> {
+///     let stream = UnixStream::connect("/run/redis/redis.sock")?;
+///     stream.set_read_timeout(Some(Duration::from_millis(100)))?;
+///     Ok(stream)
+/// }
 ///
 /// impl Connection for Server {
 ///     type Error = io::Error;
 ///
 ///     fn send(&self, command: &Command) -> io::Result<Reply> {
-///         let mut stream = self.0.lock().unwrap();
+///         let mut place = self.0.lock().unwrap();
+///         // Put back if all goes well: where a reply is late, the next one would not be the next call's.
+///         let mut stream = place.take().map_or_else(open, Ok)?;
 ///         let mut text = format!("*{}\r\n", command.words().len()).into_bytes();
 ///         for word in command.words() {
 ///             text.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
@@ -57,14 +65,15 @@ const LOCAL_KEYS: u64 = 65_536;
 ///             text.extend_from_slice(b"\r\n");
 ///         }
 ///         stream.write_all(&text)?;
-///         let mut reply = Vec::new();
+///         let mut text = Vec::new();
 ///         loop {
 ///             let mut part = [0; 4096];
 ///             match stream.read(&mut part)? {
 ///                 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-///                 size => reply.extend_from_slice(&part[..size]),
+///                 size => text.extend_from_slice(&part[..size]),
 ///             }
-///             if let Ok(reply) = Reply::parse(&reply) {
+///             if let Ok(reply) = Reply::parse(&text) {
+///                 *place = Some(stream);
 ///                 return Ok(reply);
 ///             }
 ///         }
@@ -72,11 +81,9 @@ const LOCAL_KEYS: u64 = 65_536;
 /// }
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let stream = UnixStream::connect("/run/redis/redis.sock")?;
-/// stream.set_read_timeout(Some(Duration::from_millis(100)))?;
 /// let second = Duration::from_secs(1);
 /// let limit = RemoteLimit::new(Config::new(100.0, 50.0, second), 5 * second)?.prefix("tb:per-user:");
-/// let limiter = RemoteLimiter::new(limit, Server(Mutex::new(stream)))
+/// let limiter = RemoteLimiter::new(limit, Server(Mutex::new(None)))
 ///     .on_unavailable(OnUnavailable::Local { share: 0.25 })?;
 /// if limiter.allow("alice", 1.0)? {
 ///     println!("served");
@@ -133,14 +140,15 @@ impl<C: Connection> RemoteLimiter<C> {
     pub fn take(&self, key: impl AsRef<[u8]>, n: f64) -> Result<Decision, RemoteError> {
         let key = key.as_ref();
         let answer = self.ask(&self.limit.take(key, n)?).map(Decision::from);
-        self.or(answer, || Ok(CLOSED), || OPEN, |table| table.take(key, n))
+        self.or(answer, || Ok(CLOSED), || Ok(OPEN), |table| table.take(key, n))
     }
 
     /// Takes as many whole tokens of the key as are there now, at most `most`; it may be 0.
     pub fn take_up_to(&self, key: impl AsRef<[u8]>, most: f64) -> Result<f64, RemoteError> {
         let key = key.as_ref();
         let taken = self.ask(&self.limit.take_up_to(key, most)?).map(|answer| answer.tokens);
-        self.or(taken, || Ok(0.0), || most.floor(), |table| table.take_up_to(key, most))
+        let open = || Ok(most.min(self.limit.limit()?.capacity).floor());
+        self.or(taken, || Ok(0.0), open, |table| table.take_up_to(key, most))
     }
 
     /// [`take`](RemoteLimiter::take) for 1 to [`RemoteLimit::MAX_KEYS`] keys, each with its amount, in their order and
@@ -156,7 +164,7 @@ impl<C: Connection> RemoteLimiter<C> {
         self.or(
             answers.map(|answers| answers.into_iter().map(Decision::from).collect()),
             || Ok(vec![CLOSED; count]),
-            || vec![OPEN; count],
+            || Ok(vec![OPEN; count]),
             |table| requests.iter().map(|(key, n)| table.take(key, *n)).collect(),
         )
     }
@@ -244,7 +252,7 @@ impl<C: Connection> RemoteLimiter<C> {
             Err(Error::ExceedsCapacity) => Err(late()),
             other => other,
         };
-        self.or(reserved, || Err(late()), || (), local)
+        self.or(reserved, || Err(late()), || Ok(()), local)
     }
 
     /// The answer, or what the policy says where there is none.
@@ -252,14 +260,14 @@ impl<C: Connection> RemoteLimiter<C> {
         &self,
         answer: Result<T, RemoteError>,
         closed: impl FnOnce() -> Result<T, Error>,
-        open: impl FnOnce() -> T,
+        open: impl FnOnce() -> Result<T, Error>,
         local: impl FnOnce(&Table) -> Result<T, Error>,
     ) -> Result<T, RemoteError> {
         match answer {
             Err(error) if error.error == Error::Unavailable => match &self.policy {
                 Policy::Error => Err(error),
                 Policy::Closed => Ok(closed()?),
-                Policy::Open => Ok(open()),
+                Policy::Open => Ok(open()?),
                 Policy::Local(table) => Ok(local(table)?),
             },
             other => other,

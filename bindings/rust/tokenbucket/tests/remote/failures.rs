@@ -66,6 +66,7 @@ fn open_grants_without_a_server() {
         let granted = limiter.take("a", 1.0).unwrap();
         assert_eq!((granted.granted, granted.retry_after), (true, Some(Duration::ZERO)));
         assert_eq!(limiter.take_up_to("a", 2.5).unwrap(), 2.0);
+        assert_eq!(limiter.take_up_to("a", 25.0).unwrap(), 10.0);
         assert_eq!(limiter.take_each([("a", 1.0), ("b", 1.0)]).unwrap(), [granted, granted]);
         limiter.wait("a", 1.0).unwrap();
     });
