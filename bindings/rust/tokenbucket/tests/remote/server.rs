@@ -33,14 +33,11 @@ impl Server {
         let name = format!("tokenbucket-rust-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let folder = std::env::temp_dir().join(name);
         fs::create_dir(&folder).unwrap();
-        let spawned = Process::new("redis-server")
-            .args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"])
-            .arg(folder.join("s"))
-            .arg("--dir")
-            .arg(&folder)
-            .stdout(Stdio::null())
-            .spawn();
-        let process = match spawned {
+        let mut command = Process::new("redis-server");
+        command.args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"]).arg(folder.join("s"));
+        command.arg("--dir").arg(&folder).stdout(Stdio::null());
+        end_with_thread(&mut command);
+        let process = match command.spawn() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 fs::remove_dir(&folder).unwrap();
                 return None;
@@ -80,6 +77,28 @@ impl Drop for Server {
         let _ = fs::remove_dir_all(&self.folder);
     }
 }
+
+/// Also where the test is killed: the process ends with the thread that starts it.
+#[cfg(target_os = "linux")]
+fn end_with_thread(command: &mut Process) {
+    use std::os::raw::c_int;
+    use std::os::unix::process::CommandExt;
+
+    extern "C" {
+        fn prctl(option: c_int, ...) -> c_int;
+    }
+    const PR_SET_PDEATHSIG: c_int = 1;
+    const SIGKILL: c_int = 9;
+    // SAFETY: prctl is a bare system call, which a child may make before it runs its program.
+    unsafe {
+        command.pre_exec(|| match prctl(PR_SET_PDEATHSIG, SIGKILL) {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        });
+    }
+}
+#[cfg(not(target_os = "linux"))]
+fn end_with_thread(_: &mut Process) {}
 
 /// One connection for any number of threads, which counts what it sends.
 pub struct Client {
