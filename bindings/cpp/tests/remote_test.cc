@@ -224,9 +224,13 @@ TEST_F(RemoteLimitTest, AScriptThatIsLostIsSentAgain) {
 }
 
 TEST_F(RemoteLimitTest, AKeyThatHoldsSomethingElseIsNoDenial) {
-    client.ask({"LPUSH", "tb:a", "1"});
-    EXPECT_EQ(ask(slow().take("a")).status, Status::mismatch);
-    EXPECT_EQ(ask(slow().reserve("a")).status(), Status::mismatch);
+    const RemoteLimit limit = slow();
+    client.ask({"LPUSH", "tb:list", "1"});
+    client.ask({"SET", "tb:word", "hello"});
+    client.ask({"SET", limit.reserve("queue").value().command()[4], "hello"});
+    EXPECT_EQ(ask(limit.take("list")).status, Status::mismatch);
+    EXPECT_EQ(ask(limit.take("word")).status, Status::mismatch);
+    EXPECT_EQ(ask(limit.reserve("queue")).status(), Status::mismatch);
 }
 
 TEST_F(RemoteLimitTest, AServerThatIsGoneIsNoDenial) {

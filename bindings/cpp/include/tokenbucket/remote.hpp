@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -85,10 +86,12 @@ inline RemoteAnswer answer(Status status, const tb_remote_answer &c) noexcept {
             std::chrono::nanoseconds(c.reset_after_ns)};
 }
 
-// Of a reply that has no numbers.
+// Of a reply that has no numbers. What the script did not write has no type or no numbers for it; then Lua stops it. An
+// older server puts the code into the text.
 inline Status status_of(const RemoteReply &reply) noexcept {
-    // An older server puts the code into the text of an error of the script.
-    return reply.error.find("WRONGTYPE") != std::string::npos ? Status::mismatch : Status::unavailable;
+    for (const char *mark : {"WRONGTYPE", ": attempt to "})
+        if (reply.error.find(mark) != std::string::npos) return Status::mismatch;
+    return Status::unavailable;
 }
 
 // Of a reply that was read. One that does not fit the arguments is not the caller's mistake.

@@ -26,8 +26,10 @@ impl RemoteError {
 
     /// The error that the server answered with.
     pub(super) fn of_server(text: &str) -> RemoteError {
-        // An older server puts the code into the text of an error of the script.
-        let error = if text.contains("WRONGTYPE") { Error::Mismatch } else { Error::Unavailable };
+        // What the script did not write has no type or no numbers for it; then Lua stops it. An older server puts the
+        // code into the text.
+        let is_foreign = ["WRONGTYPE", ": attempt to "].iter().any(|mark| text.contains(mark));
+        let error = if is_foreign { Error::Mismatch } else { Error::Unavailable };
         RemoteError { error, source: Some(text.into()) }
     }
 }

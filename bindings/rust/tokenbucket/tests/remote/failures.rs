@@ -103,11 +103,19 @@ fn a_share_is_above_0_and_at_most_1() {
 #[test]
 fn a_key_that_holds_something_else_is_neither_a_denial_nor_unavailable() {
     with_server(|server| {
-        server.client().ask(&["LPUSH", "tb:a", "1"]);
+        let client = server.client();
+        client.ask(&["LPUSH", "tb:list", "1"]);
+        client.ask(&["SET", "tb:word", "hello"]);
+        let limit = slow();
+        let reserve = limit.reserve("queue", 1.0, None).unwrap().command();
+        client.ask(&["SET", std::str::from_utf8(reserve.words().nth(4).unwrap()).unwrap(), "hello"]);
         for policy in [OnUnavailable::Error, OnUnavailable::Closed, OnUnavailable::Open] {
-            let error = limiter(server, slow()).on_unavailable(policy).unwrap().allow("a", 1.0).unwrap_err();
+            let limiter = limiter(server, slow()).on_unavailable(policy).unwrap();
+            let error = limiter.allow("list", 1.0).unwrap_err();
             assert_eq!(error.error, Error::Mismatch);
             assert!(error.source().unwrap().to_string().contains("WRONGTYPE"));
+            assert_eq!(limiter.allow("word", 1.0).unwrap_err().error, Error::Mismatch);
+            assert_eq!(limiter.wait("queue", 1.0).unwrap_err().error, Error::Mismatch);
         }
     });
 }
