@@ -61,17 +61,29 @@ type settings struct {
 	// Of a table.
 	maxBytes int64
 	whenFull WhenFull
+
+	// Of a Remote.
+	prefix        string
+	maxWait       time.Duration
+	onUnavailable OnUnavailable
+}
+
+func (s *settings) isOfTable() bool { return s.maxBytes != 0 || s.whenFull != 0 }
+
+func (s *settings) isOfRemote() bool {
+	return s.prefix != defaultPrefix || s.maxWait != 0 || s.onUnavailable != FailError
 }
 
 func newSettings(capacity, tokensPerSecond float64, options []Option) settings {
-	s := settings{capacity: capacity, tokens: tokensPerSecond, period: time.Second, initial: InitiallyFull}
+	s := settings{capacity: capacity, tokens: tokensPerSecond, period: time.Second, initial: InitiallyFull,
+		prefix: defaultPrefix}
 	for _, option := range options {
 		option(&s)
 	}
 	return s
 }
 
-// Option changes what [New] or [NewTable] creates.
+// Option changes what [New], [NewTable] or [NewRemote] creates.
 type Option func(*settings)
 
 // WithPeriod makes the rate one of tokens per period instead of per second: New(100, 700000, WithPeriod(time.Hour)) is
@@ -93,12 +105,12 @@ func WithMaxWaiters(most int) Option { return func(s *settings) { s.maxWaiters =
 func WithMaxLateness(most time.Duration) Option { return func(s *settings) { s.maxLateness = most } }
 
 // New creates a full limiter that holds up to capacity tokens and gains tokensPerSecond.
-// ErrInvalidArgument: NaN, infinite, a period not above 0, or a negative option. ErrOutOfRange: a capacity outside 1e-6 .. 1e15, a rate
-// outside 1e-9 .. 1e10 per second, or more initial tokens than the capacity. ErrUnsupported: an option of tables.
-// ErrOutOfMemory.
+// ErrInvalidArgument: NaN, infinite, a period not above 0, or a negative option. ErrOutOfRange: a capacity outside
+// 1e-6 .. 1e15, a rate outside 1e-9 .. 1e10 per second, or more initial tokens than the capacity. ErrUnsupported: an
+// option of a [Table] or a [Remote]. ErrOutOfMemory.
 func New(capacity, tokensPerSecond float64, options ...Option) (*Limiter, error) {
 	s := newSettings(capacity, tokensPerSecond, options)
-	if s.maxBytes != 0 || s.whenFull != 0 {
+	if s.isOfTable() || s.isOfRemote() {
 		return nil, ErrUnsupported
 	}
 	b, err := newBucket(&s)

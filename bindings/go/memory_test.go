@@ -102,3 +102,17 @@ func TestMemoryIsFreed(t *testing.T) {
 		t.Errorf("%d kB more than before", grown)
 	}
 }
+
+// The client's: the name of the key, the arguments, and each number in an interface.
+func TestWhatARemoteAllocates(t *testing.T) {
+	var v any = int64(9e9)
+	do := func(context.Context, ...any) (any, error) { return v, nil }
+	r, err := NewRemote(do, 10, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := context.Background()
+	if n := testing.AllocsPerRun(1000, func() { _, _ = r.Take(ctx, "ann", 1) }); n > 8 {
+		t.Errorf("Take allocates %v times", n)
+	}
+}

@@ -92,6 +92,38 @@ func (waiterAll) check(Limits) (time.Duration, Refusal, Status) {
 }
 func (waiterAll) leave(Limits) {}
 
+func remoteScript() (text, sha1 string) { return "", "" }
+func queueKey(string) string            { return "" }
+
+type remote struct{}
+
+func newRemote(*settings) (*remote, error) { return nil, errNoCgo }
+
+func (*remote) limit() settings                        { return settings{period: time.Second} }
+func (*remote) askTake(float64) (question, Status)     { return question{}, ErrUnsupported }
+func (*remote) askTakeUpTo(float64) (question, Status) { return question{}, ErrUnsupported }
+func (*remote) askCharge(float64) (question, Status)   { return question{}, ErrUnsupported }
+func (*remote) askRefund(float64) (question, Status)   { return question{}, ErrUnsupported }
+func (*remote) askReset(float64) (question, Status)    { return question{}, ErrUnsupported }
+func (*remote) askPeek(float64) (question, Status)     { return question{}, ErrUnsupported }
+func (*remote) askReserve(float64, time.Duration) (question, Status) {
+	return question{}, ErrUnsupported
+}
+func (*remote) askCancel(promise) (question, Status)          { return question{}, ErrUnsupported }
+func (*remote) askSettle(promise, float64) (question, Status) { return question{}, ErrUnsupported }
+func (*remote) read(*question, *reply) (remoteAnswer, Status) { return remoteAnswer{}, ErrUnsupported }
+func (*remote) readPromise(*question, *reply) (promise, time.Duration, Status) {
+	return promise{}, 0, ErrUnsupported
+}
+
+type many struct{ numbers []int64 }
+
+func (*many) add(*remote, string, float64) {}
+func (*many) empty()                       {}
+func (*many) ask(bool) ([]int64, Status)   { return nil, ErrUnsupported }
+func (*many) read([]Status) Status         { return ErrUnsupported }
+func (*many) retryAfter(int) time.Duration { return 0 }
+
 type clock struct{}
 
 func newClock(time.Duration) (*clock, error) { return nil, errNoCgo }

@@ -66,7 +66,7 @@ func WithWhenFull(w WhenFull) Option { return func(s *settings) { s.whenFull = w
 // NewTable creates a table for so many keys that are not full at one time, 24.6 bytes each. A key may take capacity
 // tokens at once and gains tokensPerSecond. [WithMaxWaiters] holds for each key.
 // Errors as [New]. ErrInvalidArgument: also fewer keys than 1. ErrOutOfRange: also more memory than can be addressed.
-// ErrUnsupported: [WithInitialTokens], [WithStatistics] or [WithOnEvent], or an unknown WhenFull. ErrSystem: the system
+// ErrUnsupported: [WithInitialTokens], [WithStatistics] or [WithOnEvent], an option of a [Remote], or an unknown WhenFull. ErrSystem: the system
 // gives no random numbers.
 func NewTable(capacity, tokensPerSecond float64, keys int, options ...Option) (*Table, error) {
 	return NewTableOf[string](capacity, tokensPerSecond, keys, options...)
@@ -75,7 +75,7 @@ func NewTable(capacity, tokensPerSecond float64, keys int, options ...Option) (*
 // NewTableOf is NewTable for keys of another type: NewTableOf[[]byte](10, 1, 1000).
 func NewTableOf[K Key](capacity, tokensPerSecond float64, keys int, options ...Option) (*TableOf[K], error) {
 	s := newSettings(capacity, tokensPerSecond, options)
-	if s.onEvent != nil {
+	if s.onEvent != nil || s.isOfRemote() {
 		return nil, ErrUnsupported
 	}
 	t, err := newTable(&s, keys)
@@ -290,5 +290,5 @@ func (k *tableKey) timeUntil(n float64) (time.Duration, Status) {
 func (k *tableKey) err(s Status) error { return keyError(s, len(k.key)) }
 
 func (k *tableKey) late(n float64, left time.Duration) *TimeoutError {
-	return &TimeoutError{Key: k.key, N: n, RetryAfter: left, account: k}
+	return &TimeoutError{Key: k.key, N: n, RetryAfter: left, of: k}
 }

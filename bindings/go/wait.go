@@ -59,7 +59,7 @@ type account interface {
 func (l *Limiter) err(s Status) error { return s.err() }
 
 func (l *Limiter) late(n float64, left time.Duration) *TimeoutError {
-	return &TimeoutError{Limiter: l, N: n, RetryAfter: left, account: l}
+	return &TimeoutError{Limiter: l, N: n, RetryAfter: left, of: l}
 }
 
 func queue(ctx context.Context, a account, n float64, timeout time.Duration, priority int32) error {
@@ -114,17 +114,17 @@ func timeLeft(ctx context.Context) time.Duration {
 // TimeoutError says that a wait cannot be over by its context's deadline. errors.Is(err, context.DeadlineExceeded) and
 // errors.Is(err, ErrTimedOut) hold.
 type TimeoutError struct {
-	Limiter    *Limiter      // whose tokens they are; nil: those of a key of a table
+	Limiter    *Limiter      // whose tokens they are; nil: those of a key of a table or a Remote
 	Key        string        // that key
 	N          float64       // the tokens asked for
 	RetryAfter time.Duration // until they would be there
 
-	account account
+	of interface{ limit() settings }
 }
 
 // Error returns a message with the limit and the time.
 func (e *TimeoutError) Error() string {
-	limit := e.account.limit()
+	limit := e.of.limit()
 	return fmt.Sprintf("tokenbucket: timed out: %g tokens of a limiter of %g per second, burst %g, are there only after %v",
 		e.N, limit.rate(), limit.capacity, e.RetryAfter)
 }

@@ -1,0 +1,197 @@
+//go:build cgo
+
+package tokenbucket
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+)
+
+// What is answered while the server gives no answer: to a limit of 10 tokens, one per second.
+
+func newDownRemote(t *testing.T, o OnUnavailable) *Remote {
+	t.Helper()
+	r, _ := newFakeRemote(t, []any{errDown}, WithOnUnavailable(o))
+	return r
+}
+
+func TestFailError(t *testing.T) {
+	ctx := context.Background()
+	r := newDownRemote(t, FailError)
+	answers := []Status{ErrClosed}
+	for what, err := range map[string]error{
+		"Take":         second(r.Take(ctx, "a", 1)),
+		"Allow":        second(r.Allow(ctx, "a")),
+		"TakeUpTo":     second(r.TakeUpTo(ctx, "a", 1)),
+		"Wait":         r.Wait(ctx, "a"),
+		"Reserve":      second(r.Reserve(ctx, "a")),
+		"AllowMany":    r.AllowMany(ctx, []string{"a"}, nil, answers),
+		"RemoteLimits": second(RemoteLimits{r.Member("a", 1)}.Take(ctx)),
+	} {
+		var remote *RemoteError
+		if !errors.Is(err, ErrUnavailable) || !errors.Is(err, errDown) || !errors.As(err, &remote) {
+			t.Errorf("%s: %v", what, err)
+		}
+		if errors.Is(err, ErrDenied) || err.Error() != ErrUnavailable.Error()+": connection refused" {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if answers[0] != ErrClosed {
+		t.Errorf("AllowMany wrote %v", answers)
+	}
+}
+
+// What takes nothing has no policy.
+func TestOtherCallsAlwaysFail(t *testing.T) {
+	ctx := context.Background()
+	for _, o := range []OnUnavailable{FailError, FailClosed, FailOpen, FailLocal(1)} {
+		r := newDownRemote(t, o)
+		for what, err := range map[string]error{
+			"Charge":    second(r.Charge(ctx, "a", 1)),
+			"Refund":    r.Refund(ctx, "a", 1),
+			"Reset":     r.Reset(ctx, "a", InitiallyFull),
+			"Tokens":    second(r.Tokens(ctx, "a")),
+			"TimeUntil": second(r.TimeUntil(ctx, "a", 1)),
+		} {
+			if !errors.Is(err, ErrUnavailable) {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+	}
+}
+
+func TestFailClosed(t *testing.T) {
+	ctx := context.Background()
+	r := newDownRemote(t, FailClosed)
+	if d, err := r.Take(ctx, "a", 3); err != ErrDenied || d != (Decision{0, 3 * time.Second, 10 * time.Second}) {
+		t.Errorf("Take: %v, %v", d, err)
+	}
+	if ok, err := r.Allow(ctx, "a"); ok || err != nil {
+		t.Errorf("Allow: %v, %v", ok, err)
+	}
+	if n, err := r.TakeUpTo(ctx, "a", 3); n != 0 || err != nil {
+		t.Errorf("TakeUpTo: %v, %v", n, err)
+	}
+	if err := r.Wait(ctx, "a"); err != ErrDenied {
+		t.Error("Wait: ", err)
+	}
+	if reservation, err := r.Reserve(ctx, "a"); reservation != nil || err != ErrDenied {
+		t.Error("Reserve: ", err)
+	}
+	answers := make([]Status, 2)
+	if err := r.AllowMany(ctx, []string{"a", "b"}, nil, answers); err != nil || answers[0] != ErrDenied || answers[1] != ErrDenied {
+		t.Errorf("AllowMany: %v, %v", answers, err)
+	}
+}
+
+func TestFailOpen(t *testing.T) {
+	ctx := context.Background()
+	r := newDownRemote(t, FailOpen)
+	if d, err := r.Take(ctx, "a", 3); err != nil || d != (Decision{7, 0, 3 * time.Second}) {
+		t.Errorf("Take: %v, %v", d, err)
+	}
+	if ok, err := r.Allow(ctx, "a"); !ok || err != nil {
+		t.Errorf("Allow: %v, %v", ok, err)
+	}
+	for most, want := range map[float64]float64{0.5: 0, 3.9: 3, 12: 10} {
+		if n, err := r.TakeUpTo(ctx, "a", most); n != want || err != nil {
+			t.Errorf("TakeUpTo %v: %v, %v", most, n, err)
+		}
+	}
+	if err := r.Wait(ctx, "a"); err != nil {
+		t.Error("Wait: ", err)
+	}
+	reservation, err := r.Reserve(ctx, "a")
+	if err != nil || reservation.Delay() != 0 || reservation.Settle(ctx, 2) != nil || reservation.Cancel(ctx) != nil {
+		t.Error("Reserve: ", err)
+	}
+	answers := []Status{ErrDenied}
+	if err := r.AllowMany(ctx, []string{"a"}, nil, answers); err != nil || answers[0] != Success {
+		t.Errorf("AllowMany: %v, %v", answers, err)
+	}
+}
+
+// A share of one half is a table of 5 tokens, one per 2 seconds.
+func TestFailLocal(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	r := newDownRemote(t, FailLocal(0.5))
+	if d, err := r.Take(ctx, "a", 5); err != nil || d.Remaining != 0 || d.ResetAfter != 10*time.Second {
+		t.Errorf("Take: %v, %v", d, err)
+	}
+	d, err := r.Take(ctx, "a", 1)
+	if err != ErrDenied || d.RetryAfter > 2*time.Second || d.RetryAfter < time.Second {
+		t.Errorf("a second Take: %v, %v", d, err)
+	}
+	if d, err := r.Take(ctx, "a", 6); err != ErrDenied || d.RetryAfter != 6*time.Second {
+		t.Errorf("more than the share holds: %v, %v", d, err)
+	}
+	if n, err := r.TakeUpTo(ctx, "b", 9); n != 5 || err != nil {
+		t.Errorf("TakeUpTo: %v, %v", n, err)
+	}
+	var late *TimeoutError
+	if err := r.Wait(ctx, "a"); !errors.As(err, &late) {
+		t.Error("Wait: ", err)
+	}
+	if err := r.WaitN(ctx, "c", 6); err != ErrDenied {
+		t.Error("Wait for more than the share holds: ", err)
+	}
+	if _, err := r.ReserveN(ctx, "c", 6); err != ErrDenied {
+		t.Error("Reserve of more than the share holds: ", err)
+	}
+	reservation, err := r.ReserveN(ctx, "a", 2)
+	if err != nil || reservation.Delay() < 3*time.Second {
+		t.Fatalf("Reserve: %v", err)
+	}
+	if err := reservation.Cancel(ctx); err != nil {
+		t.Error("Cancel: ", err)
+	}
+	if err := reservation.Settle(ctx, 1); err != ErrInvalidArgument {
+		t.Error("Settle: ", err)
+	}
+	answers := make([]Status, 2)
+	if err := r.AllowMany(ctx, []string{"a", "d"}, nil, answers); err != nil || answers[0] != ErrDenied || answers[1] != Success {
+		t.Errorf("AllowMany: %v, %v", answers, err)
+	}
+}
+
+// The server answers again.
+func TestAfterAnOutage(t *testing.T) {
+	ctx := context.Background()
+	r, _ := newFakeRemote(t, []any{errDown, int64(9e9)}, WithOnUnavailable(FailClosed))
+	if ok, err := r.Allow(ctx, "a"); ok || err != nil {
+		t.Errorf("while it does not: %v, %v", ok, err)
+	}
+	if ok, err := r.Allow(ctx, "a"); !ok || err != nil {
+		t.Errorf("then: %v, %v", ok, err)
+	}
+}
+
+func TestLimitsWhileUnavailable(t *testing.T) {
+	ctx := context.Background()
+	fails, closed, open := newDownRemote(t, FailError), newDownRemote(t, FailClosed), newDownRemote(t, FailOpen)
+	local, other := newDownRemote(t, FailLocal(0.5)), newDownRemote(t, FailLocal(0.5))
+	for i, c := range []struct {
+		limits     RemoteLimits
+		member     int
+		retryAfter time.Duration // rounded up
+		want       error
+	}{
+		{RemoteLimits{closed.Member("{a}", 1), local.Member("{a}b", 1), fails.Member("{a}c", 1)}, -1, 0, ErrUnavailable},
+		{RemoteLimits{open.Member("{a}", 1), closed.Member("{a}b", 1), closed.Member("{a}c", 2)}, 2, 2 * time.Second, ErrDenied},
+		{RemoteLimits{open.Member("{a}", 1)}, -1, 0, nil},
+		{RemoteLimits{open.Member("{a}", 1), local.Member("{a}b", 5)}, -1, 0, nil},
+		{RemoteLimits{other.Member("{a}", 5), open.Member("{a}b", 1), local.Member("{a}b1", 6)}, 2, 6 * time.Second, ErrDenied},
+		{RemoteLimits{other.Member("{a}", 5), local.Member("{a}b", 4)}, 1, 8 * time.Second, ErrDenied},
+		{RemoteLimits{other.Member("{a}", 5)}, -1, 0, nil}, // which the ones before have left alone
+	} {
+		refusal, err := c.limits.Take(ctx)
+		seconds := refusal.RetryAfter + time.Second - 1
+		seconds -= seconds % time.Second
+		if refusal.Member != c.member || seconds != c.retryAfter || !errors.Is(err, c.want) {
+			t.Errorf("limits %d: %v, %v", i, refusal, err)
+		}
+	}
+}
