@@ -1,31 +1,53 @@
 package httplimit
 
 import (
+	"context"
+	"errors"
+	"math"
 	"sync/atomic"
 	"time"
 
 	"tokenbucket"
 )
 
-// Clients limits each of many clients by a table whose keys they are, and counts what it decides. Create it with
+// Clients limits each of many clients by a limit whose keys they are, and counts what it decides. Create it with
 // [NewClients]; the zero value refuses everything with tokenbucket.ErrInvalidArgument.
 type Clients struct {
-	table                    *tokenbucket.Table
-	granted, denied, crowded atomic.Int64
+	table  *tokenbucket.Table
+	remote *tokenbucket.Remote // nil: the table
+
+	granted, denied, crowded, unavailable atomic.Int64
 }
 
-// NewClients uses the table, which may serve others too. tokenbucket.ErrInvalidArgument: it is nil.
-func NewClients(table *tokenbucket.Table) (*Clients, error) {
-	if table == nil {
+// Keyed is a limit for each of many keys: in this process, or for all processes of a fleet.
+type Keyed interface {
+	*tokenbucket.Table | *tokenbucket.Remote
+}
+
+// NewClients uses the limit, which may serve others too. tokenbucket.ErrInvalidArgument: it is nil.
+func NewClients[L Keyed](limit L) (*Clients, error) {
+	if limit == nil {
 		return nil, tokenbucket.ErrInvalidArgument
 	}
-	return &Clients{table: table}, nil
+	c := new(Clients)
+	switch limit := any(limit).(type) {
+	case *tokenbucket.Table:
+		c.table = limit
+	case *tokenbucket.Remote:
+		c.remote = limit
+	}
+	return c, nil
 }
 
-// Take takes n tokens of the client with that key, as [tokenbucket.TableOf.Take]. A key is of the client's making: of
-// one that is longer than tokenbucket.MaxKeySize the first so many bytes count.
+// Take is TakeContext(context.Background(), key, n).
 func (c *Clients) Take(key string, n float64) (tokenbucket.Decision, error) {
-	a := c.ask(key, n)
+	return c.TakeContext(context.Background(), key, n)
+}
+
+// TakeContext takes n tokens of the client with that key, as [tokenbucket.TableOf.Take] or [tokenbucket.Remote.Take]. A
+// key is of the client's making: of one that is longer than tokenbucket.MaxKeySize the first so many bytes count.
+func (c *Clients) TakeContext(ctx context.Context, key string, n float64) (tokenbucket.Decision, error) {
+	a := c.ask(ctx, key, n)
 	return a.Decision, a.err
 }
 
@@ -36,26 +58,42 @@ type answer struct {
 	nextAfter time.Duration // until the same amount would be granted once more; of use where no whole token is left
 }
 
-func (c *Clients) ask(key string, n float64) answer {
+func (c *Clients) ask(ctx context.Context, key string, n float64) answer {
 	if len(key) > tokenbucket.MaxKeySize {
 		key = key[:tokenbucket.MaxKeySize]
 	}
-	table := c.limits()
 	var a answer
-	a.Decision, a.err = table.Take(key, n)
-	a.nextAfter = a.RetryAfter
-	if a.err == nil && a.Remaining < 1 {
-		a.nextAfter, _ = table.TimeUntil(key, n)
+	if c != nil && c.remote != nil {
+		a.Decision, a.err = c.remote.Take(ctx, key, n)
+		a.nextAfter = c.nextAfter(a, n)
+	} else {
+		table := c.limits()
+		a.Decision, a.err = table.Take(key, n)
+		a.nextAfter = a.RetryAfter
+		if a.err == nil && a.Remaining < 1 {
+			a.nextAfter, _ = table.TimeUntil(key, n)
+		}
 	}
-	switch a.err {
-	case nil:
+	switch {
+	case a.err == nil:
 		c.granted.Add(1)
-	case tokenbucket.ErrDenied, tokenbucket.ErrExceedsCapacity:
+	case a.err == tokenbucket.ErrDenied || a.err == tokenbucket.ErrExceedsCapacity:
 		c.denied.Add(1)
-	case tokenbucket.ErrTableFull:
+	case a.err == tokenbucket.ErrTableFull:
 		c.crowded.Add(1)
+	case errors.Is(a.err, tokenbucket.ErrUnavailable):
+		c.unavailable.Add(1)
 	}
 	return a
+}
+
+// nextAfter spares the server a second call: until the bucket is full the tokens accrue evenly.
+func (c *Clients) nextAfter(a answer, n float64) time.Duration {
+	if a.err != nil {
+		return a.RetryAfter
+	}
+	left := a.ResetAfter.Seconds() - (c.remote.Burst()-n)/c.remote.Limit()
+	return time.Duration(math.Round(math.Max(0, left) * float64(time.Second)))
 }
 
 var noTable tokenbucket.Table // refuses everything
@@ -63,6 +101,19 @@ var noTable tokenbucket.Table // refuses everything
 func (c *Clients) limits() *tokenbucket.Table {
 	if c == nil || c.table == nil {
 		return &noTable
+	}
+	return c.table
+}
+
+// policy is the limit that the fields tell.
+type policy interface {
+	Burst() float64
+	Limit() float64
+}
+
+func (c *Clients) policy() policy {
+	if c.remote != nil {
+		return c.remote
 	}
 	return c.table
 }

@@ -73,7 +73,7 @@ func TestLongKeys(t *testing.T) {
 }
 
 func TestNoTable(t *testing.T) {
-	c, err := NewClients(nil)
+	c, err := NewClients[*tokenbucket.Table](nil)
 	expectError(t, "NewClients", err, tokenbucket.ErrInvalidArgument)
 	if c != nil {
 		t.Error("Clients beside the error")

@@ -39,7 +39,7 @@ func (c *Clients) Deny(key func(ctx context.Context) string) LimitFunc {
 	if key == nil {
 		return Deny(nil)
 	}
-	return func(ctx context.Context) error { return denied(c.Take(key(ctx), 1)) }
+	return func(ctx context.Context) error { return denied(c.TakeContext(ctx, key(ctx), 1)) }
 }
 
 // Wait makes each call wait for its token, as [tokenbucket.Limiter.Wait]: for clients that respect a server's quota. Of

@@ -2,6 +2,7 @@ package httplimit
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 
 	"tokenbucket"
@@ -33,7 +34,8 @@ type Server struct {
 // Middleware returns a handler that passes on to next what is within the limit. All answers have RateLimit-Policy and
 // RateLimit; what is over the limit is answered with 429 and Retry-After in whole seconds, rounded up (without
 // Retry-After if it costs more than the limit can ever hold); all is answered with 503 once the table is closed or has
-// no room for the client, and with 500 if Cost is negative or not finite, or neither Clients nor Tier gives a limit.
+// no room for the client, or while the server of a tokenbucket.Remote gives no answer, unless that is made for it, and
+// with 500 if Cost is negative or not finite, or neither Clients nor Tier gives a limit.
 // next may be nil: http.DefaultServeMux. It panics if Policy is no printable ASCII.
 func (s *Server) Middleware(next http.Handler) http.Handler {
 	h := &handler{next: next, clients: s.Clients, tier: s.Tier, key: s.Key, cost: s.Cost, denied: s.Denied}
@@ -77,21 +79,23 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	clients := h.limit(r)
-	a := clients.ask(h.key(r), n)
-	switch a.err {
-	case nil:
-		h.setFields(w, clients.table, a)
+	a := clients.ask(r.Context(), h.key(r), n)
+	switch {
+	case a.err == nil:
+		h.setFields(w, clients.policy(), a)
 		h.next.ServeHTTP(w, r)
-	case tokenbucket.ErrDenied, tokenbucket.ErrExceedsCapacity:
-		h.setFields(w, clients.table, a)
+	case a.err == tokenbucket.ErrDenied || a.err == tokenbucket.ErrExceedsCapacity:
+		h.setFields(w, clients.policy(), a)
 		if a.RetryAfter != tokenbucket.InfDuration {
 			w.Header().Set("Retry-After", seconds(a.RetryAfter))
 		}
 		h.denied.ServeHTTP(w, r)
-	case tokenbucket.ErrClosed:
+	case a.err == tokenbucket.ErrClosed:
 		http.Error(w, "closed", http.StatusServiceUnavailable)
-	case tokenbucket.ErrTableFull:
+	case a.err == tokenbucket.ErrTableFull:
 		http.Error(w, "too many clients", http.StatusServiceUnavailable)
+	case errors.Is(a.err, tokenbucket.ErrUnavailable) || r.Context().Err() != nil:
+		http.Error(w, "the limit is unavailable", http.StatusServiceUnavailable)
 	default:
 		http.Error(w, "cannot be limited", http.StatusInternalServerError)
 	}
@@ -107,7 +111,7 @@ func (h *handler) limit(r *http.Request) *Clients {
 }
 
 // Both fields are lists: what other limits on the way say stands beside this one.
-func (h *handler) setFields(w http.ResponseWriter, limit *tokenbucket.Table, a answer) {
+func (h *handler) setFields(w http.ResponseWriter, limit policy, a answer) {
 	w.Header().Add("RateLimit-Policy", policyField(h.name, limit.Burst(), limit.Limit()))
 	w.Header().Add("RateLimit", limitField(h.name, a))
 }

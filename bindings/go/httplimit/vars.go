@@ -36,11 +36,14 @@ func Var(l *tokenbucket.Limiter) fmt.Stringer {
 	})
 }
 
-// Var shows as JSON: how many takes were Granted, Denied, and Crowded out by a table without room, and the table's
-// tokenbucket.TableStats, for which it reads the whole table.
+// Var shows as JSON: how many takes were Granted and Denied; of a table also Crowded out for want of room, and the table's
+// tokenbucket.TableStats, for which it reads the whole table; of a tokenbucket.Remote those that were Unavailable.
 func (c *Clients) Var() fmt.Stringer {
 	return jsonVar(func() any {
-		stats, _ := c.limits().Stats() // of Clients without a table: zeros
+		if c.remote != nil {
+			return struct{ Granted, Denied, Unavailable int64 }{c.granted.Load(), c.denied.Load(), c.unavailable.Load()}
+		}
+		stats, _ := c.limits().Stats() // of Clients without a limit: zeros
 		return struct {
 			Granted, Denied, Crowded int64
 			tokenbucket.TableStats
