@@ -33,7 +33,9 @@ if [[ $line != "overload go asked=50100 granted=10500 expected=10500" ]]; then
     exit 1
 fi
 
-# The programs in the documentation, each in a module of its own as the README says to write it.
+# The programs in the documentation, each in a module of its own as the README says to write it. One that needs redigo
+# takes it from Debian's package.
+redigo=/usr/share/gocode/src/github.com/gomodule/redigo
 blocks=$TB_BUILD/go-blocks
 rm -rf "$blocks"
 mkdir -p "$blocks"
@@ -44,6 +46,11 @@ for page in README.md bindings/go/README.md; do
         mv "$block" "$program/main.go"
         printf 'module example\n\ngo 1.19\n\nrequire tokenbucket v0.0.0\n\nreplace tokenbucket => %s/bindings/go\n' "$TB_SOURCE" \
             > "$program/go.mod"
+        if grep -q github.com/gomodule/redigo "$program/main.go"; then
+            [[ -f $redigo/go.mod ]] || continue
+            printf 'require github.com/gomodule/redigo v1.8.3\n\nreplace github.com/gomodule/redigo => %s\n\nexclude github.com/stretchr/testify v1.5.1\n' \
+                "$redigo" >> "$program/go.mod"
+        fi
         cd "$program"
         quietly go build -o program .
     done < <(python3 "$TB_SOURCE/tests/support/code_blocks.py" "$TB_SOURCE/$page" go "$blocks/${page%/*}" go)
