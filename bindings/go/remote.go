@@ -20,12 +20,12 @@ type RedisDo func(ctx context.Context, args ...any) (any, error)
 // a server of Redis or Valkey, which decides, by its own clock, in one call. It counts exactly, as a [Limiter] does,
 // but in whole microseconds. Create it with [NewRemote]; the zero value refuses everything.
 //
-// Errors of every call: a [*RemoteError] if the server gave no answer, which is neither a grant nor a denial; the
-// context's own if it was done before or is cancelled; a [*KeyError]. What was asked may have been done even so, if
+// Errors of every call are a [*RemoteError] if the server gave no answer, which is neither a grant nor a denial; the
+// context's own if it was done before or is cancelled; and a [*KeyError]. What was asked may have been done even so, if
 // only the answer was lost. [WithOnUnavailable] says what becomes of calls that take tokens.
 //
-// A key lies under the prefix and the key, a reservation that waits also under a second name, prefix{key}:q; so a key
-// is counted as one that has no } unless it or the prefix has a {tag}, else all but takes are ErrInvalidArgument.
+// The server's key is the prefix and the key. Calls that wait, reserve, charge or put back have a second one beside it;
+// they are ErrInvalidArgument for a key that has a } and no {tag}, unless the prefix has a tag, as "tb:{users}:" has.
 type Remote struct {
 	*remote
 	do      RedisDo

@@ -12,10 +12,11 @@ const MaxRemoteKeys = 1024
 
 // AllowMany is AllowN for many keys in one call of the server, in their order: it takes amounts[i] of keys[i], or one
 // of each if amounts is nil, and answers[i] is Success or ErrDenied. The slices have one length, at most
-// [MaxRemoteKeys]. The same key may occur again. On a cluster all keys must lie in one slot, by a {tag} in the prefix or
-// in each.
-// After an error nothing was taken, unless it is a [*RemoteError] or the context's: ErrInvalidArgument for slices of
-// other lengths, or, as ErrExceedsCapacity, for an amount; or a [*KeyError].
+// [MaxRemoteKeys]. The same key may occur again. On a cluster all keys must lie in one slot, by a {tag} in the prefix
+// or in each.
+//
+// After an error no answer is written. ErrInvalidArgument, for slices of other lengths or an amount, ErrExceedsCapacity
+// and a [*KeyError] are known without the server, and nothing is taken; others are as [Remote] says.
 func (r *Remote) AllowMany(ctx context.Context, keys []string, amounts []float64, answers []Status) error {
 	if len(keys) > MaxRemoteKeys || len(answers) != len(keys) || (amounts != nil && len(amounts) != len(keys)) {
 		return ErrInvalidArgument
@@ -47,9 +48,9 @@ func (r *Remote) AllowMany(ctx context.Context, keys []string, amounts []float64
 	return nil
 }
 
-// RemoteLimits are several limits that must all grant, as [Limits]: all take, or none, in one call. Their keys differ and
-// have one {tag} in braces, such as the user in "{ann}", and their Remotes one server; the first one's function asks it.
-// There are at most [MaxMembers].
+// RemoteLimits are several limits that must all grant, as [Limits]: all take, or none, in one call. Their Remotes have
+// one server, which the first one's function asks, and prefixes of their own; the keys have one {tag} in braces. There
+// are at most [MaxMembers].
 //
 //	RemoteLimits{perSecond.Member("{ann}", 1), perDay.Member("{ann}", 1)}.Allow(ctx)
 //
@@ -67,8 +68,8 @@ type RemoteMember struct {
 // Member is n tokens of the key.
 func (r *Remote) Member(key string, n float64) RemoteMember { return RemoteMember{r, key, n} }
 
-// Allow takes from all members what is there now, or nothing, and reports whether it did. The error is nil if the answer
-// is a plain no; [RemoteLimits.Take] says why.
+// Allow takes from all members what is there now, or nothing, and reports whether it did. The error is nil if the
+// answer is a plain no; [RemoteLimits.Take] says why.
 func (l RemoteLimits) Allow(ctx context.Context) (bool, error) {
 	_, err := l.Take(ctx)
 	return granted(err)

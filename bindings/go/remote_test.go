@@ -202,7 +202,8 @@ func TestWhatIsNotSent(t *testing.T) {
 	if _, err := r.Take(ctx, long, 1); !errors.As(err, &tooLong) {
 		t.Errorf("a long key: %v", err)
 	}
-	if refusal, _ := (RemoteLimits{r.Member("{a}", 1), r.Member("{a}b", 11)}).Take(ctx); refusal != (Refusal{1, InfDuration}) {
+	never := RemoteLimits{r.Member("{a}", 1), r.Member("{a}b", 11)}
+	if refusal, _ := never.Take(ctx); refusal != (Refusal{1, InfDuration}) {
 		t.Errorf("a member that never grants: %v", refusal)
 	}
 	if d, err := r.Take(ctx, "a", 11); d.RetryAfter != InfDuration || err != ErrExceedsCapacity {

@@ -29,9 +29,9 @@ var (
 	FailOpen   = OnUnavailable{policy: failOpen}   // granted, as if the bucket were full
 )
 
-// FailLocal asks a [Table] of the process, with the limit's capacity and rate times share, above 0 and at most 1: of N
-// processes with a share of 1/N each they grant no more together than the limit. It has room for 100000 keys, 2.5 MB. What
-// exceeds its capacity is ErrDenied.
+// FailLocal asks a [Table] of the process, with the limit's capacity and rate times share, above 0 and at most 1: with
+// 1/N in each of N processes they grant together what the limit does. The table has room for 100000 keys, 2.5 MB. What
+// exceeds its capacity is ErrDenied, so a share of the capacity below 1 grants no whole token.
 func FailLocal(share float64) OnUnavailable { return OnUnavailable{failLocal, share} }
 
 const localKeys = 100000

@@ -81,7 +81,8 @@ func TestFailClosed(t *testing.T) {
 		t.Error("Reserve: ", err)
 	}
 	answers := make([]Status, 2)
-	if err := r.AllowMany(ctx, []string{"a", "b"}, nil, answers); err != nil || answers[0] != ErrDenied || answers[1] != ErrDenied {
+	err := r.AllowMany(ctx, []string{"a", "b"}, nil, answers)
+	if err != nil || answers[0] != ErrDenied || answers[1] != ErrDenied {
 		t.Errorf("AllowMany: %v, %v", answers, err)
 	}
 }
@@ -152,7 +153,8 @@ func TestFailLocal(t *testing.T) {
 		t.Error("Settle: ", err)
 	}
 	answers := make([]Status, 2)
-	if err := r.AllowMany(ctx, []string{"a", "d"}, nil, answers); err != nil || answers[0] != ErrDenied || answers[1] != Success {
+	err = r.AllowMany(ctx, []string{"a", "d"}, nil, answers)
+	if err != nil || answers[0] != ErrDenied || answers[1] != Success {
 		t.Errorf("AllowMany: %v, %v", answers, err)
 	}
 }
@@ -172,20 +174,20 @@ func TestAfterAnOutage(t *testing.T) {
 func TestLimitsWhileUnavailable(t *testing.T) {
 	ctx := context.Background()
 	fails, closed, open := newDownRemote(t, FailError), newDownRemote(t, FailClosed), newDownRemote(t, FailOpen)
-	local, other := newDownRemote(t, FailLocal(0.5)), newDownRemote(t, FailLocal(0.5))
+	half, other := newDownRemote(t, FailLocal(0.5)), newDownRemote(t, FailLocal(0.5))
 	for i, c := range []struct {
 		limits     RemoteLimits
 		member     int
 		retryAfter time.Duration // rounded up
 		want       error
 	}{
-		{RemoteLimits{closed.Member("{a}", 1), local.Member("{a}b", 1), fails.Member("{a}c", 1)}, -1, 0, ErrUnavailable},
-		{RemoteLimits{open.Member("{a}", 1), closed.Member("{a}b", 1), closed.Member("{a}c", 2)}, 2, 2 * time.Second, ErrDenied},
-		{RemoteLimits{open.Member("{a}", 1)}, -1, 0, nil},
-		{RemoteLimits{open.Member("{a}", 1), local.Member("{a}b", 5)}, -1, 0, nil},
-		{RemoteLimits{other.Member("{a}", 5), open.Member("{a}b", 1), local.Member("{a}b1", 6)}, 2, 6 * time.Second, ErrDenied},
-		{RemoteLimits{other.Member("{a}", 5), local.Member("{a}b", 4)}, 1, 8 * time.Second, ErrDenied},
-		{RemoteLimits{other.Member("{a}", 5)}, -1, 0, nil}, // which the ones before have left alone
+		{RemoteLimits{closed.Member("{a}1", 1), half.Member("{a}2", 1), fails.Member("{a}3", 1)}, -1, 0, ErrUnavailable},
+		{RemoteLimits{open.Member("{a}1", 1), closed.Member("{a}2", 1), closed.Member("{a}3", 2)}, 2, 2 * time.Second, ErrDenied},
+		{RemoteLimits{open.Member("{a}1", 1)}, -1, 0, nil},
+		{RemoteLimits{open.Member("{a}1", 1), half.Member("{a}2", 5)}, -1, 0, nil},
+		{RemoteLimits{other.Member("{a}1", 5), open.Member("{a}2", 1), half.Member("{a}3", 6)}, 2, 6 * time.Second, ErrDenied},
+		{RemoteLimits{other.Member("{a}1", 5), half.Member("{a}2", 4)}, 1, 8 * time.Second, ErrDenied},
+		{RemoteLimits{other.Member("{a}1", 5)}, -1, 0, nil}, // which the ones before have left alone
 	} {
 		refusal, err := c.limits.Take(ctx)
 		seconds := refusal.RetryAfter + time.Second - 1

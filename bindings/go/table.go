@@ -66,8 +66,8 @@ func WithWhenFull(w WhenFull) Option { return func(s *settings) { s.whenFull = w
 // NewTable creates a table for so many keys that are not full at one time, 24.6 bytes each. A key may take capacity
 // tokens at once and gains tokensPerSecond. [WithMaxWaiters] holds for each key.
 // Errors as [New]. ErrInvalidArgument: also fewer keys than 1. ErrOutOfRange: also more memory than can be addressed.
-// ErrUnsupported: [WithInitialTokens], [WithStatistics] or [WithOnEvent], an option of a [Remote], or an unknown WhenFull. ErrSystem: the system
-// gives no random numbers.
+// ErrUnsupported: [WithInitialTokens], [WithStatistics] or [WithOnEvent], an option of a [Remote], or an unknown
+// WhenFull. ErrSystem: the system gives no random numbers.
 func NewTable(capacity, tokensPerSecond float64, keys int, options ...Option) (*Table, error) {
 	return NewTableOf[string](capacity, tokensPerSecond, keys, options...)
 }

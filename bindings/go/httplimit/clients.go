@@ -64,15 +64,9 @@ func (c *Clients) ask(ctx context.Context, key string, n float64) answer {
 	}
 	var a answer
 	if c != nil && c.remote != nil {
-		a.Decision, a.err = c.remote.Take(ctx, key, n)
-		a.nextAfter = c.nextAfter(a, n)
+		a = askRemote(ctx, c.remote, key, n)
 	} else {
-		table := c.limits()
-		a.Decision, a.err = table.Take(key, n)
-		a.nextAfter = a.RetryAfter
-		if a.err == nil && a.Remaining < 1 {
-			a.nextAfter, _ = table.TimeUntil(key, n)
-		}
+		a = askTable(c.limits(), key, n)
 	}
 	switch {
 	case a.err == nil:
@@ -87,13 +81,24 @@ func (c *Clients) ask(ctx context.Context, key string, n float64) answer {
 	return a
 }
 
-// nextAfter spares the server a second call: until the bucket is full the tokens accrue evenly.
-func (c *Clients) nextAfter(a answer, n float64) time.Duration {
-	if a.err != nil {
-		return a.RetryAfter
+func askTable(table *tokenbucket.Table, key string, n float64) (a answer) {
+	a.Decision, a.err = table.Take(key, n)
+	a.nextAfter = a.RetryAfter
+	if a.err == nil && a.Remaining < 1 {
+		a.nextAfter, _ = table.TimeUntil(key, n)
 	}
-	left := a.ResetAfter.Seconds() - (c.remote.Burst()-n)/c.remote.Limit()
-	return time.Duration(math.Round(math.Max(0, left) * float64(time.Second)))
+	return a
+}
+
+// A second call for nextAfter is spared: until the bucket is full its tokens accrue evenly.
+func askRemote(ctx context.Context, remote *tokenbucket.Remote, key string, n float64) (a answer) {
+	a.Decision, a.err = remote.Take(ctx, key, n)
+	a.nextAfter = a.RetryAfter
+	if a.err == nil && a.Remaining < 1 {
+		fromThenOn := (remote.Burst() - n) / remote.Limit() * float64(time.Second)
+		a.nextAfter = a.ResetAfter - time.Duration(math.Round(fromThenOn))
+	}
+	return a
 }
 
 var noTable tokenbucket.Table // refuses everything

@@ -3,7 +3,7 @@
 //
 //   - [Server] is a middleware: requests over the limit are answered with 429 and Retry-After, all are told how much is
 //     left.
-//   - [Clients] limits each client by a tokenbucket.Table.
+//   - [Clients] limits each client by a tokenbucket.Table, or in a fleet by a tokenbucket.Remote.
 //   - [Transport] is a client's http.RoundTripper: it waits before sending, so that an upstream's quota is not exceeded,
 //     and does as the upstream's answers say.
 //   - [Deny], [Wait] and [Clients.Deny] are what gRPC middlewares call as Limit(ctx).

@@ -36,8 +36,9 @@ func Var(l *tokenbucket.Limiter) fmt.Stringer {
 	})
 }
 
-// Var shows as JSON: how many takes were Granted and Denied; of a table also Crowded out for want of room, and the table's
-// tokenbucket.TableStats, for which it reads the whole table; of a tokenbucket.Remote those that were Unavailable.
+// Var shows as JSON: how many takes were Granted and Denied; of a table also Crowded out for want of room, and the
+// table's tokenbucket.TableStats, for which it reads the whole table; of a tokenbucket.Remote those that were
+// Unavailable.
 func (c *Clients) Var() fmt.Stringer {
 	return jsonVar(func() any {
 		if c.remote != nil {

@@ -114,16 +114,18 @@ func (c *counting) sent() string {
 
 func prefixOf(t testing.TB) string { return "tb:" + t.Name() + ":" }
 
-// newRemote is a limit under the test's own prefix, whose tokens may be a minute ahead.
+// newRemote is a limit under the test's own prefix, whose tokens may be an hour ahead.
 func newRemote(t testing.TB, capacity, rate float64, options ...tokenbucket.Option) *tokenbucket.Remote {
 	t.Helper()
 	return newRemoteBy(t, doOf(shared.pool), capacity, rate, options...)
 }
 
-func newRemoteBy(t testing.TB, do tokenbucket.RedisDo, capacity, rate float64, options ...tokenbucket.Option) *tokenbucket.Remote {
+func newRemoteBy(t testing.TB, do tokenbucket.RedisDo, capacity, rate float64, options ...tokenbucket.Option) (
+	r *tokenbucket.Remote,
+) {
 	t.Helper()
-	all := append([]tokenbucket.Option{tokenbucket.WithPrefix(prefixOf(t)), tokenbucket.WithMaxWait(time.Hour)}, options...)
-	r, err := tokenbucket.NewRemote(do, capacity, rate, all...)
+	all := []tokenbucket.Option{tokenbucket.WithPrefix(prefixOf(t)), tokenbucket.WithMaxWait(time.Hour)}
+	r, err := tokenbucket.NewRemote(do, capacity, rate, append(all, options...)...)
 	if err != nil {
 		t.Fatal(err)
 	}

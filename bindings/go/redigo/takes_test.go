@@ -139,7 +139,8 @@ func TestAllowMany(t *testing.T) {
 	if want := [4]tokenbucket.Status{0, 0, denied, denied}; *(*[4]tokenbucket.Status)(answers) != want {
 		t.Errorf("%v, want %v", answers, want)
 	}
-	if err := r.AllowMany(background, keys[:2], nil, answers[:2]); err != nil || answers[0] != denied || answers[1] != denied {
+	err := r.AllowMany(background, keys[:2], nil, answers[:2])
+	if err != nil || answers[0] != denied || answers[1] != denied {
 		t.Errorf("again: %v, %v", answers, err)
 	}
 	if sent := c.count.Load(); sent != 2 {
@@ -182,7 +183,8 @@ func TestAllOrNothing(t *testing.T) {
 	expectWithin(t, "retry", refusal.RetryAfter, 3000*time.Second)
 	expectTokens(t, second, "{ann}", 2)
 	expectTokens(t, day, "{ann}", 2)
-	if ok, err := (tokenbucket.RemoteLimits{second.Member("{ann}", 2), day.Member("{ann}", 2)}).Allow(background); !ok || err != nil {
+	left := tokenbucket.RemoteLimits{second.Member("{ann}", 2), day.Member("{ann}", 2)}
+	if ok, err := left.Allow(background); !ok || err != nil {
 		t.Errorf("what is left: %v, %v", ok, err)
 	}
 }
