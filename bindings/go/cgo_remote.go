@@ -131,11 +131,8 @@ func (r *remote) readPromise(q *question, from *reply) (promise, time.Duration, 
 	return promised(v.value), time.Duration(v.retry_after_ns), Status(v.status)
 }
 
-// queueKey returns the key of the second key, "" if it has none.
+// queueKey returns the second key of a bucket, "" if the key has none.
 func queueKey(key string) string {
-	if len(key) > MaxKeySize {
-		return ""
-	}
 	name := make([]byte, len(key)+C.TB_REMOTE_QUEUE_KEY_ADDS)
 	of := bytesOf(key)
 	size := C.tbgo_remote_queue_key(of.pointer(), of.length(), bytesOf(name).pointer())
