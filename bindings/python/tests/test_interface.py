@@ -38,17 +38,33 @@ VALUES = [
 ]
 ERRORS = [tokenbucket.RateLimitExceeded, tokenbucket.TableFull, tokenbucket.BucketClosed]
 FUNCTIONS = [tokenbucket.address_key, tokenbucket.library_version]
-
+# Their examples need a server: test_redis_examples.py.
+REDIS = [
+    tokenbucket.RedisTable,
+    tokenbucket.RedisLimits,
+    tokenbucket.RedisReservation,
+    tokenbucket.AsyncRedisTable,
+    tokenbucket.AsyncRedisLimits,
+    tokenbucket.AsyncRedisReservation,
+]
+REDIS_ERRORS = [tokenbucket.Unavailable, tokenbucket.Mismatch]
 
 PUBLIC_MODULES = (
     "_bucket.py",
     "_clock.py",
     "_ctypes_backend.py",
     "_ctypes_limits.py",
+    "_ctypes_remote.py",
     "_ctypes_table.py",
     "_decorator.py",
     "_limiter.py",
     "_limits.py",
+    "_question.py",
+    "_redis.py",
+    "_redis_async.py",
+    "_remote.py",
+    "_remote_limits.py",
+    "_remote_reservation.py",
     "_reservation.py",
     "_results.py",
     "_table.py",
@@ -64,15 +80,24 @@ def members(cls):
             yield name, member
 
 
-def documented():
-    yield "tokenbucket", tokenbucket
-    for function in FUNCTIONS:
-        yield function.__name__, function
-    for cls in PUBLIC + VALUES + ERRORS:
-        yield cls.__name__, cls
-    for cls in PUBLIC:
+def documented(classes, others):
+    """What a user can ask for help on, of classes with their members and of others without."""
+    for thing in [*classes, *others]:
+        yield thing.__name__, thing
+    for cls in classes:
         for name, member in members(cls):
             yield f"{cls.__name__}.{name}", member
+
+
+def reports_of_examples(things, names, before=lambda: None):
+    """How many examples there are, and what those say that do not hold. Calls before() for each thing."""
+    parser, names = doctest.DocTestParser(), {**vars(tokenbucket), **names}
+    tried, reports = 0, []
+    for name, thing in things:
+        before()
+        test = parser.get_doctest(inspect.getdoc(thing), dict(names), name, None, None)
+        tried += doctest.DocTestRunner(verbose=False).run(test, out=reports.append).attempted
+    return tried, reports
 
 
 class Names(unittest.TestCase):
@@ -94,7 +119,7 @@ class Names(unittest.TestCase):
         self.assertEqual(tokenbucket.Limits.__mro__[1].__module__, module.replace("backend", "limits"))
 
     def test_errors_name_the_module(self):
-        for cls in PUBLIC + VALUES + ERRORS:
+        for cls in PUBLIC + VALUES + ERRORS + REDIS + REDIS_ERRORS:
             self.assertEqual(cls.__module__, "tokenbucket")
 
     @unittest.skipUnless(HAS_EXTENSION, "no extension for this Python")
@@ -105,6 +130,7 @@ class Names(unittest.TestCase):
             "Bucket": ("_ctypes_backend", {"_handle", "_joint_waits"}),
             "Clock": ("_ctypes_backend", {"_handle"}),
             "Limits": ("_ctypes_limits", {"_members", "_parts"}),
+            "Remote": ("_ctypes_remote", {"_handle", "_ask"}),
         }
         for name, (module, without) in others.items():
             ours, theirs = getattr(native, name), getattr(importlib.import_module("tokenbucket." + module), name)
@@ -123,21 +149,16 @@ def str_of(parameter):
 
 class Documentation(unittest.TestCase):
     def test_everything_has_an_example(self):
-        named = dict(documented())
-        self.assertGreater(len(named), 40)
+        named = dict(documented(PUBLIC + REDIS, [tokenbucket, *FUNCTIONS, *VALUES, *ERRORS, *REDIS_ERRORS]))
+        self.assertGreater(len(named), 90)
         for name, thing in named.items():
             with self.subTest(name):
                 self.assertIn(">>>", inspect.getdoc(thing) or "")
 
     def test_the_examples_hold(self):
-        parser, names = doctest.DocTestParser(), {name: getattr(tokenbucket, name) for name in tokenbucket.__all__}
-        tried = 0
-        for name, thing in documented():
-            test = parser.get_doctest(inspect.getdoc(thing), dict(names), name, None, None)
-            report = []
-            runner = doctest.DocTestRunner(verbose=False)
-            tried += runner.run(test, out=report.append).attempted
-            self.assertEqual(report, [])
+        things = documented(PUBLIC, [tokenbucket, *FUNCTIONS, *VALUES, *ERRORS])
+        tried, reports = reports_of_examples(things, {})
+        self.assertEqual(reports, [])
         self.assertGreater(tried, 100)
 
     def test_everything_public_is_annotated(self):
@@ -149,7 +170,7 @@ class Documentation(unittest.TestCase):
                     if node.name in ("call", "told"):
                         continue
                     self.assertIsNotNone(node.returns, f"{path}: {node.name}")
-                    unannotated = [a.arg for a in node.args.args if a.arg != "self" and not a.annotation]
+                    unannotated = [a.arg for a in node.args.args if a.arg not in ("self", "cls") and not a.annotation]
                     self.assertEqual(unannotated, [], f"{path}: {node.name}")
 
     @unittest.skipUnless(shutil.which("mypy"), "mypy is not installed")
@@ -171,6 +192,9 @@ from datetime import timedelta
 from fractions import Fraction
 from typing import List, Optional
 from tokenbucket import (
+    AsyncRedisLimits,
+    AsyncRedisReservation,
+    AsyncRedisTable,
     Decision,
     Event,
     JointDecision,
@@ -178,10 +202,14 @@ from tokenbucket import (
     Limits,
     ManualClock,
     RateLimitExceeded,
+    RedisLimits,
+    RedisReservation,
+    RedisTable,
     Reservation,
     Table,
     TableStats,
     TokenBucket,
+    Unavailable,
     address_key,
 )
 
@@ -243,6 +271,27 @@ async def wait_for_all() -> Optional[int]:
             await limits.wait_async([1, 2, 3], timeout=3, priority=1)
     except RateLimitExceeded as error:
         return error.member
+    return None
+
+class Client:
+    def evalsha(self, sha: str, numkeys: int, *keys_and_args: str) -> object: ...
+    def eval(self, script: str, numkeys: int, *keys_and_args: str) -> object: ...
+
+fleet = RedisTable(Client(), 10, Fraction(1, 3), prefix=b"tb:a:", max_wait=60, on_unavailable="local", share=0.5)
+some: List[bool] = fleet.allow_many(["ann", b"bob"], [1, 2]) + [fleet.allow("ann"), fleet.take(b"ann").allowed]
+held_there: RedisReservation = fleet.reserve("ann", 2, max_wait=timedelta(seconds=1))
+held_there.settle(1)
+far: float = fleet.tokens("ann") + fleet.charge("ann") + held_there.delay + fleet.take_up_to("ann", 3)
+joint_there: JointDecision = RedisLimits([(fleet, "{ann}")]).take([1])
+
+async def elsewhere() -> Optional[AsyncRedisReservation]:
+    users = AsyncRedisTable(Client(), 10, 5, period=60)
+    try:
+        await users.wait("ann", timeout=1)
+        if await AsyncRedisLimits([(users, "ann")]).allow():
+            return await users.reserve("ann")
+    except Unavailable:
+        pass
     return None
 """
 

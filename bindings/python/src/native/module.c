@@ -208,6 +208,10 @@ static PyMethodDef module_methods[] = {
                ">>> library_version().split(\".\")[0]\n"
                "'1'")},
     {"key_of_address", tokenbucket_key_of_address, METH_VARARGS, NULL},
+    {"remote_script", tokenbucket_remote_script, METH_NOARGS, NULL},
+    {"queue_key", tokenbucket_queue_key, METH_O, NULL},
+    {"ask_many", tokenbucket_ask_many, METH_VARARGS, NULL},
+    {"read_many", tokenbucket_read_many, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 
@@ -249,6 +253,7 @@ static int module_exec(PyObject *module) {
     if (add_type(module, "Bucket", &bucket_spec) < 0) return -1;
     if (add_type(module, "Table", &table_spec) < 0) return -1;
     if (add_type(module, "Limits", &limits_spec) < 0) return -1;
+    if (add_type(module, "Remote", &tokenbucket_remote_spec) < 0) return -1;
     imports->waiter_all = PyType_FromModuleAndSpec(module, &tokenbucket_waiter_all_spec, NULL);
     return imports->waiter_all == NULL ? -1 : 0;
 }

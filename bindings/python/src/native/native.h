@@ -1,7 +1,7 @@
 /* The backend on CPython's stable ABI: the calls that matter for speed, and the rest passed through.
  *
- * Its classes have the members of those in _ctypes_backend.py, _ctypes_table.py and _ctypes_limits.py. Methods with an
- * underscore pass a status on; the others raise, by calling what _results.py has for that. */
+ * Its classes have the members of those in the modules _ctypes_*. Methods with an underscore pass a status on; the
+ * others raise, by calling what _results.py has for that. */
 #ifndef TOKENBUCKET_PYTHON_NATIVE_H
 #define TOKENBUCKET_PYTHON_NATIVE_H
 
@@ -121,14 +121,19 @@ tb_status tokenbucket_clock_set(tb_clock *clock, int64_t now_ns);
 void tokenbucket_destroy_bucket(tb_bucket *bucket);
 void tokenbucket_destroy_table(tb_table *table);
 
-/* ---- bucket.c, table.c, limits.c, module.c ----------------------------------------------------------------------- */
+/* ---- bucket.c, table.c, limits.c, remote.c, module.c ------------------------------------------------------------- */
 
 extern PyMethodDef tokenbucket_bucket_methods[];
 extern PyMethodDef tokenbucket_table_methods[];
 extern PyMethodDef tokenbucket_limits_methods[];
 extern PyType_Spec tokenbucket_waiter_all_spec;
+extern PyType_Spec tokenbucket_remote_spec;
 extern PyMemberDef tokenbucket_limiter_members[];
 PyObject *tokenbucket_key_of_address(PyObject *module, PyObject *args);
+PyObject *tokenbucket_remote_script(PyObject *module, PyObject *none);
+PyObject *tokenbucket_queue_key(PyObject *module, PyObject *key);
+PyObject *tokenbucket_ask_many(PyObject *module, PyObject *args);
+PyObject *tokenbucket_read_many(PyObject *module, PyObject *args);
 void tokenbucket_free_object(PyObject *self);
 
 #endif

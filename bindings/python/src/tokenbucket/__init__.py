@@ -1,6 +1,6 @@
 """A token-bucket rate limiter: exact, fair, and at home in threads and in asyncio.
 
-One bucket, one for each key, or several limits in one decision.
+One bucket, one for each key, or several limits in one decision; and the latter two for a fleet, in Redis or Valkey.
 
 >>> bucket = TokenBucket(capacity=10, tokens_per_second=5)
 >>> bucket.allow()  # takes a token if there is one; never blocks
@@ -12,23 +12,30 @@ from ._backend import backend, library_version
 from ._bucket import TokenBucket
 from ._clock import ManualClock, Waiters
 from ._limits import Limits
+from ._redis import RedisLimits, RedisReservation, RedisTable
+from ._redis_async import AsyncRedisLimits, AsyncRedisReservation, AsyncRedisTable
 from ._reservation import JointReservation, Reservation
 from ._results import (
     BucketClosed,
     Decision,
     Event,
     JointDecision,
+    Mismatch,
     RateLimitExceeded,
     Stats,
     Status,
     TableFull,
     TableStats,
+    Unavailable,
 )
 from ._table import Table, address_key
 
 __version__ = "1.0.0"
 
 __all__ = [
+    "AsyncRedisLimits",
+    "AsyncRedisReservation",
+    "AsyncRedisTable",
     "BucketClosed",
     "Decision",
     "Event",
@@ -36,7 +43,11 @@ __all__ = [
     "JointReservation",
     "Limits",
     "ManualClock",
+    "Mismatch",
     "RateLimitExceeded",
+    "RedisLimits",
+    "RedisReservation",
+    "RedisTable",
     "Reservation",
     "Stats",
     "Status",
@@ -44,6 +55,7 @@ __all__ = [
     "TableFull",
     "TableStats",
     "TokenBucket",
+    "Unavailable",
     "Waiters",
     "__version__",
     "address_key",

@@ -13,6 +13,7 @@ if _forced not in ("", "native", "ctypes"):
 if TYPE_CHECKING:
     from ._ctypes_backend import Bucket, Clock, library_version
     from ._ctypes_limits import Limits
+    from ._ctypes_remote import Remote, ask_many, queue_key, read_many, remote_script
     from ._ctypes_table import Table, key_of_address
 
     backend: str
@@ -20,7 +21,19 @@ else:
     backend = "ctypes"
     if _forced != "ctypes":
         try:
-            from ._native import Bucket, Clock, Limits, Table, key_of_address, library_version
+            from ._native import (
+                Bucket,
+                Clock,
+                Limits,
+                Remote,
+                Table,
+                ask_many,
+                key_of_address,
+                library_version,
+                queue_key,
+                read_many,
+                remote_script,
+            )
 
             backend = "native"
         except ImportError:
@@ -30,6 +43,20 @@ else:
         # Where the extension is there but its library is not, this says so in a sentence.
         from ._ctypes_backend import Bucket, Clock, library_version
         from ._ctypes_limits import Limits
+        from ._ctypes_remote import Remote, ask_many, queue_key, read_many, remote_script
         from ._ctypes_table import Table, key_of_address
 
-__all__ = ["Bucket", "Clock", "Limits", "Table", "backend", "key_of_address", "library_version"]
+__all__ = [
+    "Bucket",
+    "Clock",
+    "Limits",
+    "Remote",
+    "Table",
+    "ask_many",
+    "backend",
+    "key_of_address",
+    "library_version",
+    "queue_key",
+    "read_many",
+    "remote_script",
+]

@@ -1,4 +1,4 @@
-"""What buckets and tables share: options, the limit in force, closing."""
+"""What limiters share: options, the limit in force, closing."""
 
 from __future__ import annotations
 
@@ -11,18 +11,45 @@ from ._numbers import NS_PER_SECOND, Real, Seconds, nanoseconds, number
 from ._results import fail
 
 
-class Limiter:
-    """Stands behind a class of the backend, which has what it calls."""
+class Rated:
+    """What has a limit. Stands behind a class of the backend, which has what it calls."""
 
     _noun: ClassVar[str]
-    _closed = False
 
     if TYPE_CHECKING:
 
         def _exists(self) -> bool: ...
+        def _limit(self) -> Tuple[int, float, float, int]: ...
+
+    @property
+    def rate(self) -> Fraction:
+        """The exact rate in tokens per second.
+
+        >>> TokenBucket(capacity=10, tokens_per_second=700_000, period=3600).rate
+        Fraction(1750, 9)
+        """
+        _, rate_tokens, period_ns = self._limit_in_force()
+        return _fraction(rate_tokens) * NS_PER_SECOND / period_ns
+
+    def _limit_in_force(self) -> Tuple[float, float, int]:
+        status, capacity, rate_tokens, period_ns = self._limit()
+        if status != c.TB_SUCCESS:
+            self._fail(status, 1)
+        return capacity, rate_tokens, period_ns
+
+    def _fail(self, status: int, tokens: float) -> NoReturn:
+        fail(self, status, tokens)
+
+
+class Limiter(Rated):
+    """A bucket or a table."""
+
+    _closed = False
+
+    if TYPE_CHECKING:
+
         def _set_capacity(self, capacity: float) -> int: ...
         def _set_rate(self, tokens_per_second: float) -> int: ...
-        def _limit(self) -> Tuple[int, float, float, int]: ...
         def _close(self) -> int: ...
 
     @property
@@ -69,16 +96,6 @@ class Limiter:
         if status != c.TB_SUCCESS:
             self._fail(status, 0)
 
-    @property
-    def rate(self) -> Fraction:
-        """The exact rate in tokens per second.
-
-        >>> TokenBucket(capacity=10, tokens_per_second=700_000, period=3600).rate
-        Fraction(1750, 9)
-        """
-        _, rate_tokens, period_ns = self._limit_in_force()
-        return _fraction(rate_tokens) * NS_PER_SECOND / period_ns
-
     def close(self) -> None:
         """Closes the bucket for good, for all threads and tasks; who waits gets BucketClosed, the tokens given back.
 
@@ -109,15 +126,6 @@ class Limiter:
             f"cannot pickle or copy a {type(self).__name__}: it limits one process, and a copy would allow its rate "
             "once more"
         )
-
-    def _limit_in_force(self) -> Tuple[float, float, int]:
-        status, capacity, rate_tokens, period_ns = self._limit()
-        if status != c.TB_SUCCESS:
-            self._fail(status, 1)
-        return capacity, rate_tokens, period_ns
-
-    def _fail(self, status: int, tokens: float) -> NoReturn:
-        fail(self, status, tokens)
 
 
 def count_option(name: str, value: Optional[int], least: int = 1) -> int:

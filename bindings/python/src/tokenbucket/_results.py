@@ -88,6 +88,31 @@ class BucketClosed(RuntimeError):
     """Which member of a Limits is closed, from 0; None if it was no Limits."""
 
 
+class Unavailable(ConnectionError):
+    """The server of a RedisTable or RedisLimits did not decide: neither a grant nor a denial.
+
+    Its __cause__ is the client's error. Whether the server still did what it was asked is not known.
+
+    >>> users = RedisTable(redis.Redis(unix_socket_path="/nowhere"), 10, 5, prefix="tb:users:")
+    >>> try:
+    ...     users.allow("ann")
+    ... except Unavailable as error:
+    ...     print(type(error.__cause__).__name__)
+    ConnectionError
+    """
+
+
+class Mismatch(RuntimeError):
+    """Under the key of a RedisTable or RedisLimits lies something else; or the server's reply is none for that limit.
+
+    >>> _ = client.rpush("tb:users:list", 1)
+    >>> RedisTable(client, 10, 5, prefix="tb:users:").allow("list")
+    Traceback (most recent call last):
+        ...
+    tokenbucket.Mismatch: no bucket of this limit: tb:users:list
+    """
+
+
 class Decision(NamedTuple):
     """What take() decided; true if the tokens were taken.
 
