@@ -174,8 +174,7 @@ static PyObject *remote_read(PyObject *object, PyObject *args) {
     if (to_exchange(arguments, reply, &e) == 0) {
         tb_remote_answer answer = {0, 0, 0, 0};
         const tb_remote *const remote = ((Remote *)object)->handle;
-        const tb_status status =
-            tb_remote_read(remote, e.arguments, e.argument_count, e.reply, e.reply_count, &answer);
+        const tb_status status = tb_remote_read(remote, e.arguments, e.argument_count, e.reply, e.reply_count, &answer);
         result = Py_BuildValue("iN", (int)status, answer_of(&answer));
     }
     release_exchange(&e);

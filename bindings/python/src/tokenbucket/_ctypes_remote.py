@@ -32,13 +32,15 @@ def queue_key(key: bytes) -> Optional[bytes]:
     return out.raw[: size.value] if status == c.TB_SUCCESS else None
 
 
-def ask_many(members: List[Member], all_or_none: bool) -> Tuple[int, Arguments]:
+def ask_many(members: Sequence[Member], all_or_none: bool) -> Tuple[int, Arguments]:
     count = len(members)
     ask = quick.tb_remote_take_all if all_or_none else quick.tb_remote_take_each
     return _asked(5 * count + 1, lambda out, size: ask(_array_of(members), count, out, size))
 
 
-def read_many(members: List[Member], arguments: Arguments, reply: Sequence[int]) -> Tuple[int, List[Tuple[int, Answer]]]:
+def read_many(
+    members: Sequence[Member], arguments: Arguments, reply: Sequence[int]
+) -> Tuple[int, List[Tuple[int, Answer]]]:
     """For each member its status and its answer."""
     count = len(members)
     statuses, answers = (d.tb_status * count)(), (d.tb_remote_answer * count)()
@@ -46,11 +48,12 @@ def read_many(members: List[Member], arguments: Arguments, reply: Sequence[int])
     return status, list(zip(statuses, map(_answer, answers))) if status >= 0 else []
 
 
-def _array_of(members: List[Member]) -> Any:
+def _array_of(members: Sequence[Member]) -> Any:
     """The bytes of the keys live as long as `members`."""
     array = (d.tb_remote_member * len(members))()
     for member, (remote, key, n) in zip(array, members):
-        member.remote, member.key, member.key_size, member.n = remote._handle, cast(c_char_p(key), c_void_p), len(key), n
+        member.remote, member.n = remote._handle, n
+        member.key, member.key_size = cast(c_char_p(key), c_void_p), len(key)
     return array
 
 

@@ -29,7 +29,7 @@ class Rated:
         Fraction(1750, 9)
         """
         _, rate_tokens, period_ns = self._limit_in_force()
-        return _fraction(rate_tokens) * NS_PER_SECOND / period_ns
+        return fraction_of(rate_tokens) * NS_PER_SECOND / period_ns
 
     def _limit_in_force(self) -> Tuple[float, float, int]:
         status, capacity, rate_tokens, period_ns = self._limit()
@@ -162,7 +162,7 @@ def rate_option(tokens: Real, period_ns: int) -> Tuple[float, int]:
     return number(tokens), period_ns
 
 
-def _fraction(value: float) -> Fraction:
+def fraction_of(value: float) -> Fraction:
     """What the library reads in a float: a decimal of up to 15 digits, else the simplest fraction that is that float."""
     decimal = f"{value:.15g}"
     if float(decimal) == value:

@@ -17,6 +17,7 @@ class Question(Generic[T]):
     """One call of the script. `read` makes the answer of its reply, `instead` of the client's error."""
 
     __slots__ = ("_instead", "_keys", "_known", "_read", "words")
+    _known: T
 
     def __init__(
         self,

@@ -150,7 +150,8 @@ class RedisTable(RemoteTable):
         """
         answers, groups = self._allow_each(keys, tokens)
         for places, question in groups:
-            for place, answer in zip(places, ask(self._client, question)):
+            granted = ask(self._client, question)
+            for place, answer in zip(places, granted):
                 answers[place] = answer
         return answers
 

@@ -168,7 +168,8 @@ class AsyncRedisTable(RemoteTable):
         """
         answers, groups = self._allow_each(keys, tokens)
         for places, question in groups:
-            for place, answer in zip(places, await ask(self._client, question)):
+            granted = await ask(self._client, question)
+            for place, answer in zip(places, granted):
                 answers[place] = answer
         return answers
 

@@ -12,7 +12,7 @@ from typing import Any, Callable, ClassVar, Iterable, List, Literal, Optional, P
 
 from . import _backend
 from . import _constants as c
-from ._limiter import Rated, rate_option
+from ._limiter import Rated, fraction_of, rate_option
 from ._numbers import NS_PER_SECOND, Real, Seconds, nanoseconds, number, numbers, seconds, timeout_ns
 from ._question import Question, unavailable
 from ._remote_reservation import RemoteReservation
@@ -87,10 +87,10 @@ class RemoteTable(_backend.Remote, Rated):
             raise TypeError('on_unavailable="local" needs a share, and nothing else has one')
         if share is None:
             return None
-        part = share if isinstance(share, Fraction) else number(share)
-        if not 0 < part <= 1:
+        if not 0 < number(share) <= 1:
             raise ValueError(f"share must be above 0 and at most 1, not {share!r}")
-        return Table(Fraction(self.capacity) * Fraction(part), self.rate * Fraction(part), max_keys=_LOCAL_KEYS)
+        part = share if isinstance(share, Fraction) else fraction_of(number(share))
+        return Table(fraction_of(self.capacity) * part, self.rate * part, max_keys=_LOCAL_KEYS)
 
     @property
     def capacity(self) -> float:
@@ -253,7 +253,7 @@ class RemoteTable(_backend.Remote, Rated):
         def closed(wait_ns: int) -> Any:
             raise RateLimitExceeded(Status.TIMED_OUT, n, seconds(wait_ns))
 
-        def local(table: Table) -> RemoteReservation:
+        def local(table: Table) -> Any:
             if n > table.capacity:
                 closed(c.TB_FOREVER)
             return self._made(data, local=table.reserve(data, n, Fraction(most_ns, NS_PER_SECOND)))
@@ -329,7 +329,7 @@ def read_answers(
     members: List[Member], arguments: Tuple[int, ...], reply: List[int]
 ) -> List[Tuple[int, Tuple[float, float, int, int]]]:
     """For each member its status and its answer."""
-    status, answers = _backend.read_many(members, arguments, reply)  # type: ignore[arg-type]
+    status, answers = _backend.read_many(members, arguments, reply)
     if status < 0:
         raise Mismatch("the server's reply is none for these limits")
     return answers

@@ -44,7 +44,7 @@ class RemoteLimits:
 
     def _ask(self, amounts: Sequence[float]) -> Tuple[List[Member], int, Tuple[int, ...]]:
         members = [(table, key, n) for (table, key), n in zip(self._parts, amounts)]
-        return (members, *_backend.ask_many(members, True))  # type: ignore[arg-type]
+        return (members, *_backend.ask_many(members, True))
 
     def _take(self, costs: Costs) -> Question[JointDecision]:
         amounts = numbers(costs, len(self._parts), "a cost for each member")
