@@ -1,5 +1,6 @@
 """A server of Redis for the tests of one module, in a temporary folder without a port."""
 
+import ctypes
 import os
 import pathlib
 import shutil
@@ -16,11 +17,17 @@ try:
 except ImportError:
     redis = None
 
+PR_SET_PDEATHSIG = 1
 REASON = ""
 if shutil.which("redis-server") is None:
     REASON = "redis-server is not installed"
 elif redis is None:
     REASON = "python3-redis 4 is not installed"
+
+
+def end_with_the_test():
+    """Also if that is killed."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Server:
@@ -36,7 +43,7 @@ class Server:
         folder = self._folder.name
         words = ["redis-server", "--port", "0", "--unixsocket", self.path, "--save", "", "--appendonly", "no"]
         words += ["--dir", folder, "--logfile", folder + "/log", *self._options]
-        self._process = subprocess.Popen(words, stdin=subprocess.DEVNULL)
+        self._process = subprocess.Popen(words, stdin=subprocess.DEVNULL, preexec_fn=end_with_the_test)
         deadline = time.monotonic() + 30
         while not self._accepts():
             if time.monotonic() > deadline or self._process.poll() is not None:

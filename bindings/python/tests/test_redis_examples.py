@@ -25,7 +25,9 @@ class Examples(RedisTest):
         blocks = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
         (block,) = [block for block in blocks if "import redis" in block]
         client, async_client = self.client, self.server.async_client()
-        with mock.patch("redis.Redis", lambda *_, **__: client), mock.patch("redis.asyncio.Redis", lambda **_: async_client):
+        clients = mock.patch.multiple(redis, Redis=lambda *_, **__: client)
+        async_clients = mock.patch.multiple(redis.asyncio, Redis=lambda **_: async_client)
+        with clients, async_clients:
             names = {}
             exec(compile(block, "README.md", "exec"), names)
             self.assertEqual([names["handle"]("ann") for _ in range(10)], ["200"] * 10)

@@ -181,14 +181,15 @@ class AsyncPolicies(Async, Policies, unittest.TestCase):
 class Outages(RedisTest):
     def test_a_server_that_is_gone_and_comes_back(self):
         table = RedisTable(self.client, 10, 0.001)
-        pending = RedisTable(self.client, 10, 0.1).reserve("bob", 10), RedisTable(self.client, 10, 0.1).reserve("bob", 1)
+        slow = RedisTable(self.client, 10, 0.1, prefix="tb:slow:")
+        due, pending = slow.reserve("bob", 10), slow.reserve("bob", 1)
         self.assertTrue(table.allow("ann", 10))
         self.server.stop()
         for call in (table.allow, table.wait, table.tokens, lambda key: RedisLimits([(table, key)]).take()):
             with self.assertRaises(Unavailable) as raised:
                 call("ann")
             self.assertIsInstance(raised.exception.__cause__, redis.exceptions.ConnectionError)
-        for end in (pending[1].cancel, lambda: pending[0].settle(0)):
+        for end in (pending.cancel, lambda: due.settle(0)):
             with self.assertRaises(Unavailable):
                 end()
         self.server.start()

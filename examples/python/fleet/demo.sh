@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Three processes ask for tokens of one limit in Redis for one and a half seconds, as fast as they can. The demo checks:
-# together they were granted no more than the limit allows, and nearly all of that. It starts a server of its own, without
-# a port. TB_BUILD is the folder with the library.
+# Three processes ask for tokens of one limit in Redis for one and a half seconds, as fast as they can. The demo
+# checks: together they were granted no more than the limit allows, and nearly all of that. It starts a server of its
+# own, without a port. TB_BUILD is the folder with the library.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 

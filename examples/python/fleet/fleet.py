@@ -1,4 +1,6 @@
-"""Three processes share one limit in Redis: fleet.py SOCKET. Fails if they were granted more than it allows, or much less.
+"""Three processes share one limit in Redis: fleet.py SOCKET.
+
+It fails if they were granted more than the limit allows, or much less.
 
 Each has a client and a table of its own and asks as fast as the server answers. That they share a limit is all in the
 prefix and the numbers. The bound is that of any window of time: a full bucket, and what comes in.
@@ -33,11 +35,11 @@ def main(socket):
 
     most = CAPACITY + RATE * passed
     asked, granted = (sum(int(report[column]) for report in reports) for column in (0, 1))
-    print(f"A limit of {CAPACITY} and {RATE} a second in Redis, {PROCESSES} processes, {passed:.3f} s by the server's clock:")
+    print(f"A limit of {CAPACITY} and {RATE} a second, {PROCESSES} processes, {passed:.3f} s by the server's clock:")
     print(f"{'process':<10}{'asked':>10}{'granted':>10}")
     for number, (its_asked, its_granted, _) in enumerate(reports):
         print(f"{number:<10}{its_asked:>10}{its_granted:>10}")
-    print(f"{'together':<10}{asked:>10}{granted:>10}, {100 * granted / most:.1f} % of the {most:.0f} that the limit allows")
+    print(f"{'together':<10}{asked:>10}{granted:>10}, {100 * granted / most:.1f} % of what the limit allows, {most:.0f}")
     return 0 if most * ENOUGH / 100 <= granted <= most else 1
 
 
@@ -47,7 +49,7 @@ def worker(number, socket):
 
 
 def work(socket):
-    """One of the processes: says that it is ready, waits for the word, reports what it asked and got, and when it ended."""
+    """One process: says that it is ready, waits for the word, reports what it asked and got, and when it ended."""
     client = redis.Redis(unix_socket_path=socket)
     table = RedisTable(client, CAPACITY, RATE, prefix="tb:fleet:")
     table.tokens("api")  # is connected, and the server has the script

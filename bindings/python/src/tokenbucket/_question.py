@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Callable, Generic, List, Sequence, Tuple, TypeVar
+from typing import Any, Callable, Generic, List, NoReturn, Sequence, Tuple, TypeVar
 
 from . import _backend
 from ._results import Mismatch, Unavailable
@@ -72,5 +72,5 @@ def _is_mismatch(error: Exception) -> bool:
     return "WRONGTYPE" in text or re.search(r"user_script:\d+: (?!-)", text) is not None
 
 
-def unavailable(error: Exception) -> Any:
+def unavailable(error: Exception) -> NoReturn:
     raise Unavailable(f"the server of the limit did not decide: {error or type(error).__name__}") from error

@@ -21,7 +21,7 @@ _GIVE_BACK_S = 1
 _under_way: Set[Any] = set()
 
 
-async def _ask(client: Client, question: Question[T]) -> T:
+async def ask(client: Client, question: Question[T]) -> T:
     if not question.words:
         return question.answer()
     try:
@@ -37,7 +37,7 @@ async def _ask(client: Client, question: Question[T]) -> T:
 
 
 def _start(coroutine: Coroutine[Any, Any, T]) -> Task[T]:
-    """A task that whoever waits for it does not end: its caller may be cancelled, and what it does is whole."""
+    """A task that goes on if whoever waits for it is cancelled."""
     import asyncio
 
     task = asyncio.ensure_future(coroutine)
@@ -59,14 +59,24 @@ async def _result(task: Task[T]) -> T:
     return task.result()
 
 
-async def ask(client: Client, question: Question[T]) -> T:
-    """The call is made to its end: a client whose call is cancelled may take the reply for that to the next one."""
-    return await _result(_start(_ask(client, question)))
+async def _reserved(client: Client, question: Question[Any], *, sleeping: bool) -> AsyncRedisReservation:
+    """Cancelled while it asks or sleeps, it gives the tokens back; so the question is asked in a task of its own."""
+    import asyncio
+
+    asking: Task[AsyncRedisReservation] = _start(ask(client, question))
+    try:
+        reservation = await _result(asking)
+        if sleeping:
+            await asyncio.sleep(reservation.delay)
+        return reservation
+    except asyncio.CancelledError:
+        await asyncio.wait({_start(_give_back(asking))}, timeout=_GIVE_BACK_S)
+        raise
 
 
-async def _give_back(reserving: Task[AsyncRedisReservation]) -> None:
+async def _give_back(asking: Task[AsyncRedisReservation]) -> None:
     with contextlib.suppress(Exception):
-        await (await _result(reserving)).cancel()
+        await (await _result(asking)).cancel()
 
 
 class AsyncRedisReservation(RemoteReservation):
@@ -110,7 +120,9 @@ class AsyncRedisReservation(RemoteReservation):
 class AsyncRedisTable(RemoteTable):
     """A RedisTable for asyncio: the same arguments and methods over a redis.asyncio.Redis, to be awaited.
 
-    A call that is cancelled is made to its end, in a task of its own; what it takes stays taken, except in wait().
+    A call that is cancelled may have been made, and have taken. wait() and reserve() give back what they took before the
+    cancellation goes on, for which they wait a second at most; a server that answers later gets it back, too, if the
+    loop still runs.
 
     >>> async def main():
     ...     if await users.allow("cat"):
@@ -174,10 +186,7 @@ class AsyncRedisTable(RemoteTable):
         return answers
 
     async def wait(self, key: RedisKey, tokens: Real = 1, timeout: Optional[Seconds] = None) -> None:
-        """As wait() of a RedisTable; the task sleeps.
-
-        Cancelled, it gives the tokens back before the cancellation goes on, for which it waits a second at most; a
-        server that answers later gets them back, too, if the loop still runs.
+        """As wait() of a RedisTable; the task sleeps. Cancelled, it gives the tokens back.
 
         >>> async def call_api(user):
         ...     await users.wait(user, 3)
@@ -186,14 +195,7 @@ class AsyncRedisTable(RemoteTable):
         >>> run(call_api("ivy"))
         'called'
         """
-        import asyncio
-
-        reserving = _start(_ask(self._client, self._reserve(key, tokens, timeout)))
-        try:
-            await asyncio.sleep((await _result(reserving)).delay)
-        except asyncio.CancelledError:
-            await asyncio.wait({_start(_give_back(reserving))}, timeout=_GIVE_BACK_S)
-            raise
+        await _reserved(self._client, self._reserve(key, tokens, timeout), sleeping=True)
 
     async def reserve(
         self, key: RedisKey, tokens: Real = 1, max_wait: Optional[Seconds] = None
@@ -204,8 +206,7 @@ class AsyncRedisTable(RemoteTable):
         >>> run(users.reserve("kit")).delay
         0.0
         """
-        reservation: AsyncRedisReservation = await ask(self._client, self._reserve(key, tokens, max_wait))
-        return reservation
+        return await _reserved(self._client, self._reserve(key, tokens, max_wait), sleeping=False)
 
     async def charge(self, key: RedisKey, tokens: Real = 1) -> float:
         """As charge() of a RedisTable.

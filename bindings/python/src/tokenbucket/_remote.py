@@ -65,17 +65,18 @@ class RemoteTable(_backend.Remote, Rated):
             raise MemoryError
         if status != c.TB_SUCCESS:
             raise ValueError(
-                f"no such limit: capacity {capacity!r} (1e-6 to 1e15), tokens_per_second {tokens_per_second!r} (1e-9 to "
-                f"1e10 per second), period {period!r} s (above 0), max_wait {max_wait!r} s; and the server must be able "
-                "to count it exactly: a rate of at most 9 digits, full within 285 years"
+                f"no such limit: capacity {capacity!r} (1e-6 to 1e15), tokens_per_second {tokens_per_second!r} "
+                f"(1e-9 to 1e10 per second), period {period!r} s (above 0), max_wait {max_wait!r} s; and the server "
+                "must be able to count it exactly: a rate of at most 9 digits, full within 285 years"
             )
         self._policy = on_unavailable
         self._local = self._stand_in(on_unavailable, share)
 
     def _checked(self, client: Any) -> Any:
         is_client = callable(getattr(client, "evalsha", None)) and callable(getattr(client, "eval", None))
-        asynchronous = inspect.iscoroutinefunction(getattr(client, "execute_command", None))
-        if not is_client or (asynchronous and not self._asynchronous):
+        # Of redis-py's methods this one tells the two kinds of client apart; what else has no such method is trusted.
+        execute = getattr(client, "execute_command", None)
+        if not is_client or (execute is not None and inspect.iscoroutinefunction(execute) != self._asynchronous):
             wanted = "redis.asyncio.Redis" if self._asynchronous else "redis.Redis"
             raise TypeError(f"{type(self).__name__} needs a client like {wanted}, not {type(client).__name__}")
         return client
@@ -150,8 +151,7 @@ class RemoteTable(_backend.Remote, Rated):
                 return open()
             if self._local is not None:
                 return local(self._local)
-            result: T = unavailable(error)
-            return result
+            unavailable(error)
 
         return instead
 

@@ -75,12 +75,14 @@ class RemoteLimits:
         places = [i for i, policy in enumerate(policies) if policy == "local"]
         if not places:
             return JointDecision(True, None, 0)
-        local = Limits([(self._parts[i][0]._local, self._parts[i][1]) for i in places])  # type: ignore[misc]
+        tables: Any = [table._local for table, _ in self._parts]
+        local = Limits([(tables[i], self._parts[i][1]) for i in places])
         decision = local.take([amounts[i] for i in places])
         return decision if decision.member is None else decision._replace(member=places[decision.member])
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {', '.join(key.decode(errors='backslashreplace') for _, key in self._parts)}>"
+        keys = ", ".join(key.decode(errors="backslashreplace") for _, key in self._parts)
+        return f"<{type(self).__name__} of {keys}>"
 
 
 def _decision(waits: List[int]) -> JointDecision:
