@@ -13,6 +13,7 @@ from tokenbucket import (
     AsyncRedisTable,
     Decision,
     JointDecision,
+    Mismatch,
     RateLimitExceeded,
     RedisLimits,
     RedisTable,
@@ -176,6 +177,23 @@ class AsyncPolicies(Async, Policies, unittest.TestCase):
             self.assertAlmostEqual((await table.reserve("ann", 5)).delay, 1, delta=0.2)
 
         asyncio.run(main())
+
+
+class Replies(unittest.TestCase):
+    def test_one_that_is_none_is_no_answer(self):
+        """Such as that of another program behind the address."""
+        client = SilentClient()
+        tables = [RedisTable(client, 10, 5, on_unavailable=policy) for policy in ("error", "closed", "open")]
+        for reply in (None, "OK", b"1", True, 1.5, [], [1, None], [1] * 7, 2**70, -(10**15), [10**15, 0], {}):
+            client.evalsha = lambda *words, reply=reply: reply
+            for table in tables:
+                limits = RedisLimits([(table, "ann")])
+                for call in (table.take, table.wait, table.tokens, table.charge, limits.take):
+                    arguments = () if call == limits.take else ("ann",)
+                    with self.subTest(reply=reply, call=call), self.assertRaises(Mismatch):
+                        call(*arguments)
+                with self.subTest(reply=reply), self.assertRaises(Mismatch):
+                    table.allow_many(["ann", "bob"])
 
 
 class Outages(RedisTest):
