@@ -34,14 +34,23 @@ bool has_operation(const int64_t *arguments, std::size_t count) {
                                    arguments[kOperation] <= static_cast<int64_t>(RemoteOperation::settle));
 }
 
+RemoteOperation operation_of(const int64_t *arguments, std::size_t count) {
+    return count == kOperation ? RemoteOperation::take : static_cast<RemoteOperation>(arguments[kOperation]);
+}
+
+// Is the amount one of that operation? A cancel has the number of its reservation there.
+bool has_amount(const RemoteLimit &limit, RemoteOperation operation, int64_t n) {
+    if (operation == RemoteOperation::cancel) return true;
+    const bool may_owe = operation == RemoteOperation::charge || operation == RemoteOperation::refund ||
+                         operation == RemoteOperation::settle;
+    return n >= 0 && n <= limit.capacity + (may_owe ? limit.most_debt : 0);
+}
+
 bool is_for(const RemoteLimit &limit, const int64_t *arguments, std::size_t count) {
     return count >= kOperation && count <= kMostRemoteArguments && arguments[kUnits] == limit.units &&
            arguments[kPeriod] == limit.period_us && arguments[kCapacity] == limit.capacity &&
-           arguments[kDebt] == limit.most_debt && has_operation(arguments, count);
-}
-
-RemoteOperation operation_of(const int64_t *arguments, std::size_t count) {
-    return count == kOperation ? RemoteOperation::take : static_cast<RemoteOperation>(arguments[kOperation]);
+           arguments[kDebt] == limit.most_debt && has_operation(arguments, count) &&
+           has_amount(limit, operation_of(arguments, count), arguments[kAmount]);
 }
 
 // What every reply says.
@@ -237,8 +246,9 @@ Status read_reservation(const RemoteLimit &limit, const int64_t *arguments, std:
         return Status::invalid_argument;
     if (s != Status::success) return s;
     const int64_t number = reply[kAhead] > 0 ? reply[kMade] : -reply[kMade];
-    *reservation = {answer.tokens, answer.retry_after_ns, reply[kNow] * 1000 + answer.retry_after_ns,
-                    static_cast<uint64_t>(number)};
+    const int64_t now_ns = reply[kNow] * 1000, wait_ns = answer.retry_after_ns;
+    const int64_t ready_at_ns = wait_ns > INT64_MAX - now_ns ? INT64_MAX : now_ns + wait_ns;
+    *reservation = {answer.tokens, wait_ns, ready_at_ns, static_cast<uint64_t>(number)};
     return s;
 }
 

@@ -35,8 +35,8 @@ for i = 1, #KEYS do
         have = (A - spent) % W
         if have >= W - D then
             have = have - W
-        elseif have > C then
-            behind = have > C + 10000000 * P / Q
+        elseif not (have <= C) then -- as of a value that is no number
+            behind = not (have <= C + 10000000 * P / Q)
             have = behind and 0 or C
         end
     end
@@ -95,7 +95,7 @@ for i = 1, #KEYS do
         local record = call('GET', KEYS[2])
         if record then
             record = cmsgpack.unpack(record)
-            serial, floor = record[3], record[4]
+            serial, floor = record[3] + 0, record[4] + 0
             if spent and not behind then
                 local past = distance(record[2])
                 for i = 5, #record, 3 do
