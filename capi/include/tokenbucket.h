@@ -649,11 +649,13 @@ TB_API const char *tb_shared_fault_message(int32_t fault);
  *
  * The server decides, by its own clock, in microseconds. The first key holds one number of at most 16 digits, expires
  * when its bucket is full, and a key that is absent is full. What a bucket grants is what a tb_bucket of the same units
- * would at the same times, rounded up to a microsecond; tb_remote_get_limit shows the unit. It may be coarser than that
- * of a tb_bucket, but is never more than a token; the bound of convention 5 holds with it. If the server's clock goes
- * back, a bucket that owes more than max_wait_ns allows, or seems to hold what it cannot, counts as empty from then on:
- * a caller is kept out for at most max_wait_ns and the time of a fill. If the clock goes forward or a key is lost, a
- * bucket gains at most its capacity; so it does, with a small chance, if the clock goes back by very much.
+ * would at the same times, rounded up to a microsecond: in any window of w at most capacity + rate * (w + 1 us) + 1
+ * unit. tb_remote_get_limit shows the unit; it may be coarser than that of a tb_bucket, but is never more than a token.
+ *
+ * If the server's clock goes back, a bucket that owes more than max_wait_ns allows, or seems to hold what it cannot,
+ * counts as empty from then on: what it owed is forgiven, its reservations are void, and a caller is kept out for at
+ * most max_wait_ns and the time of a fill. If the clock goes forward or the first key is lost, a bucket gains at most
+ * its capacity and what it owed; so it does, with a small chance, if the clock goes back by very much.
  *
  * The second key is there while something is reserved. A reservation stands behind those that are pending, or in a gap
  * that a cancelled one left, and keeps its time; what is given back goes to who asks next. Of one bucket, the last 64
@@ -745,7 +747,8 @@ typedef struct tb_remote_member {
  * the members. out_arguments has room for 5 * count + 1. tb_remote_take_all takes from all of 1 .. TB_MAX_MEMBERS
  * members, or from none; their keys have one tag in braces, or a server in a cluster would refuse the call.
  * tb_remote_take_each takes from each of 1 .. TB_REMOTE_MAX_KEYS that has enough, in their order; in a cluster their
- * keys must lie in one slot, so send one call for each group of them.
+ * keys must lie in one slot, so send one call for each group of them. Where a key holds something else, the call is an
+ * error, and those before it may have been taken.
  * TB_EXCEEDS_CAPACITY: a member asks for more than its bucket can ever hold. TB_E_INVALID_ARGUMENT: also
  * tb_remote_take_all for keys without a common tag, or for the same key twice. */
 TB_API tb_status tb_remote_take_all(const tb_remote_member *members, size_t count, int64_t *out_arguments,

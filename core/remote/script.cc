@@ -106,9 +106,10 @@ for i = 1, #KEYS do
                         past = math.max(past, p - C) + c
                     end
                 end
-                -- What takes have spent since. Where less is spent than there was, the first key was lost: all is void.
+                -- What takes have spent since, at most C and what accrues until the last of the list is due. Else the
+                -- first key was lost or its clock went back: all is void.
                 local more = (spent - record[1]) % W
-                if more >= W - C - D then list = {} end
+                if more > C + D then list = {} end
                 if #list > 0 then
                     base, noticed = math.max(past, -C) + more, more
                 end

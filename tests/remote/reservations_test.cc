@@ -432,6 +432,21 @@ TEST_F(Queue, AClockSetBackMakesReservationsVoid) {
     EXPECT_EQ(cancel(r[0]), 4);
 }
 
+// Also where a take saw it first, which leaves the second key as it is.
+TEST_F(Queue, AClockSetBackMakesThemVoidThoughATakeNoticed) {
+    for (const int64_t back_s : {12, 25, 40, 3600}) {
+        start(10, 1, 30 * kSecond);
+        tb_reservation r[4];
+        for (tb_reservation &each : r) ASSERT_EQ(reserve(10, TB_FOREVER, &each), TB_SUCCESS);
+        now_us -= back_s * 1000000;
+        EXPECT_EQ(call(tb_remote_take, 1), TB_DENIED);
+        EXPECT_EQ(left(), 0) << back_s;
+        EXPECT_EQ(cancel(r[3]), 0) << back_s;
+        EXPECT_EQ(left(), 0) << back_s;
+        EXPECT_EQ(call(tb_remote_reset, TB_INITIALLY_FULL), TB_SUCCESS);
+    }
+}
+
 // Both look at the first eight gaps that are too small; a place where the bucket is just full is none.
 TEST_F(Queue, LooksAtAsManyGapsAsABucket) {
     for (const bool gaps_are_small : {true, false}) {
