@@ -7,6 +7,7 @@
 #include <sys/prctl.h>
 #endif
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@
 #include <filesystem>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace tb_test {
@@ -42,6 +44,11 @@ class RedisClient {
     RedisClient &operator=(const RedisClient &) = delete;
 
     bool is_open() const { return is_open_; }
+    // A server that says nothing for so long counts as gone.
+    void give_up_after_ms(int64_t ms) {
+        const timeval limit{static_cast<time_t>(ms / 1000), static_cast<suseconds_t>(ms % 1000 * 1000)};
+        ::setsockopt(socket_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    }
 
     RedisReply ask(const std::vector<std::string> &words) {
         send(words);
@@ -110,7 +117,7 @@ class RedisClient {
 class RedisServer {
   public:
     // With further options, each a word.
-    explicit RedisServer(const std::vector<std::string> &options = {}) {
+    explicit RedisServer(std::vector<std::string> options = {}) : options_(std::move(options)) {
         if (std::system("command -v redis-server >/dev/null") != 0) {
             std::puts("skipped: redis-server is not installed");
             std::fflush(stdout);
@@ -119,11 +126,10 @@ class RedisServer {
         char name[] = "/tmp/tokenbucket-redis-XXXXXX";
         if (::mkdtemp(name) == nullptr) throw std::runtime_error("no temporary folder");
         folder_ = name;
-        start(options);
+        start();
     }
     ~RedisServer() {
-        ::kill(process_, SIGTERM);
-        ::waitpid(process_, nullptr, 0);
+        end(SIGTERM);
         std::filesystem::remove_all(folder_);
     }
     RedisServer(const RedisServer &) = delete;
@@ -131,19 +137,28 @@ class RedisServer {
 
     std::string path() const { return folder_ + "/s"; }
 
-  private:
-    void start(const std::vector<std::string> &options) {
+    void signal(int number) const {
+        if (process_ > 0) ::kill(process_, number);
+    }
+    void end(int number) {
+        if (process_ <= 0) return;
+        signal(number);
+        ::waitpid(process_, nullptr, 0);
+        process_ = 0;
+    }
+    // Again, with what is in its folder.
+    void start() {
         std::vector<std::string> words{
             "redis-server", "--port", "0",     "--unixsocket", path(),      "--save",        "",
             "--appendonly", "no",     "--dir", folder_,        "--logfile", folder_ + "/log"};
-        words.insert(words.end(), options.begin(), options.end());
+        words.insert(words.end(), options_.begin(), options_.end());
         std::vector<char *> arguments;
         for (std::string &word : words) arguments.push_back(word.data());
         arguments.push_back(nullptr);
         process_ = ::fork();
         if (process_ == 0) {
 #if defined(__linux__)
-            ::prctl(PR_SET_PDEATHSIG, SIGTERM);  // also if the test is killed
+            ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // also if the test is killed
 #endif
             ::execvp(arguments[0], arguments.data());
             std::_Exit(127);
@@ -156,6 +171,8 @@ class RedisServer {
         throw std::runtime_error("redis-server does not answer");
     }
 
+  private:
+    const std::vector<std::string> options_;
     std::string folder_;
     pid_t process_ = 0;
 };
