@@ -682,9 +682,10 @@ TB_API const char *tb_remote_script_sha1(void);
 
 #define TB_REMOTE_QUEUE_KEY_ADDS 4
 
-/* Writes the second key of a bucket, in the same slot of a cluster: key:q, or {key}:q if the key has no tag in braces.
- * out_queue_key has room for key_size + TB_REMOTE_QUEUE_KEY_ADDS bytes; no zero is added. TB_E_INVALID_ARGUMENT: a key
- * without a tag that is empty or holds a closing brace, or key_size above TB_MAX_KEY_SIZE. */
+/* Writes the second key of a bucket, in the same slot of a cluster: q:key, or q:{key} if the key has no tag in braces.
+ * Let no first key begin with q: and none is the second key of another. out_queue_key has room for key_size +
+ * TB_REMOTE_QUEUE_KEY_ADDS bytes; no zero is added. TB_E_INVALID_ARGUMENT: a key without a tag that is empty or holds a
+ * closing brace, or key_size above TB_MAX_KEY_SIZE. */
 TB_API tb_status tb_remote_queue_key(const void *key, size_t key_size, void *out_queue_key, size_t *out_size);
 
 #define TB_REMOTE_MAX_ARGUMENTS 9

@@ -22,14 +22,13 @@ std::string_view tag_of(std::string_view key) {
 
 Status queue_key(std::string_view key, char *out, std::size_t *out_size) {
     const bool has_tag = tag_of(key).size() != key.size();
-    char *at = out;
     if (!has_tag) {
         if (key.empty()) return Status::invalid_argument;
         for (const char c : key)
             if (c == '}') return Status::invalid_argument;
-        at = append(at, "{");
     }
-    at = append(append(at, key), has_tag ? ":q" : "}:q");
+    char *at = append(out, has_tag ? "q:" : "q:{");
+    at = append(append(at, key), has_tag ? "" : "}");
     *out_size = static_cast<std::size_t>(at - out);
     return Status::success;
 }

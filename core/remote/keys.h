@@ -12,8 +12,9 @@ namespace tb {
 
 std::string_view tag_of(std::string_view key);
 
-// The second key of a bucket, which lies in the same slot: key:q, or {key}:q if the key has no tag. `out` has room for
-// kQueueKeyAdds more bytes than the key. invalid_argument: a key without a tag that is empty or holds a }.
+// The second key of a bucket, which lies in the same slot: q:key, or q:{key} if the key has no tag. What it adds to a
+// key with a tag is in front, for the end of a key is often of a stranger's choice. `out` has room for kQueueKeyAdds
+// more bytes than the key. invalid_argument: a key without a tag that is empty or holds a }.
 inline constexpr std::size_t kQueueKeyAdds = 4;
 Status queue_key(std::string_view key, char *out, std::size_t *out_size);
 

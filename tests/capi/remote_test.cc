@@ -206,11 +206,11 @@ TEST(RemoteKeys, TheSecondKeyLiesInTheSameSlot) {
         if (tb_remote_queue_key(key.data(), key.size(), out.data(), &size) != TB_SUCCESS) return std::string("none");
         return out.substr(0, size);
     };
-    EXPECT_EQ(second("user:7"), "{user:7}:q");
-    EXPECT_EQ(second("limit:{user:7}"), "limit:{user:7}:q");
-    EXPECT_EQ(second("{a}b{c}"), "{a}b{c}:q");
-    EXPECT_EQ(second("a{b"), "{a{b}:q");
-    EXPECT_EQ(second("{{a}"), "{{a}:q");
+    EXPECT_EQ(second("user:7"), "q:{user:7}");
+    EXPECT_EQ(second("limit:{user:7}"), "q:limit:{user:7}");
+    EXPECT_EQ(second("{a}b{c}"), "q:{a}b{c}");
+    EXPECT_EQ(second("a{b"), "q:{a{b}");
+    EXPECT_EQ(second("{{a}"), "q:{{a}");
     for (const std::string key : {"", "}", "a}b", "{}a", "a{}b{c}"}) EXPECT_EQ(second(key), "none") << key;
     char byte = 0;
     size_t size = 0;

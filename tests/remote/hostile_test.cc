@@ -8,7 +8,7 @@ namespace {
 using namespace tb_test;
 
 constexpr int64_t kStartUs = 1764460800000000;
-const std::string kKey = "v", kQueue = "{v}:q";
+const std::string kKey = "v", kQueue = "q:{v}";
 
 const WithAmount kCalls[] = {tb_remote_take,   tb_remote_take_up_to, tb_remote_peek,
                              tb_remote_charge, tb_remote_refund,     tb_remote_reset};

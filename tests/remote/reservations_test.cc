@@ -315,7 +315,7 @@ TEST(RemoteReservations, AreThoseOfABucket) {
 
 class Queue : public testing::Test {
   protected:
-    Queue() : key(testing::UnitTest::GetInstance()->current_test_info()->name()), queue_key("{" + key + "}:q") {}
+    Queue() : key(testing::UnitTest::GetInstance()->current_test_info()->name()), queue_key("q:{" + key + "}") {}
 
     void start(double capacity, double rate, int64_t max_wait_ns) {
         remote = remote_of(config_of(capacity, rate, nullptr), max_wait_ns);
@@ -571,7 +571,7 @@ TEST(RemoteKeys, TheSecondKeyIsInTheSlotOfTheFirst) {
         if (tb_remote_queue_key(key.data(), key.size(), queue.data(), &size) != TB_SUCCESS) continue;
         ++written;
         EXPECT_EQ(slot(key), slot(queue.substr(0, size))) << key;
-        EXPECT_NE(key, queue.substr(0, size));
+        EXPECT_EQ(queue.substr(0, 2), "q:");  // which no first key has
     }
     EXPECT_GT(written, 1000);
 }
