@@ -9,7 +9,8 @@ namespace {
 // remainder are exact. The time to expire is the one exception: 3 ms cover its rounding and the server's clock, which
 // may be that much ahead of the one by which keys expire.
 constexpr char kText[] = R"lua(-- tokenbucket: P units accrue in Q microseconds, at most C are held, at most D owed.
-local op, call = ARGV[6], redis.call
+local KEYS, ARGV, call = KEYS, ARGV, redis.call -- locals are quicker
+local op = ARGV[6]
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
 local reply, looked = op and {}, op and {}
@@ -33,11 +34,13 @@ for i = 1, #KEYS do
     local spent = call('GET', key)
     if spent then
         have = (A - spent) % W
-        if have >= W - D then
-            have = have - W
-        elseif not (have <= C) then -- as of a value that is no number
-            behind = not (have <= C + 10000000 * P / Q)
-            have = behind and 0 or C
+        if not (have <= C) then -- also of a value that is no number
+            if have >= W - D then
+                have = have - W
+            else
+                behind = not (have <= C + 10000000 * P / Q)
+                have = behind and 0 or C
+            end
         end
     end
 
