@@ -251,6 +251,47 @@ class Session {
     tb_remote_answer answer_{};
 };
 
+// Reserved behind a debt, so that none is due and nothing overflows, and cancelled in any order: the bucket is as it
+// was.
+TEST(Cancelling, GivesBackAllOfIt) {
+    Trace dice(20251130);
+    for (int i = 0; i < 60; ++i) {
+        const RemoteHandle remote = remote_of(config_of(10, 1, nullptr), 200 * kSecond);
+        const std::string key = "back:" + std::to_string(i);
+        int64_t now_us = kStartUs;
+        EXPECT_EQ(told_at(now_us, remote.get(), key, tb_remote_take, 10).status, TB_SUCCESS);
+        EXPECT_EQ(told_at(now_us, remote.get(), key, tb_remote_charge, 10).status, TB_SUCCESS);
+        const auto asked_at = [&](const Numbers &arguments) {
+            now_us += dice.below(50000);
+            return ScriptServer::numbers(
+                server().client.ask(server().words_at(now_us, keys_of(key, arguments), arguments)));
+        };
+        std::vector<tb_reservation> pending;
+        for (int step = 0; step < 100 || !pending.empty(); ++step) {
+            if (step < 100 && pending.size() < 40 && !dice.one_in(3)) {
+                const double n = static_cast<double>(dice.between(1, 40)) / 10;
+                tb_reservation r{};
+                const Numbers arguments = arguments_of([&](int64_t *to, size_t *count) {
+                    return tb_remote_reserve(remote.get(), n, TB_FOREVER, to, count);
+                });
+                const Numbers reply = asked_at(arguments);
+                ASSERT_EQ(tb_remote_read_reservation(remote.get(), arguments.data(), arguments.size(), reply.data(),
+                                                     reply.size(), &r),
+                          TB_SUCCESS);
+                pending.push_back(r);
+            } else if (!pending.empty()) {
+                const auto at = pending.begin() + dice.below(static_cast<int64_t>(pending.size()));
+                const Numbers reply = asked_at(arguments_of(
+                    [&](int64_t *to, size_t *count) { return tb_remote_cancel(remote.get(), &*at, to, count); }));
+                EXPECT_EQ(reply[0], -std::llround(at->tokens * 1e9));
+                pending.erase(at);
+            }
+        }
+        const double left = told_at(now_us, remote.get(), key, tb_remote_peek, 1).answer.remaining;
+        EXPECT_NEAR(left, -10 + static_cast<double>(now_us - kStartUs) / 1e6, 1e-9);
+    }
+}
+
 class Windows : public testing::TestWithParam<Fault> {};
 
 TEST_P(Windows, HoldNoMoreThanTheLimitAllows) {
