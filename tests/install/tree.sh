@@ -32,12 +32,20 @@ lrwxrwxrwx LIB/$soname libtokenbucket.so.$version
 -rw-r--r-- include/tokenbucket/table.hpp
 -rw-r--r-- include/tokenbucket/wait.hpp
 -rw-r--r-- share/doc/tokenbucket/LICENSE"
+if [ -e "$TB_BUILD/libtokenbucket-redis.so" ]; then
+    expected+="
+lrwxrwxrwx LIB/libtokenbucket-redis.so libtokenbucket-redis.so.1
+lrwxrwxrwx LIB/libtokenbucket-redis.so.1 libtokenbucket-redis.so.$version
+-rwxr-xr-x LIB/libtokenbucket-redis.so.$version
+-rw-r--r-- LIB/pkgconfig/tokenbucket-redis.pc
+-rw-r--r-- include/tokenbucket_redis.h"
+fi
 expected+="
 -rw-r--r-- share/man/man3/tokenbucket.3
 $(nm -D --defined-only "$TB_SHARED" | sed -nE 's|.* (tb_[a-z0-9_]+)@.*|-rw-r--r-- share/man/man3/\1.3|p')"
 diff -u --label expected --label installed <(sort -k 2 <<<"$expected") <(listing) || fail "the installed files"
 cmp "$installed/include/tokenbucket.h" "$TB_SOURCE/capi/include/tokenbucket.h"
-diff -r --exclude=tokenbucket.h "$installed/include" "$TB_SOURCE/bindings/cpp/include"
+diff -r --exclude=tokenbucket.h --exclude=tokenbucket_redis.h "$installed/include" "$TB_SOURCE/bindings/cpp/include"
 cmp "$installed/share/doc/tokenbucket/LICENSE" "$TB_SOURCE/LICENSE"
 cmp "$installed/share/man/man3/tokenbucket.3" "$TB_SOURCE/capi/man/tokenbucket.3"
 if grep -rF "$TB_SOURCE" "$libdir/cmake"; then fail "a path of the build is in the CMake package"; fi

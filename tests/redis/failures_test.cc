@@ -335,10 +335,12 @@ TEST_F(Networks, SigpipeIsNotRaised) {
     const ServerHandle server = connect(proxy.path(), impatient(10 * kSecond));
     const LimiterHandle l = limiter_of(server, 100, 1e-4);
     const std::string key(60000, 'k');
-    const std::vector<tb_redis_member> members(200, {l.get(), key.data(), key.size(), 1});
+    const std::vector<tb_redis_member> members(200, {l.get(), key.data(), key.size(), 2});
     std::vector<tb_decision> decisions(members.size());
     proxy.manner = Manner::cut_questions;
-    EXPECT_EQ(tb_redis_take_many(members.data(), members.size(), decisions.data()), TB_E_UNAVAILABLE);
+    // Whether the system says so while sending or thereafter is its affair; most times it does while sending.
+    for (int i = 0; i < 10 && failure_of(server) != "send: Broken pipe"; ++i)
+        EXPECT_EQ(tb_redis_take_many(members.data(), members.size(), decisions.data()), TB_E_UNAVAILABLE);
     EXPECT_EQ(failure_of(server), "send: Broken pipe");
     EXPECT_EQ(pipes, 0);
     sigaction(SIGPIPE, &before, nullptr);

@@ -44,6 +44,7 @@ class TokenbucketConan(ConanFile):
     def generate(self):
         toolchain = CMakeToolchain(self)
         toolchain.cache_variables["TOKENBUCKET_TESTS"] = False
+        toolchain.cache_variables["TOKENBUCKET_REDIS"] = "OFF"
         toolchain.cache_variables["TOKENBUCKET_EXAMPLES"] = False
         toolchain.generate()
 

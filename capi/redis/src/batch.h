@@ -24,7 +24,8 @@ struct Question {
     const void *queue_key = nullptr;
     std::size_t queue_key_size = 0;
 
-    // TB_SUCCESS: there is an answer. TB_E_MISMATCH, TB_E_UNAVAILABLE.
+    // TB_SUCCESS: there is an answer. TB_E_UNAVAILABLE: there is none, of takes to at least one. TB_E_MISMATCH: of a
+    // call; of takes that is one of `statuses`, as are TB_SUCCESS and TB_DENIED, which have answers.
     tb_status status = TB_E_UNAVAILABLE;
     tb_status *statuses = nullptr;  // of takes, `count` of them, and as many answers
     tb_remote_answer *answers = nullptr;
@@ -33,62 +34,77 @@ struct Question {
     std::size_t reply_count = 0;
 };
 
-// Takes that follow each other are one call. Each question is asked by EVALSHA; what NOSCRIPT refuses is asked again
-// with the text of the script, and what was put into one call and got an error each by itself: some of these may then
-// take twice, since a script that fails is not undone.
+// Each question is asked by EVALSHA, and what NOSCRIPT refuses again with the text of the script. Takes that follow
+// each other are one call for many keys. If that gets an error each is asked for by itself; some may then take twice,
+// since a script that fails is not undone.
+//
+// Several takes of one token each from one bucket are two calls: as many tokens as there are for all but the last, then
+// a take for the last. If that is denied, it is what all are told for whom there was no token. If not, a token has come
+// between the two calls: the first of them has it, and the others are asked for again.
 class Batch {
   public:
     static constexpr std::size_t kMostQuestions = 128;
 
-    void clear() { question_count_ = member_count_ = 0; }
+    void clear() { question_count_ = take_count_ = 0; }
     // False: there is no room left. An empty batch has room for any question.
     bool add(Question *question);
 
-    // Asks, and sets what the answers are. False: the connection failed, and what has no answer has kept its status.
+    // Asks, and sets what the answers are. False: the connection failed, and what has no answer is TB_E_UNAVAILABLE.
     bool run(Connection *connection, int64_t deadline_ns, Failure *failure);
 
     // In a forked child.
     void forget() { wire_.forget(); }
 
   private:
-    // Questions that stand in one call, and its arguments.
+    // A call; or takes: `count` from the place `first` on, in one call, or, if they are alike, in two.
     struct Command {
+        Question *call;  // null: takes
         std::size_t first;
-        std::size_t questions;
+        std::size_t count;
+        bool are_alike;
         bool as_text;
-        std::size_t member;  // of takes: the place of the first
-        std::size_t members;
         const int64_t *arguments;
         std::size_t argument_count;
     };
 
-    bool is_take(std::size_t i) const { return questions_[i]->arguments == nullptr; }
+    bool is_alike(std::size_t a, std::size_t b) const;
     void plan();
+    void plan_takes(std::size_t first, std::size_t end, bool as_text);
+    void add_takes(std::size_t first, std::size_t count, bool are_alike, bool as_text);
+
+    bool exchange(Connection *connection, int64_t deadline_ns, Failure *failure);
     void write(Command *command);
     void write_takes(Command *command);
+    void write_call(const Command &command, const tb_remote_member *members, std::size_t count, const Question *second);
     void read(const Command &command, const redisReply &reply, Failure *failure);
-    void read_takes(const Command &command, std::size_t number_count);
-    void refuse(const Command &command, const char *error, Failure *failure);
+    void read_takes(const Command &command, const redisReply &reply, Failure *failure);
+    void read_alike(const Command &command, const redisReply &reply, const redisReply &last, Failure *failure);
+    std::size_t grant_alike(const Command &command, const redisReply &reply);
+    tb_status read_take(std::size_t place, const int64_t *arguments, std::size_t argument_count,
+                        const redisReply &reply);
     bool take_numbers(const redisReply &reply, std::size_t *count);
-    void set_status(const Command &command, tb_status status);
+    tb_status status_of(const redisReply &reply, Failure *failure);
+    void conclude();
 
     Question *questions_[kMostQuestions];
     std::size_t question_count_ = 0;
-    std::size_t member_count_ = 0;
 
-    // Of this round and the next; each question stands in at most one.
-    Command commands_[kMostQuestions];
+    // Of this round, and of the next.
+    Command commands_[TB_REMOTE_MAX_KEYS + kMostQuestions];
     std::size_t command_count_ = 0;
-    Command again_[kMostQuestions];
+    Command again_[TB_REMOTE_MAX_KEYS + kMostQuestions];
     std::size_t again_count_ = 0;
 
-    bool is_replica_ = false;
-    std::size_t argument_end_ = 0;
-    tb_remote_member members_[TB_REMOTE_MAX_KEYS];
-    int64_t arguments_[5 * TB_REMOTE_MAX_KEYS + kMostQuestions];
-    int64_t numbers_[3 * TB_REMOTE_MAX_KEYS];
+    // The takes of all questions in their order, and what is known of each: TB_E_UNAVAILABLE at first.
+    std::size_t take_count_ = 0;
+    tb_remote_member takes_[TB_REMOTE_MAX_KEYS];
     tb_status statuses_[TB_REMOTE_MAX_KEYS];
     tb_remote_answer answers_[TB_REMOTE_MAX_KEYS];
+
+    std::size_t argument_end_ = 0;
+    int64_t arguments_[6 * TB_REMOTE_MAX_KEYS];
+    int64_t numbers_[3 * TB_REMOTE_MAX_KEYS];
+    bool is_replica_ = false;
     Wire wire_;
 };
 

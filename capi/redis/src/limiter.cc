@@ -24,6 +24,7 @@ std::string_view view_of(const void *key, size_t key_size) {
 }  // namespace
 
 tb_decision to_decision(tb_status status, const tb_remote_answer &a) {
+    if (status != TB_SUCCESS && status != TB_DENIED) return {status, 0, 0, 0, 0};
     return {status, 0, std::max(0.0, a.remaining), status == TB_SUCCESS ? 0 : a.retry_after_ns, a.reset_after_ns};
 }
 

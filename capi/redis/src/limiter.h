@@ -13,6 +13,7 @@
 
 namespace tb::redis {
 
+// The answer is looked at if there is one: TB_SUCCESS, TB_DENIED.
 tb_decision to_decision(tb_status status, const tb_remote_answer &answer);
 
 // The functions do what those of the header do, with outputs that are not null, but for repaid_after_ns.

@@ -12,10 +12,14 @@
 
 namespace tb::redis {
 
+inline int64_t to_ns(const timespec &t) {
+    return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
+}
+
 inline int64_t now_ns() {
     timespec t{};
     ::clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
+    return to_ns(t);
 }
 
 inline timespec to_timespec(int64_t ns) {
@@ -49,26 +53,42 @@ class NoCancellation {
 };
 
 // Notices that this is a forked child of the process that used an object before. Then the threads that were using the
-// object are gone, and what they left must be made anew before anything else.
+// object are gone, and what they left must be made anew before anything else. Where the kernel can empty a page in a
+// child, that costs a load; else a system call.
 class ProcessCheck {
   public:
+    ProcessCheck() : mark_(map_mark()) { mark_or_number().store(current(), std::memory_order_relaxed); }
+    ~ProcessCheck();
+    ProcessCheck(const ProcessCheck &) = delete;
+    ProcessCheck &operator=(const ProcessCheck &) = delete;
+
     // Calls renew() on one thread of a child, while the others wait.
     template <class Renew>
     void follow(Renew renew) {
-        const pid_t self = ::getpid();
-        pid_t seen = process_.load(std::memory_order_acquire);
+        std::atomic<int64_t> &mark = mark_or_number();
+        const int64_t self = current();
+        int64_t seen = mark.load(std::memory_order_acquire);
         if (seen == self) return;
-        if (seen != kRenewing && process_.compare_exchange_strong(seen, kRenewing)) {
+        if (seen != kRenewing && mark.compare_exchange_strong(seen, kRenewing)) {
             renew();
-            process_.store(self, std::memory_order_release);
+            mark.store(self, std::memory_order_release);
             return;
         }
-        while (process_.load(std::memory_order_acquire) != self) ::sched_yield();
+        while (mark.load(std::memory_order_acquire) != self) ::sched_yield();
     }
 
   private:
-    static constexpr pid_t kRenewing = 0;
-    std::atomic<pid_t> process_{::getpid()};
+    static constexpr int64_t kMarked = 1;
+    static constexpr int64_t kRenewing = -1;
+
+    // Null: the kernel cannot.
+    static std::atomic<int64_t> *map_mark();
+
+    std::atomic<int64_t> &mark_or_number() { return mark_ != nullptr ? *mark_ : number_; }
+    int64_t current() const { return mark_ != nullptr ? kMarked : ::getpid(); }
+
+    std::atomic<int64_t> *const mark_;  // 0 in a child
+    std::atomic<int64_t> number_{0};
 };
 
 }  // namespace tb::redis

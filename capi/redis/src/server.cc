@@ -1,6 +1,6 @@
 #include "capi/redis/src/server.h"
 
-#include <errno.h>
+#include <semaphore.h>
 
 namespace tb::redis {
 // A thread and its question, on the thread's stack. It stands in the queue, or in the batch of a leader, which tells it
@@ -9,38 +9,32 @@ struct Server::Waiter {
     enum class State { waits, leads, done };
 
     Waiter(Question *its_question, int64_t its_deadline_ns) : question(its_question), deadline_ns(its_deadline_ns) {
-        ::pthread_mutex_init(&mutex, nullptr);
-        pthread_condattr_t attributes;
-        ::pthread_condattr_init(&attributes);
-        ::pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-        ::pthread_cond_init(&changed, &attributes);
-        ::pthread_condattr_destroy(&attributes);
+        ::sem_init(&changed_, 0, 0);
     }
-    ~Waiter() {
-        ::pthread_cond_destroy(&changed);
-        ::pthread_mutex_destroy(&mutex);
-    }
+    ~Waiter() { ::sem_destroy(&changed_); }
     Waiter(const Waiter &) = delete;
     Waiter &operator=(const Waiter &) = delete;
 
-    // Afterwards a waiter that is done may be gone.
-    void become(State next_state) {
-        const LockGuard hold(&mutex);
-        state = next_state;
-        ::pthread_cond_signal(&changed);
+    bool leads() const { return state_.load(std::memory_order_acquire) == State::leads; }
+
+    // Once; afterwards one that is done may be gone.
+    void become(State state) {
+        state_.store(state, std::memory_order_release);
+        ::sem_post(&changed_);
     }
-    // Until it leads or is done; State::waits: the deadline has passed.
-    State wait_until_deadline() {
-        const timespec until = to_timespec(deadline_ns);
-        const LockGuard hold(&mutex);
-        int e = 0;
-        while (state == State::waits && e != ETIMEDOUT) e = ::pthread_cond_timedwait(&changed, &mutex, &until);
-        return state;
+    // False: the deadline has passed, and it still waits. The semaphore's time is that of a clock which may be set.
+    bool wait_until_deadline() {
+        for (int64_t now = now_ns(); now < deadline_ns; now = now_ns()) {
+            timespec wall{};
+            ::clock_gettime(CLOCK_REALTIME, &wall);
+            const timespec until = to_timespec(to_ns(wall) + (deadline_ns - now));
+            if (::sem_timedwait(&changed_, &until) == 0) return true;
+        }
+        return ::sem_trywait(&changed_) == 0;
     }
-    State wait() {
-        const LockGuard hold(&mutex);
-        while (state == State::waits) ::pthread_cond_wait(&changed, &mutex);
-        return state;
+    void wait() {
+        while (::sem_wait(&changed_) != 0) {
+        }
     }
 
     Question *const question;
@@ -49,9 +43,9 @@ struct Server::Waiter {
     Waiter *next = nullptr;
     bool is_queued = false;
 
-    pthread_mutex_t mutex;
-    pthread_cond_t changed;
-    State state = State::waits;  // under the mutex
+  private:
+    std::atomic<State> state_{State::waits};
+    sem_t changed_;
 };
 
 Server::Server(const Endpoint *endpoint, const Options &options)
@@ -83,10 +77,9 @@ void Server::ask(Question *question) {
     bool leads = false;
     enqueue(&self, &leads);
     if (!leads) {
-        Waiter::State state = self.wait_until_deadline();
         // What is in a batch has its answer by the deadline of a leader that is older.
-        if (state == Waiter::State::waits && !remove(&self)) state = self.wait();
-        leads = state == Waiter::State::leads;
+        if (!self.wait_until_deadline() && !remove(&self)) self.wait();
+        leads = self.leads();
     }
     if (leads) lead(&self);
     if (admission == Breaker::Admission::probe) breaker_.probe_ended(now_ns());
@@ -113,8 +106,7 @@ bool Server::remove(Waiter *waiter) {
     Waiter *at = first_;
     for (; at != waiter; at = at->next) before = at;
     if (before == nullptr) {
-        const LockGuard hold_waiter(&waiter->mutex);
-        if (waiter->state == Waiter::State::leads) return false;
+        if (waiter->leads()) return false;
         first_ = waiter->next;
     } else {
         before->next = waiter->next;

@@ -6,7 +6,8 @@ cmake_path(SET source NORMALIZE "${CURRENT_PORT_DIR}/../../../..")
 
 # A C library without assertions in its header: programs of every configuration link the same one.
 set(VCPKG_BUILD_TYPE release)
-vcpkg_cmake_configure(SOURCE_PATH "${source}" OPTIONS -DTOKENBUCKET_TESTS=OFF -DTOKENBUCKET_EXAMPLES=OFF)
+vcpkg_cmake_configure(SOURCE_PATH "${source}" OPTIONS -DTOKENBUCKET_TESTS=OFF -DTOKENBUCKET_EXAMPLES=OFF
+                      -DTOKENBUCKET_REDIS=OFF)
 vcpkg_cmake_install()
 vcpkg_fixup_pkgconfig()
 
