@@ -167,8 +167,7 @@ int main() {
     Ours ours("unix:" + redis.path()), by_10("unix:" + redis.path(), 10), by_100("unix:" + redis.path(), 100),
         by_1000("unix:" + redis.path(), 1000);
     std::vector<Way> ways;
-    for (const int threads : {1, 2, 8, 32})
-        ways.push_back({"hiredis under a lock", threads, 1, [&] { plain.take(); }});
+    for (const int threads : {1, 2, 8, 32}) ways.push_back({"hiredis under a lock", threads, 1, [&] { plain.take(); }});
     for (const int threads : {1, 2, 8, 32}) ways.push_back({"combined", threads, 1, [&] { check(ours.allow()); }});
     ways.push_back({"take_many of 32", 1, 32, [&] { ours.take_many(32); }});
     ways.push_back({"lease of 10", 1, 1, [&] { check(by_10.allow()); }});

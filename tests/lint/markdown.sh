@@ -13,6 +13,7 @@ README.md go bindings/go/test.sh
 README.md rust bindings/rust/test.sh
 README.md csharp bindings/csharp/test.sh
 README.md python bindings/python/test.sh
+capi/redis/README.md c tests/redis/library.sh
 bindings/cpp/README.md cpp bindings/cpp/tests/readme.sh
 bindings/go/README.md go bindings/go/test.sh
 bindings/rust/README.md rust bindings/rust/test.sh

@@ -88,6 +88,8 @@ TEST(Policies, DecideWhereThereIsNoServer) {
     EXPECT_EQ(allow(open, "k", 11), TB_EXCEEDS_CAPACITY);
     EXPECT_EQ(tb_redis_take_up_to(open.get(), "k", 1, 5.5, &taken), TB_SUCCESS);
     EXPECT_EQ(taken, 5);
+    EXPECT_EQ(tb_redis_take_up_to(open.get(), "k", 1, 1e300, &taken), TB_SUCCESS);
+    EXPECT_EQ(taken, 10);
     EXPECT_EQ(tb_redis_wait_for(open.get(), "k", 1, 1, 0), TB_SUCCESS);
     EXPECT_EQ(take_many(open, 11, &decision), TB_SUCCESS);
     EXPECT_EQ(decision.status, TB_EXCEEDS_CAPACITY);

@@ -2,7 +2,7 @@
 
 #include <tokenbucket_redis.h>
 
-#include <cmath>
+#include <algorithm>
 
 namespace tb::redis {
 namespace {
@@ -18,6 +18,7 @@ tb_status as_denial(tb_status s) {
 
 tb_status Fallback::init(int32_t policy, const tb_config &limit, double share, int64_t retry_after_ns) {
     policy_ = policy;
+    capacity_ = limit.capacity;
     retry_after_ns_ = retry_after_ns;
     if (policy < TB_REDIS_ERROR || policy > TB_REDIS_LOCAL) return TB_E_INVALID_ARGUMENT;
     if (policy != TB_REDIS_LOCAL) return share == 0 ? TB_SUCCESS : TB_E_INVALID_ARGUMENT;
@@ -56,7 +57,7 @@ tb_status Fallback::take_up_to(std::string_view key, double most, double *taken)
             *taken = 0;
             return TB_SUCCESS;
         case TB_REDIS_OPEN:
-            *taken = std::floor(most);
+            *taken = static_cast<double>(static_cast<int64_t>(std::min(most, capacity_)));
             return TB_SUCCESS;
         case TB_REDIS_LOCAL: {
             *taken = 0;

@@ -30,6 +30,7 @@ class Fallback {
 
   private:
     int32_t policy_ = 0;
+    double capacity_ = 0;
     int64_t retry_after_ns_ = 0;
     tb_table *table_ = nullptr;
 };

@@ -3,7 +3,6 @@
 #include <errno.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "capi/redis/src/memory.h"
 #include "capi/redis/src/process.h"
@@ -114,10 +113,14 @@ tb_status Limiter::take(const void *key, size_t key_size, double n, tb_decision 
     KeyBytes whole;
     if (const tb_status s = key_on_server(key, key_size, &whole); s != TB_SUCCESS) return s;
     const std::string_view name = view_of(key, key_size);
-    const bool may_be_leased = lease_ > 0 && n >= 1 && n <= static_cast<double>(lease_) && n == std::floor(n);
-    tb_status s = may_be_leased ? take_from_lease(name, whole, static_cast<int64_t>(n), decision) : TB_DENIED;
+    tb_status s = may_be_leased(n) ? take_from_lease(name, whole, static_cast<int64_t>(n), decision) : TB_DENIED;
     if (s == TB_DENIED) s = take_from_bucket(name, whole, n, decision);
     return s == TB_E_UNAVAILABLE ? fallback_.take(whole.view(), n, decision) : s;
+}
+
+// Whole tokens, and no more than a lease has.
+bool Limiter::may_be_leased(double n) const {
+    return n >= 1 && n <= static_cast<double>(lease_) && n == static_cast<double>(static_cast<int64_t>(n));
 }
 
 // TB_DENIED: the lease does not do, which says nothing of the bucket.
@@ -161,7 +164,7 @@ tb_status Limiter::take_from_bucket(std::string_view name, const KeyBytes &key, 
 // What the server would say of at least as many tokens.
 tb_decision Limiter::repeated(const Denial &denial, double n, int64_t now) const {
     const int64_t left_ns = denial.until_ns - now;
-    const int64_t more_ns = static_cast<int64_t>(std::ceil((n - denial.n) / tokens_per_ns_));
+    const int64_t more_ns = n > denial.n ? static_cast<int64_t>((n - denial.n) / tokens_per_ns_) + 1 : 0;
     const double remaining = std::max(0.0, denial.n - static_cast<double>(left_ns) * tokens_per_ns_);
     return {TB_DENIED, 0, remaining, left_ns + more_ns, denial.full_ns - now};
 }

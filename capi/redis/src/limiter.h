@@ -49,6 +49,7 @@ class Limiter {
     struct Call;
 
     std::string_view prefix() const { return prefix_.view(); }
+    bool may_be_leased(double n) const;
     // `name` is the caller's key, `key` the one on the server.
     tb_status take_from_lease(std::string_view name, const KeyBytes &key, int64_t n, tb_decision *decision);
     tb_status take_from_bucket(std::string_view name, const KeyBytes &key, double n, tb_decision *decision);
