@@ -1,9 +1,12 @@
 // Calls of several threads at once.
 #include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <fstream>
 #include <functional>
 #include <thread>
 #include <vector>
@@ -33,11 +36,22 @@ class Combining : public testing::Test {
         std::vector<std::thread> threads;
         redis->signal(SIGSTOP);
         for (int i = 0; i < count; ++i) {
-            threads.emplace_back(body, i);
-            ::usleep(10000);
+            std::atomic<pid_t> number{0};
+            threads.emplace_back([&body, &number, i] {
+                number = static_cast<pid_t>(::syscall(SYS_gettid));
+                body(i);
+            });
+            while (number == 0 || !sleeps(number)) ::usleep(1000);
         }
         redis->signal(SIGCONT);
         for (std::thread &t : threads) t.join();
+    }
+    // A thread that sleeps in a call stands in the queue, or waits for its reply.
+    static bool sleeps(pid_t thread) {
+        std::ifstream status("/proc/self/task/" + std::to_string(thread) + "/stat");
+        std::string text;
+        std::getline(status, text);
+        return text.find(") S ") != std::string::npos;
     }
 
     static RedisServer *redis;
@@ -74,6 +88,29 @@ TEST_F(Combining, WhatQueuesUpIsOneRoundTripInOrder) {
             EXPECT_NEAR(d.remaining, kCapacity - 1 - i, 0.001);
         }
     }
+}
+
+// At five microseconds for a token some come between the two calls that ask for takes which are alike: who asked first
+// has them, and nobody is granted behind one who was denied.
+TEST_F(Combining, TokensThatComeBetweenTwoCalls) {
+    constexpr std::size_t kCount = 64;
+    const LimiterHandle l = limiter_of(server, 4, 2e5);
+    const std::vector<tb_redis_member> members(kCount, {l.get(), "between", 7, 1});
+    int64_t granted = 0, denied = 0;
+    const int64_t begin = now_ns();
+    for (int i = 0; i < 300; ++i) {
+        std::array<tb_decision, kCount> decisions;
+        ASSERT_EQ(tb_redis_take_many(members.data(), kCount, decisions.data()), TB_SUCCESS);
+        const auto first = std::find_if(decisions.begin(), decisions.end(),
+                                        [](const tb_decision &d) { return d.status != TB_SUCCESS; });
+        granted += first - decisions.begin();
+        denied += std::count_if(first, decisions.end(), [](const tb_decision &d) {
+            return d.status == TB_DENIED && d.retry_after_ns > 0 && d.retry_after_ns <= 5000 && d.remaining < 1;
+        });
+    }
+    EXPECT_EQ(granted + denied, 300 * static_cast<int64_t>(kCount));
+    EXPECT_GT(granted, 300 * 4);
+    EXPECT_LE(static_cast<double>(granted), 4 + 2e5 * static_cast<double>(now_ns() - begin) / 1e9 + 1);
 }
 
 // The takes of the others stand in one script with that of a key which is no bucket.

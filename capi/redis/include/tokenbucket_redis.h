@@ -18,11 +18,13 @@
  *
  *  1. Every function of a limiter, unless its comment says otherwise, makes one round trip and blocks for at most
  *     deadline_ns from its begin, whatever the server does; a scheduler may add to that. The deadline covers connecting
- *     and waiting for other threads, but not the system's look-up of a host that is a name: give an address where that
- *     matters. Calls of several threads at the same time are sent together, in the order in which they came.
+ *     and waiting for other threads, but not the system's look-up of a host that is a name, which holds up the thread
+ *     that connects: give an address where that matters. Calls of several threads at the same time are sent together,
+ *     in the order in which they came; one that has waited for half its deadline by then is not sent any more.
  *  2. TB_E_UNAVAILABLE is neither a grant nor a denial: the server did not answer in time, refused, or is not asked
  *     because it failed before. What was asked may have been done all the same: tokens may be gone, but no more are
- *     granted. The other failures change nothing. TB_E_MISMATCH: the key holds something that is no bucket.
+ *     granted. The other failures change nothing. TB_E_MISMATCH: the key holds something that is no bucket; takes of
+ *     other keys that were sent together with it are asked for again, and may then cost twice.
  *  3. Any number of threads may call all functions, but not in signal handlers; a destroy function must be the last
  *     call on its handle. They are no cancellation points. No thread is made, and no SIGPIPE raised.
  *  4. After fork a child connects anew; it has none of the leases.
