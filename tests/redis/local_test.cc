@@ -245,6 +245,17 @@ TEST_F(Denials, AreAnsweredWithoutACallUntilTheirTime) {
     EXPECT_EQ(allow(l, "slow", 6), TB_EXCEEDS_CAPACITY);
 }
 
+TEST_F(Denials, AreKnownToLeasesToo) {
+    tb_redis_limiter_config config = leases(2, 1);
+    config.flags = TB_REDIS_CACHE_DENIALS;
+    const LimiterHandle l = limiter_of(server, 5, 1e-2, config);
+    for (int i = 0; i < 3; ++i) EXPECT_EQ(allow(l, "both", 1), TB_SUCCESS);
+    EXPECT_EQ(allow(l, "both", 1), TB_DENIED);
+    const int64_t before = stats_of(server).round_trips;
+    EXPECT_EQ(allow(l, "both", 1), TB_DENIED);
+    EXPECT_EQ(stats_of(server).round_trips, before);
+}
+
 // What the server has is asked first; tokens only become more until the take.
 TEST_F(Denials, NeverDenyWhatTheServerWouldGrant) {
     std::mt19937 dice(20261130);

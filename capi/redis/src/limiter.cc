@@ -129,7 +129,9 @@ tb_status Limiter::take_from_lease(std::string_view name, const KeyBytes &key, i
     LocalKeys::Spending spending = keys_->spend(name, n, &amount);
     if (spending == LocalKeys::Spending::must_fill) {
         double taken = 0;
-        const tb_status s = ask_up_to(key, static_cast<double>(amount), &taken);
+        Denial denial;
+        const bool is_denied = caches_denials_ && keys_->is_denied(name, static_cast<double>(n), now_ns(), &denial);
+        const tb_status s = is_denied ? TB_SUCCESS : ask_up_to(key, static_cast<double>(amount), &taken);
         const bool is_spent = keys_->filled(name, static_cast<int64_t>(taken), n, &amount);
         if (s != TB_SUCCESS) return s;
         if (is_spent) spending = LocalKeys::Spending::spent;
