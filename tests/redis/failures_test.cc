@@ -174,30 +174,27 @@ TEST_F(Failures, AStoppedServerIsAskedFewTimes) {
     EXPECT_EQ(s, TB_SUCCESS);
 }
 
-TEST_F(Failures, OneThreadProbesForAll) {
-    constexpr int64_t kOpen = 50 * kMillisecond, kTime = 400 * kMillisecond;
+TEST_F(Failures, TheOthersDoNotWaitForTheProbe) {
     tb_redis_config config = server_config();
-    config.deadline_ns = 20 * kMillisecond;
-    config.breaker_open_ns = kOpen;
+    config.deadline_ns = kSecond;
+    config.breaker_open_ns = kMillisecond;
+    config.breaker_failures = 1;
     Proxy proxy(redis->path() + "p", redis->path());
-    proxy.manner = Manner::swallow_questions;
     const ServerHandle server = connect(proxy.path(), config);
-    const LimiterHandle l = limiter_of(server, 1e6, 1);
-    std::vector<std::thread> threads;
-    std::atomic<int> wrong{0};
-    const int64_t begin = now_ns();
-    for (int i = 0; i < 8; ++i)
-        threads.emplace_back([&] {
-            while (now_ns() - begin < kTime) {
-                if (allow(l, "probe", 1) != TB_E_UNAVAILABLE) ++wrong;
-                ::usleep(200);
-            }
-        });
-    for (std::thread &t : threads) t.join();
-    EXPECT_EQ(wrong, 0);
-    const int64_t took_ns = now_ns() - begin;
-    EXPECT_GE(stats_of(server).failures, 3);
-    EXPECT_LE(stats_of(server).failures, 3 + took_ns / kOpen + 1);
+    const LimiterHandle l = limiter_of(server, 100, 1);
+    proxy.manner = Manner::cut_replies;
+    EXPECT_EQ(allow(l, "others", 1), TB_E_UNAVAILABLE);
+    proxy.manner = Manner::swallow_questions;
+    ::usleep(2000);
+    std::atomic<bool> is_over{false};
+    std::thread probe([&] {
+        EXPECT_EQ(allow(l, "others", 1), TB_E_UNAVAILABLE);
+        is_over = true;
+    });
+    while (proxy.swallowed == 0 && !is_over) ::usleep(1000);
+    for (int i = 0; i < 100; ++i) EXPECT_EQ(allow(l, "others", 1), TB_E_UNAVAILABLE);
+    EXPECT_FALSE(is_over);
+    probe.join();
 }
 
 // ---- Lost connections ----

@@ -47,6 +47,7 @@ class Proxy {
     const std::string &path() const { return path_; }
 
     std::atomic<Manner> manner{Manner::pass};
+    std::atomic<int> swallowed{0};         // questions
     std::atomic<int> pause_us{0};          // before each piece of a reply
     std::atomic<std::size_t> piece{4096};  // bytes of a reply that are passed on at a time
 
@@ -85,7 +86,7 @@ class Proxy {
         char bytes[65536];
         const ssize_t n = ::recv(client, bytes, sizeof bytes, 0);
         if (n <= 0 || manner == Manner::cut_questions) return false;
-        if (manner == Manner::swallow_questions) return true;
+        if (manner == Manner::swallow_questions) return ++swallowed > 0;
         return ::send(server, bytes, static_cast<std::size_t>(n), MSG_NOSIGNAL) == n;
     }
     bool pass_reply(int server, int client) {
