@@ -79,6 +79,12 @@ internal sealed class ClockHandle(nint address) : NativeHandle(address)
     ~ClockHandle() => NativeMethods.tb_clock_destroy(Release());
 }
 
+[NativeMarshalling(typeof(HandleMarshaller<RemoteHandle>))]
+internal sealed class RemoteHandle(nint address) : NativeHandle(address)
+{
+    ~RemoteHandle() => NativeMethods.tb_remote_destroy(Release());
+}
+
 [CustomMarshaller(typeof(CustomMarshallerAttribute.GenericPlaceholder), MarshalMode.ManagedToUnmanagedIn, typeof(HandleMarshaller<>.Argument))]
 internal static class HandleMarshaller<T> where T : NativeHandle
 {

@@ -7,7 +7,11 @@ namespace TokenBucket;
 public sealed class TokenBucketException : Exception
 {
     /// <summary>An exception for the status, with the library's own message.</summary>
-    public TokenBucketException(Status status) : base(MessageOf(status)) => Status = status;
+    public TokenBucketException(Status status) : this(status, null)
+    {
+    }
+
+    internal TokenBucketException(Status status, Exception? inner) : base(MessageOf(status), inner) => Status = status;
 
     /// <summary>What the library answered.</summary>
     public Status Status { get; }

@@ -15,7 +15,7 @@ SCALARS = {
     "size_t": "nuint",
 }
 # What the binding has wrapped. Other handles, and those in structs and of functions that destroy them, are addresses.
-HANDLES = {"tb_bucket": "BucketHandle", "tb_clock": "ClockHandle", "tb_table": "TableHandle"}
+HANDLES = {"tb_bucket": "BucketHandle", "tb_clock": "ClockHandle", "tb_remote": "RemoteHandle", "tb_table": "TableHandle"}
 # The functions that never wait for anything: see NativeMethods.cs.
 SUPPRESSING = {"tb_allow", "tb_try_consume", "tb_take", "tb_take_up_to", "tb_available", "tb_time_until"}
 SUPPRESSING |= {"tb_table_allow", "tb_table_take", "tb_table_take_up_to", "tb_table_available", "tb_table_time_until"}

@@ -1,0 +1,141 @@
+using System;
+using System.Runtime.InteropServices;
+
+namespace TokenBucket;
+
+// A limit whose buckets lie on a server. Turns a question into the arguments of one script call, and the reply into an
+// answer; does no I/O. Immutable.
+internal sealed unsafe class RemoteLimit
+{
+    internal const int MaxKeys = NativeMethods.TB_REMOTE_MAX_KEYS;
+    internal const int MaxMembers = NativeMethods.TB_MAX_MEMBERS;
+
+    private readonly RemoteHandle _handle;
+
+    internal RemoteLimit(double capacity, double tokens, long periodNs, long maxWaitNs)
+    {
+        tb_config limit = LimitOptions.NewConfig(capacity, tokens);
+        limit.rate_period_ns = periodNs;
+        int status = NativeMethods.tb_remote_create(&limit, maxWaitNs, out nint address);
+        _handle = new RemoteHandle(address);
+        if (status != NativeMethods.TB_SUCCESS)
+        {
+            throw TokenBucketException.For(
+                status, $"{tokens} tokens per {periodNs} ns, capacity {capacity}, wait {maxWaitNs} ns", "options");
+        }
+    }
+
+    internal static string Script => Marshal.PtrToStringUTF8((nint)NativeMethods.tb_remote_script())!;
+
+    // 40 hexadecimal digits.
+    internal static string ScriptSha1 => Marshal.PtrToStringUTF8((nint)NativeMethods.tb_remote_script_sha1())!;
+
+    internal RemoteHandle Handle => _handle;
+
+    internal BucketLimit Limit
+    {
+        get
+        {
+            tb_config c = new() { struct_size = (nuint)sizeof(tb_config) };
+            _ = NativeMethods.tb_remote_get_limit(_handle, ref c);
+            return new BucketLimit(c.capacity, c.rate_tokens, c.rate_period_ns, c.unit);
+        }
+    }
+
+    // The second key of all calls but Take, TakeUpTo and Peek.
+    internal static byte[] QueueKey(byte[] key)
+    {
+        byte[] queueKey = new byte[key.Length + NativeMethods.TB_REMOTE_QUEUE_KEY_ADDS];
+        fixed (byte* bytes = queueKey)
+        {
+            if (NativeMethods.tb_remote_queue_key(key, (nuint)key.Length, bytes, out nuint size) != NativeMethods.TB_SUCCESS)
+            {
+                throw new ArgumentException(
+                    "A key without a tag in braces may not be empty or hold a closing brace.", nameof(key));
+            }
+            return queueKey[..(int)size];
+        }
+    }
+
+    internal int Take(double n, out long[] arguments)
+    {
+        long* buffer = stackalloc long[NativeMethods.TB_REMOTE_MAX_ARGUMENTS];
+        return Written(NativeMethods.tb_remote_take(_handle, n, buffer, out nuint count), buffer, count, out arguments);
+    }
+
+    internal int TakeUpTo(double most, out long[] arguments)
+    {
+        long* buffer = stackalloc long[NativeMethods.TB_REMOTE_MAX_ARGUMENTS];
+        return Written(NativeMethods.tb_remote_take_up_to(_handle, most, buffer, out nuint count), buffer, count, out arguments);
+    }
+
+    internal int Peek(double n, out long[] arguments)
+    {
+        long* buffer = stackalloc long[NativeMethods.TB_REMOTE_MAX_ARGUMENTS];
+        return Written(NativeMethods.tb_remote_peek(_handle, n, buffer, out nuint count), buffer, count, out arguments);
+    }
+
+    internal int Charge(double n, out long[] arguments)
+    {
+        long* buffer = stackalloc long[NativeMethods.TB_REMOTE_MAX_ARGUMENTS];
+        return Written(NativeMethods.tb_remote_charge(_handle, n, buffer, out nuint count), buffer, count, out arguments);
+    }
+
+    internal int Refund(double n, out long[] arguments)
+    {
+        long* buffer = stackalloc long[NativeMethods.TB_REMOTE_MAX_ARGUMENTS];
+        return Written(NativeMethods.tb_remote_refund(_handle, n, buffer, out nuint count), buffer, count, out arguments);
+    }
+
+    internal int Reset(double tokens, out long[] arguments)
+    {
+        long* buffer = stackalloc long[NativeMethods.TB_REMOTE_MAX_ARGUMENTS];
+        return Written(NativeMethods.tb_remote_reset(_handle, tokens, buffer, out nuint count), buffer, count, out arguments);
+    }
+
+    internal int Reserve(double n, long maxWaitNs, out long[] arguments)
+    {
+        long* buffer = stackalloc long[NativeMethods.TB_REMOTE_MAX_ARGUMENTS];
+        return Written(
+            NativeMethods.tb_remote_reserve(_handle, n, maxWaitNs, buffer, out nuint count), buffer, count, out arguments);
+    }
+
+    internal int Cancel(tb_reservation reservation, out long[] arguments)
+    {
+        long* buffer = stackalloc long[NativeMethods.TB_REMOTE_MAX_ARGUMENTS];
+        return Written(
+            NativeMethods.tb_remote_cancel(_handle, &reservation, buffer, out nuint count), buffer, count, out arguments);
+    }
+
+    internal int Settle(tb_reservation reservation, double actual, out long[] arguments)
+    {
+        long* buffer = stackalloc long[NativeMethods.TB_REMOTE_MAX_ARGUMENTS];
+        return Written(
+            NativeMethods.tb_remote_settle(_handle, &reservation, actual, buffer, out nuint count), buffer, count,
+            out arguments);
+    }
+
+    internal int Read(long[] arguments, long[] reply, out tb_remote_answer answer)
+    {
+        fixed (long* asked = arguments, replied = reply)
+        {
+            return NativeMethods.tb_remote_read(
+                _handle, asked, (nuint)arguments.Length, replied, (nuint)reply.Length, out answer);
+        }
+    }
+
+    internal int ReadReservation(long[] arguments, long[] reply, out tb_reservation reservation)
+    {
+        fixed (long* asked = arguments, replied = reply)
+        {
+            return NativeMethods.tb_remote_read_reservation(
+                _handle, asked, (nuint)arguments.Length, replied, (nuint)reply.Length, out reservation);
+        }
+    }
+
+    private static int Written(int status, long* buffer, nuint count, out long[] arguments)
+    {
+        arguments = status == NativeMethods.TB_SUCCESS ? new ReadOnlySpan<long>(buffer, (int)count).ToArray() : [];
+        return status;
+    }
+}
