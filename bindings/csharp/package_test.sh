@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes the NuGet package, looks at what is in it, and runs a program that has the binding and the native library from
+# Makes the NuGet packages, looks at what is in them, and runs a program that has the binding and the native library from
 # nowhere else.
 set -euo pipefail
 here=$TB_SOURCE/bindings/csharp
@@ -14,15 +14,17 @@ fail() {
 }
 
 restore "$here/Smoke"
+restore "$here/TokenBucket.Redis"
 work=$TB_BUILD/csharp-package
 rm -rf "$work"
 mkdir -p "$work"
 TB_BUILD=$TB_BUILD "$here/pack.sh" "$work/feed"
 
 version=$(cat "$TB_SOURCE/capi/VERSION")
-package=$work/feed/TokenBucket.$version.nupkg
-[[ -f $package ]] || fail "no $package but $(ls "$work/feed")"
-python3 - "$package" >"$work/content" <<'PYTHON'
+content() { # PACKAGE: its files, and what it needs
+    [[ -f $work/feed/$1.$version.nupkg ]] || fail "no $1.$version.nupkg but $(ls "$work/feed")"
+    python3 - "$work/feed/$1.$version.nupkg" <<'PYTHON'
+import re
 import sys
 import zipfile
 
@@ -30,14 +32,28 @@ with zipfile.ZipFile(sys.argv[1]) as package:
     for info in package.infolist():
         if info.file_size > 0 and not info.filename.startswith(("_rels/", "package/", "[")):
             print(info.filename)
+            if info.filename.endswith(".nuspec"):
+                for needed in re.findall(r'<dependency id="(.*?)" version="(.*?)"', package.read(info).decode()):
+                    print(*needed)
 PYTHON
+}
 case $(uname -m) in aarch64) system=linux-arm64 ;; *) system=linux-x64 ;; esac
-diff - "$work/content" <<EOF || fail "the package holds other files"
+diff - <(content TokenBucket) <<EOF || fail "the package TokenBucket is another"
 TokenBucket.nuspec
+Microsoft.Extensions.DependencyInjection.Abstractions 10.0.0
+System.Threading.RateLimiting 10.0.0
 README.md
 lib/net10.0/TokenBucket.dll
 lib/net10.0/TokenBucket.xml
 runtimes/$system/native/libtokenbucket.so.1
+EOF
+diff - <(content TokenBucket.Redis) <<EOF || fail "the package TokenBucket.Redis is another"
+TokenBucket.Redis.nuspec
+TokenBucket [$version]
+StackExchange.Redis 2.8.16
+README.md
+lib/net10.0/TokenBucket.Redis.dll
+lib/net10.0/TokenBucket.Redis.xml
 EOF
 
 # Away from this source tree's settings, and with no other source: the program's other packages are in NuGet's cache by

@@ -30,7 +30,9 @@ compile_blocks() { # MARKDOWN
     sdk=$(dotnet --list-sdks | sed -nE 's/^(10\.[^ ]+) \[(.*)\]$/\2\/\1/p' | tail -n 1)
     packs=$(cd "$sdk/../../packs" && pwd)
     for block in "$packs"/Microsoft.{NETCore,AspNetCore}.App.Ref/*/ref/net10.0/*.dll; do references+=("-r:$block"); done
-    references+=("-r:$out/bin/TokenBucket.Tests/release/TokenBucket.dll")
+    for block in TokenBucket TokenBucket.Redis StackExchange.Redis; do
+        references+=("-r:$out/bin/TokenBucket.Tests/release/$block.dll")
+    done
     blocks=$out/blocks-$2
     rm -rf "$blocks"
     python3 "$TB_SOURCE/tests/support/code_blocks.py" "$1" csharp "$blocks" cs >"$out/blocks-$2.list"

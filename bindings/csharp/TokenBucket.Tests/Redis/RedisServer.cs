@@ -25,8 +25,10 @@ public sealed class RedisTheoryAttribute : TheoryAttribute
 public sealed class RedisServer : IDisposable
 {
     public static readonly string? Skipped =
-        Environment.GetEnvironmentVariable("PATH")!.Split(':').Any(folder => File.Exists(Path.Combine(folder, "redis-server")))
+        Environment.GetEnvironmentVariable("PATH")!.Split(':').Any(folder => File.Exists(folder + "/redis-server"))
             ? null : "redis-server is not installed";
+
+    private const int LongMs = 10_000;
 
     private readonly Lazy<ConnectionMultiplexer> _connection;
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("tokenbucket-");
@@ -56,6 +58,23 @@ public sealed class RedisServer : IDisposable
         .Where(line => line.StartsWith($"cmdstat_{command}:", StringComparison.Ordinal))
         .Select(line => long.Parse(line.Split('=', ',')[1], null)).SingleOrDefault();
 
+    // The script is not run until Resume.
+    public void Pause() => Command("CLIENT", "PAUSE", "60000", "WRITE");
+
+    public void Resume()
+    {
+        using Socket other = Open();
+        other.Send("CLIENT UNPAUSE\r\n"u8);
+        Assert.Equal("+OK\r\n".Length, other.Receive(new byte[16]));
+    }
+
+    // One more connection.
+    public ConnectionMultiplexer Connect(int syncTimeoutMs)
+    {
+        _ = _connection.Value;
+        return ConnectTo(Path, syncTimeoutMs);
+    }
+
     public void Kill()
     {
         _ = Database;
@@ -69,36 +88,49 @@ public sealed class RedisServer : IDisposable
         if (_connection.IsValueCreated)
         {
             _connection.Value.Dispose();
-            _process!.Kill();
+        }
+        if (_process is not null)
+        {
+            _process.Kill();
             _process.WaitForExit();
             _process.Dispose();
         }
         _folder.Delete(recursive: true);
     }
 
+    private string Path => _folder.FullName + "/s";
+
     private ConnectionMultiplexer Start()
     {
-        string socket = Path.Combine(_folder.FullName, "s");
         _process = Process.Start(new ProcessStartInfo("redis-server",
             [
-                "--port", "0", "--unixsocket", socket, "--save", "", "--appendonly", "no", "--dir", _folder.FullName,
-                "--logfile", Path.Combine(_folder.FullName, "log"),
+                "--port", "0", "--unixsocket", Path, "--save", "", "--appendonly", "no", "--dir", _folder.FullName,
+                "--logfile", _folder.FullName + "/log",
             ]));
-        Assert.True(SpinWait.SpinUntil(() => Answers(socket), Buckets.Patience), "redis-server does not answer");
-        return ConnectionMultiplexer.Connect(new ConfigurationOptions
-        {
-            EndPoints = { new UnixDomainSocketEndPoint(socket) }, AbortOnConnectFail = true, AllowAdmin = true,
-            BacklogPolicy = BacklogPolicy.FailFast, SyncTimeout = 10_000, AsyncTimeout = 10_000,
-        });
+        Assert.True(SpinWait.SpinUntil(() => Answers(), Buckets.Patience), "redis-server does not answer");
+        return ConnectTo(Path, LongMs);
     }
 
-    private static bool Answers(string path)
+    private static ConnectionMultiplexer ConnectTo(string path, int syncTimeoutMs) =>
+        ConnectionMultiplexer.Connect(new ConfigurationOptions
+        {
+            EndPoints = { new UnixDomainSocketEndPoint(path) }, AllowAdmin = true, BacklogPolicy = BacklogPolicy.FailFast,
+            SyncTimeout = syncTimeoutMs, AsyncTimeout = LongMs, ConnectTimeout = LongMs,
+        });
+
+    private Socket Open()
+    {
+        var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        socket.Connect(new UnixDomainSocketEndPoint(Path));
+        return socket;
+    }
+
+    private bool Answers()
     {
         Thread.Sleep(5);
-        using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         try
         {
-            socket.Connect(new UnixDomainSocketEndPoint(path));
+            Open().Dispose();
             return true;
         }
         catch (SocketException)
