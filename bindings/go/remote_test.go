@@ -150,7 +150,7 @@ func TestWhatIsSent(t *testing.T) {
 	if repaid, err := r.Charge(ctx, "bob", 1); err != nil || repaid != 0 {
 		t.Errorf("Charge: %v, %v", repaid, err)
 	}
-	want = [][]any{with([]any{"EVALSHA", sha1, int64(2), "tb:bob", "{tb:bob}:q"}, 1_000_000_000, 3)}
+	want = [][]any{with([]any{"EVALSHA", sha1, int64(2), "tb:bob", "q:{tb:bob}"}, 1_000_000_000, 3)}
 	if !reflect.DeepEqual(server.calls, want) {
 		t.Errorf("sent %v, want %v", server.calls, want)
 	}

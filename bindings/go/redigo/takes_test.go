@@ -222,7 +222,7 @@ func TestWrongType(t *testing.T) {
 	r := newRemote(t, 10, slow, tokenbucket.WithOnUnavailable(tokenbucket.FailOpen))
 	mustCommand(t, "RPUSH", prefixOf(t)+"list", "1")
 	mustCommand(t, "SET", prefixOf(t)+"text", "abc")
-	mustCommand(t, "RPUSH", "{"+prefixOf(t)+"queue}:q", "1")
+	mustCommand(t, "RPUSH", "q:{"+prefixOf(t)+"queue}", "1")
 	errs := map[string]error{}
 	_, errs["list"] = r.Take(background, "list", 1)
 	_, errs["text"] = r.Allow(background, "text")
@@ -259,7 +259,7 @@ func TestKeys(t *testing.T) {
 		if reservation, err := r.ReserveN(background, key, 2); err != nil || reservation.Delay() == 0 {
 			t.Errorf("reserving of %.20q: %v", key, err)
 		}
-		if exists := mustCommand(t, "EXISTS", prefixOf(t)+"{all}:"+key+":q"); exists != int64(1) {
+		if exists := mustCommand(t, "EXISTS", "q:"+prefixOf(t)+"{all}:"+key); exists != int64(1) {
 			t.Errorf("%.20q: no second key", key)
 		}
 	}

@@ -203,7 +203,7 @@ class Keys(TableTest):
         """No denial, and no server that is silent, under any policy."""
         self.client.rpush("tb:test:list", 1)
         self.client.set("tb:test:text", "hello")
-        self.client.rpush("{tb:test:ann}:q", 1)
+        self.client.rpush("q:{tb:test:ann}", 1)
         for policy in ("error", "closed", "open"):
             table = self.new_table(on_unavailable=policy)
             for call in (

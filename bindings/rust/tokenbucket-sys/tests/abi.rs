@@ -337,7 +337,7 @@ fn remote_calls_and_replies_are_where_the_library_looks_for_them() {
         let (mut queue_key, mut size) = ([0u8; 1 + TB_REMOTE_QUEUE_KEY_ADDS as usize], 0);
         let out = queue_key.as_mut_ptr().cast();
         assert_eq!(tb_remote_queue_key(b"a".as_ptr().cast(), 1, out, &mut size), TB_SUCCESS);
-        assert_eq!((&queue_key, size), (b"{a}:q", 5));
+        assert_eq!((&queue_key, size), (b"q:{a}", 5));
         let mut number = 0;
         assert_eq!(tb_remote_parse(b":-7\r\n".as_ptr().cast(), 5, 1, &mut number, &mut count), TB_SUCCESS);
         assert_eq!((number, count), (-7, 1));
