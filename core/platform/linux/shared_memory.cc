@@ -3,10 +3,12 @@
 // a fork shares its parent's description, so it opens the file anew before its first lock.
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/memfd.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "core/platform/platform.h"
@@ -22,6 +24,21 @@ struct DescriptorPath {
     explicit DescriptorPath(int file) { snprintf(text, sizeof text, "/proc/self/fd/%d", file); }
     char text[32];
 };
+
+// The system calls themselves where the C library's functions are newer than the oldest one that the library is for.
+#if defined(SYS_fcntl64)
+constexpr long kFcntl = SYS_fcntl64;  // the one for 64-bit offsets, where there are two
+#else
+constexpr long kFcntl = SYS_fcntl;
+#endif
+
+int look_at(int folder, const char *path, int flags, struct statx *status) {
+    return static_cast<int>(syscall(SYS_statx, folder, path, flags, STATX_BASIC_STATS, status));
+}
+
+int open_memory() {
+    return static_cast<int>(syscall(SYS_memfd_create, "tokenbucket", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+}
 
 // A file in the folder of `path` that has no name yet; -1 and errno if there is none.
 int open_nameless(const char *path) {
@@ -43,7 +60,7 @@ int change_lock(int file, unsigned number, short type, bool waits) {
     range.l_whence = SEEK_SET;
     range.l_start = static_cast<off64_t>(number);
     range.l_len = 1;
-    return fcntl(file, waits ? F_OFD_SETLKW : F_OFD_SETLK, &range);
+    return static_cast<int>(syscall(kFcntl, file, waits ? F_OFD_SETLKW : F_OFD_SETLK, &range));
 }
 
 }  // namespace
@@ -72,7 +89,7 @@ Fault SharedMemory::map(std::size_t size) {
 
 Fault SharedMemory::create(const char *path, std::size_t size) {
     const ErrnoKept kept;
-    file_ = path == nullptr ? memfd_create("tokenbucket", MFD_CLOEXEC | MFD_ALLOW_SEALING) : open_nameless(path);
+    file_ = path == nullptr ? open_memory() : open_nameless(path);
     if (file_ < 0) return refuse();
     // Space that is not there would be missed as a bus error later.
     if (const int error = posix_fallocate(file_, 0, static_cast<off_t>(size))) {
@@ -80,7 +97,8 @@ Fault SharedMemory::create(const char *path, std::size_t size) {
         return refuse();
     }
     if (fchmod(file_, S_IRUSR | S_IWUSR) != 0) return refuse();
-    if (path == nullptr && fcntl(file_, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) return refuse();
+    constexpr unsigned kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+    if (path == nullptr && syscall(kFcntl, file_, F_ADD_SEALS, kSeals) != 0) return refuse();
     return map(size);
 }
 
@@ -99,23 +117,23 @@ Fault SharedMemory::open(const char *path, std::size_t size) {
         return Fault::not_a_file;
     }
     if (file_ < 0) return refuse();
-    struct stat status {};
-    if (fstat(file_, &status) != 0) return refuse();
+    struct statx status {};
+    if (look_at(file_, "", AT_EMPTY_PATH, &status) != 0) return refuse();
     Fault fault = Fault::none;
-    if (!S_ISREG(status.st_mode)) {
+    if (!S_ISREG(status.stx_mode)) {
         fault = Fault::not_a_file;
-    } else if (status.st_uid != geteuid()) {
+    } else if (status.stx_uid != geteuid()) {
         fault = Fault::foreign;
-    } else if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+    } else if ((status.stx_mode & (S_IRWXG | S_IRWXO)) != 0) {
         fault = Fault::open;
-    } else if (static_cast<uint64_t>(status.st_size) < size) {
+    } else if (status.stx_size < size) {
         fault = Fault::truncated;
     }
     if (fault != Fault::none) {
         close();
         return fault;
     }
-    return map(static_cast<std::size_t>(status.st_size));
+    return map(static_cast<std::size_t>(status.stx_size));
 }
 
 void SharedMemory::close() {
@@ -185,8 +203,8 @@ bool read_clock_identity(ClockIdentity *identity) {
         ++digit;
     }
     // Kernels before 5.6 have no such namespaces.
-    struct stat status {};
-    if (stat("/proc/self/ns/time", &status) == 0) identity->time_namespace = static_cast<uint64_t>(status.st_ino);
+    struct statx status {};
+    if (look_at(AT_FDCWD, "/proc/self/ns/time", 0, &status) == 0) identity->time_namespace = status.stx_ino;
     return digit == 2 * sizeof identity->boot;
 }
 
