@@ -170,7 +170,7 @@ class SharedMemory {
     // Locks number 0, 1, ..., each for one thread at a time of this process. try_lock does not wait. Async-signal-safe.
     void lock(unsigned number) { acquire(number, true); }
     bool try_lock(unsigned number) { return acquire(number, false); }
-    void unlock(unsigned number);
+    void unlock(unsigned number) const;
 
   private:
     Fault refuse();

@@ -31,7 +31,7 @@ class Shared : public testing::Test {
     }
     void TearDown() override { std::filesystem::remove_all(path()); }
 
-    static std::string name() { return "tokenbucket-test-" + std::to_string(owner_); }
+    static std::string name() { return "tokenbucket-test-" + std::to_string(owner); }
     static std::string path() { return "/dev/shm/" + name(); }
 
     static BucketHandle open(const tb_config &config, uint32_t flags = 0, const char *named = nullptr) {
@@ -76,13 +76,13 @@ class Shared : public testing::Test {
         return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
     }
 
-    const tb_config slow_ = config_of(10, 1e-6, nullptr);  // next to nothing accrues during a test
-    static inline const pid_t owner_ = ::getpid();
+    const tb_config slow = config_of(10, 1e-6, nullptr);  // next to nothing accrues during a test
+    static inline const pid_t owner = ::getpid();
 };
 
 TEST_F(Shared, TokensAreThoseOfAllWhoHaveIt) {
-    const BucketHandle a = open(slow_);
-    const BucketHandle b = open(slow_);
+    const BucketHandle a = open(slow);
+    const BucketHandle b = open(slow);
     EXPECT_EQ(tb_allow(a.get(), 4), TB_SUCCESS);
     EXPECT_EQ(result_of(in_child([&] { return tb_allow(a.get(), 2) + tb_allow(b.get(), 3); })), TB_SUCCESS);
     EXPECT_EQ(tb_allow(b.get(), 2), TB_DENIED);
@@ -90,22 +90,22 @@ TEST_F(Shared, TokensAreThoseOfAllWhoHaveIt) {
 }
 
 TEST_F(Shared, NamelessOneIsThatOfTheChildren) {
-    const BucketHandle bucket = open_nameless(slow_);
-    std::vector<pid_t> children;
-    for (int i = 0; i < 4; ++i)
-        children.push_back(in_child([&] {
+    const BucketHandle bucket = open_nameless(slow);
+    std::vector<pid_t> children(4);
+    for (pid_t &child : children)
+        child = in_child([&] {
             int taken = 0;
             while (tb_allow(bucket.get(), 1) == TB_SUCCESS) ++taken;
             return taken;
-        }));
+        });
     int taken = 0;
     for (const pid_t child : children) taken += result_of(child);
     EXPECT_EQ(taken, 10);
 }
 
 TEST_F(Shared, ChangesHoldForAll) {
-    const BucketHandle a = open(slow_);
-    const BucketHandle b = open(slow_);
+    const BucketHandle a = open(slow);
+    const BucketHandle b = open(slow);
     tb_config limit = config_of(1, 1, nullptr);
     EXPECT_EQ(tb_set_rate(a.get(), 2), TB_SUCCESS);
     EXPECT_EQ(result_of(in_child([&] { return tb_set_capacity(b.get(), 20); })), TB_SUCCESS);
@@ -122,7 +122,7 @@ TEST_F(Shared, ChangesHoldForAll) {
 }
 
 TEST_F(Shared, AReservationCanBeCancelledInAnotherProcess) {
-    const BucketHandle bucket = open_nameless(slow_);
+    const BucketHandle bucket = open_nameless(slow);
     EXPECT_EQ(tb_allow(bucket.get(), 10), TB_SUCCESS);
     tb_reservation first;
     tb_reservation second;
@@ -136,7 +136,7 @@ TEST_F(Shared, AReservationCanBeCancelledInAnotherProcess) {
 // Each child waits for its tokens behind those before it, and is woken when the parent refunds what it asks for.
 TEST_F(Shared, WaitersOfAllProcessesStandInOneQueue) {
     constexpr int kChildren = 4;
-    const BucketHandle bucket = open_nameless(slow_);
+    const BucketHandle bucket = open_nameless(slow);
     EXPECT_EQ(tb_allow(bucket.get(), 10), TB_SUCCESS);
     int pipe[2];
     ASSERT_EQ(::pipe(pipe), 0);
@@ -160,7 +160,7 @@ TEST_F(Shared, WaitersOfAllProcessesStandInOneQueue) {
 }
 
 TEST_F(Shared, CloseEndsTheWaitsOfAllProcesses) {
-    const BucketHandle bucket = open_nameless(slow_);
+    const BucketHandle bucket = open_nameless(slow);
     EXPECT_EQ(tb_allow(bucket.get(), 10), TB_SUCCESS);
     const pid_t child = in_child([&] { return tb_wait(bucket.get(), 5); });
     while (available(bucket.get()) > -4) ::usleep(1000);
@@ -169,8 +169,8 @@ TEST_F(Shared, CloseEndsTheWaitsOfAllProcesses) {
 }
 
 TEST_F(Shared, DestroyEndsTheWaitsOfItsProcessAlone) {
-    const BucketHandle other = open(slow_);
-    BucketHandle own = open(slow_);
+    const BucketHandle other = open(slow);
+    BucketHandle own = open(slow);
     EXPECT_EQ(tb_allow(own.get(), 10), TB_SUCCESS);
     uint64_t waiter = 0;
     int64_t wait_ns = 0;
@@ -189,30 +189,26 @@ TEST_F(Shared, DestroyEndsTheWaitsOfItsProcessAlone) {
     EXPECT_EQ(result_of(child), TB_SUCCESS);
 }
 
+// It is late twice, then the tokens are those of the next.
 TEST_F(Shared, AKilledWaiterGivesUpItsPlaceWhenItsTurnComes) {
-    const tb_config config = config_of(10, 1000, nullptr);
-    const BucketHandle bucket = open_nameless(config);
-    EXPECT_EQ(tb_set_tokens(bucket.get(), 0), TB_SUCCESS);
-    EXPECT_EQ(tb_charge(bucket.get(), 100, nullptr), TB_SUCCESS);
+    const BucketHandle bucket = open_nameless(slow);
+    EXPECT_EQ(tb_allow(bucket.get(), 10), TB_SUCCESS);
     const pid_t child = in_child([&] { return tb_wait(bucket.get(), 10); });
-    tb_config limit = config_of(1, 1, nullptr);
-    double before = available(bucket.get());
-    for (double now = before; now <= before + 5 && now < 0; now = available(bucket.get())) {
-        if (now < before - 5) break;
-        before = now;
-        ::usleep(100);
-    }
+    while (available(bucket.get()) > -9) ::usleep(1000);
     ::kill(child, SIGKILL);
     EXPECT_EQ(result_of(child), -SIGKILL);
-    EXPECT_EQ(tb_get_limit(bucket.get(), &limit), TB_SUCCESS);
-    EXPECT_EQ(tb_wait_for(bucket.get(), 1, 10 * kSecond), TB_SUCCESS);
-    EXPECT_EQ(tb_wait_for(bucket.get(), 10, 10 * kSecond), TB_SUCCESS);
+    EXPECT_EQ(tb_refund(bucket.get(), 10), TB_SUCCESS);
+    EXPECT_EQ(tb_wait_for(bucket.get(), 10, 0), TB_TIMED_OUT);
+    int rounds = 0;
+    while (tb_wait_for(bucket.get(), 10, 0) != TB_SUCCESS && ++rounds < 10000) ::usleep(1000);
+    EXPECT_LT(rounds, 10000);
+    EXPECT_NEAR(available(bucket.get()), 0, 1e-3);
 }
 
 // A waiter that is no thread loses nothing to those of other handles, whose calls move it.
 TEST_F(Shared, WaitersWithoutThreads) {
-    const BucketHandle a = open(slow_);
-    const BucketHandle b = open(slow_);
+    const BucketHandle a = open(slow);
+    const BucketHandle b = open(slow);
     EXPECT_EQ(tb_allow(a.get(), 10), TB_SUCCESS);
     uint64_t first = 0;
     uint64_t second = 0;
@@ -228,7 +224,7 @@ TEST_F(Shared, WaitersWithoutThreads) {
 }
 
 TEST_F(Shared, PlacesAreBounded) {
-    const BucketHandle bucket = open_nameless(slow_);
+    const BucketHandle bucket = open_nameless(slow);
     tb_reservation r;
     EXPECT_EQ(tb_allow(bucket.get(), 10), TB_SUCCESS);
     for (int i = 0; i < 1000; ++i) ASSERT_EQ(tb_reserve(bucket.get(), 1, TB_FOREVER, &r), TB_SUCCESS) << i;
@@ -241,8 +237,8 @@ TEST_F(Shared, PlacesAreBounded) {
 }
 
 TEST_F(Shared, JoinsDecisionsButNotWaits) {
-    const BucketHandle a = open(slow_);
-    const BucketHandle b = bucket_of(slow_);
+    const BucketHandle a = open(slow);
+    const BucketHandle b = bucket_of(slow);
     const tb_member members[] = {{a.get(), nullptr, nullptr, 0, 10}, {b.get(), nullptr, nullptr, 0, 10}};
     tb_refusal refusal;
     EXPECT_EQ(tb_allow_all(members, 2, &refusal), TB_SUCCESS);
@@ -256,7 +252,7 @@ TEST_F(Shared, JoinsDecisionsButNotWaits) {
 
 TEST_F(Shared, WhatIsNoFileOfItsOwnDoesNotOpen) {
     const auto faults = [&](int32_t expected) {
-        EXPECT_EQ(fault_of(slow_), expected) << tb_shared_fault_message(expected);
+        EXPECT_EQ(fault_of(slow), expected) << tb_shared_fault_message(expected);
         std::filesystem::remove_all(path());
     };
     std::filesystem::create_directory(path());
@@ -269,11 +265,11 @@ TEST_F(Shared, WhatIsNoFileOfItsOwnDoesNotOpen) {
     faults(TB_SHARED_SIZE);
     write("x", 1 << 20);
     faults(TB_SHARED_LAYOUT);
-    open(slow_);
+    open(slow);
     ASSERT_EQ(::chmod(path().c_str(), 0644), 0);
     faults(TB_SHARED_MODE);
     if (::geteuid() != 0) return;
-    open(slow_);
+    open(slow);
     ASSERT_EQ(::chown(path().c_str(), 65534, 65534), 0);
     faults(TB_SHARED_OWNER);
 }
@@ -287,14 +283,14 @@ TEST_F(Shared, TheHeaderTellsTheLayoutAndTheClock) {
     } rows[] = {{kMagic, TB_SHARED_LAYOUT}, {kLayout, TB_SHARED_LAYOUT}, {kEntries, TB_SHARED_LAYOUT},
                 {kSize, TB_SHARED_LAYOUT},  {kBoot, TB_SHARED_BOOT},     {kTimeNamespace, TB_SHARED_CLOCK}};
     for (const auto &row : rows) {
-        open(slow_);
+        open(slow);
         write(std::string(8, '\xff'), row.at);
-        EXPECT_EQ(fault_of(slow_), row.fault) << row.at;
+        EXPECT_EQ(fault_of(slow), row.fault) << row.at;
         std::filesystem::remove_all(path());
     }
-    open(slow_);
+    open(slow);
     for (const off_t plan : kPlans) write(std::string(8, '\xff'), plan + kCapacity);
-    EXPECT_EQ(fault_of(slow_), TB_SHARED_DAMAGED);
+    EXPECT_EQ(fault_of(slow), TB_SHARED_DAMAGED);
 }
 
 TEST_F(Shared, AnotherLimitIsRefusedOrAdopted) {
@@ -314,17 +310,17 @@ TEST_F(Shared, AnotherLimitIsRefusedOrAdopted) {
 }
 
 TEST_F(Shared, ARemovedNameIsFreeForANewBucket) {
-    const BucketHandle old = open(slow_);
+    const BucketHandle old = open(slow);
     EXPECT_EQ(tb_allow(old.get(), 10), TB_SUCCESS);
     EXPECT_EQ(tb_shared_remove(name().c_str(), nullptr), TB_SUCCESS);
     EXPECT_EQ(tb_shared_remove(name().c_str(), nullptr), TB_SUCCESS);
-    const BucketHandle fresh = open(slow_);
+    const BucketHandle fresh = open(slow);
     EXPECT_EQ(tb_allow(fresh.get(), 10), TB_SUCCESS);
     EXPECT_EQ(tb_allow(old.get(), 1), TB_DENIED);
 }
 
 TEST_F(Shared, InitialTokensAreForANewBucket) {
-    tb_config config = slow_;
+    tb_config config = slow;
     config.initial_tokens = 3;
     const BucketHandle first = open(config);
     config.initial_tokens = 9;
@@ -337,12 +333,12 @@ TEST_F(Shared, BadArguments) {
     int32_t fault = 0;
     const std::string long_name(2000, 'x');
     for (const char *const bad : {"", ".", "..", "a/b", "/", "/dev/shm/", long_name.c_str()}) {
-        EXPECT_EQ(tb_shared_open(&slow_, bad, 0, &bucket, &fault), TB_E_INVALID_ARGUMENT) << bad;
+        EXPECT_EQ(tb_shared_open(&slow, bad, 0, &bucket, &fault), TB_E_INVALID_ARGUMENT) << bad;
         EXPECT_EQ(tb_shared_remove(bad, &fault), TB_E_INVALID_ARGUMENT) << bad;
     }
     EXPECT_EQ(tb_shared_open(nullptr, "x", 0, &bucket, &fault), TB_E_INVALID_ARGUMENT);
-    EXPECT_EQ(tb_shared_open(&slow_, "x", 0, nullptr, &fault), TB_E_INVALID_ARGUMENT);
-    EXPECT_EQ(tb_shared_open(&slow_, "x", 2, &bucket, &fault), TB_E_UNSUPPORTED);
+    EXPECT_EQ(tb_shared_open(&slow, "x", 0, nullptr, &fault), TB_E_INVALID_ARGUMENT);
+    EXPECT_EQ(tb_shared_open(&slow, "x", 2, &bucket, &fault), TB_E_UNSUPPORTED);
     EXPECT_EQ(tb_shared_remove(nullptr, &fault), TB_E_INVALID_ARGUMENT);
     const ClockHandle clock = manual_clock();
     const tb_config timed = config_of(10, 1, clock.get());
@@ -350,19 +346,19 @@ TEST_F(Shared, BadArguments) {
     const tb_config wrong = config_of(-1, 1, nullptr);
     EXPECT_EQ(tb_shared_open(&wrong, "x", 0, &bucket, &fault), TB_E_OUT_OF_RANGE);
     EXPECT_EQ(fault, 0);
-    EXPECT_EQ(tb_shared_open(&slow_, "/no/such/folder", 0, &bucket, &fault), TB_E_SYSTEM);
+    EXPECT_EQ(tb_shared_open(&slow, "/no/such/folder", 0, &bucket, &fault), TB_E_SYSTEM);
     EXPECT_EQ(fault, ENOENT);
     EXPECT_EQ(bucket, nullptr);
 }
 
 TEST_F(Shared, ManyOpenedAtOnceAreOne) {
-    std::vector<pid_t> children;
-    for (int i = 0; i < 16; ++i)
-        children.push_back(in_child([&] {
+    std::vector<pid_t> children(16);
+    for (pid_t &child : children)
+        child = in_child([&] {
             tb_bucket *bucket = nullptr;
-            if (tb_shared_open(&slow_, name().c_str(), 0, &bucket, nullptr) != TB_SUCCESS) return 100;
+            if (tb_shared_open(&slow, name().c_str(), 0, &bucket, nullptr) != TB_SUCCESS) return 100;
             return tb_allow(bucket, 1) == TB_SUCCESS ? 1 : 0;
-        }));
+        });
     int taken = 0;
     for (const pid_t child : children) taken += result_of(child);
     EXPECT_EQ(taken, 10);
@@ -373,11 +369,11 @@ TEST_F(Shared, NoDescriptorAndNoMappingStays) {
         return std::distance(std::filesystem::directory_iterator("/proc/self/fd"),
                              std::filesystem::directory_iterator());
     };
-    open(slow_);
+    open(slow);
     const auto before = count();
     for (int i = 0; i < 200; ++i) {
-        open(slow_);
-        open_nameless(slow_);
+        open(slow);
+        open_nameless(slow);
         fault_of(config_of(7, 1, nullptr));
     }
     EXPECT_EQ(count(), before);

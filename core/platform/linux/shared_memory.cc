@@ -21,7 +21,7 @@ using Fault = SharedMemory::Fault;
 
 // Large enough for "/proc/self/fd/" and a number.
 struct DescriptorPath {
-    explicit DescriptorPath(int file) { snprintf(text, sizeof text, "/proc/self/fd/%d", file); }
+    explicit DescriptorPath(int file) { static_cast<void>(snprintf(text, sizeof text, "/proc/self/fd/%d", file)); }
     char text[32];
 };
 
@@ -181,7 +181,7 @@ bool SharedMemory::acquire(unsigned number, bool waits) {
     }
 }
 
-void SharedMemory::unlock(unsigned number) {
+void SharedMemory::unlock(unsigned number) const {
     const ErrnoKept kept;
     change_lock(locks_, number, F_UNLCK, false);
 }

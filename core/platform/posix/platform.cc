@@ -147,7 +147,7 @@ void SharedMemory::close() {}
 bool SharedMemory::acquire(unsigned, bool) {
     return false;
 }
-void SharedMemory::unlock(unsigned) {}
+void SharedMemory::unlock(unsigned) const {}
 
 bool read_clock_identity(ClockIdentity *) {
     return false;
