@@ -71,12 +71,12 @@ type settings struct {
 func (s *settings) isOfTable() bool { return s.maxBytes != 0 || s.whenFull != 0 }
 
 func (s *settings) isOfRemote() bool {
-	return s.prefix != defaultPrefix || s.maxWait != 0 || s.onUnavailable != FailError
+	return s.prefix != defaultPrefix || s.maxWait != defaultMaxWait || s.onUnavailable != FailError
 }
 
 func newSettings(capacity, tokensPerSecond float64, options []Option) settings {
 	s := settings{capacity: capacity, tokens: tokensPerSecond, period: time.Second, initial: InitiallyFull,
-		prefix: defaultPrefix}
+		prefix: defaultPrefix, maxWait: defaultMaxWait}
 	for _, option := range options {
 		option(&s)
 	}

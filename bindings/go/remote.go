@@ -22,7 +22,7 @@ type RedisDo func(ctx context.Context, args ...any) (any, error)
 //
 // Errors of every call are a [*RemoteError] if the server gave no answer, which is neither a grant nor a denial; the
 // context's own if it was done before or is cancelled; and a [*KeyError]. What was asked may have been done even so, if
-// only the answer was lost. [WithOnUnavailable] says what becomes of calls that take tokens.
+// only the answer was lost. [WithOnUnavailable] says what becomes of takes and waits.
 //
 // The server's key is the prefix and the key. Calls that wait, reserve, charge or put back have a second one beside it;
 // they are ErrInvalidArgument for a key that has a } and no {tag}, unless the prefix has a tag, as "tb:{users}:" has.
@@ -33,14 +33,17 @@ type Remote struct {
 	instead fallback // nil: the error is the answer
 }
 
-const defaultPrefix = "tb:"
+const (
+	defaultPrefix  = "tb:"
+	defaultMaxWait = time.Minute
+)
 
 // WithPrefix is what the names of a [Remote]'s keys begin with on the server, instead of "tb:". Each limit needs a
 // prefix of its own, such as "tb:logins:", the same in all processes.
 func WithPrefix(prefix string) Option { return func(s *settings) { s.prefix = prefix } }
 
 // WithMaxWait is how long the tokens of a [Remote] may be ahead: the longest that Wait, Reserve and Charge may put off,
-// in whole microseconds. 0, the default: nothing waits. All processes must use the same.
+// in whole microseconds, instead of a minute. 0: nothing waits. All processes must use the same.
 func WithMaxWait(most time.Duration) Option { return func(s *settings) { s.maxWait = most } }
 
 // NewRemote prepares a limit whose buckets hold up to capacity tokens and gain tokensPerSecond; it sends nothing.

@@ -48,7 +48,7 @@ var errDown = errors.New("connection refused")
 func newFakeRemote(t testing.TB, replies []any, options ...Option) (*Remote, *fakeServer) {
 	t.Helper()
 	server := &fakeServer{replies: replies}
-	r, err := NewRemote(server.do, 10, 1, append(options, WithMaxWait(time.Minute))...)
+	r, err := NewRemote(server.do, 10, 1, options...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,6 +96,18 @@ func TestNewRemote(t *testing.T) {
 		if _, err := NewTable(1, 1, 1, option); err != ErrUnsupported {
 			t.Error("a table with an option of a Remote: ", err)
 		}
+	}
+}
+
+func TestMaxWaitIsAMinute(t *testing.T) {
+	sent := func(options ...Option) []any {
+		r, server := newFakeRemote(t, []any{errDown}, options...)
+		_, _ = r.Reserve(context.Background(), "a")
+		return server.calls[0]
+	}
+	if usual := sent(); !reflect.DeepEqual(usual, sent(WithMaxWait(time.Minute))) ||
+		reflect.DeepEqual(usual, sent(WithMaxWait(59*time.Second))) {
+		t.Error("the default is another one: ", usual)
 	}
 }
 

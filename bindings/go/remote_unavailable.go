@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// OnUnavailable is what becomes of calls that take tokens, wait or reserve while the server of a [Remote] gives no
-// answer. The others, such as Charge, return the error.
+// OnUnavailable is what becomes of takes and waits while the server of a [Remote] gives no answer. The other calls, such
+// as Reserve, Charge and Tokens, return the error.
 type OnUnavailable struct {
 	policy policy
 	share  float64
@@ -30,11 +30,11 @@ var (
 )
 
 // FailLocal asks a [Table] of the process, with the limit's capacity and rate times share, above 0 and at most 1: with
-// 1/N in each of N processes they grant together what the limit does. The table has room for 100000 keys, 2.5 MB. What
+// 1/N in each of N processes they grant together what the limit does. The table has room for 65536 keys, 1.6 MB. What
 // exceeds its capacity is ErrDenied, so a share of the capacity below 1 grants no whole token.
 func FailLocal(share float64) OnUnavailable { return OnUnavailable{failLocal, share} }
 
-const localKeys = 100000
+const localKeys = 65536
 
 // WithOnUnavailable is what a [Remote] does while its server gives no answer, instead of FailError. It is done after
 // what the client does to get one: that needs short timeouts.
@@ -45,7 +45,6 @@ type fallback interface {
 	take(key string, n float64) (Decision, error)
 	takeUpTo(key string, most float64) (float64, error)
 	wait(ctx context.Context, key string, n float64) error
-	reserve(key string, n float64, max time.Duration) (*RemoteReservation, error)
 }
 
 func newFallback(s *settings) (fallback, error) {
@@ -60,7 +59,7 @@ func newFallback(s *settings) (fallback, error) {
 			return nil, ErrInvalidArgument
 		}
 		t, err := NewTable(s.capacity*share, s.tokens*share, localKeys, WithPeriod(s.period))
-		return localTable{emptyBucket{s.capacity, s.rate()}, t}, err
+		return localTable{emptyBucket{s.capacity, s.rate()}, t, s.maxWait}, err
 	}
 	return nil, nil
 }
@@ -80,9 +79,6 @@ func (b emptyBucket) take(_ string, n float64) (Decision, error) {
 }
 func (emptyBucket) takeUpTo(string, float64) (float64, error)   { return 0, nil }
 func (emptyBucket) wait(context.Context, string, float64) error { return ErrDenied }
-func (emptyBucket) reserve(string, float64, time.Duration) (*RemoteReservation, error) {
-	return nil, ErrDenied
-}
 
 // timeOf is how long so many tokens take to accrue.
 func (b emptyBucket) timeOf(tokens float64) time.Duration { return accrual(tokens, b.rate) }
@@ -104,14 +100,12 @@ func (b fullBucket) takeUpTo(_ string, most float64) (float64, error) {
 	return math.Floor(math.Min(most, b.capacity)), nil
 }
 func (fullBucket) wait(context.Context, string, float64) error { return nil }
-func (fullBucket) reserve(string, float64, time.Duration) (*RemoteReservation, error) {
-	return new(RemoteReservation), nil
-}
 
 // localTable is a share of the limit. What is more than it ever holds is not more than the limit does.
 type localTable struct {
 	refusing emptyBucket
 	table    *Table
+	maxWait  time.Duration
 }
 
 func (l localTable) take(key string, n float64) (Decision, error) {
@@ -127,18 +121,11 @@ func (l localTable) takeUpTo(key string, most float64) (float64, error) {
 }
 
 func (l localTable) wait(ctx context.Context, key string, n float64) error {
-	return smallerLimit(l.table.WaitN(ctx, key, n))
-}
-
-func (l localTable) reserve(key string, n float64, max time.Duration) (*RemoteReservation, error) {
-	r := l.table.ReserveWithin(key, n, max)
-	if err := r.Err(); err != nil {
-		return nil, smallerLimit(err)
+	most := timeLeft(ctx)
+	if l.maxWait < most {
+		most = l.maxWait
 	}
-	return &RemoteReservation{local: r}, nil
-}
-
-func smallerLimit(err error) error {
+	err := l.table.wait(ctx, key, n, most, 0)
 	if err == ErrExceedsCapacity {
 		return ErrDenied
 	}

@@ -43,12 +43,13 @@ func TestFailError(t *testing.T) {
 	}
 }
 
-// What takes nothing has no policy.
+// Only takes and waits have a policy.
 func TestOtherCallsAlwaysFail(t *testing.T) {
 	ctx := context.Background()
 	for _, o := range []OnUnavailable{FailError, FailClosed, FailOpen, FailLocal(1)} {
 		r := newDownRemote(t, o)
 		for what, err := range map[string]error{
+			"Reserve":   second(r.Reserve(ctx, "a")),
 			"Charge":    second(r.Charge(ctx, "a", 1)),
 			"Refund":    r.Refund(ctx, "a", 1),
 			"Reset":     r.Reset(ctx, "a", InitiallyFull),
@@ -77,9 +78,6 @@ func TestFailClosed(t *testing.T) {
 	if err := r.Wait(ctx, "a"); err != ErrDenied {
 		t.Error("Wait: ", err)
 	}
-	if reservation, err := r.Reserve(ctx, "a"); reservation != nil || err != ErrDenied {
-		t.Error("Reserve: ", err)
-	}
 	answers := make([]Status, 2)
 	err := r.AllowMany(ctx, []string{"a", "b"}, nil, answers)
 	if err != nil || answers[0] != ErrDenied || answers[1] != ErrDenied {
@@ -103,10 +101,6 @@ func TestFailOpen(t *testing.T) {
 	}
 	if err := r.Wait(ctx, "a"); err != nil {
 		t.Error("Wait: ", err)
-	}
-	reservation, err := r.Reserve(ctx, "a")
-	if err != nil || reservation.Delay() != 0 || reservation.Settle(ctx, 2) != nil || reservation.Cancel(ctx) != nil {
-		t.Error("Reserve: ", err)
 	}
 	answers := []Status{ErrDenied}
 	if err := r.AllowMany(ctx, []string{"a"}, nil, answers); err != nil || answers[0] != Success {
@@ -139,23 +133,29 @@ func TestFailLocal(t *testing.T) {
 	if err := r.WaitN(ctx, "c", 6); err != ErrDenied {
 		t.Error("Wait for more than the share holds: ", err)
 	}
-	if _, err := r.ReserveN(ctx, "c", 6); err != ErrDenied {
-		t.Error("Reserve of more than the share holds: ", err)
-	}
-	reservation, err := r.ReserveN(ctx, "a", 2)
-	if err != nil || reservation.Delay() < 3*time.Second {
-		t.Fatalf("Reserve: %v", err)
-	}
-	if err := reservation.Cancel(ctx); err != nil {
-		t.Error("Cancel: ", err)
-	}
-	if err := reservation.Settle(ctx, 1); err != ErrInvalidArgument {
-		t.Error("Settle: ", err)
-	}
 	answers := make([]Status, 2)
 	err = r.AllowMany(ctx, []string{"a", "d"}, nil, answers)
 	if err != nil || answers[0] != ErrDenied || answers[1] != Success {
 		t.Errorf("AllowMany: %v, %v", answers, err)
+	}
+}
+
+// In a table of its own, too, a wait takes no longer than the limit allows.
+func TestFailLocalHasTheMaxWait(t *testing.T) {
+	ctx := context.Background()
+	do := (&fakeServer{replies: []any{errDown}}).do
+	r, err := NewRemote(do, 2, 100, WithMaxWait(15*time.Millisecond), WithOnUnavailable(FailLocal(1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < 3; i++ {
+		if err := r.Wait(ctx, "a"); err != nil {
+			t.Error("Wait: ", err)
+		}
+	}
+	var late *TimeoutError
+	if err := r.WaitN(ctx, "a", 2); !errors.As(err, &late) || late.RetryAfter <= 10*time.Millisecond {
+		t.Error("a wait that takes longer: ", err)
 	}
 }
 

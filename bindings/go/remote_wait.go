@@ -17,7 +17,7 @@ func (r *Remote) Wait(ctx context.Context, key string) error { return r.WaitN(ct
 // call, of at most a second; where the server does not answer that one, they count as used. Other errors are
 // ErrExceedsCapacity and ErrInvalidArgument, or as [Remote] says.
 func (r *Remote) WaitN(ctx context.Context, key string, n float64) error {
-	reservation, err := r.reserve(ctx, key, n, timeLeft(ctx))
+	reservation, err := r.ReserveWithin(ctx, key, n, timeLeft(ctx))
 	if f := r.fallback(err); f != nil {
 		return f.wait(ctx, key, n)
 	}
@@ -39,18 +39,11 @@ func (r *Remote) ReserveN(ctx context.Context, key string, n float64) (*RemoteRe
 
 // ReserveWithin takes n tokens now, into debt if need be; [RemoteReservation.Delay] says when they may be used. If they
 // would be there later than max from now, or than [WithMaxWait] allows, the error is a [*TimeoutError] and nothing is
-// taken. Others as [Remote.WaitN]. Of a key, the last 64 reservations that are pending can be given back.
+// taken. Others as [Remote.WaitN]; [WithOnUnavailable] does not hold. Of a key, the last 64 reservations that are pending
+// can be given back.
 func (r *Remote) ReserveWithin(ctx context.Context, key string, n float64, max time.Duration) (
 	*RemoteReservation, error,
 ) {
-	reservation, err := r.reserve(ctx, key, n, max)
-	if f := r.fallback(err); f != nil {
-		return f.reserve(key, n, max)
-	}
-	return reservation, err
-}
-
-func (r *Remote) reserve(ctx context.Context, key string, n float64, max time.Duration) (*RemoteReservation, error) {
 	q, s := r.askReserve(n, max)
 	from, v, err := r.send(ctx, key, twoKeys, &q, s)
 	if err != nil {
@@ -74,19 +67,15 @@ func (r *Remote) late(key string, n float64, left time.Duration) *TimeoutError {
 // RemoteReservation holds tokens of a [Remote] that may be used after a delay. Its methods may be called from any number
 // of goroutines. It must not be copied.
 type RemoteReservation struct {
-	remote  *Remote // nil: of the process's own table, or without any limit
+	remote  *Remote
 	key     string
 	promise promise
 	due     time.Time
-	ended   atomic.Bool  // cancelled or settled
-	local   *Reservation // of the process's own table
+	ended   atomic.Bool // cancelled or settled
 }
 
 // Delay returns how long from now the holder must wait before using the tokens.
 func (r *RemoteReservation) Delay() time.Duration {
-	if r.local != nil {
-		return r.local.Delay()
-	}
 	if left := time.Until(r.due); left > 0 {
 		return left
 	}
@@ -96,11 +85,7 @@ func (r *RemoteReservation) Delay() time.Duration {
 // Cancel gives all tokens back while they are not due, as [Reservation.Cancel]. Nothing comes back the second time, nor
 // after an error.
 func (r *RemoteReservation) Cancel(ctx context.Context) error {
-	if r.local != nil {
-		r.local.Cancel()
-		return nil
-	}
-	if r.remote == nil || !r.ended.CompareAndSwap(false, true) {
+	if !r.ended.CompareAndSwap(false, true) {
 		return nil
 	}
 	q, s := r.remote.askCancel(r.promise)
@@ -113,12 +98,6 @@ func (r *RemoteReservation) Cancel(ctx context.Context) error {
 // reservation was settled or cancelled already. ErrOutOfRange as [Remote.Charge]. After these it can still be settled or
 // cancelled, after other errors not, since it may have been done.
 func (r *RemoteReservation) Settle(ctx context.Context, actual float64) error {
-	if r.local != nil {
-		return r.local.Settle(actual)
-	}
-	if r.remote == nil {
-		return nil
-	}
 	if !r.ended.CompareAndSwap(false, true) {
 		return ErrInvalidArgument
 	}

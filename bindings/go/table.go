@@ -148,13 +148,17 @@ func (t *TableOf[K]) WaitN(ctx context.Context, key K, n float64) error {
 // WaitPriority is as [Limiter.WaitPriority]; each key has a queue of its own while somebody waits. A key with a queue
 // keeps its place. Also ErrTableFull, and a [*KeyError].
 func (t *TableOf[K]) WaitPriority(ctx context.Context, key K, n float64, priority int32) error {
+	return t.wait(ctx, key, n, timeLeft(ctx), priority)
+}
+
+func (t *TableOf[K]) wait(ctx context.Context, key K, n float64, timeout time.Duration, priority int32) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	if s := t.allow(bytesOf(key), n); s != ErrDenied {
 		return keyError(s, len(key))
 	}
-	return queue(ctx, t.at(key), n, timeLeft(ctx), priority)
+	return queue(ctx, t.at(key), n, timeout, priority)
 }
 
 // Reserve is ReserveWithin(key, 1, InfDuration).
