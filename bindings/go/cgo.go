@@ -53,9 +53,13 @@ func newBucket(s *settings) (*bucket, error) {
 	if status := Status(r.status); status != Success {
 		return nil, status
 	}
-	b := &bucket{C.tbgo_bucket(r.value)}
+	return bucketOf(r.value), nil
+}
+
+func bucketOf(handle C.uintptr_t) *bucket {
+	b := &bucket{C.tbgo_bucket(handle)}
 	runtime.SetFinalizer(b, func(b *bucket) { C.tbgo_destroy(b.handle) })
-	return b, nil
+	return b
 }
 
 // config is for the library, as long as the clock is kept alive.

@@ -6,8 +6,8 @@
 // called from any number of goroutines at once.
 //
 // A [Table] is a limit for each of many keys, such as users or addresses, in memory that is fixed when it is created.
-// [Limits] are several limits in one decision: all grant, or nothing is taken. A [Remote] is one limit for all processes
-// of a fleet, on a server of Redis or Valkey.
+// [Limits] are several limits in one decision: all grant, or nothing is taken. [OpenShared] opens one limit for all
+// processes of a host, and a [Remote] is one for those of a fleet, on a server of Redis or Valkey.
 //
 // The work is done by the C library libtokenbucket, found by pkg-config when the program is built. A call costs what a
 // cgo call costs, and allocates nothing. Those who wait stand in the library's queue and sleep in Go, never in C: it

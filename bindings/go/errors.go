@@ -4,7 +4,7 @@ import "context"
 
 // Status is the outcome of a call, numbered as in the C library. Positive ones are ordinary outcomes, negative ones
 // failures. Every error this package returns is a Status, a [*TimeoutError], a [*RefusalError], a [*KeyError], a
-// [*RemoteError] or the context's own; compare with errors.Is.
+// [*SharedError], a [*RemoteError] or the context's own; compare with errors.Is.
 type Status int32
 
 const (

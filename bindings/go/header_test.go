@@ -85,8 +85,8 @@ func TestEveryFunctionOfTheHeader(t *testing.T) {
 	}
 	binding := ""
 	for _, name := range []string{
-		"cgo.go", "cgo_table.go", "cgo_limits.go", "cgo_remote.go",
-		"shim.h", "shim_table.h", "shim_limits.h", "shim_remote.h",
+		"cgo.go", "cgo_table.go", "cgo_limits.go", "cgo_remote.go", "cgo_shared.go",
+		"shim.h", "shim_table.h", "shim_limits.h", "shim_remote.h", "shim_shared.h",
 	} {
 		binding += readFile(t, name)
 	}

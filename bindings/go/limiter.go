@@ -44,6 +44,7 @@ type shared struct {
 	clock   *ManualClock // nil: the system clock
 	onEvent func(Event)  // may be nil
 	ending  sync.Mutex   // guards the ended of all reservations
+	ofHost  bool         // other processes have it too, and wake nobody here
 }
 
 func (s *shared) common() *shared { return s }
@@ -61,6 +62,9 @@ type settings struct {
 	// Of a table.
 	maxBytes int64
 	whenFull WhenFull
+
+	// Of OpenShared.
+	adopt bool
 
 	// Of a Remote.
 	prefix        string
@@ -83,7 +87,7 @@ func newSettings(capacity, tokensPerSecond float64, options []Option) settings {
 	return s
 }
 
-// Option changes what [New], [NewTable] or [NewRemote] creates.
+// Option changes what [New], [OpenShared], [NewTable] or [NewRemote] creates.
 type Option func(*settings)
 
 // WithPeriod makes the rate one of tokens per period instead of per second: New(100, 700000, WithPeriod(time.Hour)) is
@@ -107,10 +111,10 @@ func WithMaxLateness(most time.Duration) Option { return func(s *settings) { s.m
 // New creates a full limiter that holds up to capacity tokens and gains tokensPerSecond.
 // ErrInvalidArgument: NaN, infinite, a period not above 0, or a negative option. ErrOutOfRange: a capacity outside
 // 1e-6 .. 1e15, a rate outside 1e-9 .. 1e10 per second, or more initial tokens than the capacity. ErrUnsupported: an
-// option of a [Table] or a [Remote]. ErrOutOfMemory.
+// option of a limit of another kind. ErrOutOfMemory.
 func New(capacity, tokensPerSecond float64, options ...Option) (*Limiter, error) {
 	s := newSettings(capacity, tokensPerSecond, options)
-	if s.isOfTable() || s.isOfRemote() {
+	if s.isOfTable() || s.isOfRemote() || s.adopt {
 		return nil, ErrUnsupported
 	}
 	b, err := newBucket(&s)

@@ -18,7 +18,9 @@ func (Status) message() string { return "unknown status" }
 
 type bucket struct{}
 
-func newBucket(*settings) (*bucket, error) { return nil, errNoCgo }
+func newBucket(*settings) (*bucket, error)          { return nil, errNoCgo }
+func openShared(string, *settings) (*bucket, error) { return nil, errNoCgo }
+func removeShared(string) error                     { return errNoCgo }
 
 func (*bucket) close() Status                                    { return ErrUnsupported }
 func (*bucket) allow(float64) Status                             { return ErrUnsupported }

@@ -56,7 +56,7 @@ func NewRemote(do RedisDo, capacity, tokensPerSecond float64, options ...Option)
 	if do == nil {
 		return nil, ErrInvalidArgument
 	}
-	if s.onEvent != nil || s.isOfTable() {
+	if s.onEvent != nil || s.isOfTable() || s.adopt {
 		return nil, ErrUnsupported
 	}
 	prepared, err := newRemote(&s)

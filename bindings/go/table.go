@@ -75,7 +75,7 @@ func NewTable(capacity, tokensPerSecond float64, keys int, options ...Option) (*
 // NewTableOf is NewTable for keys of another type: NewTableOf[[]byte](10, 1, 1000).
 func NewTableOf[K Key](capacity, tokensPerSecond float64, keys int, options ...Option) (*TableOf[K], error) {
 	s := newSettings(capacity, tokensPerSecond, options)
-	if s.onEvent != nil || s.isOfRemote() {
+	if s.onEvent != nil || s.isOfRemote() || s.adopt {
 		return nil, ErrUnsupported
 	}
 	t, err := newTable(&s, keys)

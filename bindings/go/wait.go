@@ -82,7 +82,7 @@ func sleep(ctx context.Context, a account, n float64, s *sleeper, waiter uint64,
 	of := a.common()
 	since := of.now()
 	for status := Pending; ; {
-		if err := s.sleep(ctx, left, of.clock == nil); err != nil {
+		if err := s.sleep(ctx, of.nap(left), of.clock == nil); err != nil {
 			a.leave(waiter)
 			of.tell(ErrInterrupted, n, of.now()-since)
 			return err
@@ -97,6 +97,17 @@ func sleep(ctx context.Context, a account, n float64, s *sleeper, waiter uint64,
 		}
 		return a.err(status)
 	}
+}
+
+// lookEvery is how often a wait asks what other processes have changed.
+const lookEvery = 100 * time.Millisecond
+
+// nap is how long a wait may sleep before it asks the library again.
+func (s *shared) nap(left time.Duration) time.Duration {
+	if s.ofHost && left > lookEvery {
+		return lookEvery
+	}
+	return left
 }
 
 func timeLeft(ctx context.Context) time.Duration {
