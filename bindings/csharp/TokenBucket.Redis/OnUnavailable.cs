@@ -2,7 +2,8 @@ using System;
 
 namespace TokenBucket.Redis;
 
-/// <summary>What a <see cref="RedisLimit"/> answers where the server cannot be asked or does not answer.</summary>
+/// <summary>What a <see cref="RedisLimit"/> answers to takes and waits where the server cannot be asked or does not
+/// answer. All else always fails.</summary>
 public readonly record struct OnUnavailable
 {
     private enum Kind
@@ -32,7 +33,7 @@ public readonly record struct OnUnavailable
     public static OnUnavailable Open => new(Kind.Open);
 
     /// <summary>Each process keeps to a limit of its own, of the capacity and the rate times `share`, such as 1 /
-    /// processes. It is kept for the last 100,000 keys or so that took tokens, in 2.5 MB. Where capacity * share is below
+    /// processes. It is kept for the last 65,536 keys or so that took tokens, in 1.6 MB. Where capacity * share is below
     /// 1, no whole token is granted.</summary>
     /// <exception cref="ArgumentOutOfRangeException">A share that is not above 0 and at most 1.</exception>
     public static OnUnavailable Local(double share)

@@ -14,20 +14,16 @@ public sealed partial class RedisLimit
         Peek,
     }
 
+    // A take, or the look that a lease of no permits is.
     internal Decision Decide(Asking asking, RedisKey key, double tokens)
     {
-        byte[] whole = Whole(key);
-        if (Prepare(asking, whole, tokens) is not ScriptCall call)
-        {
-            return TooMuch;
-        }
         try
         {
-            return DecisionOf(asking, call.Arguments, call.Ask());
+            return DecideByServer(asking, key, tokens);
         }
         catch (TokenBucketException e) when (_instead.IsFor(e))
         {
-            return Instead(asking, whole, tokens);
+            return Instead(asking, Whole(key), tokens);
         }
     }
 
@@ -35,21 +31,31 @@ public sealed partial class RedisLimit
     internal async Task<(Decision Decision, bool IsInstead)> DecideAsync(
         Asking asking, RedisKey key, double tokens, CancellationToken cancellation)
     {
-        cancellation.ThrowIfCancellationRequested();
-        byte[] whole = Whole(key);
-        if (Prepare(asking, whole, tokens) is not ScriptCall call)
-        {
-            return (TooMuch, false);
-        }
         try
         {
-            long[] reply = await AskAsync(call, Undo, cancellation).ConfigureAwait(false);
-            return (DecisionOf(asking, call.Arguments, reply), false);
+            return (await DecideByServerAsync(asking, key, tokens, cancellation).ConfigureAwait(false), false);
         }
         catch (TokenBucketException e) when (_instead.IsFor(e))
         {
-            return (Instead(asking, whole, tokens), true);
+            return (Instead(asking, Whole(key), tokens), true);
         }
+    }
+
+    internal Decision DecideByServer(Asking asking, RedisKey key, double tokens) =>
+        Prepare(asking, Whole(key), tokens) is ScriptCall call
+            ? DecisionOf(asking, call.Arguments, call.Ask())
+            : TooMuch;
+
+    private async Task<Decision> DecideByServerAsync(
+        Asking asking, RedisKey key, double tokens, CancellationToken cancellation)
+    {
+        cancellation.ThrowIfCancellationRequested();
+        if (Prepare(asking, Whole(key), tokens) is not ScriptCall call)
+        {
+            return TooMuch;
+        }
+        long[] reply = await AskAsync(call, Undo, cancellation).ConfigureAwait(false);
+        return DecisionOf(asking, call.Arguments, reply);
 
         void Undo(long[] reply)
         {

@@ -20,7 +20,7 @@ namespace TokenBucket.Redis;
 /// <para>Exceptions: <see cref="ArgumentOutOfRangeException"/> for an amount that is not above 0 and finite;
 /// <see cref="TokenBucketException"/> with <see cref="Status.Unavailable"/> where the server cannot be asked or does not
 /// answer, with the client's exception inside: what was asked may have happened. Where <see cref="OnUnavailable"/> says so,
-/// takes, waits and peeks have another answer; all else always fails. <see cref="Status.Mismatch"/>: the key holds
+/// takes and waits have another answer; all else always fails. <see cref="Status.Mismatch"/>: the key holds
 /// something else.</para>
 /// </remarks>
 public sealed partial class RedisLimit
@@ -87,8 +87,8 @@ public sealed partial class RedisLimit
 
     /// <summary>What <see cref="TakeAsync"/> would answer now; takes nothing.</summary>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
-    public async Task<Decision> PeekAsync(RedisKey key, double tokens = 1, CancellationToken cancellationToken = default) =>
-        (await DecideAsync(Asking.Peek, key, tokens, cancellationToken).ConfigureAwait(false)).Decision;
+    public Task<Decision> PeekAsync(RedisKey key, double tokens = 1, CancellationToken cancellationToken = default) =>
+        DecideByServerAsync(Asking.Peek, key, tokens, cancellationToken);
 
     /// <summary>Takes tokens of a key, waiting until they are there; no thread waits. All waits and reservations of the
     /// fleet stand in one line. False at once, with nothing taken, if that cannot be within the timeout or

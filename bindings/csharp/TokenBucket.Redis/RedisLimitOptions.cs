@@ -22,9 +22,9 @@ public sealed class RedisLimitOptions
     }
 
     /// <summary>The longest that a wait or a reservation may take, and so the most that a key may owe: what is gained in
-    /// that time. Zero (the default) is no debt, so that nothing can be waited for. Whole microseconds of it count.
+    /// that time. One minute by default; zero is no debt, so that nothing can be waited for. Whole microseconds count.
     /// </summary>
-    public TimeSpan MaxWait { get; init; }
+    public TimeSpan MaxWait { get; init; } = TimeSpan.FromMinutes(1);
 
     /// <summary>What stands before each key in the server; "tb:" by default. Limits must not share keys: put a name for the
     /// limit here, such as "tb:login:", or into the keys.</summary>

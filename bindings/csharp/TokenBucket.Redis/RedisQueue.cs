@@ -42,7 +42,7 @@ internal sealed class RedisQueue : IDisposable
     internal RateLimiterStatistics Statistics(RedisKey key)
     {
         _limiter.ThrowIfDisposed();
-        double available = _limit.Decide(RedisLimit.Asking.Peek, key, 1).Remaining;
+        double available = _limit.DecideByServer(RedisLimit.Asking.Peek, key, 1).Remaining;
         return _limiter.Statistics((int)Math.Min(available, _limiter.TokenLimit), Volatile.Read(ref _queuedPermits));
     }
 

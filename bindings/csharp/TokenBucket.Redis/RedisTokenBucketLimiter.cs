@@ -32,7 +32,7 @@ public sealed class RedisTokenBucketLimiter : RateLimiter
     /// <param name="neverBlock">AttemptAcquire, which would block until the server has answered, fails without asking, and
     /// that is not counted. For callers that then call AcquireAsync, as ASP.NET Core's middleware does.</param>
     /// <exception cref="ArgumentOutOfRangeException">A negative queue limit.</exception>
-    /// <exception cref="ArgumentException">A queue for a limit without <see cref="RedisLimitOptions.MaxWait"/>.</exception>
+    /// <exception cref="ArgumentException">A queue for a limit whose <see cref="RedisLimitOptions.MaxWait"/> is zero.</exception>
     public RedisTokenBucketLimiter(
         RedisLimit limit, RedisKey key, int queueLimit = 0, TokenBucketMetrics? metrics = null, bool neverBlock = false)
     {

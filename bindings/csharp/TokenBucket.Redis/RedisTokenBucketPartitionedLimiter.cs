@@ -31,7 +31,7 @@ public sealed class RedisTokenBucketPartitionedLimiter<TResource> : PartitionedR
     /// <param name="neverBlock">AttemptAcquire, which would block until the server has answered, fails without asking, and
     /// that is not counted. For callers that then call AcquireAsync, as ASP.NET Core's middleware does.</param>
     /// <exception cref="ArgumentOutOfRangeException">A negative queue limit.</exception>
-    /// <exception cref="ArgumentException">A queue for a limit without <see cref="RedisLimitOptions.MaxWait"/>.</exception>
+    /// <exception cref="ArgumentException">A queue for a limit whose <see cref="RedisLimitOptions.MaxWait"/> is zero.</exception>
     public RedisTokenBucketPartitionedLimiter(
         RedisLimit limit, Func<TResource, RedisKey> key, int queueLimit = 0, TokenBucketMetrics? metrics = null,
         bool neverBlock = false)

@@ -9,7 +9,7 @@ namespace TokenBucket.Redis;
 [SuppressMessage("Design", "CA1001", Justification = "The garbage collector frees a table that is not disposed.")]
 internal sealed class Substitute
 {
-    private const long LocalKeys = 100_000;
+    private const long LocalKeys = 65_536;
 
     private static readonly Decision Denied =
         new(Status.Denied, 0, NativeMethods.TB_FOREVER, NativeMethods.TB_FOREVER);

@@ -203,6 +203,8 @@ public class RedisLimitTests(RedisServer server)
         Assert.Equal("key", Assert.Throws<ArgumentException>(() => limit.Take(new byte[65536])).ParamName);
         Assert.Throws<ArgumentOutOfRangeException>(() => server.Limit(capacity: 0));
         Assert.Throws<ArgumentOutOfRangeException>(() => server.Limit(maxWait: -1));
+        Assert.Equal(
+            TimeSpan.FromMinutes(1), new RedisLimit(server.Database, new RedisLimitOptions { Capacity = 1, Tokens = 1 }).MaxWait);
         Assert.Throws<ArgumentOutOfRangeException>(() => server.Limit(tokens: 1.23456789012345, period: 1.2345678));
         Assert.Throws<ArgumentOutOfRangeException>(() => OnUnavailable.Local(0));
         Assert.Throws<ArgumentOutOfRangeException>(() => OnUnavailable.Local(1.1));
