@@ -20,6 +20,7 @@ public sealed unsafe partial class Bucket : IDisposable
 {
     private readonly BucketHandle _handle;
     private readonly bool _hasEvents;
+    private readonly bool _isShared;
     private volatile bool _disposed;
 
     /// <summary>Creates a full bucket.</summary>
@@ -36,20 +37,17 @@ public sealed unsafe partial class Bucket : IDisposable
     public Bucket(BucketOptions options)
     {
         ArgumentNullException.ThrowIfNull(options);
-        // -1 has a meaning of its own in the native struct.
-        ArgumentOutOfRangeException.ThrowIfLessThan(options.InitialTokens ?? 0, 0, nameof(BucketOptions.InitialTokens));
-        tb_config config = options.ToConfig();
-        config.flags = options.Statistics ? NativeMethods.TB_STATISTICS : 0;
-        config.initial_tokens = options.InitialTokens ?? NativeMethods.TB_INITIALLY_FULL;
+        tb_config config = options.ToBucketConfig();
         IsOnManualClock = options.Clock is not null;
         _hasEvents = options.OnEvent is not null;
         IsObserved = _hasEvents || options.Statistics;
         int status = BucketHandle.Create(&config, options.OnEvent, out _handle);
         GC.KeepAlive(options.Clock);
-        Require(status, $"{options.Describe()}, initially {options.InitialTokens}", nameof(options));
+        Require(status, options.DescribeBucket(), nameof(options));
     }
 
-    internal BucketHandle Handle => _handle;
+    // Throws if the bucket may not be used any more.
+    internal BucketHandle Handle => IsLeft ? throw TokenBucketException.For(NativeMethods.TB_CLOSED, null, "") : _handle;
 
     internal bool IsOnManualClock { get; }
 
@@ -109,8 +107,8 @@ public sealed unsafe partial class Bucket : IDisposable
     {
         tb_decision d;
         int status = _hasEvents
-            ? NativeMethods.TakeWithEvents(_handle, tokens, out d)
-            : NativeMethods.tb_take(_handle, tokens, out d);
+            ? NativeMethods.TakeWithEvents(Handle, tokens, out d)
+            : NativeMethods.tb_take(Handle, tokens, out d);
         if (status is not (NativeMethods.TB_SUCCESS or NativeMethods.TB_DENIED or NativeMethods.TB_EXCEEDS_CAPACITY))
         {
             throw TokenBucketException.For(status, tokens, nameof(tokens));
@@ -121,7 +119,7 @@ public sealed unsafe partial class Bucket : IDisposable
     /// <summary>Takes as many whole tokens as are there now, at most so many; the number taken may be 0.</summary>
     public double TakeUpTo(double most)
     {
-        Require(NativeMethods.tb_take_up_to(_handle, most, out double taken), most);
+        Require(NativeMethods.tb_take_up_to(Handle, most, out double taken), most);
         return taken;
     }
 
@@ -135,7 +133,7 @@ public sealed unsafe partial class Bucket : IDisposable
     /// <summary>Takes tokens now, into debt if need be, and says when they may be used.</summary>
     public Reservation Reserve(double tokens = 1)
     {
-        Require(NativeMethods.tb_reserve(_handle, tokens, NativeMethods.TB_FOREVER, out tb_reservation r), tokens);
+        Require(NativeMethods.tb_reserve(Handle, tokens, NativeMethods.TB_FOREVER, out tb_reservation r), tokens);
         return new Reservation(this, r);
     }
 
@@ -143,7 +141,7 @@ public sealed unsafe partial class Bucket : IDisposable
     public Reservation? Reserve(double tokens, TimeSpan maxWait)
     {
         long maxWaitNs = Nanoseconds.From(maxWait, nameof(maxWait));
-        int status = NativeMethods.tb_reserve(_handle, tokens, maxWaitNs, out tb_reservation r);
+        int status = NativeMethods.tb_reserve(Handle, tokens, maxWaitNs, out tb_reservation r);
         if (status == NativeMethods.TB_TIMED_OUT)
         {
             return null;
@@ -156,50 +154,56 @@ public sealed unsafe partial class Bucket : IDisposable
     /// <returns>The time until the debt is repaid, rounded up.</returns>
     public TimeSpan Charge(double tokens)
     {
-        Require(NativeMethods.tb_charge(_handle, tokens, out long ns), tokens);
+        Require(NativeMethods.tb_charge(Handle, tokens, out long ns), tokens);
         return Nanoseconds.ToTimeSpan(ns);
     }
 
     /// <summary>Puts tokens in, at most up to the capacity.</summary>
-    public void Refund(double tokens) => Require(NativeMethods.tb_refund(_handle, tokens), tokens);
+    public void Refund(double tokens) => Require(NativeMethods.tb_refund(Handle, tokens), tokens);
 
     /// <summary>Fills the bucket and forgives all debt.</summary>
-    public void Reset() => Require(NativeMethods.tb_reset(_handle, NativeMethods.TB_INITIALLY_FULL), 0, nameof(Reset));
+    public void Reset() => Require(NativeMethods.tb_reset(Handle, NativeMethods.TB_INITIALLY_FULL), 0, nameof(Reset));
 
     /// <summary>Sets the tokens in the bucket and forgives all debt.</summary>
     public void Reset(double tokens)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(tokens, 0);
-        Require(NativeMethods.tb_reset(_handle, tokens), tokens);
+        Require(NativeMethods.tb_reset(Handle, tokens), tokens);
     }
 
     /// <summary>Sets the tokens in the bucket to what a server said is left; what was taken or owed so far is forgotten.
     /// Those who wait keep their places and are planned anew; reservations keep their times and tokens.</summary>
-    public void SetTokens(double tokens) => Require(NativeMethods.tb_set_tokens(_handle, tokens), tokens);
+    public void SetTokens(double tokens) => Require(NativeMethods.tb_set_tokens(Handle, tokens), tokens);
 
     /// <summary>Changes the rate at once, for those who wait too; tokens and debts are kept, and reservations keep their
     /// times.</summary>
     public void SetRate(double tokensPerSecond) =>
-        Require(NativeMethods.tb_set_rate(_handle, tokensPerSecond), tokensPerSecond);
+        Require(NativeMethods.tb_set_rate(Handle, tokensPerSecond), tokensPerSecond);
 
     /// <summary>Changes the capacity at once; what exceeds a smaller one is dropped, and who waits for more than it gets a
     /// <see cref="TokenBucketException"/>. It holds at most 2^58 of <see cref="BucketLimit.Unit"/>.</summary>
-    public void SetCapacity(double capacity) => Require(NativeMethods.tb_set_capacity(_handle, capacity), capacity);
+    public void SetCapacity(double capacity) => Require(NativeMethods.tb_set_capacity(Handle, capacity), capacity);
 
     /// <summary>Closes the bucket for good: waits end with <see cref="ObjectDisposedException"/>, their tokens given
     /// back, and so does every later call that takes or changes. <see cref="Available"/>, <see cref="TimeUntil"/>,
     /// <see cref="Limit"/> and <see cref="Statistics"/> go on working until the bucket is disposed. Closing twice does nothing.</summary>
     public void Close() => Require(NativeMethods.tb_close(Undisposed), 0, nameof(Close));
 
-    /// <summary>Closes the bucket for good; nothing can be asked of it any more.</summary>
+    /// <summary>Closes the bucket for good; nothing can be asked of it any more. One of <see cref="OpenShared"/> stays
+    /// open for others: waits here end, within 100 ms, and no others do.</summary>
     public void Dispose()
     {
         _disposed = true;
-        Require(NativeMethods.tb_close(_handle), 0, nameof(Close));
+        if (!_isShared)
+        {
+            Require(NativeMethods.tb_close(_handle), 0, nameof(Close));
+        }
     }
 
     internal int AllowNative(double tokens) =>
-        _hasEvents ? NativeMethods.AllowWithEvents(_handle, tokens) : NativeMethods.tb_allow(_handle, tokens);
+        IsLeft ? NativeMethods.TB_CLOSED
+        : _hasEvents ? NativeMethods.AllowWithEvents(_handle, tokens)
+        : NativeMethods.tb_allow(_handle, tokens);
 
     internal bool IsFull
     {
@@ -214,7 +218,10 @@ public sealed unsafe partial class Bucket : IDisposable
     internal int TimeUntilNative(double tokens, out long ns) =>
         NativeMethods.tb_time_until(_handle, tokens, out ns);
 
-    // What is not asked of a disposed bucket goes by this. The rest the library refuses, for it is closed.
+    // Disposed, but not closed.
+    private bool IsLeft => _isShared && _disposed;
+
+    // What is not asked of a disposed bucket goes by this. The rest the library refuses, for it is closed, or Handle does.
     private BucketHandle Undisposed
     {
         get

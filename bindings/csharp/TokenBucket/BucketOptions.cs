@@ -16,4 +16,17 @@ public sealed class BucketOptions : LimitOptions
     /// <see cref="Status.TimedOut"/> or <see cref="Status.QueueFull"/>. It runs on the calling thread, after the decision
     /// and under no lock; it may use the same bucket, and must not throw: an exception ends the process.</summary>
     public Action<BucketEvent>? OnEvent { get; init; }
+
+    // As ToConfig; without OnEvent.
+    internal tb_config ToBucketConfig()
+    {
+        // -1 has a meaning of its own in the native struct.
+        ArgumentOutOfRangeException.ThrowIfLessThan(InitialTokens ?? 0, 0, nameof(InitialTokens));
+        tb_config config = ToConfig();
+        config.flags = Statistics ? NativeMethods.TB_STATISTICS : 0;
+        config.initial_tokens = InitialTokens ?? NativeMethods.TB_INITIALLY_FULL;
+        return config;
+    }
+
+    internal string DescribeBucket() => $"{Describe()}, initially {InitialTokens}";
 }

@@ -10,6 +10,8 @@ internal sealed class BucketPlace(IBucket bucket, double tokens) : IPlace<bool>
 
     public bool IsOnManualClock => bucket.IsOnManualClock;
 
+    public bool IsShared => bucket.IsShared;
+
     public int Enter(long timeoutNs, int priority, ulong tag, out long waitNs)
     {
         int status = bucket.Enqueue(tokens, timeoutNs, priority, tag, out ulong number, out waitNs);

@@ -17,6 +17,9 @@ internal sealed class CombinedPlace(CombinedLimit limit, ReadOnlySpan<double> to
 
     public bool IsOnManualClock => limit.IsOnManualClock;
 
+    // The library lets no shared bucket be waited for with others.
+    public bool IsShared => false;
+
     public int Enter(long timeoutNs, int priority, ulong tag, out long waitNs)
     {
         int status = limit.Enqueue(_tokens, times, timeoutNs, priority, tag, out nint waiter, out waitNs, out _refusal);

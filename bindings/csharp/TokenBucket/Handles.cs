@@ -39,7 +39,24 @@ internal sealed unsafe class BucketHandle(nint address) : NativeHandle(address)
 
     internal static int Create(tb_config* config, Action<BucketEvent>? onEvent, out BucketHandle handle)
     {
-        handle = new BucketHandle(0);
+        handle = Prepare(config, onEvent);
+        int status = NativeMethods.tb_create_with(config, out nint address);
+        handle.Address = address;
+        return status;
+    }
+
+    internal static int OpenShared(
+        tb_config* config, Action<BucketEvent>? onEvent, byte* name, uint flags, out BucketHandle handle, out int fault)
+    {
+        handle = Prepare(config, onEvent);
+        int status = NativeMethods.tb_shared_open(config, name, flags, out nint address, out fault);
+        handle.Address = address;
+        return status;
+    }
+
+    private static BucketHandle Prepare(tb_config* config, Action<BucketEvent>? onEvent)
+    {
+        var handle = new BucketHandle(0);
         if (onEvent is not null)
         {
             handle._onEvent = onEvent;
@@ -48,9 +65,7 @@ internal sealed unsafe class BucketHandle(nint address) : NativeHandle(address)
             config->event_user = (void*)GCHandle.ToIntPtr(handle._weakOnEvent);
         }
         config->on_wake = &Waiter.OnWake;
-        int status = NativeMethods.tb_create_with(config, out nint address);
-        handle.Address = address;
-        return status;
+        return handle;
     }
 
     [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]

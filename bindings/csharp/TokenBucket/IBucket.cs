@@ -7,6 +7,9 @@ internal interface IBucket
 {
     bool IsOnManualClock { get; }
 
+    // With other processes, which wake nobody here.
+    bool IsShared { get; }
+
     int Allow(double tokens);
 
     int Available(out double tokens);

@@ -8,6 +8,9 @@ internal interface IPlace
 {
     bool IsOnManualClock { get; }
 
+    // With other processes, which wake nobody here.
+    bool IsShared { get; }
+
     int Enter(long timeoutNs, int priority, ulong tag, out long waitNs);
 
     // Of all calls of Check and Leave one is told the outcome; a Check after that is told TB_E_INVALID_ARGUMENT.

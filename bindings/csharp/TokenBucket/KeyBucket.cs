@@ -9,6 +9,8 @@ internal sealed class KeyBucket(KeyedTable table, ReadOnlySpan<byte> key) : IBuc
 
     public bool IsOnManualClock { get; } = table.IsOnManualClock;
 
+    public bool IsShared => false;
+
     internal ReadOnlySpan<byte> Key => _key;
 
     private nuint Size => (nuint)_key.Length;

@@ -24,6 +24,7 @@ internal unsafe ref struct NativeMembers
         int size = 0;
         foreach (Member member in members)
         {
+            _ = member.Bucket?.Handle; // which may throw, while nothing is rented
             size += member.Key.Length;
         }
         if (size > keys.Length)

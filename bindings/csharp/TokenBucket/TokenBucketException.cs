@@ -1,4 +1,5 @@
 using System;
+using System.ComponentModel;
 using System.Runtime.InteropServices;
 
 namespace TokenBucket;
@@ -11,7 +12,11 @@ public sealed class TokenBucketException : Exception
     {
     }
 
-    internal TokenBucketException(Status status, Exception? inner) : base(MessageOf(status), inner) => Status = status;
+    internal TokenBucketException(Status status, Exception? inner) : this(status, MessageOf(status), inner)
+    {
+    }
+
+    private TokenBucketException(Status status, string message, Exception? inner) : base(message, inner) => Status = status;
 
     /// <summary>What the library answered.</summary>
     public Status Status { get; }
@@ -37,6 +42,22 @@ public sealed class TokenBucketException : Exception
         Status.Closed => new ObjectDisposedException(nameof(Bucket), MessageOf(Status.Closed)),
         _ => new TokenBucketException((Status)status),
     };
+
+    // For shared memory of that name. Other statuses than these have no fault.
+    internal static unsafe Exception ForShared(int status, string name, int fault, object? value, string parameter)
+    {
+        if (status == NativeMethods.TB_E_SYSTEM)
+        {
+            var error = new Win32Exception(fault);
+            return new TokenBucketException(Status.System, $"{MessageOf(Status.System)}: {name}: {error.Message}", error);
+        }
+        if (status == NativeMethods.TB_E_MISMATCH)
+        {
+            string what = Marshal.PtrToStringUTF8((nint)NativeMethods.tb_shared_fault_message(fault))!;
+            return new TokenBucketException(Status.Mismatch, $"{MessageOf(Status.Mismatch)}: {name}: {what}", null);
+        }
+        return For(status, value, parameter);
+    }
 
     internal static TokenBucketException Refused(int status, long retryAfterNs, Member? by = null) => new((Status)status)
     {

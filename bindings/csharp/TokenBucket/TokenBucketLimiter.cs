@@ -32,14 +32,34 @@ public sealed class TokenBucketLimiter : RateLimiter
 
     /// <summary>Creates a limiter that holds all its permits.</summary>
     /// <exception cref="ArgumentOutOfRangeException">A limit outside its range.</exception>
-    public TokenBucketLimiter(TokenBucketLimiterOptions options)
+    public TokenBucketLimiter(TokenBucketLimiterOptions options) : this(options, BucketOf(options))
     {
-        ArgumentNullException.ThrowIfNull(options);
-        _bucket = options.CreateBucket();
+    }
+
+    private TokenBucketLimiter(TokenBucketLimiterOptions options, Bucket bucket)
+    {
+        _bucket = bucket;
         _clock = options.Clock;
         _state = new LimiterState(this, options);
         _queue = new PermitQueue(_state, _bucket);
         _fullAt = Now;
+    }
+
+    /// <summary>Opens a limiter on the bucket of that name that processes share, as <see cref="Bucket.OpenShared"/>; the
+    /// limit there must be that of the options. The queue's length, its order and the statistics are of this process.
+    /// Disposing it leaves the bucket open for others.</summary>
+    /// <exception cref="TokenBucketException">As there.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">A limit outside its range, or no such name.</exception>
+    public static TokenBucketLimiter OpenShared(string name, TokenBucketLimiterOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        return new TokenBucketLimiter(options, Bucket.OpenShared(name, options.ToBucketOptions()));
+    }
+
+    private static Bucket BucketOf(TokenBucketLimiterOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        return new Bucket(options.ToBucketOptions());
     }
 
     /// <summary>The largest number of permits held.</summary>

@@ -34,13 +34,13 @@ public record TokenBucketLimiterOptions
     /// <summary>The clock to live by; null (the default) is the system's.</summary>
     public ManualClock? Clock { get; init; }
 
-    internal Bucket CreateBucket()
+    internal BucketOptions ToBucketOptions()
     {
         RequireRanges();
-        return new Bucket(new BucketOptions
+        return new BucketOptions
         {
             Capacity = TokenLimit, Tokens = TokensPerPeriod, Period = Period, MaxLateness = MaxLateness, Clock = Clock,
-        });
+        };
     }
 
     private protected void RequireRanges()

@@ -13,6 +13,9 @@ namespace TokenBucket;
 // No lock that Wake needs may be held across a call of the library: Wake runs inside of any call that moves waiters.
 internal abstract unsafe class Waiter(IPlace place)
 {
+    // How often one looks that others do not wake.
+    private const int LookEveryMs = 100;
+
     private static readonly ConcurrentDictionary<ulong, Waiter> Listed = new();
     private static ulong s_lastTag;
 
@@ -55,8 +58,9 @@ internal abstract unsafe class Waiter(IPlace place)
         return left;
     }
 
-    // The host's timers count whole milliseconds.
-    protected static int Milliseconds(long ns) => (int)Math.Clamp(Nanoseconds.DivideUp(ns, 1_000_000), 0, int.MaxValue);
+    // How long to sleep before the next look. The host's timers count whole milliseconds.
+    protected int Milliseconds(long ns) =>
+        (int)Math.Clamp(Nanoseconds.DivideUp(ns, 1_000_000), 0, place.IsShared ? LookEveryMs : int.MaxValue);
 
     private void Unlist(bool over)
     {

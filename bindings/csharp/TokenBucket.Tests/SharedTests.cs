@@ -1,0 +1,208 @@
+using System;
+using System.ComponentModel;
+using System.Diagnostics;
+using System.Threading;
+using System.Threading.RateLimiting;
+using System.Threading.Tasks;
+using Xunit;
+using static TokenBucket.Tests.Buckets;
+
+namespace TokenBucket.Tests;
+
+// A test that needs memory that processes share; skipped where the library has none.
+public sealed unsafe class SharedFactAttribute : FactAttribute
+{
+    public SharedFactAttribute()
+    {
+        fixed (byte* feature = "shared_memory\0"u8)
+        {
+            Skip = NativeMethods.tb_has_feature(feature) == 0 ? "the library has no shared memory here" : null;
+        }
+    }
+}
+
+public sealed class SharedTests : IDisposable
+{
+    private const double Slow = 1e-6; // next to nothing accrues during a test
+
+    private readonly string _name = $"tokenbucket-cs-{Environment.ProcessId}-{Guid.NewGuid():N}";
+
+    public void Dispose() => Bucket.RemoveShared(_name);
+
+    // What another process does with the bucket: takes four tokens, waits until its input ends, and closes it.
+    private static int Main(string[] args)
+    {
+        Bucket bucket = Bucket.OpenShared(args[0], Options());
+        Console.WriteLine($"{bucket.Allow(4)} {bucket.Allow(7)}");
+        Console.In.ReadToEnd();
+        bucket.Close();
+        return 0;
+    }
+
+    private static BucketOptions Options(double capacity = 10, double tokens = Slow, double? initial = null) =>
+        new() { Capacity = capacity, Tokens = tokens, InitialTokens = initial };
+
+    private Bucket Open(double capacity = 10, double tokens = Slow, double? initial = null, bool adopt = false) =>
+        Bucket.OpenShared(_name, Options(capacity, tokens, initial), adopt);
+
+    private TokenBucketException Refused(double capacity, double tokens) =>
+        Assert.Throws<TokenBucketException>(() => Open(capacity, tokens));
+
+    [SharedFact]
+    public void The_tokens_are_those_of_all_who_have_it()
+    {
+        using Bucket a = Open(), b = Open();
+        Assert.True(a.Allow(6));
+        Assert.False(b.Allow(5));
+        Assert.True(b.Allow(4));
+        Assert.False(a.Allow());
+        b.SetRate(3);
+        Assert.Equal(3, a.Limit.Tokens);
+    }
+
+    [SharedFact]
+    public async Task Another_process_has_it_and_its_close_ends_a_wait()
+    {
+        using Bucket bucket = Open();
+        using Process other = Process.Start(new ProcessStartInfo("dotnet", ["exec", typeof(SharedTests).Assembly.Location, _name])
+        {
+            RedirectStandardInput = true, RedirectStandardOutput = true,
+        })!;
+        Assert.Equal("True False", await other.StandardOutput.ReadLineAsync());
+        Assert.False(bucket.Allow(7));
+        Assert.True(bucket.Allow(6));
+        Task waiting = bucket.WaitAsync(5), blocking = Task.Run(() => bucket.Wait(5));
+        Assert.True(SpinWait.SpinUntil(() => bucket.Available < -9, Patience));
+        other.StandardInput.Close();
+        await Assert.ThrowsAsync<ObjectDisposedException>(() => waiting.WaitAsync(Patience));
+        await Assert.ThrowsAsync<ObjectDisposedException>(() => blocking.WaitAsync(Patience));
+        Assert.True(other.WaitForExit(Patience));
+        Assert.Equal(0, other.ExitCode);
+    }
+
+    // A wait learns of what another handle does, as of what another process does, by asking.
+    [SharedFact]
+    public async Task Waits_ask_for_what_others_change()
+    {
+        using Bucket a = Open(), b = Open();
+        Assert.True(a.Allow(10));
+        Task waiting = a.WaitAsync(2), blocking = Task.Run(() => a.Wait(3));
+        Assert.True(SpinWait.SpinUntil(() => b.Available < -4, Patience));
+        b.Refund(5);
+        await waiting.WaitAsync(Patience);
+        await blocking.WaitAsync(Patience);
+
+        using var stop = new CancellationTokenSource();
+        waiting = a.WaitAsync(4, stop.Token);
+        Assert.InRange(b.Available, -5, -3);
+        await stop.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => waiting);
+        Assert.InRange(b.Available, -1, 1);
+    }
+
+    [SharedFact]
+    public async Task Dispose_ends_what_is_done_here_alone()
+    {
+        using Bucket other = Open();
+        Bucket own = Open();
+        Assert.True(own.Allow(10));
+        Reservation promised = own.Reserve(1);
+        Task waiting = own.WaitAsync(2), blocking = Task.Run(() => own.Wait(3)), others = other.WaitAsync(4);
+        Assert.True(SpinWait.SpinUntil(() => other.Available < -9, Patience));
+        own.Dispose();
+        own.Dispose();
+        await Assert.ThrowsAsync<ObjectDisposedException>(() => waiting.WaitAsync(Patience));
+        await Assert.ThrowsAsync<ObjectDisposedException>(() => blocking.WaitAsync(Patience));
+        Assert.All<Action>(
+            [
+                () => own.Allow(), () => own.Take(), () => own.TakeUpTo(1), () => own.Reserve(), () => own.Charge(1),
+                () => own.Refund(1), () => own.Reset(), () => own.SetTokens(1), () => own.SetRate(1), () => own.SetCapacity(1),
+                () => own.Wait(), () => own.Close(), () => _ = own.Available, () => promised.Settle(0),
+                () => new CombinedLimit(own, other).Allow(),
+            ],
+            call => Assert.Throws<ObjectDisposedException>(call));
+        Assert.InRange(other.Available, -5.5, -4.5);
+        promised.Cancel();
+        other.Refund(4);
+        await others.WaitAsync(Patience);
+    }
+
+    [SharedFact]
+    public void Another_limit_is_refused_or_adopted()
+    {
+        using Bucket bucket = Open(10, 1);
+        TokenBucketException capacity = Refused(11, 1), rate = Refused(10, 2);
+        Assert.Equal((Status.Mismatch, Status.Mismatch), (capacity.Status, rate.Status));
+        Assert.EndsWith($": {_name}: the shared bucket has another capacity", capacity.Message, StringComparison.Ordinal);
+        Assert.EndsWith($": {_name}: the shared bucket has another rate", rate.Message, StringComparison.Ordinal);
+        using Bucket adopted = Open(99, 99, adopt: true);
+        Assert.Equal((10, 1), (adopted.Limit.Capacity, adopted.Limit.Tokens));
+    }
+
+    [SharedFact]
+    public void A_removed_name_is_free_for_a_new_bucket()
+    {
+        using Bucket old = Open();
+        Bucket.RemoveShared(_name);
+        Bucket.RemoveShared(_name);
+        using Bucket fresh = Open(5, initial: 2);
+        Assert.True(old.Allow(10) && fresh.Allow(2));
+        Assert.False(fresh.Allow());
+    }
+
+    [SharedFact]
+    public void Bad_arguments_are_told()
+    {
+        foreach (string bad in (string[])["", ".", "a/b", "a\0b", new string('x', 2000)])
+        {
+            Assert.Throws<ArgumentOutOfRangeException>(() => Bucket.OpenShared(bad, Options()));
+            Assert.Throws<ArgumentOutOfRangeException>(() => Bucket.RemoveShared(bad));
+        }
+        Assert.Throws<ArgumentNullException>(() => Bucket.OpenShared(null!, Options()));
+        Assert.Throws<ArgumentNullException>(() => Bucket.OpenShared(_name, null!));
+        Assert.Throws<ArgumentNullException>(() => Bucket.RemoveShared(null!));
+        Assert.Throws<ArgumentOutOfRangeException>(() => Open(-1));
+        Assert.Throws<ArgumentOutOfRangeException>(() => Open(initial: -1));
+        using var clock = new ManualClock();
+        var e = Assert.Throws<TokenBucketException>(
+            () => Bucket.OpenShared(_name, new BucketOptions { Capacity = 1, Tokens = 1, Clock = clock }));
+        Assert.Equal(Status.Unsupported, e.Status);
+        e = Assert.Throws<TokenBucketException>(() => Bucket.OpenShared("/no/such/folder", Options()));
+        Assert.Equal((Status.System, 2), (e.Status, Assert.IsType<Win32Exception>(e.InnerException).NativeErrorCode));
+        Assert.Contains("/no/such/folder: No such file or directory", e.Message, StringComparison.Ordinal);
+    }
+
+    [SharedFact]
+    public async Task It_joins_decisions_but_not_waits()
+    {
+        using Bucket shared = Open(), own = new Bucket(10, Slow);
+        var both = new CombinedLimit(shared, own);
+        Assert.True(both.Allow());
+        shared.TakeUpTo(9);
+        Assert.False(both.Allow());
+        var e = await Assert.ThrowsAsync<TokenBucketException>(() => both.WaitAsync(Timeout.InfiniteTimeSpan));
+        Assert.Equal(Status.Unsupported, e.Status);
+    }
+
+    [SharedFact]
+    public async Task A_limiter_waits_for_what_others_give_back()
+    {
+        var options = new TokenBucketLimiterOptions { TokenLimit = 10, TokensPerPeriod = Slow, QueueLimit = 10 };
+        using Bucket other = Open();
+        using TokenBucketLimiter limiter = TokenBucketLimiter.OpenShared(_name, options);
+        using (TokenBucketLimiter left = TokenBucketLimiter.OpenShared(_name, options))
+        {
+            Assert.True(left.AttemptAcquire(9).IsAcquired);
+        }
+        Assert.True(limiter.AttemptAcquire().IsAcquired);
+        Task<RateLimitLease> waiting = limiter.AcquireAsync(3).AsTask();
+        Assert.InRange(other.Available, -4, -2);
+        other.Refund(3);
+        Assert.True((await waiting.WaitAsync(Patience)).IsAcquired);
+        waiting = limiter.AcquireAsync(3).AsTask();
+        limiter.Dispose();
+        Assert.False((await waiting.WaitAsync(Patience)).IsAcquired);
+        Assert.True(SpinWait.SpinUntil(() => other.Available > -1, Patience));
+        Assert.Throws<TokenBucketException>(() => TokenBucketLimiter.OpenShared(_name, options with { TokenLimit = 11 }));
+    }
+}
