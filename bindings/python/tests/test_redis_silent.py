@@ -89,7 +89,7 @@ class Policies:
     def test_looking_and_changing_raise_under_every_policy(self):
         for policy, share in (("error", None), ("closed", None), ("open", None), ("local", 1)):
             table = self.new_table(policy, share)
-            for call in (table.tokens, table.retry_after, table.charge, table.refund, table.reset):
+            for call in (table.tokens, table.retry_after, table.reserve, table.charge, table.refund, table.reset):
                 self.unavailable(call, "ann")
 
     def test_closed(self):
@@ -99,7 +99,7 @@ class Policies:
         self.assertEqual(self.do(table.take, "ann", 11), Decision(False, 0, NEVER_NS, 2 * SECOND_NS))
         self.assertEqual(self.do(table.take_up_to, "ann", 5), 0)
         self.assertEqual(self.do(table.allow_many, ["ann", "bob"]), [False, False])
-        self.assertEqual((self.refused(table.wait, "ann", 5), self.refused(table.reserve, "ann")), (1, 0.2))
+        self.assertEqual((self.refused(table.wait, "ann", 5), self.refused(table.wait, "ann")), (1, 0.2))
 
     def test_open(self):
         table = self.new_table("open")
@@ -109,10 +109,6 @@ class Policies:
         self.assertEqual(self.do(table.take_up_to, "ann", 5.5), 5)
         self.assertEqual(self.do(table.allow_many, ["ann", "bob", "cat"], [1, 10, 11]), [True, True, False])
         self.do(table.wait, "ann", 10)
-        reservation = self.do(table.reserve, "ann", 10)
-        self.assertEqual((reservation.tokens, reservation.delay), (10, 0))
-        self.do(reservation.settle, 3)
-        self.do(self.do(table.reserve, "ann", 10).cancel)
 
     def test_local(self):
         table = self.new_table("local", 0.5)
@@ -122,13 +118,7 @@ class Policies:
         self.assertEqual(self.do(table.take_up_to, "ann", 5), 2)
         self.assertEqual(self.do(table.allow_many, ["ann", "bob"], 5), [False, True])
         self.assertIs(self.do(table.allow, "cat", 5), True)
-        reservation = self.do(table.reserve, "cat", 5)
-        self.assertAlmostEqual(reservation.delay, 2, delta=0.2)
-        self.do(reservation.cancel)
-        self.assertAlmostEqual(self.do(table.reserve, "cat", 5).delay, 2, delta=0.2)
-        self.do(self.do(table.reserve, "dan", 5).settle, 1)
-        self.assertEqual(self.do(table.take_up_to, "dan", 5), 4)
-        self.assertEqual(self.refused(table.wait, "cat", 5, timeout=1) // 1, 3)
+        self.assertEqual(self.refused(table.wait, "cat", 5, timeout=1) // 1, 1)
         self.assertEqual(self.refused(table.wait, "cat", 6), math.inf)
         began = time.monotonic()
         self.do(table.wait, "eve", 5)
@@ -164,7 +154,7 @@ class SyncPolicies(Sync, Policies, unittest.TestCase):
         signal.setitimer(signal.ITIMER_REAL, 0.02)
         with self.assertRaises(KeyboardInterrupt):
             table.wait("ann", 10)
-        self.assertAlmostEqual(table.reserve("ann", 5).delay, 1, delta=0.2)
+        self.assertAlmostEqual(table.take("ann", 5).retry_after, 1, delta=0.2)
 
 
 class AsyncPolicies(Async, Policies, unittest.TestCase):
@@ -174,7 +164,7 @@ class AsyncPolicies(Async, Policies, unittest.TestCase):
             await table.wait("ann", 10)
             with self.assertRaises(asyncio.TimeoutError):
                 await asyncio.wait_for(table.wait("ann", 10), 0.02)
-            self.assertAlmostEqual((await table.reserve("ann", 5)).delay, 1, delta=0.2)
+            self.assertAlmostEqual((await table.take("ann", 5)).retry_after, 1, delta=0.2)
 
         asyncio.run(main())
 

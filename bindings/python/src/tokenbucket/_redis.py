@@ -85,9 +85,10 @@ class RedisTable(RemoteTable):
         lasts as long as the client waits for the server.
     period: as in a TokenBucket. prefix: what stands before the keys, str or bytes; each limit needs one of its own.
     max_wait: no wait or reservation takes longer, nor any debt.
-    on_unavailable: what takes, waits and reservations do when the server does not decide. "error" raises Unavailable.
-        "closed" denies, as an empty bucket. "open" grants, as a full one. "local" asks a Table of this process with
-        `share` of the capacity and the rate, such as 1 / processes, in which 65536 keys can be short of tokens.
+    on_unavailable: what takes and waits do when the server does not decide; all else raises Unavailable then. "error"
+        raises it, too. "closed" denies, as an empty bucket. "open" grants, as a full one. "local" asks a Table of this
+        process with `share` of the capacity and the rate, such as 1 / processes, in which 65536 keys can be short of
+        tokens.
 
     ValueError: a limit out of range, or that a server cannot count exactly. TypeError: no such client; a share missing.
 
@@ -166,24 +167,26 @@ class RedisTable(RemoteTable):
         >>> users.wait("ann", 10)
         >>> users.wait("ann", 2, timeout=0.5)
         """
-        reservation = self.reserve(key, tokens, timeout)
+        reservation: RedisReservation = ask(self._client, self._reserve(key, tokens, timeout, waiting=True))
         try:
             time.sleep(reservation.delay)
         except BaseException:
+            # Settled, not cancelled, so that what became due on the way comes back too.
             with contextlib.suppress(Exception):
-                reservation.cancel()
+                reservation.settle(0)
             raise
 
     def reserve(self, key: RedisKey, tokens: Real = 1, max_wait: Optional[Seconds] = None) -> RedisReservation:
         """Takes tokens of a key now, into debt if need be; the reservation says when they may be used.
 
-        RateLimitExceeded, nothing taken: not within max_wait (seconds or a timedelta). Otherwise as wait().
+        RateLimitExceeded, nothing taken: not within max_wait (seconds or a timedelta). Unavailable, whatever
+        on_unavailable says. Otherwise as wait().
 
         >>> users = RedisTable(client, capacity=10, tokens_per_second=0.5, prefix="tb:half:")
         >>> users.reserve("ann", 10).delay, round(users.reserve("ann", 10).delay)
         (0.0, 20)
         """
-        reservation: RedisReservation = ask(self._client, self._reserve(key, tokens, max_wait))
+        reservation: RedisReservation = ask(self._client, self._reserve(key, tokens, max_wait, waiting=False))
         return reservation
 
     def charge(self, key: RedisKey, tokens: Real = 1) -> float:

@@ -76,7 +76,8 @@ async def _reserved(client: Client, question: Question[Any], *, sleeping: bool) 
 
 async def _give_back(asking: Task[AsyncRedisReservation]) -> None:
     with contextlib.suppress(Exception):
-        await (await _result(asking)).cancel()
+        # Settled, not cancelled, so that what became due on the way comes back too.
+        await (await _result(asking)).settle(0)
 
 
 class AsyncRedisReservation(RemoteReservation):
@@ -195,7 +196,7 @@ class AsyncRedisTable(RemoteTable):
         >>> run(call_api("ivy"))
         'called'
         """
-        await _reserved(self._client, self._reserve(key, tokens, timeout), sleeping=True)
+        await _reserved(self._client, self._reserve(key, tokens, timeout, waiting=True), sleeping=True)
 
     async def reserve(
         self, key: RedisKey, tokens: Real = 1, max_wait: Optional[Seconds] = None
@@ -206,7 +207,7 @@ class AsyncRedisTable(RemoteTable):
         >>> run(users.reserve("kit")).delay
         0.0
         """
-        return await _reserved(self._client, self._reserve(key, tokens, max_wait), sleeping=False)
+        return await _reserved(self._client, self._reserve(key, tokens, max_wait, waiting=False), sleeping=False)
 
     async def charge(self, key: RedisKey, tokens: Real = 1) -> float:
         """As charge() of a RedisTable.

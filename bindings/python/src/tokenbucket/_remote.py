@@ -237,7 +237,8 @@ class RemoteTable(_backend.Remote, Rated):
 
         return Question(keys, arguments, read, instead)
 
-    def _reserve(self, key: RedisKey, tokens: Real, max_wait: Optional[Seconds]) -> Question[Any]:
+    def _reserve(self, key: RedisKey, tokens: Real, max_wait: Optional[Seconds], *, waiting: bool) -> Question[Any]:
+        """The policy answers a wait; a reservation is the server's alone."""
         data, n = self._key(key), number(tokens)
         most_ns = min(timeout_ns(max_wait), self._max_wait_ns)
         status, arguments = self._ask_reserve(n, most_ns)
@@ -258,10 +259,10 @@ class RemoteTable(_backend.Remote, Rated):
                 closed(c.TB_FOREVER)
             return self._made(data, local=table.reserve(data, n, Fraction(most_ns, NS_PER_SECOND)))
 
-        instead = self._by_policy(
+        by_policy = self._by_policy(
             closed=lambda: closed(self._gain_ns(n)), open=lambda: self._made(data, tokens=n), local=local
         )
-        return Question(self._two_keys(data), arguments, read, instead)
+        return Question(self._two_keys(data), arguments, read, by_policy if waiting else unavailable)
 
     def _made(self, key: bytes, **made: Any) -> RemoteReservation:
         reservation: RemoteReservation = self._reservation(self, key, **made)

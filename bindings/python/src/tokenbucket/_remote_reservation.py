@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class RemoteReservation:
-    """Made of a promise of the server, of a local reservation, or, where nobody counts, of neither."""
+    """Made of a promise of the server; that of a wait also of a local reservation, or, where nobody counts, of neither."""
 
     __slots__ = ("_ended", "_key", "_limiter", "_local", "_promise", "_ready_at_ns", "_tokens")
 
@@ -56,8 +56,6 @@ class RemoteReservation:
 
     def _cancelling(self) -> Question[None]:
         was_ended, self._ended = self._ended, True
-        if self._local:
-            self._local.cancel()
         if was_ended or not self._promise:
             return Question.known(None)
         question: Question[None] = self._limiter._cancel(self._key, self._promise)
