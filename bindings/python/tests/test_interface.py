@@ -37,7 +37,7 @@ VALUES = [
     tokenbucket.Status,
 ]
 ERRORS = [tokenbucket.RateLimitExceeded, tokenbucket.TableFull, tokenbucket.BucketClosed]
-FUNCTIONS = [tokenbucket.address_key, tokenbucket.library_version]
+FUNCTIONS = [tokenbucket.address_key, tokenbucket.library_version, tokenbucket.remove_shared]
 # Their examples need a server: test_redis_examples.py.
 REDIS = [
     tokenbucket.RedisTable,
@@ -67,6 +67,7 @@ PUBLIC_MODULES = (
     "_remote_reservation.py",
     "_reservation.py",
     "_results.py",
+    "_shared.py",
     "_table.py",
 )
 

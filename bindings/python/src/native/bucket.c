@@ -200,16 +200,21 @@ static PyObject *bucket_stats(PyObject *self, PyObject *none) {
 
 /* ---- Life -------------------------------------------------------------------------------------------------------- */
 
+/* The status, and what tb_shared_open says besides. The last argument is None, or the name, None if there is none, and
+ * the flags of a shared bucket. */
 static PyObject *bucket_open(PyObject *object, PyObject *args) {
     Bucket *const self = (Bucket *)object;
     tb_config config;
-    PyObject *clock, *on_event;
+    PyObject *clock, *on_event, *shared;
     long long period_ns, max_waiters, max_lateness_ns;
-    unsigned int flags;
+    unsigned int flags, shared_flags = 0;
+    const char *name = NULL;
+    int32_t fault = 0;
     tb_config_init(&config, sizeof config);
-    if (!PyArg_ParseTuple(args, "ddLdLLIOO:_open", &config.capacity, &config.rate_tokens, &period_ns,
-                          &config.initial_tokens, &max_waiters, &max_lateness_ns, &flags, &clock, &on_event))
+    if (!PyArg_ParseTuple(args, "ddLdLLIOOO:_open", &config.capacity, &config.rate_tokens, &period_ns,
+                          &config.initial_tokens, &max_waiters, &max_lateness_ns, &flags, &clock, &on_event, &shared))
         return NULL;
+    if (shared != Py_None && !PyArg_ParseTuple(shared, "zI:_open", &name, &shared_flags)) return NULL;
     if (self->handle != NULL) {
         PyErr_SetString(PyExc_RuntimeError, "the bucket exists already");
         return NULL;
@@ -223,12 +228,30 @@ static PyObject *bucket_open(PyObject *object, PyObject *args) {
         config.on_event = tokenbucket_keep_event;
         config.event_user = self;
     }
-    const tb_status status = tb_create_with(&config, &self->handle);
+    const tb_status status = shared == Py_None
+                                 ? tb_create_with(&config, &self->handle)
+                                 : tb_shared_open(&config, name, shared_flags, &self->handle, &fault);
     if (status == TB_SUCCESS) {
         if (clock != Py_None) self->base.clock = Py_NewRef(clock);
         if (on_event != Py_None) self->base.on_event = Py_NewRef(on_event);
     }
-    return tokenbucket_status(status);
+    return Py_BuildValue("ii", (int)status, (int)fault);
+}
+
+PyObject *tokenbucket_remove_shared(PyObject *module, PyObject *args) {
+    (void)module;
+    const char *name;
+    int32_t fault = 0;
+    if (!PyArg_ParseTuple(args, "s:remove_shared", &name)) return NULL;
+    const tb_status status = tb_shared_remove(name, &fault);
+    return Py_BuildValue("ii", (int)status, (int)fault);
+}
+
+PyObject *tokenbucket_shared_fault(PyObject *module, PyObject *fault) {
+    (void)module;
+    const long number = PyLong_AsLong(fault);
+    if (PyErr_Occurred()) return NULL;
+    return PyUnicode_FromString(tb_shared_fault_message((int32_t)number));
 }
 
 /* ---- Their list ------------------------------------------------------------------------------------------------- */

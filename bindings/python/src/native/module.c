@@ -207,6 +207,8 @@ static PyMethodDef module_methods[] = {
                "The version of the C library in use.\n\n"
                ">>> library_version().split(\".\")[0]\n"
                "'1'")},
+    {"remove_shared", tokenbucket_remove_shared, METH_VARARGS, NULL},
+    {"shared_fault", tokenbucket_shared_fault, METH_O, NULL},
     {"key_of_address", tokenbucket_key_of_address, METH_VARARGS, NULL},
     {"remote_script", tokenbucket_remote_script, METH_NOARGS, NULL},
     {"queue_key", tokenbucket_queue_key, METH_O, NULL},

@@ -129,6 +129,8 @@ extern PyMethodDef tokenbucket_limits_methods[];
 extern PyType_Spec tokenbucket_waiter_all_spec;
 extern PyType_Spec tokenbucket_remote_spec;
 extern PyMemberDef tokenbucket_limiter_members[];
+PyObject *tokenbucket_remove_shared(PyObject *module, PyObject *args);
+PyObject *tokenbucket_shared_fault(PyObject *module, PyObject *fault);
 PyObject *tokenbucket_key_of_address(PyObject *module, PyObject *args);
 PyObject *tokenbucket_remote_script(PyObject *module, PyObject *none);
 PyObject *tokenbucket_queue_key(PyObject *module, PyObject *key);

@@ -1,6 +1,7 @@
 """A token-bucket rate limiter: exact, fair, and at home in threads and in asyncio.
 
-One bucket, one for each key, or several limits in one decision; and the latter two for a fleet, in Redis or Valkey.
+One bucket, one for each key, or several limits in one decision; a bucket for all processes of a host; and the others for
+a fleet, in Redis or Valkey.
 
 >>> bucket = TokenBucket(capacity=10, tokens_per_second=5)
 >>> bucket.allow()  # takes a token if there is one; never blocks
@@ -28,6 +29,7 @@ from ._results import (
     TableStats,
     Unavailable,
 )
+from ._shared import remove_shared
 from ._table import Table, address_key
 
 __version__ = "1.0.0"
@@ -61,6 +63,7 @@ __all__ = [
     "address_key",
     "backend",
     "library_version",
+    "remove_shared",
 ]
 
 # Errors and representations name the module that users import.

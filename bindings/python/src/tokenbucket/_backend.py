@@ -11,7 +11,7 @@ if _forced not in ("", "native", "ctypes"):
     raise ImportError(f'TOKENBUCKET_BACKEND is "{_forced}"; it may be "native" or "ctypes"')
 
 if TYPE_CHECKING:
-    from ._ctypes_backend import Bucket, Clock, library_version
+    from ._ctypes_backend import Bucket, Clock, library_version, remove_shared, shared_fault
     from ._ctypes_limits import Limits
     from ._ctypes_remote import Remote, ask_many, queue_key, read_many, remote_script
     from ._ctypes_table import Table, key_of_address
@@ -33,6 +33,8 @@ else:
                 queue_key,
                 read_many,
                 remote_script,
+                remove_shared,
+                shared_fault,
             )
 
             backend = "native"
@@ -41,7 +43,7 @@ else:
                 raise
     if backend == "ctypes":
         # Where the extension is there but its library is not, this says so in a sentence.
-        from ._ctypes_backend import Bucket, Clock, library_version
+        from ._ctypes_backend import Bucket, Clock, library_version, remove_shared, shared_fault
         from ._ctypes_limits import Limits
         from ._ctypes_remote import Remote, ask_many, queue_key, read_many, remote_script
         from ._ctypes_table import Table, key_of_address
@@ -59,4 +61,6 @@ __all__ = [
     "queue_key",
     "read_many",
     "remote_script",
+    "remove_shared",
+    "shared_fault",
 ]

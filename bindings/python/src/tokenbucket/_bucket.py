@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, Callable, Optional, TypeVar, overload
+from typing import Any, Callable, Optional, Tuple, Type, TypeVar, overload
 
 from . import _constants as c
 from ._backend import Bucket
@@ -13,6 +13,7 @@ from ._limiter import Limiter, clock_option, count_option, lateness_option, rate
 from ._numbers import Real, Seconds, nanoseconds, number, priority_number, seconds, timeout_ns
 from ._reservation import Reservation
 from ._results import OnEvent, Stats, fail, is_amount
+from ._shared import check_shared, name_option
 from ._waiting import waiter_here
 
 Self = TypeVar("Self", bound="TokenBucket")
@@ -60,6 +61,82 @@ class TokenBucket(Bucket, Limiter):
         statistics: bool = False,
         precise: bool = False,
     ) -> None:
+        self._create(
+            None,
+            capacity,
+            tokens_per_second,
+            period=period,
+            initial_tokens=initial_tokens,
+            clock=clock,
+            max_waiters=max_waiters,
+            max_lateness=max_lateness,
+            on_event=on_event,
+            statistics=statistics,
+            precise=precise,
+        )
+
+    @classmethod
+    def shared(
+        cls: Type[Self],
+        name: Optional[str],
+        capacity: Real,
+        tokens_per_second: Real,
+        *,
+        adopt: bool = False,
+        period: Seconds = 1,
+        initial_tokens: Optional[Real] = None,
+        max_waiters: Optional[int] = None,
+        max_lateness: Optional[Seconds] = None,
+        on_event: Optional[OnEvent] = None,
+        statistics: bool = False,
+        precise: bool = False,
+    ) -> Self:
+        """Opens, or creates, the bucket of that name in memory that this user's processes share.
+
+        name: of a file in /dev/shm, or an absolute path; None: nameless, for the children that are forked from now on.
+        adopt: take the limit in force there. Without it Mismatch is raised if that is another. initial_tokens are those
+            of a new bucket. What one process changes, a rate or by close(), holds for all. wait_async() asks every 100
+            ms what others have changed; a task or thread cannot wait for it as a member of a Limits. At most 1000 may
+            wait or have reserved: MemoryError. Statistics are of this process.
+
+        OSError: the system's. RuntimeError: the system has no such memory; now only Linux has. __init__ is not called.
+
+        >>> bucket = TokenBucket.shared(None, capacity=10, tokens_per_second=5)
+        >>> bucket.allow(10)
+        True
+        """
+        bucket = cls.__new__(cls)
+        bucket._create(
+            (name_option(name), c.TB_SHARED_ADOPT if adopt else 0),
+            capacity,
+            tokens_per_second,
+            period=period,
+            initial_tokens=initial_tokens,
+            clock=None,
+            max_waiters=max_waiters,
+            max_lateness=max_lateness,
+            on_event=on_event,
+            statistics=statistics,
+            precise=precise,
+        )
+        bucket._is_shared = True
+        return bucket
+
+    def _create(
+        self,
+        shared: Optional[Tuple[Optional[str], int]],
+        capacity: Real,
+        tokens_per_second: Real,
+        *,
+        period: Seconds,
+        initial_tokens: Optional[Real],
+        clock: Optional[ManualClock],
+        max_waiters: Optional[int],
+        max_lateness: Optional[Seconds],
+        on_event: Optional[OnEvent],
+        statistics: bool,
+        precise: bool,
+    ) -> None:
         size = number(capacity)
         rate, period_ns = rate_option(tokens_per_second, nanoseconds(period))
         initial = c.TB_INITIALLY_FULL if initial_tokens is None else number(initial_tokens)
@@ -72,14 +149,18 @@ class TokenBucket(Bucket, Limiter):
         if on_event is not None and not callable(on_event):
             raise TypeError("on_event must be callable")
         flags = (c.TB_PRECISE_WAIT if precise else 0) | (c.TB_STATISTICS if statistics else 0)
-        status = self._open(size, rate, period_ns, initial, waiters, lateness_ns, flags, clock, on_event)
+        status, fault = self._open(
+            size, rate, period_ns, initial, waiters, lateness_ns, flags, clock, on_event, shared
+        )
+        if shared is not None:
+            check_shared(status, fault, shared[0])
         if status == c.TB_E_OUT_OF_MEMORY:
             raise MemoryError
         if status != c.TB_SUCCESS:
             raise ValueError(
                 f"no such limit: capacity {capacity!r} (1e-6 to 1e15), tokens_per_second {tokens_per_second!r} "
                 f"(1e-9 to 1e10 per second), period {period!r} s (above 0), initial_tokens {initial_tokens!r} "
-                "(None, or 0 up to the capacity)"
+                "(None, or 0 up to the capacity)" + ("" if shared is None else f"; or no such name: {shared[0]!r}")
             )
 
     @property
@@ -112,7 +193,8 @@ class TokenBucket(Bucket, Limiter):
     async def wait_async(self, tokens: Real = 1, timeout: Optional[Seconds] = None, *, priority: int = 0) -> None:
         """As wait(), for asyncio, trio and anyio: the task sleeps, no thread does. Threads and tasks wait in one queue.
 
-        Cancelled, it gives the tokens back, and those behind it move up. RuntimeError: no loop runs here.
+        Cancelled, it gives the tokens back, and those behind it move up. Of a shared bucket it learns within 100 ms what
+        other processes change, such as by close(). RuntimeError: no loop runs here.
 
         >>> import asyncio
         >>> async def call_api():
@@ -289,6 +371,11 @@ class TokenBucket(Bucket, Limiter):
         >>> asyncio.run(call_api())
         'called'
         """
+
+    def __reduce__(self) -> str:
+        if self._is_shared:
+            raise TypeError(f"cannot pickle or copy a shared {type(self).__name__}: open its name in each process")
+        return super().__reduce__()
 
     def __repr__(self) -> str:
         if not self._exists():

@@ -6,7 +6,7 @@ src/native. Methods with an underscore pass a status on; the others raise.
 
 from __future__ import annotations
 
-from ctypes import POINTER, byref, c_double, c_int64, c_uint64, c_void_p, pythonapi, sizeof
+from ctypes import POINTER, byref, c_double, c_int32, c_int64, c_uint64, c_void_p, pythonapi, sizeof
 from threading import get_ident
 from typing import Any, Callable, Collection, Dict, List, Optional, Protocol, Tuple
 
@@ -44,6 +44,16 @@ def library_version() -> str:
     '1'
     """
     text: Any = quick.tb_library_version_string()
+    return str(text, "ascii")
+
+
+def remove_shared(name: str) -> Tuple[int, int]:
+    fault = c_int32(0)
+    return quick.tb_shared_remove(name.encode(), byref(fault)), fault.value
+
+
+def shared_fault(fault: int) -> str:
+    text: Any = quick.tb_shared_fault_message(fault)
     return str(text, "ascii")
 
 
@@ -182,19 +192,29 @@ class Bucket:
         flags: int,
         clock: Optional[ClockInUse],
         on_event: Optional[OnEvent],
-    ) -> int:
+        shared: Optional[Tuple[Optional[str], int]],
+    ) -> Tuple[int, int]:
+        """The status, and what tb_shared_open says besides.
+
+        shared: the name, None if there is none, and the flags of a shared bucket.
+        """
         if self._handle:
             raise RuntimeError("the bucket exists already")
         config = limit_config(capacity, rate_tokens, rate_period_ns, max_waiters, max_lateness_ns, flags, clock)
         config.initial_tokens = initial_tokens
         config.on_event = _event_function(on_event)
-        handle = POINTER(d.tb_bucket)()
-        status = quick.tb_create_with(byref(config), byref(handle))
+        handle, fault = POINTER(d.tb_bucket)(), c_int32(0)
+        if shared is None:
+            status = quick.tb_create_with(byref(config), byref(handle))
+        else:
+            name, adopt = shared
+            data = None if name is None else name.encode()
+            status = quick.tb_shared_open(byref(config), data, adopt, byref(handle), byref(fault))
         if status == c.TB_SUCCESS:
             # The library calls the function as long as the bucket lives.
             self._handle, self._clock, self._joint_waits = handle, clock, set()
             self._functions = config.on_event, _WAKE_FUNCTION
-        return status
+        return status, fault.value
 
     def __del__(self, destroy: Any = slow.tb_destroy, none: Any = _NO_BUCKET) -> None:
         # Where both are collected in one cycle, a task that waits may be ended, and leave, after this.

@@ -45,6 +45,7 @@ class Limiter(Rated):
     """A bucket or a table."""
 
     _closed = False
+    _is_shared = False
 
     if TYPE_CHECKING:
 
@@ -114,7 +115,7 @@ class Limiter(Rated):
 
     @property
     def closed(self) -> bool:
-        """Whether close() was called.
+        """Whether close() was called, on this object.
 
         >>> TokenBucket(capacity=10, tokens_per_second=5).closed
         False

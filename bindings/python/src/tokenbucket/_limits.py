@@ -45,6 +45,7 @@ class Limits(_backend.Limits):
     """
 
     _parts: Tuple[Any, ...] = ()
+    _is_shared = False
 
     def __init__(self, members: Iterable[Member]) -> None:
         members = tuple(members)

@@ -103,7 +103,9 @@ class Unavailable(ConnectionError):
 
 
 class Mismatch(RuntimeError):
-    """Under the key of a RedisTable or RedisLimits lies something else; or the server's reply is none for that limit.
+    """What is shared is another limit or of another kind: in shared memory, or under a key on a server.
+
+    That is also a reply of the server that is none for that limit. The text names what differs.
 
     >>> _ = client.rpush("tb:users:list", 1)
     >>> RedisTable(client, 10, 5, prefix="tb:users:").allow("list")
@@ -279,6 +281,8 @@ def failure(
         return OverflowError(f"{tokens:g} tokens more than the {limiter._noun} can count")
     if status == c.TB_E_OUT_OF_MEMORY:
         return MemoryError()
+    if status == c.TB_E_UNSUPPORTED:
+        return RuntimeError("nobody can wait for a shared bucket as a member of a Limits")
     return OSError(f"tokenbucket: unexpected status {status}")
 
 

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 CallSoon = Callable[[Callable[[], None]], object]
 
+# on_wake tells nothing of what other processes do to a shared bucket, so who waits for one asks.
+_ASK_AGAIN_S = 0.1
+
 # By tag. Only the coroutine and its loop hold a waiter, so that one that is collected leaves.
 _waiters: Dict[int, weakref.ref[Waiter]] = {}
 _tags = itertools.count(1)
@@ -125,7 +128,8 @@ class Waiter:
         try:
             status, self._place, detail = self._limiter._enqueue(*self._key, tokens, timeout_ns, priority, tag)
             while status == c.TB_PENDING:
-                await self.sleep(math.inf if self._limiter._clock else detail / NS_PER_SECOND)
+                seconds = math.inf if self._limiter._clock else detail / NS_PER_SECOND
+                await self.sleep(min(seconds, _ASK_AGAIN_S) if self._limiter._is_shared else seconds)
                 status, detail = self._limiter._check(*self._key, self._place)
             self._place = None
             return status, detail
