@@ -20,6 +20,7 @@ use crate::{Config, Error, Member, Reservation, Wait};
 pub struct Bucket {
     raw: NonNull<sys::tb_bucket>,
     closed: AtomicBool,
+    is_shared: bool,
     /// The C bucket is destroyed first.
     callees: ManuallyDrop<Callees>,
 }
@@ -81,11 +82,25 @@ impl Bucket {
 
     /// The config is that of the callees.
     pub(crate) fn create(config: &sys::tb_config, callees: Callees) -> Result<Bucket, Error> {
+        // SAFETY: the config and the output live for the call.
+        let create = |bucket: &mut _| unsafe { sys::tb_create_with(config, bucket) };
+        Bucket::open(callees, false, create).map_err(Error::from_status)
+    }
+
+    /// What `open`, tb_create_with or its like, writes; or its status. What the C bucket calls lives as long as it does,
+    /// by the callees that are kept.
+    pub(crate) fn open(
+        callees: Callees,
+        is_shared: bool,
+        open: impl FnOnce(&mut *mut sys::tb_bucket) -> sys::tb_status,
+    ) -> Result<Bucket, sys::tb_status> {
         let mut bucket = null_mut();
-        // SAFETY: what the C bucket calls lives as long as it does, by the callees that are kept.
-        check(unsafe { sys::tb_create_with(config, &mut bucket) })?;
-        let raw = NonNull::new(bucket).ok_or(Error::OutOfMemory)?;
-        Ok(Bucket { raw, closed: AtomicBool::new(false), callees: ManuallyDrop::new(callees) })
+        match open(&mut bucket) {
+            sys::TB_SUCCESS => {}
+            status => return Err(status),
+        }
+        let raw = NonNull::new(bucket).ok_or(sys::TB_E_OUT_OF_MEMORY)?;
+        Ok(Bucket { raw, closed: AtomicBool::new(false), is_shared, callees: ManuallyDrop::new(callees) })
     }
 
     /// Takes `n` tokens if they are there now, all or nothing. Never blocks. `Ok(false)`: denied, nothing taken.
@@ -172,7 +187,7 @@ impl Bucket {
 
     /// As [`wait`](Bucket::wait), as a future: it occupies no thread and needs no particular executor. The place in
     /// the order, that of threads that wait, is taken when it is first polled. Dropped before it is ready, it gives its
-    /// tokens back.
+    /// tokens back. Of a shared bucket it learns within 100 ms what other processes change, such as by a close.
     ///
     /// What it ends with: as `wait`; and `System` if the thread that wakes futures cannot be started.
     pub fn wait_async(&self, n: f64) -> Wait<'_> {
@@ -208,9 +223,13 @@ impl Bucket {
         check(unsafe { sys::tb_close(self.as_raw()) })
     }
 
-    /// Whether the bucket was closed.
+    /// Whether the bucket was closed by this object.
     pub fn is_closed(&self) -> bool {
         self.closed.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn is_shared(&self) -> bool {
+        self.is_shared
     }
 
     pub(crate) fn callees(&self) -> &Callees {

@@ -34,7 +34,7 @@ impl<'limiter> Queue<'limiter> {
         (status, waiter, wait_ns)
     }
 
-    /// The status and the time.
+    /// The status, and the time after which to look again.
     pub(crate) fn look(&self, waiter: u64) -> (sys::tb_status, i64) {
         let mut wait_ns = 0;
         // SAFETY: as in enqueue.
@@ -46,7 +46,16 @@ impl<'limiter> Queue<'limiter> {
                 }
             }
         };
-        (status, wait_ns)
+        (status, self.bounded(wait_ns))
+    }
+
+    /// Nobody wakes a waiter for what another process does to a shared bucket, so it asks.
+    fn bounded(&self, wait_ns: i64) -> i64 {
+        const ASK_AGAIN_NS: i64 = 100_000_000;
+        match self {
+            Queue::Bucket(bucket) if bucket.is_shared() => wait_ns.min(ASK_AGAIN_NS),
+            _ => wait_ns,
+        }
     }
 
     /// It fails only in the child of a fork, where nobody waits.

@@ -36,6 +36,9 @@ impl RemoteLimit {
     /// How many keys there may be in one [`Call::take_each`].
     pub const MAX_KEYS: usize = sys::TB_REMOTE_MAX_KEYS as usize;
 
+    /// The `max_wait` that all languages of this library take if nothing is said, so that they share their keys.
+    pub const DEFAULT_MAX_WAIT: Duration = Duration::from_secs(60);
+
     /// The limit of each key. No bucket may owe more than accrues in `max_wait`, whole microseconds of which count:
     /// nobody waits longer, and with zero nobody waits. If the server's clock is set back, a key is denied for at most
     /// that and the time of a fill.

@@ -82,7 +82,7 @@ const LOCAL_KEYS: u64 = 65_536;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let second = Duration::from_secs(1);
-/// let limit = RemoteLimit::new(Config::new(100.0, 50.0, second), 5 * second)?.prefix("tb:per-user:");
+/// let limit = RemoteLimit::new(Config::new(100.0, 50.0, second), RemoteLimit::DEFAULT_MAX_WAIT)?.prefix("tb:per-user:");
 /// let limiter = RemoteLimiter::new(limit, Server(Mutex::new(None)))
 ///     .on_unavailable(OnUnavailable::Local { share: 0.25 })?;
 /// if limiter.allow("alice", 1.0)? {

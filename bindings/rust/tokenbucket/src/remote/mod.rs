@@ -38,7 +38,7 @@
 //!     Ok(false)
 //! }
 //!
-//! let limit = RemoteLimit::new(Config::new(100.0, 50.0, Duration::from_secs(1)), Duration::from_secs(5))?;
+//! let limit = RemoteLimit::new(Config::new(100.0, 50.0, Duration::from_secs(1)), RemoteLimit::DEFAULT_MAX_WAIT)?;
 //! let per_user = limit.prefix("tb:per-user:");
 //! # let _ = paced(&per_user, "alice");
 //! # Ok::<(), tokenbucket::Error>(())
