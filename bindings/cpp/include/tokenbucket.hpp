@@ -39,6 +39,7 @@
 #include "tokenbucket/limits.hpp"
 #include "tokenbucket/remote.hpp"
 #include "tokenbucket/result.hpp"
+#include "tokenbucket/shared.hpp"
 #include "tokenbucket/table.hpp"
 #include "tokenbucket/wait.hpp"
 
@@ -64,6 +65,18 @@ class Bucket {
         const tb_status status = tb_create_with(&c, &bucket);
         return detail::result(status, Bucket(bucket, std::move(wakes)));
     }
+
+    // In memory that the processes of this user share, under a name, or without one (null) for the children that are
+    // forked from now on; see tb_shared_open. Waits on a loop ask every 100 ms what other processes have changed; who
+    // uses enqueue does so himself. *fault, which may be null, is always written. adopt_shared takes the limit that is
+    // in force there.
+    static Result<Bucket> open_shared(const char *name, const Config &config, SharedFault *fault = nullptr) noexcept {
+        return open_shared(name, config, 0, fault);
+    }
+    static Result<Bucket> adopt_shared(const char *name, const Config &config, SharedFault *fault = nullptr) noexcept {
+        return open_shared(name, config, TB_SHARED_ADOPT, fault);
+    }
+
     Bucket(Bucket &&) noexcept = default;
     Bucket &operator=(Bucket &&) noexcept = default;
     // Destroying a bucket wakes those who wait.
@@ -197,6 +210,19 @@ class Bucket {
   private:
     Bucket(tb_bucket *handle, std::unique_ptr<detail::Wakes> wakes) noexcept
         : handle_(handle), wakes_(std::move(wakes)) {}
+    static Result<Bucket> open_shared(const char *name, const Config &config, std::uint32_t flags,
+                                      SharedFault *fault) noexcept {
+        tb_config c = detail::to_c(config);
+        std::unique_ptr<detail::Wakes> wakes;
+        if (fault != nullptr) *fault = {};
+        if (!detail::serve_wakes(c, &wakes)) return Result<Bucket>(Status::out_of_memory);
+        if (wakes != nullptr) wakes->ask_every(std::chrono::milliseconds(100));
+        tb_bucket *bucket = nullptr;
+        std::int32_t number = 0;
+        const tb_status status = tb_shared_open(&c, name, flags, &bucket, &number);
+        detail::tell(status, number, fault);
+        return detail::result(status, Bucket(bucket, std::move(wakes)));
+    }
     detail::Account account() const noexcept {
         return detail::Account(get());
     }

@@ -32,7 +32,8 @@ c_block() {
 }
 
 cpp_block() {
-    local standard=c++17 wrapped=() header='#include <tokenbucket.hpp>
+    local standard=c++17 wrapped=() header='#include <cstdio>
+#include <tokenbucket.hpp>
 using namespace std::chrono_literals;'
     if grep -q co_await "$1"; then standard=c++20; fi
     if ! grep -q 'main(' "$1"; then

@@ -227,10 +227,14 @@ class RemoteLimit {
     using ReserveCall = RemoteCall<Result<RemoteReservation>>;
     using ManyCall = RemoteCall<Result<std::vector<RemoteAnswer>>>;
 
+    // What all languages of this library take if nothing is said, so that they share their keys.
+    static constexpr std::chrono::seconds kDefaultMaxWait{60};
+
     // Of the config only the limit may be set. Nobody waits longer than max_wait. All that use a prefix give the same
     // limit and max_wait. See tb_remote_create.
-    template <class Rep, class Period>
-    static Result<RemoteLimit> create(const Config &limit, std::chrono::duration<Rep, Period> max_wait,
+    template <class Rep = std::chrono::seconds::rep, class Period = std::chrono::seconds::period>
+    static Result<RemoteLimit> create(const Config &limit,
+                                      std::chrono::duration<Rep, Period> max_wait = kDefaultMaxWait,
                                       std::string prefix = "tb:") noexcept {
         const tb_config c = detail::to_c(limit);
         tb_remote *remote = nullptr;
@@ -281,8 +285,9 @@ class RemoteLimit {
     }
 
 #if defined(__cpp_exceptions)
-    template <class Rep, class Period>
-    RemoteLimit(const Config &limit, std::chrono::duration<Rep, Period> max_wait, std::string prefix = "tb:")
+    template <class Rep = std::chrono::seconds::rep, class Period = std::chrono::seconds::period>
+    explicit RemoteLimit(const Config &limit, std::chrono::duration<Rep, Period> max_wait = kDefaultMaxWait,
+                         std::string prefix = "tb:")
         : RemoteLimit(create(limit, max_wait, std::move(prefix)).value()) {}
 #endif
 

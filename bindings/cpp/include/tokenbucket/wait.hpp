@@ -6,6 +6,7 @@
 
 #include <tokenbucket.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -250,7 +251,12 @@ class Wakes {
         if (found != all_.end()) found->second();
     }
 
+    // Where on_wake does not tell all: waits ask by themselves, too, after this time. Set before the first.
+    void ask_every(std::chrono::nanoseconds time) noexcept { ask_every_ = time; }
+    std::chrono::nanoseconds ask_every() const noexcept { return ask_every_; }
+
   private:
+    std::chrono::nanoseconds ask_every_ = kForever;
     std::mutex mutex_;
     std::unordered_map<std::uint64_t, std::function<void()>> all_;
 };
@@ -298,7 +304,8 @@ class WaitForOne {
     }
     Status check() noexcept { return waiter_.check(); }
     Status status() const noexcept { return waiter_.status(); }
-    std::chrono::nanoseconds delay() const noexcept { return waiter_.delay(); }
+    // Until it is to check. Pending, so there are wakes.
+    std::chrono::nanoseconds delay() const noexcept { return std::min(waiter_.delay(), wakes_->ask_every()); }
     Waited answer() const noexcept { return {waiter_.status(), waiter_.delay()}; }
     // Of what was granted.
     void give_back() noexcept { waiter_.account_.refund(n_); }
