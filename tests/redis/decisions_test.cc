@@ -139,6 +139,16 @@ TEST_F(Decisions, AReservationIsKeptUntilItIsCancelled) {
     EXPECT_NEAR(left(l, "reserve"), -0.5, 0.1);
 }
 
+TEST_F(Decisions, NobodyWaitsLongerThanAMinuteUnlessToldSo) {
+    const LimiterHandle l = limiter_of(server, 10, 1, limiter_config());
+    tb_reservation r{};
+    EXPECT_EQ(allow(l, "minute", 10), TB_SUCCESS);
+    for (int i = 0; i < 6; ++i) EXPECT_EQ(tb_redis_reserve(l.get(), "minute", 6, 10, TB_FOREVER, &r), TB_SUCCESS);
+    EXPECT_GT(r.wait_ns, 59 * kSecond);
+    EXPECT_LE(r.wait_ns, 60 * kSecond);
+    EXPECT_EQ(tb_redis_reserve(l.get(), "minute", 6, 2, TB_FOREVER, &r), TB_TIMED_OUT);
+}
+
 TEST_F(Decisions, AWaitSleepsForItsTokens) {
     const LimiterHandle l = limiter(1, 50, kSecond);
     EXPECT_EQ(tb_redis_wait_for(l.get(), "wait", 4, 1, 0), TB_SUCCESS);

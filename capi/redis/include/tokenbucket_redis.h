@@ -118,7 +118,7 @@ typedef struct tb_redis_limiter tb_redis_limiter;
 typedef struct tb_redis_limiter_config {
     size_t struct_size;     /* set by tb_redis_limiter_config_init */
     const char *prefix;     /* of all keys on the server; default "tb:". Limits of their own need one of their own */
-    int64_t max_wait_ns;    /* as of tb_remote_create; default 0: nothing is reserved ahead */
+    int64_t max_wait_ns;    /* as of tb_remote_create; default 1 minute, as in all languages of the library */
     double share;           /* for TB_REDIS_LOCAL, above 0 .. 1; no default */
     int64_t lease;          /* tokens; default 0: no leases */
     int32_t lessees;        /* limiters with this lease in the fleet; no default */

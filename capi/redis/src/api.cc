@@ -44,7 +44,7 @@ tb_status init_struct(Struct *to, std::size_t struct_size, const Struct &default
 
 constexpr tb_redis_config kServerDefaults{sizeof(tb_redis_config), nullptr, nullptr, 100 * kMillisecond, kSecond, 3, 0};
 constexpr tb_redis_limiter_config kLimiterDefaults{
-    sizeof(tb_redis_limiter_config), "tb:", 0, 0, 0, 0, TB_REDIS_ERROR, 0, 0};
+    sizeof(tb_redis_limiter_config), "tb:", 60 * kSecond, 0, 0, 0, TB_REDIS_ERROR, 0, 0};
 
 tb_status check(const tb_redis_config &c) {
     if (c.user != nullptr && c.password == nullptr) return TB_E_INVALID_ARGUMENT;
