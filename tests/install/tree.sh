@@ -29,6 +29,7 @@ lrwxrwxrwx LIB/$soname libtokenbucket.so.$version
 -rw-r--r-- include/tokenbucket/limits.hpp
 -rw-r--r-- include/tokenbucket/remote.hpp
 -rw-r--r-- include/tokenbucket/result.hpp
+-rw-r--r-- include/tokenbucket/shared.hpp
 -rw-r--r-- include/tokenbucket/table.hpp
 -rw-r--r-- include/tokenbucket/wait.hpp
 -rw-r--r-- share/doc/tokenbucket/LICENSE"
