@@ -228,9 +228,8 @@ static PyObject *bucket_open(PyObject *object, PyObject *args) {
         config.on_event = tokenbucket_keep_event;
         config.event_user = self;
     }
-    const tb_status status = shared == Py_None
-                                 ? tb_create_with(&config, &self->handle)
-                                 : tb_shared_open(&config, name, shared_flags, &self->handle, &fault);
+    const tb_status status = shared == Py_None ? tb_create_with(&config, &self->handle)
+                                               : tb_shared_open(&config, name, shared_flags, &self->handle, &fault);
     if (status == TB_SUCCESS) {
         if (clock != Py_None) self->base.clock = Py_NewRef(clock);
         if (on_event != Py_None) self->base.on_event = Py_NewRef(on_event);
