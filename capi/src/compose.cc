@@ -1,6 +1,7 @@
 // Several limits in one decision: check the members, call the core, translate.
 #include "core/compose/compose.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <new>
 
@@ -35,6 +36,12 @@ bool read_members(const tb_member *members, size_t count, tb::Members *all) {
             if (all->of[i].is_same_limit(all->of[other])) return false;
     }
     return true;
+}
+
+// Its waiters have places in one queue only.
+bool has_shared(const tb_member *members, size_t count) {
+    return std::any_of(members, members + count,
+                       [](const tb_member &m) { return m.bucket != nullptr && m.bucket->limiter.shared() != nullptr; });
 }
 
 void write_refusal(Status s, const tb::Refusal &refusal, tb_refusal *out) {
@@ -108,6 +115,7 @@ tb_status tb_wait_all(const tb_member *members, size_t count, int64_t timeout_ns
     tb::Members all;
     tb::Refusal refusal;
     if (timeout_ns < 0 || !read_members(members, count, &all)) return TB_E_INVALID_ARGUMENT;
+    if (has_shared(members, count)) return TB_E_UNSUPPORTED;
     const Status s = tb::wait_all(all, timeout_ns, priority, &refusal);
     write_refusal(s, refusal, out_refusal);
     return to_c(s);
@@ -119,6 +127,7 @@ tb_status tb_enqueue_all(const tb_member *members, size_t count, int64_t timeout
     tb::Refusal refusal;
     if (out_waiter == nullptr || out_wait_ns == nullptr || timeout_ns < 0) return TB_E_INVALID_ARGUMENT;
     if (!read_members(members, count, &all)) return TB_E_INVALID_ARGUMENT;
+    if (has_shared(members, count)) return TB_E_UNSUPPORTED;
     Status s = tb::take_all(all, &refusal);
     tb_waiter_all *waiter = nullptr;
     int64_t wait_ns = 0;

@@ -17,6 +17,7 @@ class Member {
     Member(Table *table, uint64_t key, double n) : limiter_(nullptr), table_(table), key_(key), n_(n) {}
 
     bool is_same_limit(const Member &other) const {
+        if (limiter_ != nullptr && other.limiter_ != nullptr) return limiter_->is_same_limit(*other.limiter_);
         return limiter_ == other.limiter_ && table_ == other.table_ && key_ == other.key_;
     }
 

@@ -79,6 +79,12 @@ class Limiter final : public Account {
     // The limit as asked for, and the units per token.
     LimitSpec limit(uint64_t *scale);
 
+    // Do both take from one bucket? So do two that have opened the same memory.
+    bool is_same_limit(const Limiter &other) const {
+        if (shared() == nullptr || other.shared() == nullptr) return this == &other;
+        return shared()->memory()->is_same_file(*other.shared()->memory());
+    }
+
     Clock *clock() const { return time_.clock(); }
     int64_t now() { return time_.now(); }
 

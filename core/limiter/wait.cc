@@ -99,7 +99,6 @@ Status Account::enqueue(double n, int64_t timeout_ns, int32_t priority, uint64_t
 // *place is set under the lock, after which any thread may end the wait of a waiter that is no thread.
 Status Account::enter(Waiter *w, double n, int64_t timeout_ns, int32_t priority, QueuePlace *place) {
     const bool stays = w->when_due == Waiter::Due::stays;
-    if (stays && shared_ != nullptr) return Status::unsupported;
     Locked locked(this);
     if (!locked.make_queue()) return Status::out_of_memory;
     const Observation &now = locked.look();

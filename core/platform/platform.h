@@ -165,6 +165,7 @@ class SharedMemory {
 
     void *memory() const { return memory_; }
     std::size_t size() const { return size_; }
+    bool is_same_file(const SharedMemory &other) const { return device_ == other.device_ && inode_ == other.inode_; }
     int error() const { return error_; }  // errno
 
     // Locks number 0, 1, ..., each for one thread at a time of this process. try_lock does not wait. Async-signal-safe.
@@ -182,6 +183,8 @@ class SharedMemory {
     std::size_t size_ = 0;
     int file_ = -1;
     int locks_ = -1;  // the file once more: what is locked by it is this process's alone
+    uint64_t device_ = 0;
+    uint64_t inode_ = 0;
     int error_ = 0;
     uint32_t process_ = 0;  // the one that opened locks_
     ForkSafeLock opening_;

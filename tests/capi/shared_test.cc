@@ -244,6 +244,15 @@ TEST_F(Shared, JoinsDecisionsButNotWaits) {
     EXPECT_EQ(tb_allow_all(members, 2, &refusal), TB_SUCCESS);
     EXPECT_EQ(tb_allow_all(members, 2, &refusal), TB_DENIED);
     EXPECT_EQ(tb_wait_all(members, 2, TB_FOREVER, 0, &refusal), TB_E_UNSUPPORTED);
+    EXPECT_EQ(tb_refund(a.get(), 10), TB_SUCCESS);
+    EXPECT_EQ(tb_wait_all(members, 1, TB_FOREVER, 0, &refusal), TB_E_UNSUPPORTED);
+    tb_waiter_all *waiter = nullptr;
+    int64_t wait_ns = 0;
+    EXPECT_EQ(tb_enqueue_all(members, 1, TB_FOREVER, 0, 0, &waiter, &wait_ns, &refusal), TB_E_UNSUPPORTED);
+    EXPECT_EQ(tb_allow(a.get(), 10), TB_SUCCESS);
+    const BucketHandle again = open(slow);
+    const tb_member twice[] = {{a.get(), nullptr, nullptr, 0, 1}, {again.get(), nullptr, nullptr, 0, 1}};
+    EXPECT_EQ(tb_allow_all(twice, 2, &refusal), TB_E_INVALID_ARGUMENT);
     EXPECT_NEAR(available(b.get()), 0, 1e-3);
     EXPECT_NEAR(available(a.get()), 0, 1e-3);
 }

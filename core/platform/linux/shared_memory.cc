@@ -80,6 +80,10 @@ Fault SharedMemory::refuse() {
 
 Fault SharedMemory::map(std::size_t size) {
     if (!own_locks(true)) return refuse();
+    struct statx status {};
+    if (look_at(file_, "", AT_EMPTY_PATH, &status) != 0) return refuse();
+    device_ = uint64_t{status.stx_dev_major} << 32 | status.stx_dev_minor;
+    inode_ = status.stx_ino;
     void *const memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, file_, 0);
     if (memory == MAP_FAILED) return refuse();
     memory_ = memory;
