@@ -29,7 +29,7 @@ class Cell {
     // A word and its plan that were in force at one time: the plan did not change until after the word was read.
     // The rounds end also if damage to a shared cell makes a slot seem to be written for ever.
     Plan read(uint64_t *word) const {
-        constexpr int kMostRounds = 1 << 16;
+        constexpr int kMostRounds = 1 << 10;
         for (int round = 0;; ++round) {
             const PlanSlot &slot = plan(this->word());
             const uint64_t version = slot.version();

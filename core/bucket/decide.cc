@@ -52,7 +52,8 @@ Decision decide_up_to(uint64_t word, const PlanSlot &slot, double most, int64_t 
     if (!slot.is_still(version)) return refusal(Status::stale);
     if (plan.is_closed()) return refusal(Status::closed);
     const int64_t scale = static_cast<int64_t>(plan.scale);
-    const int64_t tokens = whole == 0 || all.rest < 0 ? 0 : all.rest / scale;
+    const bool has_none = whole == 0 || all.rest < 0 || scale <= 0;  // the last: of a plan that is damaged
+    const int64_t tokens = has_none ? 0 : all.rest / scale;
     if (tokens == 0) return {Status::success, false, word, all.rest, 0, all.at};
     return decide_units(word, plan, tokens * scale, now);
 }

@@ -57,20 +57,35 @@ bool Limiter::put_in_force(uint64_t word, uint64_t *next) {
 
 // ---- Takes ----
 
+namespace {
+
+// How often a decision is made anew because its plan has been replaced or cannot be read. Damage to a shared state can
+// let no plan last.
+class Patience {
+  public:
+    bool allows_move() { return ++moves_ <= kMostMoves; }
+    bool allows_stale() { return moves_ <= kMostMoves && ++stale_ <= kMostStale; }
+
+  private:
+    static constexpr int kMostMoves = 16;
+    static constexpr int kMostStale = 4096;
+
+    int moves_ = 0;
+    int stale_ = 0;
+};
+
+}  // namespace
+
 // decide(glance) decides. If the base must be moved this moves it. While another thread does, or was interrupted in it
 // by a signal handler that takes, the old base serves until twice kMaxGrowthUnits have accrued. After that the take is
-// repeated kPatience times, then denied. So it is where damage to a shared state lets no plan last.
+// repeated as long as there is Patience, then denied.
 template <class Decide>
 Status Limiter::take_by(Decide decide) {
-    constexpr int kPatience = 16;
-    constexpr int kMostStale = 4096;
-    int rounds = 0;
-    int stale = 0;
+    Patience patience;
     return retry_until_current(*cell_, &time_, [&](const Glance &g) {
         const Decision d = decide(g);
-        const bool is_patient = !d.outgrown || ++rounds <= kPatience;
-        if (d.outgrown && is_patient && move_base(g.now)) return Status::stale;
-        if (d.status == Status::stale && (!is_patient || ++stale > kMostStale)) return Status::denied;
+        if (d.outgrown && patience.allows_move() && move_base(g.now)) return Status::stale;
+        if (d.status == Status::stale && !patience.allows_stale()) return Status::denied;
         const bool doubtful = d.status == Status::denied && !g.ordered && !is_surely_denied(d, cell_->plan(g.word));
         if (doubtful) return Status::stale;
         if (d.status != Status::success) return d.status;
@@ -110,17 +125,23 @@ Status Limiter::preview(uint64_t counter, double n, Attempt *attempt) {
 
 // The whole plan is read of a denial alone: it takes longer than the decision.
 Status Limiter::preview_slowly(double n, Attempt *attempt) {
+    Patience patience;
+    const auto stale = [&] {
+        attempt->retry_after_ns = TBU_NEVER;
+        return patience.allows_stale() ? Status::stale : Status::denied;
+    };
     return retry_until_current(*cell_, &time_, [&](const Glance &g) {
         const PlanSlot &slot = cell_->plan(g.word);
         const uint64_t version = slot.version();
         const Decision d = decide(g.word, slot, n, g.now);
         *attempt = {g.word, d.next, d.cost, g.now, era_of(slot), 0};
-        if (!slot.is_still(version)) return Status::stale;
-        if (d.outgrown && move_base(g.now)) return Status::stale;
+        if (!slot.is_still(version)) return stale();
+        if (d.outgrown && patience.allows_move() && move_base(g.now)) return Status::stale;
+        if (d.status == Status::stale) return stale();
         if (d.status != Status::denied) return d.status;
         if (!g.ordered && !is_surely_denied(d, slot)) return Status::stale;
         const Plan plan = slot.load();
-        if (!slot.is_still(version)) return Status::stale;
+        if (!slot.is_still(version)) return stale();
         attempt->retry_after_ns = time_to_grow(plan, d.at, d.rest, d.cost);
         return Status::denied;
     });
@@ -245,8 +266,9 @@ bool Limiter::move_base(int64_t now) {
 Observation Limiter::observe_plan() {
     uint64_t word = 0;
     Plan plan = cell_->read(&word);
-    if (shared() != nullptr && !is_possible(plan)) plan = closed_plan();
-    return {word, plan, time_.latest()};
+    const int64_t now = time_.latest();
+    if (shared() != nullptr && !is_possible(plan, now)) plan = closed_plan();
+    return {word, plan, now};
 }
 
 // Moves the plan's base if it is not near.

@@ -15,7 +15,7 @@ uint64_t no_limit(uint64_t base) {
 
 // What has been spent since an entry became due, and then by another run.
 void append(const Summary &run, Summary *since) {
-    since->cost += run.cost;
+    since->cost = static_cast<int64_t>(static_cast<uint64_t>(since->cost) + static_cast<uint64_t>(run.cost));
     since->spent = spent_after(run, since->spent);
 }
 
@@ -105,10 +105,13 @@ void Chain::set_capacity(int64_t capacity) {
     reservations_.set_capacity(capacity);
 }
 
+// The order stays, also where times and positions disagree: in an image that was damaged.
 void Chain::set_rate(const Plan &plan) {
     tail_known_ = false;
+    uint64_t least = plan.base.units;
+    const uint64_t most = least + kFar;
     reservations_.for_each([&](Entry *e) {
-        e->position = position_at(plan, e->time_ns).units;
+        e->position = least = earlier(later(position_at(plan, e->time_ns).units, least), most);
         e->arrival = ++arrivals_;
     });
     reservations_.summarize();

@@ -49,7 +49,8 @@ class Chain {
     // Is the entry of that index and serial number still there?
     bool holds(uint32_t index, uint32_t serial) const { return arena_.holds(index) && arena_[index].serial == serial; }
     // What tells a waiter from all others of the chain, never 0; and the waiter of a number, null if it is gone.
-    uint64_t number(uint32_t index) const { return arena_[index].arrival << kIndexBits | index; }
+    static uint64_t number(uint64_t arrival, uint32_t index) { return arrival << kIndexBits | index; }
+    uint64_t number(uint32_t index) const { return number(arena_[index].arrival, index); }
     Waiter *waiter(uint64_t number) const;
     // f(Waiter *) for each, wherever it stands.
     template <class F>
@@ -62,6 +63,8 @@ class Chain {
     uint32_t first_reservation() const { return reservations_.first(); }
     // When the last reservation is due; 0 if there is none.
     int64_t last_due_ns() const;
+    // Its position, if there is one.
+    uint64_t last_position() const { return arena_[reservations_.last()].position; }
     uint32_t first_waiter() const { return waiters_.first(); }
     uint32_t next_waiter(uint32_t index) const { return waiters_.next(index); }
     uint32_t first_due() const { return first_due_; }
@@ -140,6 +143,8 @@ class Chain {
     void save(QueueImage *image) const;
     // The waiters are those of an array, by index. False: no chain has such an image; nobody is in this one then.
     bool restore(const QueueImage &image, Waiter *const waiters[]);
+    // Nobody is in it any more.
+    void clear();
 
     // Are the order and the summaries right? Costs the number of entries.
     bool check() const { return reservations_.check() && waiters_.check() && folded_base(true) == base_; }

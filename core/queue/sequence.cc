@@ -19,7 +19,8 @@ uint32_t priority(uint32_t index) {
 
 bool Sequence::comes_before(uint32_t a, uint32_t b) const {
     const int64_t d = distance(arena_[a].position, arena_[b].position);
-    return d != 0 ? d > 0 : arena_[a].arrival < arena_[b].arrival;
+    if (d != 0) return d > 0;
+    return arena_[a].arrival != arena_[b].arrival ? arena_[a].arrival < arena_[b].arrival : a < b;
 }
 
 Summary Sequence::own(uint32_t index) const {
@@ -241,30 +242,21 @@ int64_t Sequence::largest_prefix(int64_t most) const {
     return sum;
 }
 
-bool Sequence::is_ordered() const {
+bool Sequence::check() const {
     uint32_t last = 0;
-    return is_ordered_below(root_, &last);
+    return check_below(root_, &last);
 }
 
 // `last`: in, the entry that comes before those below root, or 0; out, the last of these.
-bool Sequence::is_ordered_below(uint32_t root, uint32_t *last) const {
-    if (root == 0) return true;
-    if (!is_ordered_below(arena_[root].left, last)) return false;
-    if (*last != 0 && !comes_before(*last, root)) return false;
-    *last = root;
-    return is_ordered_below(arena_[root].right, last);
-}
-
-bool Sequence::check() const {
-    return is_ordered() && is_summarized_below(root_);
-}
-
-bool Sequence::is_summarized_below(uint32_t root) const {
+bool Sequence::check_below(uint32_t root, uint32_t *last) const {
     if (root == 0) return true;
     const Summary s = summary_of(root);
     const Summary &kept = arena_[root].below;
     if (s.cost != kept.cost || s.spent != kept.spent || s.limit != kept.limit) return false;
-    return is_summarized_below(arena_[root].left) && is_summarized_below(arena_[root].right);
+    if (!check_below(arena_[root].left, last)) return false;
+    if (*last != 0 && !comes_before(*last, root)) return false;
+    *last = root;
+    return check_below(arena_[root].right, last);
 }
 
 // NOLINTEND(misc-no-recursion)

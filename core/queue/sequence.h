@@ -58,7 +58,7 @@ class Sequence {
     int64_t cost() const { return root_ == 0 ? 0 : arena_[root_].below.cost; }
     int64_t cost_before(uint64_t position, uint64_t arrival) const;
 
-    // In the order of position, then of arrival.
+    // In the order of position, then of arrival, then of index.
     void insert(uint32_t index);
     void remove(uint32_t index);
     // These compute all summaries, the second after positions have changed. They cost the number of entries.
@@ -90,8 +90,6 @@ class Sequence {
     // The total cost of the longest prefix that costs at most `most`.
     int64_t largest_prefix(int64_t most) const;
 
-    // Does each come behind the one before it? Costs the number of entries.
-    bool is_ordered() const;
     // Are the order and the summaries right? Costs the number of entries.
     bool check() const;
 
@@ -105,8 +103,7 @@ class Sequence {
     }
     bool comes_before(uint32_t a, uint32_t b) const;
     Summary own(uint32_t index) const;
-    bool is_ordered_below(uint32_t root, uint32_t *last) const;
-    bool is_summarized_below(uint32_t root) const;
+    bool check_below(uint32_t root, uint32_t *last) const;
     Summary summary_of(uint32_t index) const;
     void summarize_one(uint32_t index);
     void summarize(uint32_t root);

@@ -15,20 +15,52 @@ bool is_waiter(const EntryImage &e) {
     return place_of(e) != Place::none && place_of(e) != Place::reserved;
 }
 
-// Do the numbers of an entry lie where no arithmetic of the chain overflows?
+bool is_outcome(int32_t outcome) {
+    switch (static_cast<Status>(outcome)) {
+        case Status::waiting:
+        case Status::success:
+        case Status::timed_out:
+        case Status::exceeds_capacity:
+        case Status::out_of_range:
+        case Status::closed:
+            return true;
+        default:
+            return false;
+    }
+}
+
+bool is_order_of_waiters(uint64_t position) {
+    constexpr uint64_t kHalf = uint64_t{1} << 31;  // of the priorities
+    return position + kHalf <= 2 * kHalf;
+}
+
+bool is_near(uint64_t position, const QueueImage &image) {
+    constexpr uint64_t kNear = kFar / 2;
+    return image.looked_at.units - position + kNear <= 2 * kNear;
+}
+
+// Do the numbers of an entry lie where no arithmetic of the chain overflows, and no order goes round in a circle?
 bool is_possible(const EntryImage &e, const QueueImage &image) {
     constexpr int64_t kMostCost = static_cast<int64_t>(kMaxDebtUnits);
+    constexpr int64_t kMostSpent = int64_t{1} << 62;
     if (place_of(e) > Place::apart || e.cost < 0 || e.cost > kMostCost || e.time_ns < 0) return false;
-    if (e.told_ns < 0 || e.due_since_ns < 0) return false;
-    const int64_t ahead = place_of(e) == Place::reserved ? distance(image.base, e.position) : 0;
-    return ahead > -static_cast<int64_t>(kFar) && ahead < static_cast<int64_t>(kFar);
+    if (place_of(e) == Place::reserved) return is_near(e.position, image);
+    if (e.below.cost < -kMostSpent || e.below.cost > kMostSpent) return false;
+    return e.told_ns >= 0 && e.due_since_ns >= 0 && is_outcome(e.outcome) && is_order_of_waiters(e.position);
 }
 
 bool is_possible(const QueueImage &image) {
-    if (image.reached > QueueImage::kMostEntries || image.looked_ns < 0) return false;
+    constexpr int64_t kMostTotal = int64_t{1} << 62;
+    if (image.reached > QueueImage::kMostEntries || image.looked_ns < 0 || image.arrivals >> 63 != 0) return false;
     if (image.capacity <= 0 || image.capacity > static_cast<int64_t>(kMaxCapacityUnits)) return false;
-    return std::all_of(image.entries, image.entries + image.reached,
-                       [&](const EntryImage &e) { return place_of(e) == Place::none || is_possible(e, image); });
+    if (!is_near(image.base, image) || image.headroom < 0) return false;
+    int64_t total = 0;
+    return std::all_of(image.entries, image.entries + image.reached, [&](const EntryImage &e) {
+        if (place_of(e) == Place::none) return true;
+        if (!is_possible(e, image)) return false;
+        if (place_of(e) != Place::apart) total += e.cost;
+        return total <= kMostTotal;
+    });
 }
 
 }  // namespace
@@ -64,11 +96,7 @@ void Chain::save(QueueImage *image) const {
 }
 
 bool Chain::restore(const QueueImage &image, Waiter *const waiters[]) {
-    reservations_.clear();
-    waiters_.clear();
-    waiter_count_ = first_due_ = last_due_ = 0;
-    tail_known_ = false;
-    arena_.restart(0);
+    clear();
     if (!is_possible(image)) return false;
 
     base_ = image.base;
@@ -92,12 +120,17 @@ bool Chain::restore(const QueueImage &image, Waiter *const waiters[]) {
         if (place == Place::waiting || place == Place::aside) ++waiter_count_;
         if (place == Place::due) arena_[index].right = e.next;
     }
-    if (restore_due(image.first_due) && reservations_.is_ordered() && waiters_.is_ordered()) return true;
+    if (restore_due(image.first_due) && (first_due_ == 0 || folded_base(true) == base_)) return true;
+    clear();
+    return false;
+}
+
+void Chain::clear() {
     reservations_.clear();
     waiters_.clear();
     waiter_count_ = first_due_ = last_due_ = 0;
+    tail_known_ = false;
     arena_.restart(0);
-    return false;
 }
 
 // Each entry that is due must be in the list once.
@@ -127,6 +160,7 @@ void WaitQueue::take_seat(Waiter *w) {
     Seat &seat = seats_[w->index - 1];
     seat.own = w;
     seat.arrival = chain_[w->index].arrival;
+    seat.deadline_ns = chain_[w->index].time_ns;
     if (!w->alarm.is_thread()) return;
     std::atomic<uint32_t> *const bell = &bells_[w->index - 1];
     bell->store(w->alarm.sleeper->word(), std::memory_order_relaxed);
@@ -157,29 +191,49 @@ void WaitQueue::restore(const QueueImage &image) {
     for (uint32_t i = 0; i < QueueImage::kMostEntries; ++i) {
         Seat &seat = seats_[i];
         const EntryImage *const e = i < image.reached && is_waiter(image.entries[i]) ? &image.entries[i] : nullptr;
-        const bool is_own = seat.own != nullptr && e != nullptr && seat.arrival == e->arrival;
+        const bool is_own =
+            seat.own != nullptr && e != nullptr && seat.arrival == e->arrival && seat.deadline_ns == e->time_ns;
         if (seat.own != nullptr && !is_own) lose_place(&seat);
         waiters[i] = nullptr;
         if (e == nullptr) continue;
         waiters[i] = is_own ? seat.own : stand_in(i + 1, *e);
         restore_waiter(*e, waiters[i]);
     }
-    if (!chain_.restore(image, waiters)) {
-        for (uint32_t i = 0; i < QueueImage::kMostEntries; ++i)
-            if (seats_[i].own != nullptr) lose_place(&seats_[i]);
-        deadlines_ = 0;
-    }
+    if (!chain_.restore(image, waiters)) drop_all();
     last_word_ = image.last_word;
     looked_ns_ = std::max<int64_t>(image.looked_ns, 0);
     looked_at_ = image.looked_at;
     in_step_ = true;
 }
 
-// It learns that when it comes.
+// By the damage that only memory which others write can have: no queue ever lies that far from what has accrued.
+bool WaitQueue::is_possible(const Observation &observed, bool far) const {
+    const auto is_near = [&](uint64_t position) { return observed.balance.accrued - position + kFar <= 2 * kFar; };
+    if (far) return true;
+    const uint32_t first = chain_.first_reservation();
+    if (first != 0 && !(is_near(chain_[first].position) && is_near(chain_.last_position()))) return false;
+    return is_near(chain_.base()) && observed.balance.accrued - looked_at_.units <= kFar;
+}
+
+void WaitQueue::drop_all() {
+    for (uint32_t i = 0; i < QueueImage::kMostEntries; ++i)
+        if (seats_[i].own != nullptr) lose_place(&seats_[i]);
+    chain_.clear();
+    deadlines_ = 0;
+}
+
+// A thread learns it when it comes, another waiter when it is asked for.
 void WaitQueue::lose_place(Seat *seat) {
-    if (seat->own->outcome == Status::waiting) seat->own->outcome = Status::queue_full;
-    seat->own->index = 0;
+    Waiter *const w = seat->own;
     seat->own = nullptr;
+    if (w->outcome == Status::waiting) w->outcome = Status::queue_full;
+    call(w);
+    if (w->owner == Waiter::Owner::queue) {
+        w->lost_number = Chain::number(seat->arrival, w->index);
+        w->next_lost = lost_;
+        lost_ = w;
+    }
+    w->index = 0;
 }
 
 Waiter *WaitQueue::stand_in(uint32_t index, const EntryImage &from) {
@@ -194,7 +248,7 @@ Waiter *WaitQueue::stand_in(uint32_t index, const EntryImage &from) {
 
 void WaitQueue::restore_waiter(const EntryImage &from, Waiter *w) {
     if (from.time_ns != INT64_MAX) ++deadlines_;
-    w->alarm.due_ns.store(from.told_ns, std::memory_order_release);
+    w->alarm.due_ns.store(std::min(from.told_ns, from.time_ns), std::memory_order_release);
     w->due_since_ns = from.due_since_ns;
     w->outcome = static_cast<Status>(from.outcome);
     w->was_late = from.was_late != 0;
@@ -202,8 +256,11 @@ void WaitQueue::restore_waiter(const EntryImage &from, Waiter *w) {
 }
 
 bool WaitQueue::reserve_room(int64_t now) {
+    return chain_.reserve_room() || evict(now);
+}
+
+bool WaitQueue::evict(int64_t now) {
     constexpr int64_t kGrace = 1000000000;
-    if (chain_.reserve_room()) return true;
     for (uint32_t index = 1; seats_ != nullptr && index <= chain_.reached(); ++index) {
         Waiter *const w = waiter(index);
         if (w == nullptr || w->owner != Waiter::Owner::elsewhere) continue;
@@ -226,6 +283,11 @@ void WaitQueue::end_own_waits() {
         } else if (w->outcome == Status::waiting) {
             end_wait(w, Status::closed);
         }
+    }
+    while (lost_ != nullptr) {
+        Waiter *const w = lost_;
+        leave(w);
+        destroy(w);
     }
 }
 

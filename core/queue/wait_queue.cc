@@ -16,6 +16,10 @@ WaitQueue::~WaitQueue() {
     chain_.for_each_waiter([](Waiter *w) {
         if (w->owner == Waiter::Owner::queue) destroy(w);
     });
+    while (Waiter *const w = lost_) {
+        lost_ = w->next_lost;
+        destroy(w);
+    }
     std::free(seats_);
 }
 
@@ -24,6 +28,7 @@ void WaitQueue::look(const Observation &observed) {
     const uint64_t hidden = in_step_ ? 0 : hidden_units(observed);
     const uint64_t since = static_cast<uint64_t>(observed.now - looked_ns_);
     const bool far = !chain_.is_empty() && tbu_gain(&observed.plan.rate, {0, {0, 0}}, since) >= kAllDue;
+    if (seats_ != nullptr && !is_possible(observed, far)) drop_all();
     pass_due(observed, far);
     // Where nobody is ahead the bucket may have been full since the last look; then what the word shows, and what it
     // hides, is an upper bound of what is spent.
@@ -77,7 +82,8 @@ void WaitQueue::pass_due(const Observation &observed, bool all) {
 int64_t WaitQueue::reached_ns(const tbu_rate &rate, uint64_t position) const {
     const int64_t growth = distance(looked_at_.units, position);
     if (growth <= 0) return looked_ns_;
-    return looked_ns_ + tbu_time_to(&rate, looked_at_.fraction, static_cast<uint64_t>(growth));
+    const int64_t ns = tbu_time_to(&rate, looked_at_.fraction, static_cast<uint64_t>(growth));
+    return ns < TBU_NEVER - looked_ns_ ? looked_ns_ + ns : TBU_NEVER;
 }
 
 bool WaitQueue::is_late(const Waiter *w, int64_t now) const {
@@ -161,6 +167,8 @@ int64_t WaitQueue::next_look(const Observation &observed, Waiter *w, int64_t due
 }
 
 Waiter *WaitQueue::find(uint64_t number) const {
+    for (Waiter *lost = lost_; lost != nullptr; lost = lost->next_lost)
+        if (lost->lost_number == number) return lost;
     Waiter *const w = chain_.waiter(number);
     return w == nullptr || w->owner != Waiter::Owner::queue ? nullptr : w;
 }
@@ -174,7 +182,10 @@ void WaitQueue::withdraw(uint32_t index) {
 }
 
 void WaitQueue::leave(Waiter *w) {
-    if (w->index == 0) return;
+    if (w->index == 0) {
+        forget_lost(w);
+        return;
+    }
     changed();
     if (seats_ != nullptr) seats_[w->index - 1].own = nullptr;
     if (chain_[w->index].time_ns != INT64_MAX) --deadlines_;
@@ -182,6 +193,13 @@ void WaitQueue::leave(Waiter *w) {
     uncall(w);
     chain_.remove(w->index);
     w->index = 0;
+}
+
+void WaitQueue::forget_lost(Waiter *w) {
+    uncall(w);
+    Waiter **link = &lost_;
+    while (*link != nullptr && *link != w) link = &(*link)->next_lost;
+    if (*link != nullptr) *link = w->next_lost;
 }
 
 void WaitQueue::end_wait(Waiter *w, Status outcome) {
@@ -208,7 +226,7 @@ void WaitQueue::end_all_waits(Status outcome) {
 void WaitQueue::serve(const Observation &observed) {
     pass_due(observed, false);
     const uint32_t first = chain_.first_waiter();
-    if (first != 0) arm(waiter(first), due_ns(observed, first));
+    if (first != 0) arm(waiter(first), std::min(due_ns(observed, first), chain_[first].time_ns));
 }
 
 void WaitQueue::replan(const Observation &observed) {
@@ -294,6 +312,7 @@ void WaitQueue::abandon() {
     chain_.abandon();
     first_called_ = last_called_ = nullptr;
     ringers_ = nullptr;
+    lost_ = nullptr;
     deadlines_ = 0;
     in_step_ = true;
     inside_.abandon();

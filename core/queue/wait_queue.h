@@ -64,6 +64,9 @@ struct Waiter {
     bool is_called = false;
     Waiter *before_called = nullptr;
     Waiter *after_called = nullptr;
+    // Of one that is no thread and whose place was given away, see WaitQueue::restore().
+    uint64_t lost_number = 0;
+    Waiter *next_lost = nullptr;
 };
 
 // A thread that rings the bell for waiters, in rounds, between which it takes the lock.
@@ -86,7 +89,8 @@ class WaitQueue {
     // that stands for a waiter of another.
     struct Seat {
         Waiter *own = nullptr;
-        uint64_t arrival = 0;
+        uint64_t arrival = 0;     // of its entry, as is
+        int64_t deadline_ns = 0;  // this
         Waiter other;
         platform::Sleeper sleeper;
     };
@@ -168,6 +172,8 @@ class WaitQueue {
     // Makes sure that the next entry finds room; false if there is none. Where places are few, that of a waiter of
     // another process is given away that should have come a second ago or earlier, and is waited for by nobody.
     bool reserve_room(int64_t now);
+    // Gives such a place away; false if there is none.
+    bool evict(int64_t now);
     // Ends the waits of this process with `closed`.
     void end_own_waits();
 
@@ -185,7 +191,10 @@ class WaitQueue {
     void uncall(Waiter *waiter);
     void take_tags(Ringer *ringer);
     void take_seat(Waiter *w);
-    static void lose_place(Seat *seat);
+    bool is_possible(const Observation &observed, bool far) const;
+    void drop_all();
+    void forget_lost(Waiter *waiter);
+    void lose_place(Seat *seat);
     Waiter *stand_in(uint32_t index, const EntryImage &from);
     void restore_waiter(const EntryImage &from, Waiter *w);
     Waiter *waiter(uint32_t index) const { return chain_[index].waiter; }
@@ -205,7 +214,8 @@ class WaitQueue {
     bool in_step_ = true;
     uint32_t deadlines_ = 0;  // waiters that have one
     InFlight inside_;
-    Seat *seats_ = nullptr;  // null: this process alone has the queue
+    Seat *seats_ = nullptr;   // null: this process alone has the queue
+    Waiter *lost_ = nullptr;  // those whose place was given away
     std::atomic<uint32_t> *bells_ = nullptr;
 };
 

@@ -39,8 +39,8 @@ void copy(const void *from, std::size_t count, Word *to) {
     }
 }
 
-std::size_t words_of(const SharedQueue &queue) {
-    return kFixedWords + kEntryWords * std::min(queue.image.reached, QueueImage::kMostEntries);
+std::size_t words_of(uint32_t reached) {
+    return kFixedWords + kEntryWords * std::min(reached, QueueImage::kMostEntries);
 }
 
 Difference difference_of(Fault fault) {
@@ -142,7 +142,7 @@ Status SharedState::attach(const Terms &terms, Difference *difference) {
         *difference = Difference::boot;
     } else if (header.clock.time_namespace != here.time_namespace) {
         *difference = Difference::time_namespace;
-    } else if (!is_possible(plan) || read_limit(spec, &rate) != Status::success) {
+    } else if (!is_possible(plan, INT64_MAX) || read_limit(spec, &rate) != Status::success) {
         *difference = Difference::damaged;
     } else if (!terms.adopts && spec.capacity != terms.spec.capacity) {
         *difference = Difference::capacity;
@@ -158,7 +158,7 @@ Status SharedState::attach(const Terms &terms, Difference *difference) {
 uint64_t SharedState::read(uint64_t word, SharedQueue *queue) const {
     const Word *const words = page_->queues[word & 1];
     copy(words, kFixedWords, queue);
-    copy(words + kFixedWords, words_of(*queue) - kFixedWords, queue->image.entries);
+    copy(words + kFixedWords, words_of(queue->image.reached) - kFixedWords, queue->image.entries);
     return queue->change;
 }
 
@@ -181,35 +181,42 @@ void SharedState::save(uint64_t word, uint64_t next, const WaitQueue &queue, con
     buffer_->change = written_;
     buffer_->spec = spec;
     queue.save(&buffer_->image, next);
-    copy(buffer_, words_of(*buffer_), page_->queues[~word & 1]);
+    std::atomic_thread_fence(std::memory_order_release);  // who reads any of it sees the last change of the word, too
+    copy(buffer_, words_of(buffer_->image.reached), page_->queues[~word & 1]);
 }
 
-// The buffer is the account's.
+// The buffer is the account's. A take that moves the base may run in a signal handler, on a small stack.
 void SharedState::carry(uint64_t word) {
+    constexpr std::size_t kReached =
+        (offsetof(SharedQueue, image) + offsetof(QueueImage, reached)) / sizeof(uint64_t) * sizeof(uint64_t);
+    static_assert(kReached == offsetof(SharedQueue, image) + offsetof(QueueImage, reached));
     const Word *const from = page_->queues[word & 1];
     Word *const to = page_->queues[~word & 1];
-    SharedQueue fixed;
-    copy(from, kFixedWords, &fixed);
-    const std::size_t count = words_of(fixed);
+    uint32_t reached = 0;
+    const uint64_t fixed = from[kReached / sizeof(uint64_t)].load(std::memory_order_relaxed);
+    std::memcpy(&reached, &fixed, sizeof reached);
+    const std::size_t count = words_of(reached);
+    std::atomic_thread_fence(std::memory_order_release);  // as in save()
     for (std::size_t i = 0; i < count; ++i)
         to[i].store(from[i].load(std::memory_order_relaxed), std::memory_order_relaxed);
 }
 
 // ---- Plans that were read ----
 
-bool is_possible(const Plan &plan) {
+bool is_possible(const Plan &plan, int64_t now) {
     constexpr uint64_t kMostPlaces = 9;
     constexpr uint64_t kMostElapsed = uint64_t{1} << 62;
-    constexpr uint64_t kLeastElapsed = 1000;  // nanoseconds; a possible plan has many more
+    constexpr uint64_t kLeastElapsed = uint64_t{1} << 19;  // nanoseconds; no scale and rate make it shorter
     const bool has_units = plan.scale != 0 && plan.scale < uint64_t{1} << 53 && plan.refinement() != 0 &&
                            plan.places() <= kMostPlaces &&
                            plan.scale == tbu_power_of_ten(static_cast<int>(plan.places())) * plan.refinement();
     const bool has_capacity = plan.capacity != 0 && plan.capacity <= kMaxCapacityUnits;
     const bool has_amount =
         plan.is_closed() ? plan.largest_amount == 0 : is_amount(std::bit_cast<double>(plan.largest_amount));
-    const bool has_time =
-        plan.base_ns >= 0 && plan.elapsed_limit >= kLeastElapsed && plan.elapsed_limit <= kMostElapsed;
-    return has_units && has_capacity && has_amount && has_time && plan.rate.whole <= kMaxGrowthUnits / kLeastElapsed;
+    const bool has_time = plan.base_ns >= 0 && plan.base_ns <= now && plan.elapsed_limit >= kLeastElapsed &&
+                          plan.elapsed_limit <= kMostElapsed;
+    const bool has_rate = tbu_gain(&plan.rate, {0, {0, 0}}, plan.elapsed_limit) <= kMaxGrowthUnits;
+    return has_units && has_capacity && has_amount && has_time && has_rate;
 }
 
 Plan closed_plan() {

@@ -110,8 +110,8 @@ class SharedState {
     uint64_t written_ = 0;  // the last change written
 };
 
-// Can a bucket have that plan? Then all that is computed by it is defined and ends.
-bool is_possible(const Plan &plan);
+// Can a bucket have that plan at that time? Then all that is computed by it is defined and ends.
+bool is_possible(const Plan &plan, int64_t now);
 // A plan by which everything is refused.
 Plan closed_plan();
 
