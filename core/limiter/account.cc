@@ -11,6 +11,17 @@ Account::Account(const WaitOptions *waiting, const Observer *observer, SharedSta
       lock_(shared == nullptr ? nullptr : shared->memory(), SharedState::kAccountLock),
       process_(platform::process_generation()) {}
 
+bool Account::make_shared_queue() {
+    WaitQueue *const queue = create<WaitQueue>(queue_options());
+    if (queue == nullptr) return false;
+    if (!queue->share(shared_->bells())) {
+        destroy(queue);
+        return false;
+    }
+    queue_.store(queue, std::memory_order_release);
+    return true;
+}
+
 void Account::destroy_queue() {
     WaitQueue *const queue = queue_.load(std::memory_order_acquire);
     if (queue == nullptr) return;

@@ -50,6 +50,9 @@ struct QueuePlace {
 
 class Account {
   public:
+    // For a shared state, before all else, and once: false if there is no memory.
+    bool make_shared_queue();
+
     // Blocks, unless timeout_ns is 0.
     Status wait(double n, int64_t timeout_ns, int32_t priority);
     // success: taken. waiting: *place is where the waiter stands, and the bell rings with its tag. timed_out:

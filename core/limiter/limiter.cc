@@ -18,7 +18,7 @@ Limiter::Limiter(const LimitSpec &spec, const Limit &limit, int64_t initial_unit
 Limiter::~Limiter() {
     if (shared() == nullptr) {
         close();
-    } else {
+    } else if (queue() != nullptr) {
         Locked locked(this);
         locked.look();
         locked.queue().end_own_waits();
@@ -28,13 +28,8 @@ Limiter::~Limiter() {
 
 // ---- A shared state ----
 
-bool Limiter::make_shared_queue() {
-    Locked locked(this);
-    return locked.make_queue() && locked.queue().share(shared()->bells());
-}
-
 void Limiter::load() {
-    if (queue() != nullptr) shared()->load(queue(), &spec_);
+    shared()->load(queue(), &spec_);
 }
 
 // A change of a shared queue is one of the generation, too. Another thread may have moved the base meanwhile.

@@ -48,8 +48,6 @@ class Limiter final : public Account {
     // Closes, or, if the state is shared, ends the waits of this process; returns when the last thread has left its
     // wait.
     ~Limiter();
-    // For a shared state, before all else: false if there is no memory.
-    bool make_shared_queue();
 
     [[gnu::always_inline]] Status allow(double n) {
         return is_in_sixteenths(n) ? allow_at_once<PriceInSixteenths>(n) : allow_fraction(n);

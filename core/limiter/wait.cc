@@ -103,7 +103,8 @@ Status Account::enter(Waiter *w, double n, int64_t timeout_ns, int32_t priority,
     if (!locked.make_queue()) return Status::out_of_memory;
     const Observation &now = locked.look();
     WaitQueue &queue = locked.queue();
-    if (timeout_ns != 0 && is_full(queue.chain())) return Status::queue_full;
+    while (timeout_ns != 0 && is_full(queue.chain()))
+        if (!queue.evict(now.now)) return Status::queue_full;
     w->process = process_;
     w->tokens = n;
     const auto find = [=](const Chain *chain, int64_t cost) {

@@ -307,7 +307,8 @@ void WaitQueue::take_tags(Ringer *ringer) {
     }
 }
 
-// The heap may be in disorder in the child of a fork, so the waiters on it are leaked.
+// The heap may be in disorder in the child of a fork, so the waiters on it are leaked. A page that is not written need
+// not be copied.
 void WaitQueue::abandon() {
     chain_.abandon();
     first_called_ = last_called_ = nullptr;
@@ -316,7 +317,8 @@ void WaitQueue::abandon() {
     deadlines_ = 0;
     in_step_ = true;
     inside_.abandon();
-    for (uint32_t i = 0; seats_ != nullptr && i < QueueImage::kMostEntries; ++i) seats_[i].own = nullptr;
+    for (uint32_t i = 0; seats_ != nullptr && i < QueueImage::kMostEntries; ++i)
+        if (seats_[i].own != nullptr) seats_[i].own = nullptr;
 }
 
 }  // namespace tb

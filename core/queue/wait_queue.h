@@ -170,9 +170,10 @@ class WaitQueue {
     // given away gets queue_full.
     void restore(const QueueImage &image);
     // Makes sure that the next entry finds room; false if there is none. Where places are few, that of a waiter of
-    // another process is given away that should have come a second ago or earlier, and is waited for by nobody.
+    // another process is given away that should have come a second ago or earlier, and is waited for by nobody: that
+    // process may have been killed.
     bool reserve_room(int64_t now);
-    // Gives such a place away; false if there is none.
+    // Gives such a place away; false if there is none, as in a queue of one process.
     bool evict(int64_t now);
     // Ends the waits of this process with `closed`.
     void end_own_waits();

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -9,11 +10,13 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "tests/support/api.h"
+#include "tests/support/effort.h"
 
 namespace {
 
@@ -371,6 +374,41 @@ TEST_F(Shared, ManyOpenedAtOnceAreOne) {
     int taken = 0;
     for (const pid_t child : children) taken += result_of(child);
     EXPECT_EQ(taken, 10);
+}
+
+// Address space runs out in one step of an open after the other.
+TEST_F(Shared, WhereMemoryIsShortNothingOpensAndNothingIsLost) {
+#ifdef TOKENBUCKET_TESTS_SANITIZED
+    GTEST_SKIP() << "sanitizers need their own address space";
+#endif
+    const BucketHandle bucket = open(slow_);
+    EXPECT_EQ(tb_allow(bucket.get(), 10), TB_SUCCESS);
+    tb_reservation r;
+    EXPECT_EQ(tb_reserve(bucket.get(), 10, TB_FOREVER, &r), TB_SUCCESS);
+    rlim_t pages = 0;
+    std::ifstream("/proc/self/statm") >> pages;
+    constexpr rlim_t kStep = 16384;
+    int refused = 0;
+    bool opened = false;
+    for (rlim_t room = 0; !opened && room < 200 * kStep; room += kStep) {
+        const int s = result_of(in_child([&] {
+            const rlim_t most = pages * static_cast<rlim_t>(::sysconf(_SC_PAGESIZE)) + room;
+            const rlimit limit{most, most};
+            ::setrlimit(RLIMIT_AS, &limit);
+            tb_bucket *other = nullptr;
+            const tb_status status = tb_shared_open(&slow_, name().c_str(), 0, &other, nullptr);
+            tb_destroy(other);
+            return status == TB_SUCCESS ? 0 : status == TB_E_OUT_OF_MEMORY || status == TB_E_SYSTEM ? 1 : 2;
+        }));
+        EXPECT_TRUE(s == 0 || s == 1) << s;
+        opened = s == 0;
+        refused += s;
+    }
+    EXPECT_TRUE(opened);
+    EXPECT_GT(refused, 3);
+    EXPECT_NEAR(available(bucket.get()), -10, 1e-3);
+    EXPECT_EQ(tb_cancel(bucket.get(), &r), TB_SUCCESS);
+    EXPECT_NEAR(available(bucket.get()), 0, 1e-3);
 }
 
 TEST_F(Shared, NoDescriptorAndNoMappingStays) {

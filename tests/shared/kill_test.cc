@@ -1,0 +1,258 @@
+// Processes that share a bucket are killed at random instants of every operation. Afterwards nothing hangs, and all of
+// them together have not been granted more than was there: what is put in is counted before the call, what is granted
+// after it, so the bound holds wherever a kill falls, whatever rule the bucket follows.
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <new>
+#include <vector>
+
+#include "core/platform/counter.h"
+#include "core/platform/platform.h"
+#include "tests/support/api.h"
+#include "tests/support/effort.h"
+#include "tests/support/trace.h"
+
+namespace {
+
+using namespace tb_test;
+
+constexpr double kCapacity = 20;
+constexpr double kRate = 1e-6;  // next to nothing accrues during a test
+
+// In sixteenths of a token, by all processes.
+struct Counts {
+    std::atomic<int64_t> put_in{static_cast<int64_t>(16 * kCapacity)};
+    std::atomic<int64_t> granted{0};
+    std::atomic<int64_t> calls{0};
+};
+
+class Operations {
+  public:
+    // A patient one waits until another puts tokens in.
+    Operations(tb_bucket *bucket, Counts *counts, uint64_t seed, bool patient)
+        : bucket_(bucket), counts_(*counts), trace_(seed), patient_(patient) {}
+
+    static constexpr int64_t kKinds = 16;
+    void call(int64_t kind) {
+        counts_.calls.fetch_add(1, std::memory_order_relaxed);
+        const double n = static_cast<double>(trace_.between(1, 12)) / 4;
+        tb_reservation r{};
+        double taken = 0;
+        switch (kind) {
+            case 0:
+                if (tb_allow(bucket_, n) == TB_SUCCESS) grant(n);
+                break;
+            case 1: {
+                tb_decision decision;
+                if (tb_take(bucket_, n, &decision) == TB_SUCCESS) grant(n);
+                break;
+            }
+            case 2:
+                if (tb_take_up_to(bucket_, 3, &taken) == TB_SUCCESS) grant(taken);
+                break;
+            case 3:
+                reserve_and_cancel(n);
+                break;
+            case 4:
+                if (tb_reserve(bucket_, n, 0, &r) != TB_SUCCESS) break;
+                grant(n);
+                put(n / 2);
+                tb_settle(bucket_, &r, n / 2);
+                break;
+            case 5:
+                tb_charge(bucket_, n, nullptr);
+                break;
+            case 6:
+            case 7:
+                put(n);
+                tb_refund(bucket_, n);
+                break;
+            case 8:
+                tb_set_rate(bucket_, trace_.one_in(2) ? kRate : kRate / 2);
+                break;
+            case 9:
+                tb_set_capacity(bucket_, static_cast<double>(trace_.between(3, static_cast<int64_t>(kCapacity))));
+                break;
+            case 10:
+                put(n);
+                tb_set_tokens(bucket_, n);
+                break;
+            case 11:
+                put(n);
+                tb_reset(bucket_, n);
+                break;
+            case 12:
+                if (tb_wait_for(bucket_, n, patient_ ? TB_FOREVER : 30000) == TB_SUCCESS) grant(n);
+                break;
+            case 13:
+            case 14:
+                enqueue_and_leave(n);
+                break;
+            default:
+                look();
+                break;
+        }
+    }
+    void call_any() { call(trace_.below(kKinds)); }
+
+  private:
+    static int64_t sixteenths(double n) { return static_cast<int64_t>(16 * n); }
+    void put(double n) { counts_.put_in.fetch_add(sixteenths(n)); }
+    void grant(double n) { counts_.granted.fetch_add(sixteenths(n)); }
+
+    // One that lies ahead has nothing yet, and comes due by no refund.
+    void reserve_and_cancel(double n) {
+        tb_reservation r{};
+        if (tb_reserve(bucket_, n, TB_FOREVER, &r) != TB_SUCCESS) return;
+        if (r.wait_ns == 0) grant(n);
+        tb_cancel(bucket_, &r);
+    }
+    void enqueue_and_leave(double n) {
+        uint64_t waiter = 0;
+        int64_t wait_ns = 0;
+        const int64_t timeout_ns = trace_.one_in(2) ? TB_FOREVER : kSecond;
+        const int32_t priority = static_cast<int32_t>(trace_.between(-1, 1));
+        tb_status s = tb_enqueue(bucket_, n, timeout_ns, priority, 0, &waiter, &wait_ns);
+        if (s == TB_PENDING) s = tb_waiter_check(bucket_, waiter, &wait_ns);
+        if (s == TB_SUCCESS) grant(n);
+        if (s == TB_PENDING) tb_waiter_leave(bucket_, waiter);
+    }
+    void look() {
+        double tokens = 0;
+        int64_t ns = 0;
+        tb_config config;
+        tb_config_init(&config, sizeof config);
+        tb_available(bucket_, &tokens);
+        tb_time_until(bucket_, 1, &ns);
+        tb_get_limit(bucket_, &config);
+    }
+
+    tb_bucket *const bucket_;
+    Counts &counts_;
+    Trace trace_;
+    const bool patient_;
+};
+
+void spin(int64_t ns) {
+    const int64_t until = tb::platform::monotonic_ns() + ns;
+    while (tb::platform::monotonic_ns() < until) tb::platform::pause();
+}
+
+class Kills : public testing::Test {
+  protected:
+    void SetUp() override {
+        if (tb_has_feature("shared_memory") == 0) GTEST_SKIP() << "no shared memory here";
+        void *const memory = ::mmap(nullptr, sizeof(Counts), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        ASSERT_NE(memory, MAP_FAILED);
+        counts_ = new (memory) Counts;
+    }
+    void TearDown() override {
+        if (counts_ != nullptr) ::munmap(counts_, sizeof(Counts));
+    }
+
+    // The places of waiters that were killed stay taken until their turn has come, so there is a new bucket at times.
+    void open() {
+        tb_config config = config_of(kCapacity, kRate, nullptr);
+        config.max_lateness_ns = 100000;  // so that the killed do not keep what they waited for
+        tb_bucket *bucket = nullptr;
+        ASSERT_EQ(tb_shared_open(&config, nullptr, 0, &bucket, nullptr), TB_SUCCESS);
+        bucket_.reset(bucket);
+        new (counts_) Counts;
+    }
+    pid_t start(uint64_t seed) {
+        const pid_t child = ::fork();
+        if (child != 0) return child;
+        Operations operations(bucket_.get(), counts_, seed, true);
+        for (;;) operations.call_any();
+    }
+    static int end_of(pid_t child) {
+        int status = 0;
+        EXPECT_EQ(::waitpid(child, &status, 0), child);
+        return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+    }
+
+    void expect_bounded() {
+        const int64_t granted = counts_->granted;
+        EXPECT_LE(granted, counts_->put_in.load());
+    }
+
+    Counts *counts_ = nullptr;
+    BucketHandle bucket_;
+};
+
+TEST_F(Kills, NothingIsGrantedTwiceAndNothingHangs) {
+    constexpr std::size_t kChildren = 3;
+    constexpr std::size_t kVictims = 2;  // at once; the others go on
+    constexpr unsigned kHangSeconds = 5;
+    constexpr uint64_t kRoundsOfABucket = 50;
+    const uint64_t buckets = support::effort("TB_KILLS", 4000, 400) / (kRoundsOfABucket * kVictims);
+    Trace trace(support::effort("TB_KILLS_SEED", 1, 1));
+    int64_t slowest_ns = 0;
+    int64_t calls = 0;
+    int64_t granted = 0;
+    for (uint64_t bucket = 0; bucket < buckets && !HasFailure(); ++bucket) {
+        open();
+        Operations own(bucket_.get(), counts_, trace.draw(), false);
+        std::vector<pid_t> children;
+        for (std::size_t i = 0; i < kChildren; ++i) children.push_back(start(trace.draw()));
+        for (uint64_t round = 0; round < kRoundsOfABucket && !HasFailure(); ++round) {
+            spin(trace.below(100000));
+            for (std::size_t i = 0; i < kVictims; ++i) ::kill(children[i], SIGKILL);
+            ::alarm(kHangSeconds);  // nothing catches it
+            for (int64_t kind = 0; kind < Operations::kKinds; ++kind) {
+                const int64_t before = tb::platform::monotonic_ns();
+                own.call(kind);
+                slowest_ns = std::max(slowest_ns, tb::platform::monotonic_ns() - before);
+            }
+            ::alarm(0);
+            for (std::size_t i = 0; i < kVictims; ++i) EXPECT_EQ(end_of(children[i]), -SIGKILL);
+            expect_bounded();
+            for (std::size_t i = 0; i < kVictims; ++i) children[i] = start(trace.draw());
+            std::rotate(children.begin(), children.begin() + 1, children.end());
+        }
+        for (const pid_t child : children) {
+            ::kill(child, SIGKILL);
+            EXPECT_EQ(end_of(child), -SIGKILL);
+        }
+        expect_bounded();
+        calls += counts_->calls;
+        granted += counts_->granted;
+    }
+    std::printf("slowest call %.3f ms of %lld, %.0f tokens granted\n", static_cast<double>(slowest_ns) / 1e6,
+                static_cast<long long>(calls), static_cast<double>(granted) / 16);
+}
+
+// Else a few that are killed would fill a queue of max_waiters for ever.
+TEST_F(Kills, AKilledWaiterDoesNotCountForEver) {
+    tb_config config = config_of(10, 1000, nullptr);
+    config.max_waiters = 1;
+    config.max_lateness_ns = 1000;
+    tb_bucket *bucket = nullptr;
+    ASSERT_EQ(tb_shared_open(&config, nullptr, 0, &bucket, nullptr), TB_SUCCESS);
+    bucket_.reset(bucket);
+    EXPECT_EQ(tb_charge(bucket, 11, nullptr), TB_SUCCESS);
+    const pid_t child = ::fork();
+    if (child == 0) {
+        uint64_t waiter = 0;
+        int64_t wait_ns = 0;
+        ::_exit(tb_enqueue(bucket, 10, TB_FOREVER, 0, 0, &waiter, &wait_ns) == TB_PENDING ? ::raise(SIGKILL) : 1);
+    }
+    EXPECT_EQ(end_of(child), -SIGKILL);
+    ::usleep(30000);
+    tb_status s = TB_QUEUE_FULL;
+    for (int i = 0; i < 200 && s == TB_QUEUE_FULL; ++i) {
+        ::usleep(10000);
+        tb_charge(bucket, 20, nullptr);
+        s = tb_wait_for(bucket, 1, kSecond);
+    }
+    EXPECT_EQ(s, TB_SUCCESS);
+}
+
+}  // namespace
