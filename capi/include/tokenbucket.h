@@ -43,7 +43,7 @@
  *  9. After fork the child has an independent copy of every bucket. Waiters and reservations belong to the parent:
  *     nothing is pending in the copy, and the tokens that they hold stay taken in it.
  * 10. No initialisation call, no thread, no environment variable, and no global state but a number that tells a forked
- *     child from its parent.
+ *     child from its parent, and a list of shared buckets, of which a forked child opens the locks anew.
  * 11. Structs that begin with struct_size grow at their end. A shorter one of an older program is accepted; a longer
  *     one of a newer program is accepted if all that this library does not know is zero, else TB_E_UNSUPPORTED. The
  *     others are fixed.
@@ -623,12 +623,14 @@ TB_API void tb_waiter_all_leave(tb_waiter_all *waiter);
  * of shared memory (Linux: /dev/shm), or an absolute path in a file system that has O_TMPFILE. Only its user may
  * open it. NULL: a bucket without a name, for the children that this process forks from now on. Without TB_SHARED_ADOPT
  * the limit there must be that of the config, else TB_E_MISMATCH; initial_tokens is for a new bucket.
- * TB_E_MISMATCH: *out_fault, which may be NULL, is one of the list. TB_E_SYSTEM: it is an errno. TB_E_INVALID_ARGUMENT:
- * also no such name. TB_E_UNSUPPORTED: also a clock, an unknown flag, or this system has no such memory. */
+ * TB_CLOSED: it was closed, which holds until the name is removed. TB_E_MISMATCH: *out_fault, which may be NULL, is one
+ * of the list. TB_E_SYSTEM: it is an errno, such as EACCES for a bucket of another user. TB_E_INVALID_ARGUMENT: also no
+ * such name. TB_E_UNSUPPORTED: also a clock, an unknown flag, or this system has no such memory. */
 TB_API tb_status tb_shared_open(const tb_config *config, const char *name, uint32_t flags, tb_bucket **out_bucket,
                                 int32_t *out_fault);
 
-/* Removes the name. Processes that have the bucket keep it; who opens the name anew creates another. TB_SUCCESS also if
+/* Removes the name. Processes that have the bucket keep it; who opens the name anew creates another, so that both
+ * together allow twice the limit. TB_SUCCESS also if
  * there is none. TB_E_SYSTEM: *out_fault, which may be NULL, is an errno. TB_E_UNSUPPORTED as above. */
 TB_API tb_status tb_shared_remove(const char *name, int32_t *out_fault);
 

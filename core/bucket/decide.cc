@@ -8,10 +8,15 @@ bool is_beyond_word(const Balance &b) {
     return b.at.gain >= 2 * kMaxGrowthUnits;
 }
 
+// Wraps round where a plan that is damaged would let it overflow.
+int64_t difference(int64_t a, int64_t b) {
+    return static_cast<int64_t>(static_cast<uint64_t>(a) - static_cast<uint64_t>(b));
+}
+
 Decision decide_units(uint64_t word, const Plan &plan, int64_t cost, int64_t now) {
     const Balance b = balance(word, plan, now);
     const bool outgrown = b.at.elapsed > plan.elapsed_limit;
-    const int64_t rest = b.available - cost;
+    const int64_t rest = difference(b.available, cost);
     if (rest < 0) return {Status::denied, outgrown, word, b.available, cost, b.at};
     if (is_beyond_word(b)) return {Status::stale, outgrown, 0, 0, 0, b.at};
     return {Status::success, outgrown, word_at(b.accrued - static_cast<uint64_t>(rest), word), rest, cost, b.at};

@@ -106,6 +106,9 @@ class ForkSafeLock {
   public:
     // Not in a signal handler: asks for the first process_generation of the program.
     ForkSafeLock() { process_generation(); }
+    // Of static storage: another one must have been made before it is used.
+    enum class Static { lock };
+    constexpr explicit ForkSafeLock(Static) {}
     ForkSafeLock(const ForkSafeLock &) = delete;
     ForkSafeLock &operator=(const ForkSafeLock &) = delete;
 
@@ -130,7 +133,8 @@ class LockGuard {
 };
 
 // Memory that processes share, and locks between them. A lock ends with its holder, however that dies. But if the
-// holder has children of a fork that never locked anything here, then with the last of these. posix: has none.
+// holder has children that were not made by the C library's fork() and never locked anything here, then with the last
+// of these. posix: has none.
 class SharedMemory {
   public:
     enum class Fault {
@@ -178,6 +182,11 @@ class SharedMemory {
     Fault map(std::size_t size);
     bool acquire(unsigned number, bool waits);
     bool own_locks(bool waits);
+    static void before_fork();
+    static void after_fork();
+    static void after_fork_in_child();
+    void list();
+    void unlist();
 
     void *memory_ = nullptr;
     std::size_t size_ = 0;
@@ -188,6 +197,7 @@ class SharedMemory {
     int error_ = 0;
     uint32_t process_ = 0;  // the one that opened locks_
     ForkSafeLock opening_;
+    SharedMemory *next_ = nullptr;  // in the list of what is mapped
 };
 
 // Tells this boot of the machine from others, and the offset of CLOCK_MONOTONIC that the process sees.

@@ -149,7 +149,8 @@ Status SharedState::attach(const Terms &terms, Difference *difference) {
     } else if (!terms.adopts && !is_same_rate(spec, terms.spec)) {
         *difference = Difference::rate;
     }
-    return *difference == Difference::none ? Status::success : Status::mismatch;
+    if (*difference != Difference::none) return Status::mismatch;
+    return plan.is_closed() ? Status::closed : Status::success;
 }
 
 // ---- The queue ----

@@ -331,6 +331,17 @@ TEST_F(Shared, ARemovedNameIsFreeForANewBucket) {
     EXPECT_EQ(tb_allow(old.get(), 1), TB_DENIED);
 }
 
+TEST_F(Shared, AClosedOneDoesNotOpenUntilItsNameIsRemoved) {
+    const BucketHandle bucket = open(slow);
+    EXPECT_EQ(tb_close(bucket.get()), TB_SUCCESS);
+    tb_bucket *another = nullptr;
+    for (const uint32_t flags : {uint32_t{0}, TB_SHARED_ADOPT})
+        EXPECT_EQ(tb_shared_open(&slow, name().c_str(), flags, &another, nullptr), TB_CLOSED);
+    EXPECT_EQ(another, nullptr);
+    EXPECT_EQ(tb_shared_remove(name().c_str(), nullptr), TB_SUCCESS);
+    EXPECT_EQ(tb_allow(open(slow).get(), 1), TB_SUCCESS);
+}
+
 TEST_F(Shared, InitialTokensAreForANewBucket) {
     tb_config config = slow;
     config.initial_tokens = 3;
@@ -381,7 +392,7 @@ TEST_F(Shared, WhereMemoryIsShortNothingOpensAndNothingIsLost) {
 #ifdef TOKENBUCKET_TESTS_SANITIZED
     GTEST_SKIP() << "sanitizers need their own address space";
 #endif
-    const BucketHandle bucket = open(slow_);
+    const BucketHandle bucket = open(slow);
     EXPECT_EQ(tb_allow(bucket.get(), 10), TB_SUCCESS);
     tb_reservation r;
     EXPECT_EQ(tb_reserve(bucket.get(), 10, TB_FOREVER, &r), TB_SUCCESS);
@@ -396,7 +407,7 @@ TEST_F(Shared, WhereMemoryIsShortNothingOpensAndNothingIsLost) {
             const rlimit limit{most, most};
             ::setrlimit(RLIMIT_AS, &limit);
             tb_bucket *other = nullptr;
-            const tb_status status = tb_shared_open(&slow_, name().c_str(), 0, &other, nullptr);
+            const tb_status status = tb_shared_open(&slow, name().c_str(), 0, &other, nullptr);
             tb_destroy(other);
             return status == TB_SUCCESS ? 0 : status == TB_E_OUT_OF_MEMORY || status == TB_E_SYSTEM ? 1 : 2;
         }));

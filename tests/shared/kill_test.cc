@@ -249,10 +249,52 @@ TEST_F(Kills, AKilledWaiterDoesNotCountForEver) {
     tb_status s = TB_QUEUE_FULL;
     for (int i = 0; i < 200 && s == TB_QUEUE_FULL; ++i) {
         ::usleep(10000);
-        tb_charge(bucket, 20, nullptr);
+        if (available(bucket) > 0) tb_charge(bucket, 20, nullptr);
         s = tb_wait_for(bucket, 1, kSecond);
     }
     EXPECT_EQ(s, TB_SUCCESS);
+}
+
+// A process that dies with a lock leaves it to nobody, also where it has children that know the bucket but never call a
+// function of it.
+TEST_F(Kills, AKilledParentLeavesNoLockToItsChildren) {
+    constexpr int kParents = 20;
+    open();
+    for (int i = 0; i < kParents; ++i) {
+        int alive[2];
+        ASSERT_EQ(::pipe(alive), 0);
+        const pid_t parent = ::fork();
+        if (parent == 0) {
+            ::setpgid(0, 0);
+            tb_refund(bucket_.get(), 1);  // now it has locks of its own
+            if (::fork() == 0) ::pause();
+            if (::write(alive[1], "x", 1) != 1) ::_exit(1);
+            for (;;) tb_refund(bucket_.get(), 1);
+        }
+        char x = 0;
+        EXPECT_EQ(::read(alive[0], &x, 1), 1);
+        spin(kMillisecond);
+        ::kill(parent, SIGKILL);
+        EXPECT_EQ(end_of(parent), -SIGKILL);
+        ::alarm(5);
+        EXPECT_EQ(tb_refund(bucket_.get(), 1), TB_SUCCESS);
+        ::alarm(0);
+        ::kill(-parent, SIGKILL);
+        ::close(alive[0]);
+        ::close(alive[1]);
+    }
+}
+
+// A server opens its bucket as root, and its children then become another user.
+TEST_F(Kills, AChildMayLoseItsRights) {
+    if (::geteuid() != 0) GTEST_SKIP() << "not root";
+    open();
+    const pid_t child = ::fork();
+    if (child == 0) {
+        ::alarm(5);
+        ::_exit(::setuid(65534) == 0 ? tb_refund(bucket_.get(), 1) : 1);
+    }
+    EXPECT_EQ(end_of(child), TB_SUCCESS);
 }
 
 }  // namespace

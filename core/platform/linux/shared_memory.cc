@@ -1,9 +1,11 @@
 // A file on a memory file system, or one without a name. The locks are those of open file descriptions: the kernel
 // releases them when the last descriptor of the description is closed, so also when the process is killed. A child of
-// a fork shares its parent's description, so it opens the file anew before its first lock.
+// a fork shares its parent's description, so it opens the file anew: at once, because its parent may be killed while it
+// holds a lock, and because the child may give up the right to open it; or where that failed, before its first lock.
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/memfd.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -44,13 +46,13 @@ int open_memory() {
 int open_nameless(const char *path) {
     char folder[SharedMemory::kLongestPath];
     const char *const slash = strrchr(path, '/');
-    const size_t length = slash == nullptr ? 0 : static_cast<size_t>(slash - path);
-    if (length == 0 || length >= sizeof folder) {
-        errno = length == 0 ? EINVAL : ENAMETOOLONG;
+    const size_t length = static_cast<size_t>(slash - path);  // an absolute path has one
+    if (length >= sizeof folder) {
+        errno = ENAMETOOLONG;
         return -1;
     }
-    memcpy(folder, path, length);
-    folder[length] = '\0';
+    memcpy(folder, path, length + 1);
+    folder[length == 0 ? 1 : length] = '\0';
     return open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, S_IRUSR | S_IWUSR);
 }
 
@@ -63,7 +65,52 @@ int change_lock(int file, unsigned number, short type, bool waits) {
     return static_cast<int>(syscall(kFcntl, file, waits ? F_OFD_SETLKW : F_OFD_SETLK, &range));
 }
 
+// What is mapped in this process, under the lock, which a fork holds so that the child finds the list in order.
+constinit ForkSafeLock list_lock{ForkSafeLock::Static::lock};
+SharedMemory *first_mapped = nullptr;
+std::atomic<uintptr_t> forking_thread;  // the one that holds the lock for its fork
+
 }  // namespace
+
+// Gives up after a while: a signal handler that forks may have interrupted the holder.
+void SharedMemory::before_fork() {
+    constexpr int kRounds = 32;
+    for (int round = 0; round < kRounds; ++round) {
+        if (list_lock.try_lock()) {
+            forking_thread.store(this_thread(), std::memory_order_relaxed);
+            return;
+        }
+        back_off(round);
+    }
+}
+
+void SharedMemory::after_fork() {
+    if (forking_thread.load(std::memory_order_relaxed) != this_thread()) return;
+    forking_thread.store(0, std::memory_order_relaxed);
+    list_lock.unlock();
+}
+
+void SharedMemory::after_fork_in_child() {
+    if (forking_thread.load(std::memory_order_relaxed) != this_thread()) return;
+    const ErrnoKept kept;
+    for (SharedMemory *m = first_mapped; m != nullptr; m = m->next_) m->own_locks(false);
+    after_fork();
+}
+
+void SharedMemory::list() {
+    static std::atomic<bool> follows_forks;
+    if (!follows_forks.exchange(true)) pthread_atfork(before_fork, after_fork, after_fork_in_child);
+    const LockGuard guard(&list_lock);
+    next_ = first_mapped;
+    first_mapped = this;
+}
+
+void SharedMemory::unlist() {
+    const LockGuard guard(&list_lock);
+    SharedMemory **link = &first_mapped;
+    while (*link != nullptr && *link != this) link = &(*link)->next_;
+    if (*link != nullptr) *link = next_;
+}
 
 bool SharedMemory::find_path(const char *name, char *path, std::size_t room) {
     const bool is_path = name[0] == '/';
@@ -88,6 +135,7 @@ Fault SharedMemory::map(std::size_t size) {
     if (memory == MAP_FAILED) return refuse();
     memory_ = memory;
     size_ = size;
+    list();
     return Fault::none;
 }
 
@@ -142,6 +190,7 @@ Fault SharedMemory::open(const char *path, std::size_t size) {
 
 void SharedMemory::close() {
     const ErrnoKept kept;
+    unlist();
     if (memory_ != nullptr) munmap(memory_, size_);
     if (locks_ >= 0) ::close(locks_);
     if (file_ >= 0) ::close(file_);
