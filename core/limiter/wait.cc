@@ -122,6 +122,10 @@ Status Account::enter(Waiter *w, double n, int64_t timeout_ns, int32_t priority,
     queue.overtaken(now, s == Status::success ? chain.first_waiter() : chain.next_waiter(w->index));
     locked.publish_changed();
     if (s == Status::success) return s;
+    if (w->index == 0) {  // the shared queue was found damaged, and nobody is in it any more
+        queue.leave(w);
+        return w->outcome;
+    }
     if (stays) s = collect(&locked, w, false);
     if (w->index != 0 && w->alarm.is_thread()) queue.inside().begin();
     if (s != Status::waiting) return s;
