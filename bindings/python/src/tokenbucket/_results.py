@@ -103,9 +103,9 @@ class Unavailable(ConnectionError):
 
 
 class Mismatch(RuntimeError):
-    """What is shared is another limit or of another kind: in shared memory, or under a key on a server.
+    """What is shared is another limit or of another kind: in shared memory, where the text names what differs.
 
-    That is also a reply of the server that is none for that limit. The text names what differs.
+    Of a server: its reply is none, or the key holds something that is no bucket. Another limit there is not noticed.
 
     >>> _ = client.rpush("tb:users:list", 1)
     >>> RedisTable(client, 10, 5, prefix="tb:users:").allow("list")
