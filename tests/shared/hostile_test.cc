@@ -127,9 +127,9 @@ class Victim {
     void change_while(const std::atomic<bool> *goes_on, uint64_t seed) {
         Trace trace(seed);
         while (goes_on->load(std::memory_order_relaxed)) {
-            const std::size_t at =
-                trace.one_in(2) ? kCell + static_cast<std::size_t>(trace.below(32))
-                                : kQueue + static_cast<std::size_t>(trace.below(2) * kQueueWords + trace.below(400));
+            const std::size_t queue = kQueue + (trace.one_in(2) ? kQueueWords : 0);
+            const std::size_t at = trace.one_in(2) ? kCell + static_cast<std::size_t>(trace.below(32))
+                                                   : queue + static_cast<std::size_t>(trace.below(400));
             const uint64_t target = trace.one_in(2) ? trace.pick(kTargets) : words_[at] ^ (1u << trace.below(20));
             words_[at].store(target, std::memory_order_relaxed);
             for (int i = 0; i < 20; ++i) tb::platform::pause();
