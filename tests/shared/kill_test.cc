@@ -244,7 +244,7 @@ TEST_F(Kills, AKilledWaiterDoesNotCountForEver) {
     tb_bucket *bucket = nullptr;
     ASSERT_EQ(tb_shared_open(&config, nullptr, 0, &bucket, nullptr), TB_SUCCESS);
     bucket_.reset(bucket);
-    EXPECT_EQ(tb_charge(bucket, 11, nullptr), TB_SUCCESS);
+    EXPECT_EQ(tb_charge(bucket, 210, nullptr), TB_SUCCESS);
     const pid_t child = ::fork();
     if (child == 0) {
         uint64_t waiter = 0;
