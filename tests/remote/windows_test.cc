@@ -280,7 +280,8 @@ TEST(Cancelling, GivesBackAllOfIt) {
                           TB_SUCCESS);
                 pending.push_back(r);
             } else if (!pending.empty()) {
-                const auto at = pending.begin() + dice.below(static_cast<int64_t>(pending.size()));
+                const auto at =
+                    pending.begin() + static_cast<std::ptrdiff_t>(dice.below(static_cast<int64_t>(pending.size())));
                 const Numbers reply = asked_at(arguments_of(
                     [&](int64_t *to, size_t *count) { return tb_remote_cancel(remote.get(), &*at, to, count); }));
                 EXPECT_EQ(reply[0], -std::llround(at->tokens * 1e9));

@@ -139,7 +139,7 @@ class Victim {
   private:
     tb_bucket *any() { return buckets_[trace_.below(2)]; }
     double tokens() { return trace_.one_in(4) ? 0.3 : static_cast<double>(trace_.between(1, 11)); }
-    std::size_t in_force() const { return kQueue + (words_[kCell] & 1) * kQueueWords; }
+    std::size_t in_force() const { return kQueue + (words_[kCell] % 2 == 0 ? 0 : kQueueWords); }
     void set(std::size_t at, uint64_t value) { words_[at % kWords].store(value, std::memory_order_relaxed); }
     void randomize(std::size_t from, std::size_t count) {
         for (std::size_t i = 0; i < count; ++i) set(from + i, trace_.draw());
