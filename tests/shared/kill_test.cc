@@ -252,7 +252,6 @@ TEST_F(Kills, AKilledWaiterDoesNotCountForEver) {
         ::_exit(tb_enqueue(bucket, 10, TB_FOREVER, 0, 0, &waiter, &wait_ns) == TB_PENDING ? ::raise(SIGKILL) : 1);
     }
     EXPECT_EQ(end_of(child), -SIGKILL);
-    ::usleep(30000);
     tb_status s = TB_QUEUE_FULL;
     for (int i = 0; i < 200 && s == TB_QUEUE_FULL; ++i) {
         ::usleep(10000);
