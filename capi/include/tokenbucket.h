@@ -592,7 +592,8 @@ TB_API void tb_waiter_all_leave(tb_waiter_all *waiter);
  * for all at once. Different are:
  *  - Convention 9: after fork the child goes on with the same bucket. Reservations and waiters are the parent's.
  *  - Convention 8: the functions that take a lock take one of files, too; a process that is stopped while it holds it
- *    stops these functions in all others until it goes on.
+ *    stops these functions in all others until it goes on. A take may try that lock, too, without waiting for it, where
+ *    more has accrued than it can count. A program that closes all its descriptors must not close those of the bucket.
  *  - A process may be killed at any instant: nothing is granted twice and nothing hangs. What it had taken or reserved
  *    stays taken. A waiter of it holds up those behind it until its turn comes, and then for max_lateness_ns.
  *  - on_wake is called for what this process changes. A waiter of tb_enqueue learns at the time it was told, or when it
