@@ -144,17 +144,24 @@ func TestFailLocal(t *testing.T) {
 func TestFailLocalHasTheMaxWait(t *testing.T) {
 	ctx := context.Background()
 	do := (&fakeServer{replies: []any{errDown}}).do
-	r, err := NewRemote(do, 2, 100, WithMaxWait(15*time.Millisecond), WithOnUnavailable(FailLocal(1)))
-	if err != nil {
-		t.Fatal(err)
+	local := func(rate float64) *Remote {
+		r, err := NewRemote(do, 2, rate, WithMaxWait(time.Minute), WithOnUnavailable(FailLocal(1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
 	}
+	fast, slow := local(1000), local(0.01)
 	for i := 0; i < 3; i++ {
-		if err := r.Wait(ctx, "a"); err != nil {
+		if err := fast.Wait(ctx, "a"); err != nil {
 			t.Error("Wait: ", err)
 		}
 	}
+	if err := slow.WaitN(ctx, "a", 2); err != nil {
+		t.Error("what is there: ", err)
+	}
 	var late *TimeoutError
-	if err := r.WaitN(ctx, "a", 2); !errors.As(err, &late) || late.RetryAfter <= 10*time.Millisecond {
+	if err := slow.WaitN(ctx, "a", 1); !errors.As(err, &late) || late.RetryAfter <= time.Minute {
 		t.Error("a wait that takes longer: ", err)
 	}
 }

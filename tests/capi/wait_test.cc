@@ -350,7 +350,7 @@ TEST_F(RealWait, SpinsWithTheTimerSlackAsItWas) {
     const int before = prctl(PR_GET_TIMERSLACK);
     ASSERT_EQ(prctl(PR_SET_TIMERSLACK, 123456), 0);
     bool slept = false, spun = false;
-    for (int i = 0; i < 50 && !(slept && spun); ++i) {
+    for (int i = 0; i < 1000 && !(slept && spun); ++i) {
         narrow = wide = 0;
         EXPECT_EQ(tb_wait(b.get(), 1), TB_SUCCESS);
         EXPECT_LE(narrow, kFew);
