@@ -39,7 +39,7 @@ tb_bucket *tb::capi::create_bucket(const ParsedConfig &parsed, SharedState *shar
     tb_bucket *const b = complete ? tb::create<tb_bucket>(parsed, use_counter, waiting, observer, shared) : nullptr;
     if (b == nullptr) {
         destroy_wait_options(waiting);
-        destroy(observer);
+        ::destroy(observer);
     } else if (clock != nullptr) {
         clock->retain();
     }
