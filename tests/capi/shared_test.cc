@@ -181,10 +181,10 @@ TEST_F(Shared, DestroyEndsTheWaitsOfItsProcessAlone) {
     const pid_t child = in_child([&] { return tb_wait(other.get(), 2); });
     while (available(other.get()) > -4) ::usleep(1000);
     tb_status ended = TB_SUCCESS;
-    std::thread thread([&] { ended = tb_wait(own.get(), 4); });
+    tb_bucket *const handle = own.get();
+    std::thread thread([&] { ended = tb_wait(handle, 4); });
     while (available(other.get()) > -8) ::usleep(1000);
-    tb_bucket *const handle = own.release();
-    tb_destroy(handle);
+    own.reset();
     thread.join();
     EXPECT_EQ(ended, TB_CLOSED);
     EXPECT_NEAR(available(other.get()), -2, 1e-3);  // the other two gave their tokens back
