@@ -61,10 +61,15 @@ class Account::Locked {
         queue().published(next);
         return true;
     }
-    // After a change of entries, which is not undone: publishes until it succeeds.
+    // After a change of entries, which is not undone: publishes until it succeeds. In a shared queue the first waiter
+    // is told before, since this process may be killed at any instant.
     void publish_changed() {
         queue().changed();
-        while (!publish(chain().end())) look();
+        for (;;) {
+            if (is_shared()) queue().serve(observed_);
+            if (publish(chain().end())) return;
+            look();
+        }
     }
     // A word that shows what is spent at the end of the chain has been put in force together with a plan.
     void published(uint64_t word, const Plan &plan) {
