@@ -98,12 +98,13 @@ int main(void) {
     }
     const double seconds = (double)(all.last_ns - all.first_ns) / SECOND;
     const double most = CAPACITY + RATE * seconds;
+    const double granted = (double)all.granted;
     tb_destroy(bucket);
 
     printf("A limit of %d and %d a second, %d forked processes, %.3f s:\n", CAPACITY, RATE, WORKERS, seconds);
     printf("%-10s%12s%10s\n", "worker", "asked", "granted");
     for (int i = 0; i < WORKERS; ++i) printf("%-10d%12" PRId64 "%10" PRId64 "\n", i, of[i].asked, of[i].granted);
     printf("%-10s%12" PRId64 "%10" PRId64 ", %.1f %% of what the limit allows, %.0f\n", "together", all.asked,
-           all.granted, 100 * (double)all.granted / most, most);
-    return all.granted <= most && all.granted * 100 >= most * ENOUGH ? EXIT_SUCCESS : EXIT_FAILURE;
+           all.granted, 100 * granted / most, most);
+    return granted <= most && granted * 100 >= most * ENOUGH ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -271,30 +272,67 @@ TEST_F(RealWait, IsWokenWhenItsPlanChanges) {
     EXPECT_EQ(second, TB_CLOSED);
 }
 
-// One that spins asks the clock over and over, one that sleeps asks it a few times. A thread that is not run in time
-// finds nothing left to spin, so one of several must.
-TEST_F(RealWait, SpinsItsLastStretchIfThatIsAskedFor) {
-    static std::atomic<int> asked;
-    constexpr int kFew = 20;
-    tb_clock *raw = nullptr;
-    const tb_clock_fn read = [](void *) {
-        ++asked;
-        return monotonic_ns();
-    };
-    ASSERT_EQ(tb_callback_clock_create(read, nullptr, &raw), TB_SUCCESS);
-    const ClockHandle clock(raw);
-    for (const uint32_t flags : {uint32_t{0}, TB_PRECISE_WAIT}) {
-        tb_config config = config_of(1, 1000, clock.get());
-        config.flags = flags;
-        const BucketHandle b = bucket_of(config);
-        int most = 0;
-        for (int i = 0; i < 50 && most <= kFew; ++i) {
-            asked = 0;
-            ASSERT_EQ(tb_wait(b.get(), 1), TB_SUCCESS);
-            most = std::max<int>(most, asked);
-        }
-        EXPECT_EQ(most > kFew, flags == TB_PRECISE_WAIT) << most;
+// A clock that stands just before the token of a bucket of 1 and 1000 a second is there, until it has been asked for
+// the time kStands times. Then a wait has its last stretch however late this machine's timers are.
+class StandingClock {
+  public:
+    static constexpr int kStands = 200;
+
+    StandingClock() : start_ns_(monotonic_ns()) {
+        tb_clock *raw = nullptr;
+        EXPECT_EQ(tb_callback_clock_create(read, this, &raw), TB_SUCCESS);
+        clock_.reset(raw);
     }
+
+    // How often the thread slept in a wait for the token.
+    int64_t count_sleeps(uint32_t flags) {
+        tb_config config = config_of(1, 1000, clock_.get());
+        config.flags = flags;
+        config.initial_tokens = 0;
+        const BucketHandle b = bucket_of(config);
+        runs_ = true;
+        const int64_t before = sleeps();
+        EXPECT_EQ(tb_wait(b.get(), 1), TB_SUCCESS);
+        return sleeps() - before;
+    }
+
+    int stood() const { return stood_; }
+    int stood_narrow() const { return stood_narrow_; }  // with the narrowest timer slack
+
+  private:
+    static int64_t read(void *self) { return static_cast<StandingClock *>(self)->now(); }
+
+    static int64_t sleeps() {
+        rusage usage{};
+        getrusage(RUSAGE_THREAD, &usage);
+        return usage.ru_nvcsw;
+    }
+
+    int64_t now() {
+        constexpr int64_t kDueNs = 1000000, kBeforeNs = 20000;
+        if (!runs_) return start_ns_;
+        const int64_t real_ns = monotonic_ns();
+        const int64_t stands_ns = start_ns_ + kDueNs - kBeforeNs;
+        if (real_ns < stands_ns) return real_ns;
+        if (stood_ == kStands) return std::max(real_ns, start_ns_ + kDueNs);
+        ++stood_;
+        if (prctl(PR_GET_TIMERSLACK) == 1) ++stood_narrow_;
+        return stands_ns;
+    }
+
+    const int64_t start_ns_;
+    ClockHandle clock_;
+    bool runs_ = false;
+    int stood_ = 0;
+    int stood_narrow_ = 0;
+};
+
+TEST_F(RealWait, SpinsItsLastStretchIfThatIsAskedFor) {
+    StandingClock sleeps_clock, spins_clock;
+    EXPECT_GT(sleeps_clock.count_sleeps(0), StandingClock::kStands / 2);
+    EXPECT_LT(spins_clock.count_sleeps(TB_PRECISE_WAIT), StandingClock::kStands / 2);
+    EXPECT_EQ(sleeps_clock.stood(), StandingClock::kStands);
+    EXPECT_EQ(spins_clock.stood(), StandingClock::kStands);
 }
 
 TEST_F(RealWait, LeavesTheTimerSlackAsItWas) {
@@ -331,35 +369,18 @@ TEST_F(RealWait, NarrowsTheTimerSlackMeanwhile) {
     EXPECT_EQ(narrowest, 1);
 }
 
-// One that spins has it back before its tokens are there. A thread that is not run in time finds nothing left to spin,
-// so one of several must.
+// One that spins has it back before its tokens are there.
 TEST_F(RealWait, SpinsWithTheTimerSlackAsItWas) {
     TB_TEST_NEEDS_FEATURE("timer_slack");
-    static std::atomic<int> narrow, wide;
     constexpr int kFew = 20;
-    tb_clock *raw = nullptr;
-    const tb_clock_fn read = [](void *) {
-        ++(prctl(PR_GET_TIMERSLACK) == 1 ? narrow : wide);
-        return monotonic_ns();
-    };
-    ASSERT_EQ(tb_callback_clock_create(read, nullptr, &raw), TB_SUCCESS);
-    const ClockHandle clock(raw);
-    tb_config config = config_of(1, 1000, clock.get());
-    config.flags = TB_PRECISE_WAIT;
-    const BucketHandle b = bucket_of(config);
     const int before = prctl(PR_GET_TIMERSLACK);
     ASSERT_EQ(prctl(PR_SET_TIMERSLACK, 123456), 0);
-    bool slept = false, spun = false;
-    for (int i = 0; i < 1000 && !(slept && spun); ++i) {
-        narrow = wide = 0;
-        EXPECT_EQ(tb_wait(b.get(), 1), TB_SUCCESS);
-        EXPECT_LE(narrow, kFew);
-        slept = slept || narrow > 0;
-        spun = spun || wide > kFew;
-    }
+    StandingClock sleeps_clock, spins_clock;
+    sleeps_clock.count_sleeps(0);
+    spins_clock.count_sleeps(TB_PRECISE_WAIT);
     prctl(PR_SET_TIMERSLACK, before);
-    EXPECT_TRUE(slept);
-    EXPECT_TRUE(spun);
+    EXPECT_GT(sleeps_clock.stood_narrow(), StandingClock::kStands - kFew);
+    EXPECT_LT(spins_clock.stood_narrow(), kFew);
 }
 
 }  // namespace
