@@ -80,7 +80,7 @@ typedef int32_t tb_status;
     X(TB_TABLE_FULL, 7, "table full: no room for another key")                               \
     X(TB_PENDING, 8, "pending: waits in the queue")                                          \
     X(TB_E_INVALID_ARGUMENT, -1, "invalid argument")                                         \
-    X(TB_E_OUT_OF_RANGE, -2, "out of range: not representable by a bucket")                  \
+    X(TB_E_OUT_OF_RANGE, -2, "out of range: an argument is outside the range allowed")       \
     X(TB_E_OUT_OF_MEMORY, -3, "out of memory")                                               \
     X(TB_E_UNSUPPORTED, -4, "unsupported: asks for something this library does not know")    \
     X(TB_E_SYSTEM, -5, "system error: the operating system refused a needed service")        \
@@ -277,6 +277,17 @@ TB_API tb_status tb_config_init(tb_config *config, size_t struct_size);
  * TB_E_UNSUPPORTED: unknown flags, or a tail that is unknown and not zero. */
 TB_API tb_status tb_create_with(const tb_config *config, tb_bucket **out_bucket);
 
+/* Why a configuration is refused: static texts, for a sentence such as "capacity must be from 1e-6 to 1e15 tokens". */
+typedef struct tb_config_fault {
+    const char *field;   /* the name of a field, or of an argument; NULL if nothing is refused */
+    const char *allowed; /* what it must be */
+} tb_config_fault;
+
+/* Checks a configuration as tb_create_with does, and says which field is refused: the first one found. Creates nothing.
+ * TB_SUCCESS: both texts of *out_fault are NULL. Other answers are those of tb_create_with, with both texts set;
+ * *out_fault is not written if it is NULL itself: TB_E_INVALID_ARGUMENT. Never blocks. */
+TB_API tb_status tb_config_check(const tb_config *config, tb_config_fault *out_fault);
+
 /* ---- Reserving: waiting in your own way -------------------------------------------------------------------------- */
 
 /* Tokens promised for a later time: a plain value that the caller owns. A copy is the same reservation. It is pending
@@ -428,6 +439,10 @@ TB_API tb_status tb_table_create(double capacity, double tokens_per_second, int6
  * max_waiters holds for each key.
  * Errors as tb_create_with and tb_table_create. TB_E_UNSUPPORTED: also initial_tokens, on_event or TB_STATISTICS. */
 TB_API tb_status tb_table_create_with(const tb_config *limit, const tb_table_config *config, tb_table **out_table);
+
+/* As tb_config_check, for tb_table_create_with. */
+TB_API tb_status tb_table_config_check(const tb_config *limit, const tb_table_config *config,
+                                       tb_config_fault *out_fault);
 
 /* As tb_allow, tb_take and tb_take_up_to. TB_TABLE_FULL as TB_TABLE_DENY says. TB_E_INVALID_ARGUMENT: also key_size
  * above TB_MAX_KEY_SIZE. The key may be NULL if its size is 0. */
@@ -674,6 +689,10 @@ typedef struct tb_remote tb_remote;
  * with 53 bits, cannot count exactly: as a rule a rate of more than 9 digits, or a bucket that takes more than 285
  * years to fill. TB_E_UNSUPPORTED: also initial_tokens, max_waiters, a clock, flags, on_event or on_wake. */
 TB_API tb_status tb_remote_create(const tb_config *limit, int64_t max_wait_ns, tb_remote **out_remote);
+
+/* As tb_config_check, for tb_remote_create. */
+TB_API tb_status tb_remote_config_check(const tb_config *limit, int64_t max_wait_ns, tb_config_fault *out_fault);
+
 TB_API void tb_remote_destroy(tb_remote *remote);
 
 /* The limit and the unit, as tb_get_limit. */

@@ -77,11 +77,19 @@ tb_status tb_create(double capacity, double tokens_per_second, tb_bucket **out_b
 tb_status tb_create_with(const tb_config *config, tb_bucket **out_bucket) {
     if (out_bucket == nullptr) return TB_E_INVALID_ARGUMENT;
     tb::capi::ParsedConfig parsed;
-    if (const Status s = tb::capi::read_config(config, &parsed); s != Status::success) return to_c(s);
+    tb_config_fault fault;
+    if (const Status s = tb::capi::read_config(config, &parsed, &fault); s != Status::success) return to_c(s);
     tb_bucket *const b = tb::capi::create_bucket(parsed, nullptr);
     if (b == nullptr) return TB_E_OUT_OF_MEMORY;
     *out_bucket = b;
     return TB_SUCCESS;
+}
+
+tb_status tb_config_check(const tb_config *config, tb_config_fault *out_fault) {
+    if (out_fault == nullptr) return TB_E_INVALID_ARGUMENT;
+    tb::capi::ParsedConfig parsed;
+    *out_fault = {nullptr, nullptr};
+    return to_c(tb::capi::read_config(config, &parsed, out_fault));
 }
 
 tb_status tb_close(tb_bucket *b) {

@@ -10,11 +10,18 @@
 
 namespace tb::capi {
 
+// What `status` refuses, noted in *fault.
+inline Status refuse(tb_config_fault *fault, const char *field, const char *allowed, Status status) {
+    *fault = {field, allowed};
+    return status;
+}
+
 // Is struct_size that of a struct whose first version had `smallest` bytes? All have the alignment of a tb_config.
 bool is_struct_size(std::size_t struct_size, std::size_t smallest);
 // Copies what both know of *from, a struct, to *to, one of `size` bytes that holds the defaults, but struct_size.
 // invalid_argument: `from` is null, or its struct_size none. unsupported: what is not known of it is not zero.
-Status read_struct(const void *from, std::size_t smallest, void *to, std::size_t size);
+// *fault is written then.
+Status read_struct(const void *from, std::size_t smallest, void *to, std::size_t size, tb_config_fault *fault);
 // Copies as much of *from, of `size` bytes, as fits the struct_size of *to, but struct_size. invalid_argument as above.
 Status write_struct(const void *from, std::size_t size, std::size_t smallest, void *to);
 
@@ -26,8 +33,9 @@ struct ParsedConfig {
 };
 
 // Checks all of *config but the clock, which must be alive; `fastest` is that of make_limit. *parsed is written on
-// success only.
-Status read_config(const tb_config *config, ParsedConfig *parsed, uint64_t fastest = UINT64_MAX);
+// success only, *fault otherwise.
+Status read_config(const tb_config *config, ParsedConfig *parsed, tb_config_fault *fault,
+                   uint64_t fastest = UINT64_MAX);
 // Writes as many fields of `full` as fit the struct_size of *config.
 Status write_config(const tb_config &full, tb_config *config);
 

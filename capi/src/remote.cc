@@ -13,16 +13,46 @@ namespace {
 
 using tb::Status;
 using tb::capi::is_null;
+using tb::capi::refuse;
 using tb::capi::to_c;
 
 static_assert(TB_REMOTE_MAX_ARGUMENTS == tb::kMostRemoteArguments && TB_REMOTE_MAX_REPLY == tb::kMostRemoteReply);
 static_assert(TB_REMOTE_QUEUE_KEY_ADDS == tb::kQueueKeyAdds);
 static_assert(TB_INITIALLY_FULL == tb::kRemoteFull);
 
+struct ParsedRemote {
+    tb::LimitSpec spec;
+    tb::RemoteLimit limit;
+};
+
 // The server has a clock and no waiters, and a new key is full.
-bool is_for_server(const tb_config &c) {
-    return c.initial_tokens == TB_INITIALLY_FULL && c.clock == nullptr && c.max_waiters == 0 && c.flags == 0 &&
-           c.on_event == nullptr && c.on_wake == nullptr && c.max_lateness_ns == 0;
+Status check_for_server(const tb_config &c, tb_config_fault *fault) {
+    const auto refused = [=](const char *field, const char *allowed) {
+        return refuse(fault, field, allowed, Status::unsupported);
+    };
+    if (c.initial_tokens != TB_INITIALLY_FULL) return refused("initial_tokens", "TB_INITIALLY_FULL on a server");
+    if (c.clock != nullptr) return refused("clock", "NULL on a server");
+    if (c.max_waiters != 0) return refused("max_waiters", "0 on a server");
+    if (c.flags != 0) return refused("flags", "0 on a server");
+    if (c.on_event != nullptr) return refused("on_event", "NULL on a server");
+    if (c.on_wake != nullptr) return refused("on_wake", "NULL on a server");
+    if (c.max_lateness_ns != 0) return refused("max_lateness_ns", "0 on a server");
+    return Status::success;
+}
+
+Status read_remote(const tb_config *limit, int64_t max_wait_ns, ParsedRemote *parsed, tb_config_fault *fault) {
+    tb::capi::ParsedConfig whole;
+    Status s = tb::capi::read_config(limit, &whole, fault);
+    if (s == Status::success) s = check_for_server(whole.config, fault);
+    if (s != Status::success) return s;
+    if (max_wait_ns < 0) return refuse(fault, "max_wait_ns", "0 or more", Status::invalid_argument);
+    const tb_config &c = whole.config;
+    parsed->spec = {c.capacity, c.rate_tokens, c.rate_period_ns};
+    s = tb::make_remote_limit(parsed->spec, max_wait_ns, &parsed->limit);
+    if (s == Status::success) return s;
+    if (tb::make_remote_limit(parsed->spec, 0, &parsed->limit) == Status::success)
+        return refuse(fault, "max_wait_ns", "so short that the server can count what accrues meanwhile", s);
+    return refuse(fault, "rate_tokens", "one that the server can count exactly: up to 9 digits as a rule", s);
 }
 
 tb::RemoteReservation to_core(const tb_reservation &r) {
@@ -88,17 +118,20 @@ extern "C" {
 
 tb_status tb_remote_create(const tb_config *limit, int64_t max_wait_ns, tb_remote **out_remote) {
     if (out_remote == nullptr) return TB_E_INVALID_ARGUMENT;
-    tb::capi::ParsedConfig parsed;
-    tb::RemoteLimit counted;
-    if (const Status s = tb::capi::read_config(limit, &parsed); s != Status::success) return to_c(s);
-    const tb_config &c = parsed.config;
-    if (!is_for_server(c)) return TB_E_UNSUPPORTED;
-    const tb::LimitSpec spec{c.capacity, c.rate_tokens, c.rate_period_ns};
-    if (const Status s = tb::make_remote_limit(spec, max_wait_ns, &counted); s != Status::success) return to_c(s);
-    tb_remote *const r = tb::create<tb_remote>(spec, counted);
+    ParsedRemote parsed;
+    tb_config_fault fault;
+    if (const Status s = read_remote(limit, max_wait_ns, &parsed, &fault); s != Status::success) return to_c(s);
+    tb_remote *const r = tb::create<tb_remote>(parsed.spec, parsed.limit);
     if (r == nullptr) return TB_E_OUT_OF_MEMORY;
     *out_remote = r;
     return TB_SUCCESS;
+}
+
+tb_status tb_remote_config_check(const tb_config *limit, int64_t max_wait_ns, tb_config_fault *out_fault) {
+    if (out_fault == nullptr) return TB_E_INVALID_ARGUMENT;
+    ParsedRemote parsed;
+    *out_fault = {nullptr, nullptr};
+    return to_c(read_remote(limit, max_wait_ns, &parsed, out_fault));
 }
 
 void tb_remote_destroy(tb_remote *r) {

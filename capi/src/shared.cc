@@ -42,7 +42,8 @@ tb_status tb_shared_open(const tb_config *config, const char *name, uint32_t fla
                          int32_t *out_fault) {
     if (out_bucket == nullptr) return TB_E_INVALID_ARGUMENT;
     tb::capi::ParsedConfig parsed;
-    if (const Status s = tb::capi::read_config(config, &parsed); s != Status::success) return to_c(s);
+    tb_config_fault fault;
+    if (const Status s = tb::capi::read_config(config, &parsed, &fault); s != Status::success) return to_c(s);
     if (parsed.config.clock != nullptr || (flags & ~TB_SHARED_ADOPT) != 0) return TB_E_UNSUPPORTED;
     tb::SharedState *const state = tb::create<tb::SharedState>();
     if (state == nullptr) return TB_E_OUT_OF_MEMORY;

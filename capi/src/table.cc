@@ -9,6 +9,7 @@ namespace {
 
 using tb::Status;
 using tb::capi::is_null;
+using tb::capi::refuse;
 using tb::capi::to_c;
 
 constexpr size_t kSmallestConfig = offsetof(tb_table_config, reserved) + sizeof(uint32_t);
@@ -30,27 +31,44 @@ bool has_key(tb_table *t, const void *key, size_t size, uint64_t *hash) {
     return true;
 }
 
-Status read_lines(const tb_table_config &c, uint64_t *lines) {
+Status read_lines(const tb_table_config &c, uint64_t *lines, tb_config_fault *fault) {
     const bool by_keys = c.max_keys > 0 && c.max_bytes == 0;
     const bool by_bytes = c.max_keys == 0 && c.max_bytes >= static_cast<int64_t>(sizeof(tb::Line));
-    if (!by_keys && !by_bytes) return Status::invalid_argument;
+    if (!by_keys && c.max_bytes == 0)
+        return refuse(fault, "max_keys", "1 or more, or 0 with max_bytes", Status::invalid_argument);
+    if (!by_keys && !by_bytes)
+        return refuse(fault, "max_bytes", "64 or more with max_keys 0, or 0 with max_keys", Status::invalid_argument);
     *lines = by_keys ? tb::Table::lines_for(static_cast<uint64_t>(c.max_keys))
                      : static_cast<uint64_t>(c.max_bytes) / sizeof(tb::Line);
-    return *lines <= PTRDIFF_MAX / sizeof(tb::Line) ? Status::success : Status::out_of_range;
+    if (*lines <= PTRDIFF_MAX / sizeof(tb::Line)) return Status::success;
+    return refuse(fault, by_keys ? "max_keys" : "max_bytes", "so few that they can be addressed", Status::out_of_range);
+}
+
+Status read_options(const tb_table_config *config, tb::TableOptions *options, tb_config_fault *fault) {
+    tb_table_config c = kDefaults;
+    const Status s = tb::capi::read_struct(config, kSmallestConfig, &c, sizeof c, fault);
+    if (s != Status::success) return s;
+    if (c.when_full < TB_TABLE_EVICT_FULLEST || c.when_full > TB_TABLE_ADMIT)
+        return refuse(fault, "when_full", "TB_TABLE_EVICT_FULLEST, TB_TABLE_DENY or TB_TABLE_ADMIT",
+                      Status::unsupported);
+    if (c.reserved != 0) return refuse(fault, "reserved", "0", Status::unsupported);
+    options->when_full = static_cast<tb::WhenFull>(c.when_full);
+    return read_lines(c, &options->lines, fault);
 }
 
 // A table has no events and no counts of its decisions, and a new key is full.
-bool is_for_table(const tb_config &c) {
-    return c.initial_tokens == TB_INITIALLY_FULL && (c.flags & TB_STATISTICS) == 0 && c.on_event == nullptr;
-}
-
-Status read_options(const tb_table_config *config, tb::TableOptions *options) {
-    tb_table_config c = kDefaults;
-    if (const Status s = tb::capi::read_struct(config, kSmallestConfig, &c, sizeof c); s != Status::success) return s;
-    if (c.when_full < TB_TABLE_EVICT_FULLEST || c.when_full > TB_TABLE_ADMIT) return Status::unsupported;
-    if (c.reserved != 0) return Status::unsupported;
-    options->when_full = static_cast<tb::WhenFull>(c.when_full);
-    return read_lines(c, &options->lines);
+Status read_table(const tb_config *limit, const tb_table_config *config, tb::capi::ParsedConfig *parsed,
+                  tb::TableOptions *options, tb_config_fault *fault) {
+    Status s = tb::capi::read_config(limit, parsed, fault, tb::kTableGrowth);
+    if (s == Status::success) s = read_options(config, options, fault);
+    if (s != Status::success) return s;
+    const tb_config &c = parsed->config;
+    if (c.initial_tokens != TB_INITIALLY_FULL)
+        return refuse(fault, "initial_tokens", "TB_INITIALLY_FULL for a table", Status::unsupported);
+    if ((c.flags & TB_STATISTICS) != 0)
+        return refuse(fault, "flags", "without TB_STATISTICS for a table", Status::unsupported);
+    if (c.on_event != nullptr) return refuse(fault, "on_event", "NULL for a table", Status::unsupported);
+    return Status::success;
 }
 
 }  // namespace
@@ -78,9 +96,8 @@ tb_status tb_table_create_with(const tb_config *limit, const tb_table_config *co
     if (out_table == nullptr) return TB_E_INVALID_ARGUMENT;
     tb::capi::ParsedConfig parsed;
     tb::TableOptions options;
-    if (const Status s = tb::capi::read_config(limit, &parsed, tb::kTableGrowth); s != Status::success) return to_c(s);
-    if (const Status s = read_options(config, &options); s != Status::success) return to_c(s);
-    if (!is_for_table(parsed.config)) return TB_E_UNSUPPORTED;
+    tb_config_fault fault;
+    if (const Status s = read_table(limit, config, &parsed, &options, &fault); s != Status::success) return to_c(s);
     tb_clock *const clock = parsed.config.clock;
     options.clock = clock;
     options.use_counter = is_null(clock) && tb::platform::counter_is_trusted();
@@ -98,6 +115,14 @@ tb_status tb_table_create_with(const tb_config *limit, const tb_table_config *co
     if (clock != nullptr) clock->retain();
     *out_table = t;
     return TB_SUCCESS;
+}
+
+tb_status tb_table_config_check(const tb_config *limit, const tb_table_config *config, tb_config_fault *out_fault) {
+    if (out_fault == nullptr) return TB_E_INVALID_ARGUMENT;
+    tb::capi::ParsedConfig parsed;
+    tb::TableOptions options;
+    *out_fault = {nullptr, nullptr};
+    return to_c(read_table(limit, config, &parsed, &options, out_fault));
 }
 
 tb_status tb_table_close(tb_table *t) {

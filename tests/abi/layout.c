@@ -59,6 +59,10 @@ FIELD(tb_reservation, wait_ns, 8, 8);
 FIELD(tb_reservation, ready_at_ns, 16, 8);
 FIELD(tb_reservation, ticket, 24, 8);
 
+STRUCT(tb_config_fault, 2 * WORD, WORD);
+FIELD(tb_config_fault, field, 0, WORD);
+FIELD(tb_config_fault, allowed, WORD, WORD);
+
 STRUCT(tb_event, AT(32, 32, 28), WIDE);
 FIELD(tb_event, struct_size, 0, WORD);
 FIELD(tb_event, status, AT(8, 4, 4), 4);

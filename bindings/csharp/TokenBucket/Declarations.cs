@@ -46,6 +46,13 @@ internal unsafe struct tb_config
 }
 
 [StructLayout(LayoutKind.Sequential)]
+internal unsafe struct tb_config_fault
+{
+    public byte* field;
+    public byte* allowed;
+}
+
+[StructLayout(LayoutKind.Sequential)]
 internal struct tb_reservation
 {
     public double tokens;
@@ -188,6 +195,7 @@ internal static unsafe partial class NativeMethods
     [LibraryImport(Library)] internal static partial void tb_destroy(nint bucket);
     [LibraryImport(Library)] internal static partial int tb_config_init(tb_config* config, nuint struct_size);
     [LibraryImport(Library)] internal static partial int tb_create_with(tb_config* config, out nint out_bucket);
+    [LibraryImport(Library)] internal static partial int tb_config_check(tb_config* config, out tb_config_fault out_fault);
     [LibraryImport(Library)] internal static partial int tb_reserve(BucketHandle bucket, double n, long max_wait_ns, out tb_reservation out_reservation);
     [LibraryImport(Library)] internal static partial int tb_cancel(BucketHandle bucket, ref tb_reservation reservation);
     [LibraryImport(Library)] internal static partial int tb_settle(BucketHandle bucket, ref tb_reservation reservation, double actual);
@@ -204,6 +212,7 @@ internal static unsafe partial class NativeMethods
     [LibraryImport(Library)] internal static partial int tb_table_config_init(tb_table_config* config, nuint struct_size);
     [LibraryImport(Library)] internal static partial int tb_table_create(double capacity, double tokens_per_second, long max_keys, out nint out_table);
     [LibraryImport(Library)] internal static partial int tb_table_create_with(tb_config* limit, tb_table_config* config, out nint out_table);
+    [LibraryImport(Library)] internal static partial int tb_table_config_check(tb_config* limit, tb_table_config* config, out tb_config_fault out_fault);
     [LibraryImport(Library), SuppressGCTransition] internal static partial int tb_table_allow(TableHandle table, ReadOnlySpan<byte> key, nuint key_size, double n);
     [LibraryImport(Library), SuppressGCTransition] internal static partial int tb_table_take(TableHandle table, ReadOnlySpan<byte> key, nuint key_size, double n, out tb_decision out_decision);
     [LibraryImport(Library), SuppressGCTransition] internal static partial int tb_table_take_up_to(TableHandle table, ReadOnlySpan<byte> key, nuint key_size, double most, out double out_taken);
@@ -239,6 +248,7 @@ internal static unsafe partial class NativeMethods
     [LibraryImport(Library)] internal static partial int tb_shared_remove(byte* name, out int out_fault);
     [LibraryImport(Library)] internal static partial byte* tb_shared_fault_message(int fault);
     [LibraryImport(Library)] internal static partial int tb_remote_create(tb_config* limit, long max_wait_ns, out nint out_remote);
+    [LibraryImport(Library)] internal static partial int tb_remote_config_check(tb_config* limit, long max_wait_ns, out tb_config_fault out_fault);
     [LibraryImport(Library)] internal static partial void tb_remote_destroy(nint remote);
     [LibraryImport(Library)] internal static partial int tb_remote_get_limit(RemoteHandle remote, ref tb_config out_config);
     [LibraryImport(Library)] internal static partial byte* tb_remote_script();

@@ -72,6 +72,13 @@ class tb_config(Structure):
     ]
 
 
+class tb_config_fault(Structure):
+    _fields_ = [
+        ("field", c_char_p),
+        ("allowed", c_char_p),
+    ]
+
+
 class tb_reservation(Structure):
     _fields_ = [
         ("tokens", c_double),
@@ -185,6 +192,7 @@ FUNCTIONS = {
     "tb_destroy": [None, POINTER(tb_bucket)],
     "tb_config_init": [tb_status, POINTER(tb_config), c_size_t],
     "tb_create_with": [tb_status, POINTER(tb_config), POINTER(POINTER(tb_bucket))],
+    "tb_config_check": [tb_status, POINTER(tb_config), POINTER(tb_config_fault)],
     "tb_reserve": [tb_status, POINTER(tb_bucket), c_double, c_int64, POINTER(tb_reservation)],
     "tb_cancel": [tb_status, POINTER(tb_bucket), POINTER(tb_reservation)],
     "tb_settle": [tb_status, POINTER(tb_bucket), POINTER(tb_reservation), c_double],
@@ -201,6 +209,7 @@ FUNCTIONS = {
     "tb_table_config_init": [tb_status, POINTER(tb_table_config), c_size_t],
     "tb_table_create": [tb_status, c_double, c_double, c_int64, POINTER(POINTER(tb_table))],
     "tb_table_create_with": [tb_status, POINTER(tb_config), POINTER(tb_table_config), POINTER(POINTER(tb_table))],
+    "tb_table_config_check": [tb_status, POINTER(tb_config), POINTER(tb_table_config), POINTER(tb_config_fault)],
     "tb_table_allow": [tb_status, POINTER(tb_table), c_void_p, c_size_t, c_double],
     "tb_table_take": [tb_status, POINTER(tb_table), c_void_p, c_size_t, c_double, POINTER(tb_decision)],
     "tb_table_take_up_to": [tb_status, POINTER(tb_table), c_void_p, c_size_t, c_double, POINTER(c_double)],
@@ -236,6 +245,7 @@ FUNCTIONS = {
     "tb_shared_remove": [tb_status, c_char_p, POINTER(c_int32)],
     "tb_shared_fault_message": [c_char_p, c_int32],
     "tb_remote_create": [tb_status, POINTER(tb_config), c_int64, POINTER(POINTER(tb_remote))],
+    "tb_remote_config_check": [tb_status, POINTER(tb_config), c_int64, POINTER(tb_config_fault)],
     "tb_remote_destroy": [None, POINTER(tb_remote)],
     "tb_remote_get_limit": [tb_status, POINTER(tb_remote), POINTER(tb_config)],
     "tb_remote_script": [c_char_p],

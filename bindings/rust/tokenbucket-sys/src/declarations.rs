@@ -89,6 +89,13 @@ pub struct tb_config {
 
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
+pub struct tb_config_fault {
+    pub field: *const c_char,
+    pub allowed: *const c_char,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
 pub struct tb_reservation {
     pub tokens: f64,
     pub wait_ns: i64,
@@ -233,6 +240,7 @@ extern "C" {
     pub fn tb_destroy(bucket: *mut tb_bucket);
     pub fn tb_config_init(config: *mut tb_config, struct_size: usize) -> tb_status;
     pub fn tb_create_with(config: *const tb_config, out_bucket: *mut *mut tb_bucket) -> tb_status;
+    pub fn tb_config_check(config: *const tb_config, out_fault: *mut tb_config_fault) -> tb_status;
     pub fn tb_reserve(bucket: *mut tb_bucket, n: f64, max_wait_ns: i64, out_reservation: *mut tb_reservation) -> tb_status;
     pub fn tb_cancel(bucket: *mut tb_bucket, reservation: *mut tb_reservation) -> tb_status;
     pub fn tb_settle(bucket: *mut tb_bucket, reservation: *mut tb_reservation, actual: f64) -> tb_status;
@@ -249,6 +257,7 @@ extern "C" {
     pub fn tb_table_config_init(config: *mut tb_table_config, struct_size: usize) -> tb_status;
     pub fn tb_table_create(capacity: f64, tokens_per_second: f64, max_keys: i64, out_table: *mut *mut tb_table) -> tb_status;
     pub fn tb_table_create_with(limit: *const tb_config, config: *const tb_table_config, out_table: *mut *mut tb_table) -> tb_status;
+    pub fn tb_table_config_check(limit: *const tb_config, config: *const tb_table_config, out_fault: *mut tb_config_fault) -> tb_status;
     pub fn tb_table_allow(table: *mut tb_table, key: *const c_void, key_size: usize, n: f64) -> tb_status;
     pub fn tb_table_take(table: *mut tb_table, key: *const c_void, key_size: usize, n: f64, out_decision: *mut tb_decision) -> tb_status;
     pub fn tb_table_take_up_to(table: *mut tb_table, key: *const c_void, key_size: usize, most: f64, out_taken: *mut f64) -> tb_status;
@@ -284,6 +293,7 @@ extern "C" {
     pub fn tb_shared_remove(name: *const c_char, out_fault: *mut i32) -> tb_status;
     pub fn tb_shared_fault_message(fault: i32) -> *const c_char;
     pub fn tb_remote_create(limit: *const tb_config, max_wait_ns: i64, out_remote: *mut *mut tb_remote) -> tb_status;
+    pub fn tb_remote_config_check(limit: *const tb_config, max_wait_ns: i64, out_fault: *mut tb_config_fault) -> tb_status;
     pub fn tb_remote_destroy(remote: *mut tb_remote);
     pub fn tb_remote_get_limit(remote: *const tb_remote, out_config: *mut tb_config) -> tb_status;
     pub fn tb_remote_script() -> *const c_char;
