@@ -23,16 +23,16 @@
  *     fraction. A bucket counts in whole units, a fraction of a token that is fixed at creation (tb_config.unit). An
  *     amount that is a whole number of units is exact, such as 0.1 where the unit is 1e-9. Any other cost is rounded up
  *     to a unit, any other refund down.
- *  5. In any window of w nanoseconds at most capacity + rate * (w + 1 ns) + 1 unit tokens are granted. The capacity is
- *     the largest since the oldest promise in the window was made. The rate is at each instant the one in force, or the
- *     one by which a reservation was promised that is not due yet, if that is higher. A wait counts at its due time, a
- *     reservation at its ready_at_ns; counted when they collect their tokens, waiters get at most capacity + rate *
- *     (w + max_lateness_ns). What tb_refund, tb_settle of a due reservation, tb_waiter_all_leave, tb_reset and
- * tb_set_tokens (forgiven debt included) put in comes on top; what tb_charge takes is no grant.
+ *  5. In any window of w nanoseconds at most capacity + rate * (w + 1 ns) + 1 unit tokens are granted. A wait counts at
+ *     its due time, a reservation at its ready_at_ns. If the limit changed, the capacity is the largest since the
+ *     oldest promise in the window was made, and the rate at each instant is the one in force, or the one by which a
+ *     pending reservation was promised if that is higher. Counted when they collect their tokens, waiters get at most
+ *     capacity + rate * (w + max_lateness_ns). What tb_refund, tb_settle of a due reservation, tb_waiter_all_leave,
+ *     tb_reset and tb_set_tokens (forgiven debt included) put in comes on top. tb_charge grants nothing.
  *  6. Times are int64_t nanoseconds, `_ns` in the name. TB_FOREVER as an argument means no limit, as a result: longer
  *     than can be expressed. A reported wait is exact: if nothing else changes the bucket, the tokens are there after
- *     that time, and one nanosecond earlier they are not. While reservations are pending, what a take is told is that
- *     of a take; a wait or another reservation may be served earlier.
+ *     that time, and one nanosecond earlier they are not. While reservations are pending, a take is told the time of
+ *     a take; a wait or another reservation may be served earlier.
  *  7. All functions may be called from any number of threads at once, on the same handle; only a destroy function must
  *     be the last call on its handle.
  *  8. The functions under "Taking", tb_available and tb_time_until take no lock, never wait for another thread,
@@ -104,14 +104,14 @@ TB_API tb_status tb_create(double capacity, double tokens_per_second, tb_bucket 
 /* ---- Taking: never blocks ---------------------------------------------------------------------------------------- */
 
 /* Takes n tokens if they are there now, all or nothing. It never overtakes a waiter. While reservations are pending, it
- * may be denied even where granting it would delay none of them, at the latest until the last of them is due.
- * TB_SUCCESS: taken. TB_DENIED: not enough now. TB_EXCEEDS_CAPACITY: n can never be granted. TB_CLOSED.
- * tb_try_consume is the same function under its other usual name. */
+ * may be denied although granting it would delay none of them; not once the last of them is due.
+ * tb_try_consume is the same function under another common name.
+ * TB_SUCCESS: taken. TB_DENIED: not enough now. TB_EXCEEDS_CAPACITY: n can never be granted. TB_CLOSED. */
 TB_API tb_status tb_allow(tb_bucket *bucket, double n);
 TB_API tb_status tb_try_consume(tb_bucket *bucket, double n);
 
-/* What a limiter tells its client, as in HTTP's RateLimit and Retry-After headers. These want whole numbers: round
- * tokens down and seconds up, and look for TB_FOREVER first. */
+/* What a limiter tells its client, as in HTTP's RateLimit and Retry-After headers. Headers carry whole numbers: round
+ * tokens down and seconds up, and check for TB_FOREVER first. */
 typedef struct tb_decision {
     tb_status status;
     int32_t reserved;       /* 0 */
@@ -120,7 +120,7 @@ typedef struct tb_decision {
     int64_t reset_after_ns; /* until the bucket is full again */
 } tb_decision;
 
-/* As tb_allow, and says why. *out_decision is written for TB_SUCCESS, TB_DENIED and TB_EXCEEDS_CAPACITY. */
+/* As tb_allow, with the reason. *out_decision is written for TB_SUCCESS, TB_DENIED and TB_EXCEEDS_CAPACITY. */
 TB_API tb_status tb_take(tb_bucket *bucket, double n, tb_decision *out_decision);
 
 /* Takes as many whole tokens as are there now, at most `most`. *out_taken may be 0 with TB_SUCCESS. TB_CLOSED. */
@@ -130,19 +130,17 @@ TB_API tb_status tb_take_up_to(tb_bucket *bucket, double most, double *out_taken
 
 #define TB_FOREVER INT64_MAX
 
-/* A waiter is a thread in a function that sleeps, or a place in the queue that tb_enqueue gave. All stand
- * in one queue: those of a higher priority first, then in the order in which they came. Each is served at the exact
- * time at which its tokens are there, without polling. Who comes later, a take, a reservation or a waiter of the same
- * or a lower priority, never delays a waiter that is there. Only earlier reservations keep their times where a charge
- * or a lower limit puts waiters back. One that leaves without TB_SUCCESS gives its tokens back, and those behind it
- * move up at once; the next one is told, each other when it is the next.
+/* A waiter is a thread in a function that sleeps, or a place in the queue that tb_enqueue gave. All waiters of a bucket
+ * stand in one queue: a higher priority first, then in order of arrival. Each is served at the exact time at which its
+ * tokens are there, without polling. A take, a reservation, or a waiter of the same or a lower priority that comes
+ * later never delays it. One that leaves without TB_SUCCESS gives its tokens back, and those behind it move up at once.
  *
- * A change of the bucket by tb_charge, tb_refund, tb_reset, tb_set_tokens, tb_settle, tb_set_rate or tb_set_capacity
- * plans all waiters anew: they keep their order and get new due times. A waiter that would then pass its timeout leaves
- * with TB_TIMED_OUT, as does one that a waiter of a higher priority puts behind its timeout; one that no longer fits
- * the capacity leaves with TB_EXCEEDS_CAPACITY.
+ * tb_charge, tb_refund, tb_reset, tb_set_tokens, tb_settle, tb_set_rate and tb_set_capacity plan all waiters anew: they
+ * keep their order and get new due times; pending reservations keep their times. A waiter that would then pass its
+ * timeout leaves with TB_TIMED_OUT, and so does one that a higher priority puts behind its timeout. One that no longer
+ * fits the capacity leaves with TB_EXCEEDS_CAPACITY.
  *
- * A waiter collects its tokens when its thread wakes or tb_waiter_check is called. Once due they are kept for it for
+ * A waiter collects its tokens when its thread wakes or tb_waiter_check is called. Once due, they are kept for it for
  * max_lateness_ns; only tb_reset, tb_set_tokens and a late waiter before it take them back. If it comes later, because
  * the process was stopped or its event loop was busy, it is planned anew with all behind it, so late waiters do not act
  * all at once; they may then pass their timeouts. One that is late twice in a row is passed over until it comes, and
@@ -168,7 +166,7 @@ TB_API tb_status tb_wait_with(tb_bucket *bucket, double n, int64_t timeout_ns, i
 
 /* ---- Waiting without a thread: for event loops, tasks and futures ------------------------------------------------ */
 
-/* Takes n tokens if tb_wait_with would not have to sleep, else puts a waiter into the queue that is no thread.
+/* Takes n tokens if tb_wait_with would not have to sleep. Otherwise it puts a waiter into the queue, without a thread.
  * TB_SUCCESS: taken; *out_waiter and *out_wait_ns are 0. TB_PENDING: *out_waiter is the waiter's number, never 0 and
  * this bucket's alone; its tokens are due in *out_wait_ns. Call tb_waiter_check after that time, by a timer of yours,
  * and whenever on_wake is called with the tag, until it answers something else; or call tb_waiter_leave. Any thread
@@ -177,9 +175,9 @@ TB_API tb_status tb_wait_with(tb_bucket *bucket, double n, int64_t timeout_ns, i
 TB_API tb_status tb_enqueue(tb_bucket *bucket, double n, int64_t timeout_ns, int32_t priority, uint64_t tag,
                             uint64_t *out_waiter, int64_t *out_wait_ns);
 
-/* Collects a waiter's tokens, or says how long they will still take.
- * TB_PENDING: call again in *out_wait_ns, when they are due. Where those before it are late again and again that is a
- * later time; on_wake then tells it when its turn comes. After any other answer the waiter is gone.
+/* Collects a waiter's tokens, or says how much longer they will take.
+ * TB_PENDING: call again in *out_wait_ns, when they are due. If those before it are late again and again, that is a
+ * later time, and on_wake is called when its turn comes. After any other answer the waiter is gone.
  * TB_SUCCESS: taken; *out_wait_ns is 0. TB_TIMED_OUT, TB_EXCEEDS_CAPACITY: by a change of the bucket, for a waiter of a
  * higher priority, or because it or one before it came late. TB_CLOSED. TB_E_OUT_OF_RANGE: it was passed over, and the
  * debt would pass 2^59 units. TB_E_INVALID_ARGUMENT: the waiter is gone, or never was; so is the parent's in a child of
@@ -194,16 +192,16 @@ TB_API tb_status tb_waiter_leave(tb_bucket *bucket, uint64_t waiter);
 
 /* ---- Closing ----------------------------------------------------------------------------------------------------- */
 
-/* Closes the bucket for good. Waiters leave with TB_CLOSED, except those that are due, and later calls that take tokens
- * or change the bucket return TB_CLOSED. tb_cancel and the functions under "Looking" go on working. Closing twice is
+/* Closes the bucket for good. Waiters leave with TB_CLOSED, except those that are due. Later calls that take tokens or
+ * change the bucket return TB_CLOSED; tb_cancel and the functions under "Looking" still work. Closing twice is
  * TB_SUCCESS. */
 TB_API tb_status tb_close(tb_bucket *bucket);
 
 /* Closes the bucket, sleeps until the last thread has left the queue and no on_wake of a manual clock is in progress,
- * and frees it and all its waiters. When it is called, no call may be in progress but those of threads that wait in the
- * queue (tb_stats.waiting), and none may start any more; an on_wake that tb_destroy or a manual clock calls may still
- * check or leave. Waiters that have not come by then are not counted or told to on_event. Not to be called by on_wake
- * or on_event. */
+ * and frees it and all its waiters. No other call may be in progress except those of threads that wait in the queue
+ * (tb_stats.waiting), and none may start any more; an on_wake that tb_destroy or a manual clock calls may still check
+ * or leave. Waiters that have not collected by then are neither counted nor reported to on_event. Must not be called by
+ * on_wake or on_event. */
 TB_API void tb_destroy(tb_bucket *bucket);
 
 /* ---- Configuring ------------------------------------------------------------------------------------------------- */
@@ -217,7 +215,7 @@ TB_API void tb_destroy(tb_bucket *bucket);
 
 typedef struct tb_clock tb_clock;
 
-/* What on_event is told. */
+/* The argument of on_event. */
 typedef struct tb_event {
     size_t struct_size;
     tb_status status;
@@ -232,22 +230,22 @@ typedef struct tb_event {
  * bucket but tb_destroy, and must neither throw nor longjmp. */
 typedef void (*tb_event_fn)(void *user, const tb_event *event);
 
-/* Tells a waiter of tb_enqueue, by its tag, to call tb_waiter_check: it is the next or due, earlier than it was told,
- * its wait has ended, or a manual clock has reached its due time. It is called with no lock held, on a thread that is
- * in a call on this bucket, other than those under "Taking", or that moves the clock; never from within itself: what it
+/* Tells a waiter of tb_enqueue, by its tag, to call tb_waiter_check: it is next or due earlier than it was told, its
+ * wait has ended, or a manual clock has reached its due time. Called with no lock held, on a thread that is in a call
+ * on this bucket, other than those under "Taking", or that moves the clock. Never called from within itself: what it
  * brings about is told after it has returned. It may call anything but tb_destroy, and must neither throw nor longjmp.
  * A call that began before a waiter was gone may still pass its tag, so look the tag up instead of following a pointer.
  */
 typedef void (*tb_wake_fn)(void *user, uint64_t tag);
 
-/* What a bucket is made of; the ranges are those of tb_create. The rate is the exact fraction rate_tokens /
- * rate_period_ns, such as 700000 per hour. A double stands for the shortest decimal of up to 15 digits that reads back
- * as it, else for the simplest fraction that does: 0.1 is 1/10, 1.0 / 3 is 1/3.
+/* The ranges are those of tb_create. The rate is the exact fraction rate_tokens / rate_period_ns, such as 700000 per
+ * hour. A double means the shortest decimal of up to 15 digits that reads back as that double, else the simplest
+ * fraction that does: 0.1 is 1/10, 1.0 / 3 is 1/3.
  *
- * The unit is at most 1e-9 token where the capacity allows it, and finer where that makes the rate a whole number of
- * units per nanosecond: 50 per minute has a unit of 1/6e9. A bucket holds at most 2^58 units and owes at most 2^59. The
- * unit leaves room to raise the capacity 2^19-fold and to owe 2^20 capacities; but it is never more than one token, so
- * capacities above some 5e11 leave less. */
+ * The unit is at most 1e-9 token if the capacity allows it, and finer if that makes the rate a whole number of units
+ * per nanosecond: 50 per minute has a unit of 1/6e9. A bucket holds at most 2^58 units and owes at most 2^59. The unit
+ * leaves room to raise the capacity 2^19-fold and to owe 2^20 capacities. It is never more than one token, so
+ * capacities above some 5e11 leave less room. */
 typedef struct tb_config {
     size_t struct_size;      /* set by tb_config_init */
     double capacity;         /* largest number of tokens held: the largest burst */
@@ -299,25 +297,26 @@ typedef struct tb_reservation {
     uint64_t ticket;     /* identifies it; opaque */
 } tb_reservation;
 
-/* Takes n tokens now, into debt if need be, and says when they may be used; nothing more need be called then. Does not
- * sleep. It stands behind all waiters, and before pending reservations if one of the first eight gaps between them
- * has room for it. With max_wait_ns it is refused at once if it would have to wait longer; TB_FOREVER: no limit.
+/* Takes n tokens now, into debt if need be, and says when they may be used; no other call is needed then. Does not
+ * sleep. It stands behind all waiters, and before pending reservations if one of the first eight gaps between them has
+ * room for it. Refused at once if it would have to wait longer than max_wait_ns; TB_FOREVER: no limit.
  * TB_SUCCESS. TB_TIMED_OUT: not within max_wait_ns, or not within any time that can be expressed; nothing taken.
  * TB_EXCEEDS_CAPACITY. TB_CLOSED. TB_E_INVALID_ARGUMENT: also a negative max_wait_ns.
  * TB_E_OUT_OF_RANGE and TB_E_OUT_OF_MEMORY as tb_wait. */
 TB_API tb_status tb_reserve(tb_bucket *bucket, double n, int64_t max_wait_ns, tb_reservation *out_reservation);
 
-/* Gives a reservation back and clears it. While it is pending, all its tokens come back: the bucket is as if it had
- * never been, waiters behind it move up, and later reservations keep their times. Once due it counts as used and
- * nothing comes back; one with wait_ns 0 is due at once. To give back what is due and unused, use tb_settle with 0.
+/* Gives a reservation back and clears it. While it is pending, all its tokens come back: the bucket is as if the
+ * reservation had never been made, waiters behind it move up, and later reservations keep their times. Once due it
+ * counts as used and nothing comes back; one with wait_ns 0 is due at once. To give back what is due and unused, use
+ * tb_settle with 0.
  * Nothing comes back for a copy of one cancelled or settled before, for a second call, or after tb_reset.
  * TB_SUCCESS in all these cases. TB_E_INVALID_ARGUMENT: not a reservation. */
 TB_API tb_status tb_cancel(tb_bucket *bucket, tb_reservation *reservation);
 
 /* Ends a reservation whose work turned out to cost `actual` tokens, 0 or more, and clears it. While it is pending, its
- * cost becomes `actual`, as of its own time: with less, waiters move up; with more, they are put back. Once it is due,
- * less refunds the rest as tb_refund does, more charges it as tb_charge does. Settle one of its copies, once. Nothing
- * happens to one that is void after tb_reset.
+ * cost becomes `actual`, as of its own time: waiters move up if that is less, and are put back if it is more. Once it
+ * is due, the difference is refunded as by tb_refund or charged as by tb_charge. Settle one copy, once. A reservation
+ * that tb_reset has made void is only cleared.
  * TB_E_INVALID_ARGUMENT: `actual` is negative or not finite, or the reservation is cleared.
  * TB_E_OUT_OF_RANGE as tb_charge. TB_CLOSED. */
 TB_API tb_status tb_settle(tb_bucket *bucket, tb_reservation *reservation, double actual);
@@ -330,7 +329,7 @@ TB_API tb_status tb_settle(tb_bucket *bucket, tb_reservation *reservation, doubl
  * TB_E_OUT_OF_RANGE: the debt would pass 2^59 units. TB_CLOSED. */
 TB_API tb_status tb_charge(tb_bucket *bucket, double n, int64_t *out_repaid_after_ns);
 
-/* Puts n tokens in, at most up to the capacity; the rest is dropped, also what would overflow before a pending
+/* Puts n tokens in, at most up to the capacity. The rest is dropped, and so is what would overflow before a pending
  * reservation is due. Waiters move up. TB_CLOSED. */
 TB_API tb_status tb_refund(tb_bucket *bucket, double n);
 
@@ -346,9 +345,9 @@ TB_API tb_status tb_reset(tb_bucket *bucket, double tokens);
 TB_API tb_status tb_set_tokens(tb_bucket *bucket, double tokens);
 
 /* Change the limit at once, whatever is owed. Tokens and debts are kept; what exceeds a lowered capacity is dropped.
- * The unit stays, so that the bucket may from then on differ from a bucket of real numbers by at most one unit and one
- * nanosecond. Reservations keep their times and tokens, and what would overflow before they are due counts as gone at
- * once, so takes may be denied until then, also at a higher rate. Waiters are planned anew, in the same order.
+ * The unit stays, so from then on the bucket may differ from one of real numbers by at most one unit and one
+ * nanosecond. Reservations keep their times and tokens. What would overflow before they are due counts as gone at once,
+ * so takes may be denied until then, even at a higher rate. Waiters are planned anew, in the same order.
  * TB_E_INVALID_ARGUMENT: NaN or infinite. TB_E_OUT_OF_RANGE: outside the ranges of tb_create, a capacity of less than
  * one unit or more than 2^58 units, or a rate that brings more than 2^58 units until the last pending reservation is
  * due. TB_CLOSED. */
@@ -361,17 +360,16 @@ TB_API tb_status tb_set_capacity(tb_bucket *bucket, double capacity);
  * and pending reservations is already taken off. */
 TB_API tb_status tb_available(tb_bucket *bucket, double *out_tokens);
 
-/* The time until tb_take would grant n tokens if nobody took any; 0 if it would now. n equal to the capacity: until
- * full.
- * TB_EXCEEDS_CAPACITY: never. */
+/* The time until tb_take would grant n tokens if nobody else took any; 0 if it would now. With n equal to the capacity:
+ * until the bucket is full. TB_EXCEEDS_CAPACITY: never. */
 TB_API tb_status tb_time_until(tb_bucket *bucket, double n, int64_t *out_ns);
 
 /* The limit in force and the unit, as a config for tb_create_with. The caller sets out_config->struct_size (by
  * tb_config_init); fields beyond it are not written. TB_E_INVALID_ARGUMENT: struct_size is no size of a tb_config. */
 TB_API tb_status tb_get_limit(tb_bucket *bucket, tb_config *out_config);
 
-/* What a bucket created with TB_STATISTICS has decided so far. Where nothing was charged,
- * refunded or settled at more than was reserved, tokens_taken less tokens_given_back is what was used. */
+/* What a bucket created with TB_STATISTICS has decided so far. tokens_taken less tokens_given_back is what was used, if
+ * nothing was charged, refunded, or settled at more than was reserved. */
 typedef struct tb_stats {
     size_t struct_size; /* set by the caller: sizeof(tb_stats) */
     int64_t granted;    /* takes, waits and reservations that got their tokens */
@@ -392,13 +390,13 @@ TB_API tb_status tb_get_stats(tb_bucket *bucket, tb_stats *out_stats);
 
 /* ---- Limits by key ----------------------------------------------------------------------------------------------- */
 
-/* A table holds a bucket for each key, such as a user or an address, all under one limit, in memory that is fixed when
- * it is created. A key is any bytes, 0 .. TB_MAX_KEY_SIZE of them. One that has not been asked for is full, so keys
- * need no creating, and a key whose bucket is full again makes room for others: a table holds those that have taken
- * something of late, however many there are in all.
+/* A table holds a bucket for each key, such as a user or an address, all under one limit, in memory that is fixed at
+ * creation. A key is 0 .. TB_MAX_KEY_SIZE bytes of any kind. A key that has not been used has a full bucket, so keys
+ * need not be created, and a key whose bucket is full again makes room for others: a table holds the keys that have
+ * taken something of late, however many there are in all.
  *
- * A table knows a key by a hash of at least 44 bits, made with a secret of its own, so that nobody can find keys that
- * get into each other's way. A new key is taken for another one with a chance of less than 1e-12.
+ * A table knows a key by a hash of at least 44 bits, made with a secret of its own, so nobody can find keys that
+ * collide. A new key is mistaken for another one with a probability of less than 1e-12.
  *
  * What the functions below say of a bucket holds for each key. tb_table_allow, tb_table_take, tb_table_take_up_to,
  * tb_table_allow_many, tb_table_available and tb_table_time_until are as safe in signal handlers as those under
@@ -407,9 +405,9 @@ typedef struct tb_table tb_table;
 
 #define TB_MAX_KEY_SIZE 65536
 
-/* What becomes of a new key when its 16 places are taken. Evict: the one of them that holds most tokens, and is not in
- * debt, is forgotten, as if it were full; TB_TABLE_FULL if all are in debt. Deny: TB_TABLE_FULL. Admit: TB_SUCCESS, and
- * what is granted is not remembered. */
+/* What happens to a new key when its 16 places are taken. Evict: the key among them that holds most tokens, and is not
+ * in debt, is forgotten, as if its bucket were full; TB_TABLE_FULL if all are in debt. Deny: TB_TABLE_FULL. Admit:
+ * TB_SUCCESS, and what is granted is not remembered. */
 #define TB_TABLE_EVICT_FULLEST 0
 #define TB_TABLE_DENY 1
 #define TB_TABLE_ADMIT 2
