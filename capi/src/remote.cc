@@ -50,9 +50,10 @@ Status read_remote(const tb_config *limit, int64_t max_wait_ns, ParsedRemote *pa
     parsed->spec = {c.capacity, c.rate_tokens, c.rate_period_ns};
     s = tb::make_remote_limit(parsed->spec, max_wait_ns, &parsed->limit);
     if (s == Status::success) return s;
-    if (tb::make_remote_limit(parsed->spec, 0, &parsed->limit) == Status::success)
-        return refuse(fault, "max_wait_ns", "so short that the server can count what accrues meanwhile", s);
-    return refuse(fault, "rate_tokens", "one that the server can count exactly: up to 9 digits as a rule", s);
+    constexpr int64_t kMinute = 60000000000;  // a max_wait_ns that is usual
+    if (max_wait_ns > kMinute && tb::make_remote_limit(parsed->spec, kMinute, &parsed->limit) == Status::success)
+        return refuse(fault, "max_wait_ns", "shorter: more accrues in that time than a server can count", s);
+    return refuse(fault, "rate_tokens", "a rate that a server can count exactly: as a rule, up to 9 digits", s);
 }
 
 tb::RemoteReservation to_core(const tb_reservation &r) {

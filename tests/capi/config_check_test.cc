@@ -143,7 +143,10 @@ TEST(ConfigCheck, NamesTheFieldOfALimitOnAServer) {
     EXPECT_EQ(tb_remote_config_check(&limit, -1, &fault), TB_E_INVALID_ARGUMENT);
     expect_fault(fault, "max_wait_ns", "0 or more");
     EXPECT_EQ(tb_remote_config_check(&limit, INT64_MAX, &fault), TB_E_OUT_OF_RANGE);
-    expect_fault(fault, "max_wait_ns", "short");
+    expect_fault(fault, "max_wait_ns", "shorter");
+    const tb_config digits = tb_test::config_of(10, 3.141592653589793, nullptr);
+    EXPECT_EQ(tb_remote_config_check(&digits, 60000000000, &fault), TB_E_OUT_OF_RANGE);
+    expect_fault(fault, "rate_tokens", "digits");
 }
 
 TEST(ConfigCheck, OfAValidOneNamesNothing) {
