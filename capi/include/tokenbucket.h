@@ -66,6 +66,7 @@ extern "C" {
 
 /* ---- Status ------------------------------------------------------------------------------------------------------ */
 
+/* What a call answers: one of the numbers below, or one that a later library adds. */
 typedef int32_t tb_status;
 
 /* Name, number, message. The numbers are fixed for ever and equal on all systems; a later library may add more. */
@@ -93,6 +94,7 @@ enum { TB_STATUS_LIST(TB_STATUS_CONSTANT) };
 
 /* ---- Creating ---------------------------------------------------------------------------------------------------- */
 
+/* A limit with its tokens, its waiters and its reservations. */
 typedef struct tb_bucket tb_bucket;
 
 /* Creates a full bucket that holds up to `capacity` tokens, 1e-6 .. 1e15, and gains `tokens_per_second`, 1e-9 .. 1e10.
@@ -113,7 +115,7 @@ TB_API tb_status tb_try_consume(tb_bucket *bucket, double n);
 /* What a limiter tells its client, as in HTTP's RateLimit and Retry-After headers. Headers carry whole numbers: round
  * tokens down and seconds up, and check for TB_FOREVER first. */
 typedef struct tb_decision {
-    tb_status status;
+    tb_status status;       /* as the call answered */
     int32_t reserved;       /* 0 */
     double remaining;       /* tokens left now; 0 while in debt */
     int64_t retry_after_ns; /* until this request would be granted; 0 if it was, TB_FOREVER if it never can be */
@@ -128,6 +130,7 @@ TB_API tb_status tb_take_up_to(tb_bucket *bucket, double most, double *out_taken
 
 /* ---- Waiting: blocks the calling thread -------------------------------------------------------------------------- */
 
+/* A time in nanoseconds: no limit, or longer than can be expressed. */
 #define TB_FOREVER INT64_MAX
 
 /* A waiter is a thread in a function that sleeps, or a place in the queue that tb_enqueue gave. All waiters of a bucket
@@ -206,6 +209,7 @@ TB_API void tb_destroy(tb_bucket *bucket);
 
 /* ---- Configuring ------------------------------------------------------------------------------------------------- */
 
+/* For tb_config.initial_tokens, tb_reset and tb_remote_reset: as many as the capacity. */
 #define TB_INITIALLY_FULL (-1.0)
 
 /* tb_config.flags. Precise: a wait spins for its last 60 microseconds (200 without the feature "timer_slack") instead
@@ -213,15 +217,16 @@ TB_API void tb_destroy(tb_bucket *bucket);
 #define TB_PRECISE_WAIT UINT32_C(1)
 #define TB_STATISTICS UINT32_C(2)
 
+/* What tells a bucket the time; see "Clocks". */
 typedef struct tb_clock tb_clock;
 
 /* The argument of on_event. */
 typedef struct tb_event {
-    size_t struct_size;
-    tb_status status;
-    int32_t reserved;  /* 0 */
-    double n;          /* the tokens asked for */
-    int64_t waited_ns; /* how long the waiter waited, by the bucket's clock; 0 if it did not */
+    size_t struct_size; /* of what the library tells */
+    tb_status status;   /* what the call or the wait was answered */
+    int32_t reserved;   /* 0 */
+    double n;           /* the tokens asked for */
+    int64_t waited_ns;  /* how long the waiter waited, by the bucket's clock; 0 if it did not */
 } tb_event;
 
 /* Called for each TB_DENIED by tb_allow, tb_try_consume and tb_take, for the end of each wait in the queue, whatever
@@ -377,8 +382,8 @@ typedef struct tb_stats {
     int64_t timed_out;  /* waits and reservations: TB_TIMED_OUT, at once or later */
     int64_t cancelled;  /* reservations cancelled, and waits that ended by leaving, a signal, a close or a capacity */
     int64_t waits;      /* waits in the queue that are over */
-    int64_t total_wait_ns; /* of all those, by the bucket's clock */
-    int64_t longest_wait_ns;
+    int64_t total_wait_ns;    /* of all those, by the bucket's clock */
+    int64_t longest_wait_ns;  /* of one of them */
     int64_t waiting;          /* waiters now in the queue that are not due */
     double tokens_taken;      /* by all that was granted, and by waits that ended otherwise */
     double tokens_given_back; /* of these, by tb_cancel, tb_settle, and by waits that ended otherwise */
@@ -403,6 +408,7 @@ TB_API tb_status tb_get_stats(tb_bucket *bucket, tb_stats *out_stats);
  * "Taking", if the feature "lock_free_table" is there; else they take a lock for a few instructions. */
 typedef struct tb_table tb_table;
 
+/* The most bytes of a key. */
 #define TB_MAX_KEY_SIZE 65536
 
 /* What happens to a new key when its 16 places are taken. Evict: the key among them that holds most tokens, and is not
@@ -416,7 +422,7 @@ typedef struct tb_table tb_table;
 typedef struct tb_table_config {
     size_t struct_size; /* set by tb_table_config_init */
     int64_t max_keys;   /* that are not full at one time; 24.6 bytes each */
-    int64_t max_bytes;  /* 64 .. */
+    int64_t max_bytes;  /* 64 or more */
     int32_t when_full;  /* TB_TABLE_EVICT_FULLEST (default), TB_TABLE_DENY, TB_TABLE_ADMIT */
     uint32_t reserved;  /* 0 */
 } tb_table_config;
@@ -497,6 +503,7 @@ TB_API tb_status tb_table_set_capacity(tb_table *table, double capacity);
 /* The limit in force and the unit, as tb_get_limit. */
 TB_API tb_status tb_table_get_limit(tb_table *table, tb_config *out_config);
 
+/* How full a table is. */
 typedef struct tb_table_stats {
     size_t struct_size;     /* set by the caller: sizeof(tb_table_stats) */
     int64_t places;         /* for keys, free ones included */
@@ -513,6 +520,7 @@ TB_API tb_status tb_table_get_stats(tb_table *table, tb_table_stats *out_stats);
 TB_API tb_status tb_table_close(tb_table *table);
 TB_API void tb_table_destroy(tb_table *table);
 
+/* The most bytes that tb_address_key writes. */
 #define TB_ADDRESS_KEY_SIZE 16
 
 /* Writes the key of a network address: the same 4 bytes for all ways to write an IPv4 address, 16 for all addresses of
@@ -525,6 +533,7 @@ TB_API tb_status tb_address_key(const char *text, size_t text_size, int32_t ipv6
 
 /* ---- Several limits in one decision ------------------------------------------------------------------------------ */
 
+/* The most limits in one decision. */
 #define TB_MAX_MEMBERS 16
 
 /* One of the limits that a decision must satisfy: a bucket, or a key of a table, and what it costs there. "10 a second
@@ -532,14 +541,14 @@ TB_API tb_status tb_address_key(const char *text, size_t text_size, int32_t ipv6
 typedef struct tb_member {
     tb_bucket *bucket; /* NULL: a key of `table` */
     tb_table *table;   /* NULL: `bucket` */
-    const void *key;
-    size_t key_size;
-    double n;
+    const void *key;   /* in the table */
+    size_t key_size;   /* 0 .. TB_MAX_KEY_SIZE */
+    double n;          /* the tokens that it costs there */
 } tb_member;
 
 /* The member that refused, by its index; of several the one that takes longest to grant. */
 typedef struct tb_refusal {
-    int32_t member;
+    int32_t member;         /* from 0 */
     int32_t reserved;       /* 0 */
     int64_t retry_after_ns; /* until that member would grant; TB_FOREVER: it never will, or cannot be told (full) */
 } tb_refusal;
@@ -700,6 +709,7 @@ TB_API tb_status tb_remote_get_limit(const tb_remote *remote, tb_config *out_con
 TB_API const char *tb_remote_script(void);
 TB_API const char *tb_remote_script_sha1(void);
 
+/* By how many bytes the second key may be longer than the first. */
 #define TB_REMOTE_QUEUE_KEY_ADDS 4
 
 /* Writes the second key of a bucket, in the same slot of a cluster: q:key, or q:{key} if the key has no tag in braces.
@@ -708,6 +718,7 @@ TB_API const char *tb_remote_script_sha1(void);
  * closing brace, or key_size above TB_MAX_KEY_SIZE. */
 TB_API tb_status tb_remote_queue_key(const void *key, size_t key_size, void *out_queue_key, size_t *out_size);
 
+/* The most arguments of a call for one key, and the most numbers in the reply. */
 #define TB_REMOTE_MAX_ARGUMENTS 9
 #define TB_REMOTE_MAX_REPLY 6
 
@@ -754,14 +765,15 @@ TB_API tb_status tb_remote_read(const tb_remote *remote, const int64_t *argument
 TB_API tb_status tb_remote_read_reservation(const tb_remote *remote, const int64_t *arguments, size_t argument_count,
                                             const int64_t *reply, size_t reply_count, tb_reservation *out_reservation);
 
+/* The most keys in one call of tb_remote_take_each. */
 #define TB_REMOTE_MAX_KEYS 1024
 
 /* One of the takes that stand in one call: n tokens of the bucket of a key. */
 typedef struct tb_remote_member {
-    const tb_remote *remote;
-    const void *key;
-    size_t key_size;
-    double n;
+    const tb_remote *remote; /* the limit */
+    const void *key;         /* of the bucket on the server */
+    size_t key_size;         /* 0 .. TB_MAX_KEY_SIZE */
+    double n;                /* the tokens */
 } tb_remote_member;
 
 /* Write the arguments of one call for many keys, EVALSHA sha1 count key ... argument ..., with the keys in the order of
@@ -828,6 +840,7 @@ TB_API void tb_clock_destroy(tb_clock *clock);
 
 /* ---- Version, features, texts ------------------------------------------------------------------------------------ */
 
+/* The version of this header. */
 #define TB_VERSION_MAJOR 1
 #define TB_VERSION_MINOR 0
 #define TB_VERSION_PATCH 0
