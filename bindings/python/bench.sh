@@ -19,7 +19,7 @@ out=$TB_BUILD/python-bench
 rm -rf "$out"
 mkdir -p "$out"
 export PIP_NO_CACHE_DIR=1 PYTHONDONTWRITEBYTECODE=1
-source_archive "$here" "$out"
+source_archive "$out"
 PKG_CONFIG_PATH=$TB_BUILD wheel "$out"/tokenbucket-*.tar.gz "$out/wheel"
 site "$out"/wheel/*.whl "$out/site"
 

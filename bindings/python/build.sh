@@ -30,11 +30,12 @@ quietly() {
     return 1
 }
 
-# source_archive SOURCE FOLDER: FOLDER/tokenbucket-*.tar.gz. The source folder stays clean.
+# source_archive FOLDER: FOLDER/tokenbucket-*.tar.gz, made in a copy, so that the source tree stays clean.
 source_archive() {
-    mkdir -p "$2/source"
-    tar -C "$1" --exclude=__pycache__ --exclude='*.egg-info' --exclude=build -cf - . | tar -C "$2/source" -xf -
-    quietly env -C "$2/source" "$python" -B -c "import setuptools.build_meta as b; b.build_sdist('..')"
+    mkdir -p "$1/source"
+    tar -C "$TB_SOURCE" --exclude=__pycache__ --exclude='*.egg-info' --exclude=build -cf - bindings/python capi core |
+        tar -C "$1/source" -xf -
+    quietly env -C "$1/source/bindings/python" "$python" -B -c "import setuptools.build_meta as b; b.build_sdist('../../..')"
 }
 
 # wheel ARCHIVE FOLDER, site WHEEL FOLDER: as a user would with pip.

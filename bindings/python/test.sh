@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the Python package as a user would, with the extension, without it and with the library linked in, against the
-# library in TB_BUILD, and runs its tests on both backends.
+# Builds the Python package as a user would, with the extension, without it, with the library linked in and with the
+# library's sources, and runs its tests on both backends against the library in TB_BUILD.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=../../tests/support/shell.sh
 source "$TB_SOURCE/tests/support/shell.sh"
@@ -28,7 +28,7 @@ expect() { # WHAT FOUND WANTED
     [[ $2 == "$3" ]] || fail "$1: $2, not $3"
 }
 
-source_archive "$here" "$out"
+source_archive "$out"
 archive=$(echo "$out"/tokenbucket-*.tar.gz)
 
 # ---- With the extension ----
@@ -50,21 +50,45 @@ for backend in native ctypes; do
     ((count >= 200)) || fail "only $count tests ran on the $backend backend"
 done
 
-# ---- Without it ----
+# ---- Without it: where there is no compiler, but the library ----
 
-PKG_CONFIG=/nonexistent wheel "$archive" "$out/pure"
+CC=/nonexistent LD_LIBRARY_PATH=$library_path wheel "$archive" "$out/pure"
 wheel=$(echo "$out"/pure/*.whl)
 [[ $wheel == *-py3-none-any.whl ]] || fail "no pure wheel: $wheel"
 site "$wheel" "$out/pure-site"
 expect "backend of the pure wheel" "$(run "$out/pure-site" -c 'import tokenbucket; print(tokenbucket.backend)')" ctypes
 
+# ---- Where no library is installed: built from the sources in the archive, or refused ----
+
+self_contained() { # SITE
+    expect "symbols" "$(nm -D --defined-only "$1"/tokenbucket/_native.abi3.so | awk '{print $3}')" PyInit__native
+    if readelf -dW "$1"/tokenbucket/_native.abi3.so | grep -E 'NEEDED.*(tokenbucket|stdc)'; then fail "$1 needs a library"; fi
+    expect "what $1 grants" "$(LD_LIBRARY_PATH='' PYTHONPATH=$1 "$python" -c \
+        'import tokenbucket as t; b = t.TokenBucket(1, 0.001); print(t.backend, b.allow(), b.allow())')" "native True False"
+}
+
+export PKG_CONFIG=/nonexistent
+# pip takes the archive apart in a folder of its own: nothing of this tree is in reach.
+CFLAGS='' wheel "$archive" "$out/bundled"
+site "$out"/bundled/*.whl "$out/bundled-site"
+self_contained "$out/bundled-site"
+
+refused() { # REASON: with the compilers that CC and CXX name
+    local said
+    if said=$(LD_LIBRARY_PATH='' wheel "$archive" "$out/none" 2>&1); then fail "a package was built that cannot be imported"; fi
+    [[ $said == *"tokenbucket cannot be built: $1"*"sudo apt install g++ python3-dev"* ]] || fail "refused with: $said"
+}
+if ! ldconfig -p | grep -q libtokenbucket; then
+    CC=/nonexistent refused "there is no C compiler /nonexistent"
+    CXX=/nonexistent refused "/nonexistent finds no installed library, and to build it there is no C++ compiler /nonexistent"
+fi
+unset PKG_CONFIG
+
 # ---- With the library linked in ----
 
 PKG_CONFIG_PATH=$TB_BUILD TOKENBUCKET_STATIC=1 wheel "$archive" "$out/static"
 site "$out"/static/*.whl "$out/static-site"
-expect "symbols" "$(nm -D --defined-only "$out"/static-site/tokenbucket/_native.abi3.so | awk '{print $3}')" PyInit__native
-expect "backend of the self-contained wheel" \
-    "$(LD_LIBRARY_PATH='' PYTHONPATH=$out/static-site "$python" -c 'import tokenbucket; print(tokenbucket.backend)')" native
+self_contained "$out/static-site"
 
 # ---- The programs in the pages ----
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Tests of the crates and of the Rust examples, against the library in TB_BUILD: linked as it is found by pkg-config, as
-# named by TOKENBUCKET_LIB_DIR, and in the source tree.
+# Tests of the crates and of the Rust examples, against the library in TB_BUILD, linked as it is found by pkg-config and
+# as named by TOKENBUCKET_LIB_DIR, and with the library built from the sources in the package and in the tree.
 set -euo pipefail
 source "$TB_SOURCE/tests/support/shell.sh"
-require cargo python3
+require cargo python3 readelf
 
 export CARGO_NET_OFFLINE=true RUSTFLAGS=-Dwarnings RUSTDOCFLAGS=-Dwarnings
 export PKG_CONFIG_PATH=$TB_BUILD CARGO_TARGET_DIR=$TB_BUILD/rust
@@ -71,55 +71,67 @@ expect_in() {
 }
 
 # The packages hold what they need and no more; unpacks them in a folder that is outside any source tree of the library.
-unpack_packages() { # WORK UNPACKED
-    local work=$1 unpacked=$2 list
-    list=$(cd "$folder" && cargo package --quiet --list --allow-dirty -p tokenbucket-sys)
-    expect_in "$list" Cargo.toml LICENSE README.md build.rs src/declarations.rs src/lib.rs tests/abi.rs
-    list=$(cd "$folder" && cargo package --quiet --list --allow-dirty -p tokenbucket)
+unpack_packages() { # WORK
+    local work=$1 unpacked=$1/unpacked/here list
+    "$folder/package.sh" "$work" --quiet --no-verify --allow-dirty >"$work/log" 2>&1 || fail "package.sh: $(cat "$work/log")"
+    [[ ! -e $folder/tokenbucket-sys/library ]] || fail "package.sh leaves a copy of the sources"
+    list=$(tar -tf "$work"/package/tokenbucket-sys-*.crate | sed 's|^[^/]*/||')
+    expect_in "$list" Cargo.toml LICENSE README.md build.rs src/declarations.rs src/lib.rs tests/abi.rs \
+        library/capi/include/tokenbucket.h library/core/sources.txt
+    list=$(tar -tf "$work"/package/tokenbucket-1*.crate | sed 's|^[^/]*/||')
     expect_in "$list" Cargo.toml LICENSE README.md src/lib.rs src/wait.rs src/remote/mod.rs tests/futures.rs
     if grep -q conformance <<<"$list"; then fail "the package has a test that needs this tree"; fi
-    (cd "$folder" && CARGO_TARGET_DIR=$work cargo package --quiet --workspace --no-verify --allow-dirty) >"$work/log" 2>&1 ||
-        fail "cargo package: $(cat "$work/log")"
     mkdir -p "$unpacked"
     tar -C "$unpacked" -xf "$work"/package/tokenbucket-sys-*.crate
     tar -C "$unpacked" -xf "$work"/package/tokenbucket-1*.crate
     mv "$unpacked"/tokenbucket-sys-* "$unpacked/sys"
     mv "$unpacked"/tokenbucket-1* "$unpacked/safe"
-    printf '[patch.crates-io]\ntokenbucket-sys = { path = "../sys" }\n[workspace]\n' >>"$unpacked/safe/Cargo.toml"
     rm -f "$unpacked/safe/Cargo.lock"
+    mkdir -p "$unpacked/program/src"
+    cp "$TB_SOURCE/tests/install/rust/main.rs" "$unpacked/program/src"
+    printf '%s\n' '[package]' 'name = "program"' 'version = "0.0.0"' 'edition = "2021"' '[dependencies]' \
+        'tokenbucket = { path = "../safe" }' '[patch.crates-io]' 'tokenbucket-sys = { path = "../sys" }' '[workspace]' \
+        >"$unpacked/program/Cargo.toml"
 }
 
+# Where no library is installed, a program is built with the sources in the package, and needs no other file; without a
+# compiler for them, or for another target, the build says what to do.
 check_packages() {
-    local work manifest said
+    local work said program
     work=$(fresh_folder rust-packages)
-    unpack_packages "$work" "$work/unpacked/here"
-    manifest=$work/unpacked/here/safe/Cargo.toml
-    CARGO_TARGET_DIR=$work/target cargo check --quiet --tests --manifest-path "$manifest"
-    # Where there is no library, the build says what to do.
-    if said=$(CARGO_TARGET_DIR=$work/missing PKG_CONFIG_PATH='' PKG_CONFIG_LIBDIR=/nonexistent \
-        cargo build --quiet --manifest-path "$manifest" 2>&1); then
-        fail "the crates are built without a library"
-    fi
-    [[ $said == *"The C library tokenbucket"*"was not found"*TOKENBUCKET_LIB_DIR*PKG_CONFIG_PATH*"cmake --build"* ]] ||
-        fail "no help in: $said"
+    unpack_packages "$work"
+    export PKG_CONFIG=/nonexistent
+    said=$(cd "$work/unpacked/here/program" && CARGO_TARGET_DIR=$work/target cargo run --quiet)
+    [[ $said == "true false" ]] || fail "a program with the library inside says $said"
+    program=$work/target/debug/program
+    if readelf -dW "$program" | grep -E 'NEEDED.*(tokenbucket|stdc)'; then fail "$program needs a library"; fi
+    (cd "$work/unpacked/here/safe" && CARGO_TARGET_DIR=$work/target cargo check --quiet --tests \
+        --config "patch.crates-io.tokenbucket-sys.path='$work/unpacked/here/sys'") || fail "the package's tests"
+    refused "there is no C++20 compiler /nonexistent" CXX=/nonexistent
+    refused "set CXX_aarch64_unknown_linux_gnu" CARGO_BUILD_TARGET=aarch64-unknown-linux-gnu
+    rm -r "$work/unpacked/here/sys/library"
+    refused "/nonexistent cannot be run" CXX=c++
+    unset PKG_CONFIG
 }
 
-# The overload example linked statically, by name and in a source tree: it then needs no folder named when it runs.
+refused() { # PATTERN VARIABLE=VALUE
+    local said
+    if said=$(cd "$TB_BUILD/rust-packages/unpacked/here/program" &&
+        env "$2" CARGO_TARGET_DIR="$TB_BUILD/rust-packages/refused" cargo build --quiet 2>&1); then
+        fail "built without a library: $2"
+    fi
+    [[ $said == *"The C library tokenbucket"*"was not found"*TOKENBUCKET_LIB_DIR*PKG_CONFIG_PATH*"C++20 compiler"*$1* ]] ||
+        fail "no help with $2: $said"
+}
+
+# The overload example linked statically, by name and with the sources in the tree: it then needs no folder named when it
+# runs.
 check_static() {
-    local tree
     CARGO_TARGET_DIR=$TB_BUILD/rust-static TOKENBUCKET_LIB_DIR=$TB_BUILD TOKENBUCKET_STATIC=1 \
         cargo build --quiet --locked --manifest-path "$overload"
     check_overload "$TB_BUILD/rust-static/debug/overload"
-
-    tree=$(fresh_folder rust-tree)
-    mkdir -p "$tree/bindings" "$tree/examples" "$tree/capi/include" "$tree/build"
-    cp -R "$folder" "$tree/bindings/rust"
-    cp -R "$TB_SOURCE/examples/rust" "$tree/examples/rust"
-    cp "$TB_SOURCE/capi/include/tokenbucket.h" "$tree/capi/include/"
-    cp "$TB_STATIC" "$tree/build/libtokenbucket.a"
-    CARGO_TARGET_DIR=$tree/target PKG_CONFIG_PATH='' PKG_CONFIG_LIBDIR=/nonexistent \
-        cargo build --quiet --locked --manifest-path "$tree/examples/rust/Cargo.toml"
-    check_overload "$tree/target/debug/overload"
+    CARGO_TARGET_DIR=$TB_BUILD/rust-tree PKG_CONFIG=/nonexistent cargo build --quiet --locked --manifest-path "$overload"
+    check_overload "$TB_BUILD/rust-tree/debug/overload"
 }
 
 check_style

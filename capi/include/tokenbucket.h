@@ -58,10 +58,12 @@
 extern "C" {
 #endif
 
+#ifndef TB_API
 #if defined(__GNUC__)
 #define TB_API __attribute__((visibility("default")))
 #else
 #define TB_API
+#endif
 #endif
 
 /* ---- Status ------------------------------------------------------------------------------------------------------ */

@@ -74,3 +74,21 @@ runs "$folder/static" static
 needs_no_cpp_runtime "$folder/static"
 "${cc[@]}" -o "$folder/archive" -I"$installed/include" "$main" "$libdir/libtokenbucket.a"
 runs "$folder/archive" static
+
+# A user's shared library that has the static one inside exports its own functions alone, and calls those inside.
+cat >"$folder/plugin.c" <<'C'
+#include <tokenbucket.h>
+int plugin_grants(void);
+int plugin_grants(void) {
+    tb_bucket *bucket;
+    int granted = tb_create(1, 1, &bucket) == TB_SUCCESS && tb_allow(bucket, 1) == TB_SUCCESS;
+    tb_destroy(bucket);
+    return granted;
+}
+C
+"${cc[@]}" -shared -fPIC -Wl,-z,defs -o "$folder/plugin.so" -I"$installed/include" "$folder/plugin.c" "$libdir/libtokenbucket.a" -pthread
+exported=$(nm -D --defined-only "$folder/plugin.so" | awk '{print $3}')
+[ "$exported" = plugin_grants ] || fail "a library with libtokenbucket.a inside exports $(wc -l <<<"$exported") functions"
+echo 'int plugin_grants(void); int main(void) { return !plugin_grants(); }' >"$folder/host.c"
+"${cc[@]}" -o "$folder/host" "$folder/host.c" "$folder/plugin.so" -Wl,-rpath,"$folder"
+"$folder/host" || fail "a library with libtokenbucket.a inside does not work"

@@ -30,6 +30,7 @@ core/units/wide.h __cplusplus
 core/units/wide.h __SIZEOF_INT128__
 capi/include/tokenbucket.h __cplusplus
 capi/include/tokenbucket.h __GNUC__
+capi/include/tokenbucket.h TB_API
 capi/src/handles.h NDEBUG
 capi/redis/include/tokenbucket_redis.h __cplusplus
 capi/redis/src/process.cc MADV_WIPEONFORK

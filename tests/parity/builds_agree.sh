@@ -12,14 +12,14 @@ log=$folder/log
 
 build_with_cmake() {
     cmake -G Ninja -S "$TB_SOURCE" -B "$folder/cmake" -DTOKENBUCKET_TESTS=ON -DCMAKE_INSTALL_PREFIX="$prefix" \
-        -DCMAKE_INSTALL_LIBDIR=lib -DCMAKE_BUILD_TYPE=RelWithDebInfo &&
+        -DCMAKE_INSTALL_LIBDIR=lib &&
         ninja -C "$folder/cmake" -j 2 tokenbucket_shared tokenbucket_static tokenbucket_redis &&
         DESTDIR=$folder/by-cmake cmake --install "$folder/cmake"
 }
 
 build_with_meson() {
     { [ -f "$folder/meson/build.ninja" ] ||
-        meson setup "$folder/meson" "$TB_SOURCE" --prefix="$prefix" --libdir=lib --buildtype=debugoptimized; } &&
+        meson setup "$folder/meson" "$TB_SOURCE" --prefix="$prefix"; } &&
         meson compile -C "$folder/meson" -j 2 tokenbucket:shared_library tokenbucket:static_library tokenbucket-redis:shared_library &&
         meson install -C "$folder/meson" --no-rebuild --destdir "$folder/by-meson"
 }
@@ -54,9 +54,9 @@ tests() {
 # large files everywhere and names warnings that make no difference to C++ code like this.
 flags() {
     local database=$folder/$1/compile_commands.json
-    grep -E '"command":' "$database" | grep -E 'capi/src/bucket\.cc' | head -1 | tr ' ' '\n' | tr -d "\\\\\"'" |
+    grep -E '"command":' "$database" | grep -E 'capi/src/bucket\.cc' | grep -v TB_API= | head -1 | tr ' ' '\n' | tr -d "\\\\\"'" |
         grep -E '^-(D|U|O|W|f|g|m|std=)' |
-        grep -vE '^-(fdiagnostics-color=.*|fcolor-diagnostics|D_FILE_OFFSET_BITS=64|Winvalid-pch|Wnon-virtual-dtor)$' |
+        grep -vE '^-(fdiagnostics-color=.*|fcolor-diagnostics|D_FILE_OFFSET_BITS=64|Winvalid-pch|ffile-prefix-map=.*|Wnon-virtual-dtor)$' |
         sort -u
 }
 

@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Built where nothing is said, both builds are optimized, and what they install is the same to the byte wherever the
+# sources lie; with debug information, too, it does not tell where.
+set -euo pipefail
+source "$TB_SOURCE/tests/support/shell.sh"
+require cmake meson ninja
+folder=$(fresh_folder install_reproducible)
+unset CMAKE_BUILD_TYPE CMAKE_INSTALL_PREFIX CFLAGS CXXFLAGS CPPFLAGS LDFLAGS DESTDIR
+
+# Two copies, of names of different lengths, in folders of different depths.
+copies=("$folder/one" "$folder/the/second")
+for copy in "${copies[@]}"; do
+    mkdir -p "$copy"
+    tar -C "$TB_SOURCE" --anchored --exclude=./.git --exclude='./build*' \
+        --no-anchored --exclude=target --exclude=bin --exclude=obj -cf - . | tar -C "$copy" -xf -
+done
+
+by_cmake() { # COPY BUILD INSTALLED OPTION...
+    cmake -G Ninja -S "$1" -B "$2" -DTOKENBUCKET_TESTS=OFF -DTOKENBUCKET_EXAMPLES=OFF "${@:4}" &&
+        cmake --build "$2" -j 2 && DESTDIR=$3 cmake --install "$2"
+}
+
+by_meson() { # COPY BUILD INSTALLED OPTION...
+    meson setup "$2" "$1" -Dauto_features=disabled "${@:4}" && meson compile -C "$2" -j 2 &&
+        meson install -C "$2" --no-rebuild --destdir "$3"
+}
+
+install_copy() { # TOOL KIND NUMBER OPTION...
+    local copy=${copies[$3]} to=$folder/$1-$2-$3 found
+    "by_$1" "$copy" "$copy/$1-$2" "$to" "${@:4}" >"$folder/log" 2>&1 || fail "$1 $2: $(tail -20 "$folder/log")"
+    if found=$(grep -rlF "$folder" "$to"); then fail "$1 $2: the folder of the build is in $found"; fi
+}
+
+for tool in cmake meson; do
+    install_copy $tool default 0
+    install_copy $tool default 1
+    diff -r "$folder/$tool-default-0" "$folder/$tool-default-1" || fail "$tool: the copies differ"
+    commands=$(grep 'core/bucket/decide' "${copies[0]}/$tool-default/compile_commands.json")
+    grep -q -- '-O3 .*-DNDEBUG\|-DNDEBUG .*-O3' <<<"$commands" || fail "$tool by default does not optimize, or asserts"
+done
+install_copy cmake debug 0 -DCMAKE_BUILD_TYPE=RelWithDebInfo
+install_copy meson debug 0 --buildtype=debugoptimized
