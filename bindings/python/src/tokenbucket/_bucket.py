@@ -9,11 +9,21 @@ from . import _constants as c
 from ._backend import Bucket
 from ._clock import ManualClock
 from ._decorator import F, limited
-from ._limiter import Limiter, clock_option, count_option, lateness_option, rate_option
-from ._numbers import Real, Seconds, nanoseconds, number, priority_number, seconds, timeout_ns
+from ._errors import refused, wrong_type
+from ._limiter import (
+    UP_TO_CAPACITY,
+    Limiter,
+    clock_option,
+    count_option,
+    lateness_option,
+    per_second,
+    rate_option,
+    require_created,
+)
+from ._numbers import Real, Seconds, number, priority_number, seconds, timeout_ns
 from ._reservation import Reservation
-from ._results import OnEvent, Stats, fail, is_amount
-from ._shared import check_shared, name_option
+from ._results import OnEvent, Stats, fail
+from ._shared import another_limit, check_shared, name_option
 from ._waiting import waiter_here
 
 Self = TypeVar("Self", bound="TokenBucket")
@@ -36,7 +46,7 @@ class TokenBucket(Bucket, Limiter):
     statistics: stats() counts.
     precise: wait() spins its last 60 microseconds, exact to about one.
 
-    ValueError: capacity not within 1e-6 .. 1e15, rate not within 1e-9 .. 1e10 per second, NaN, and the like.
+    ValueError: capacity not within 1e-6 .. 1e15, rate not within 1e-9 .. 1e10 per second; the text names the argument.
 
     >>> bucket = TokenBucket(capacity=10, tokens_per_second=5)
     >>> if bucket.allow():
@@ -45,6 +55,7 @@ class TokenBucket(Bucket, Limiter):
     """
 
     _noun = "bucket"
+    _most_units = "2^58"
     _clock: Optional[ManualClock]
 
     def __init__(
@@ -137,31 +148,41 @@ class TokenBucket(Bucket, Limiter):
         statistics: bool,
         precise: bool,
     ) -> None:
-        size = number(capacity)
-        rate, period_ns = rate_option(tokens_per_second, nanoseconds(period))
-        initial = c.TB_INITIALLY_FULL if initial_tokens is None else number(initial_tokens)
+        size = number(capacity, "capacity")
+        rate, period_ns = rate_option(tokens_per_second, period)
+        initial = c.TB_INITIALLY_FULL if initial_tokens is None else number(initial_tokens, "initial_tokens")
         # The library has numbers for "none" that would pass here as something else.
         if initial_tokens is not None and initial < 0:
-            raise ValueError(f"initial_tokens must not be negative: {initial_tokens!r}")
+            raise refused("initial_tokens", UP_TO_CAPACITY, initial_tokens)
         waiters = count_option("max_waiters", max_waiters)
         lateness_ns = lateness_option(max_lateness)
         clock = clock_option(clock)
         if on_event is not None and not callable(on_event):
-            raise TypeError("on_event must be callable")
+            raise wrong_type("on_event", "callable", on_event)
         flags = (c.TB_PRECISE_WAIT if precise else 0) | (c.TB_STATISTICS if statistics else 0)
-        status, fault = self._open(
+        status, field, allowed, fault = self._open(
             size, rate, period_ns, initial, waiters, lateness_ns, flags, clock, on_event, shared
         )
-        if shared is not None:
-            check_shared(status, fault, shared[0])
-        if status == c.TB_E_OUT_OF_MEMORY:
-            raise MemoryError
-        if status != c.TB_SUCCESS:
-            raise ValueError(
-                f"no such limit: capacity {capacity!r} (1e-6 to 1e15), tokens_per_second {tokens_per_second!r} "
-                f"(1e-9 to 1e10 per second), period {period!r} s (above 0), initial_tokens {initial_tokens!r} "
-                "(None, or 0 up to the capacity)" + ("" if shared is None else f"; or no such name: {shared[0]!r}")
-            )
+        if shared is not None and field is None:
+            name = shared[0]
+            if status == c.TB_E_MISMATCH and fault == c.TB_SHARED_CAPACITY:
+                raise another_limit("capacity", TokenBucket._adopted(name).capacity, size, name)
+            if status == c.TB_E_MISMATCH and fault == c.TB_SHARED_RATE:
+                asked = per_second(rate, period_ns)
+                raise another_limit("tokens_per_second", TokenBucket._adopted(name).rate, asked, name)
+            check_shared(status, fault, name)
+        require_created(
+            status,
+            field,
+            allowed,
+            capacity=capacity,
+            tokens_per_second=tokens_per_second,
+            initial_tokens=initial_tokens,
+        )
+
+    @classmethod
+    def _adopted(cls, name: Optional[str]) -> TokenBucket:
+        return cls.shared(name, 1, 1, adopt=True)
 
     @property
     def tokens(self) -> float:
@@ -219,7 +240,7 @@ class TokenBucket(Bucket, Limiter):
         (0.0, 2.0)
         """
         n = number(tokens)
-        status, promise = self._reserve(n, timeout_ns(max_wait))
+        status, promise = self._reserve(n, timeout_ns(max_wait, "max_wait"))
         if status != c.TB_SUCCESS:
             self._fail(status, n)
         return Reservation(self, promise)
@@ -262,11 +283,9 @@ class TokenBucket(Bucket, Limiter):
         4.0
         """
         n = c.TB_INITIALLY_FULL if tokens is None else number(tokens)
-        if tokens is not None and not is_amount(n):
-            raise ValueError(f"tokens must be 0 up to the capacity, not {n:g}")
-        status = self._reset(n)
-        if status != c.TB_SUCCESS:
-            self._fail(status, n)
+        # The library's number for "full" is none here.
+        status = c.TB_E_INVALID_ARGUMENT if n < 0 and tokens is not None else self._reset(n)
+        self._require_set(status, n)
 
     def set_tokens(self, tokens: Real) -> None:
         """Sets the tokens to what a server said is left: what was taken or owed so far is forgotten.
@@ -281,11 +300,13 @@ class TokenBucket(Bucket, Limiter):
         1.0
         """
         n = number(tokens)
-        if not is_amount(n):
-            raise ValueError(f"tokens must be 0 up to the capacity, not {n:g}")
-        status = self._set_tokens(n)
+        self._require_set(self._set_tokens(n), n)
+
+    def _require_set(self, status: int, tokens: float) -> None:
+        if status in (c.TB_E_INVALID_ARGUMENT, c.TB_EXCEEDS_CAPACITY) and self._exists():
+            raise refused("tokens", f"{UP_TO_CAPACITY} of {self.capacity:.15g}", tokens)
         if status != c.TB_SUCCESS:
-            self._fail(status, n)
+            self._fail(status, tokens)
 
     def stats(self) -> Stats:
         """What the bucket has decided so far. RuntimeError: it was created without statistics=True.

@@ -9,6 +9,7 @@ from . import _backend
 from . import _constants as c
 from ._bucket import TokenBucket
 from ._decorator import F, limited
+from ._errors import refused
 from ._keys import Key, encode
 from ._numbers import Real, Seconds, numbers, priority_number, timeout_ns
 from ._reservation import JointReservation
@@ -51,7 +52,7 @@ class Limits(_backend.Limits):
         members = tuple(members)
         parts = tuple(map(_part, members))
         if not 1 <= len(parts) <= c.TB_MAX_MEMBERS:
-            raise ValueError(f"there must be 1 to {c.TB_MAX_MEMBERS} members, not {len(parts)}")
+            raise refused("members", f"from 1 to {c.TB_MAX_MEMBERS} buckets and keys", len(parts))
         if len({(id(limiter), *key) for limiter, *key in parts}) != len(parts):
             raise ValueError("a bucket or key occurs twice among the members: add its costs up")
         for limiter, *_ in parts:
@@ -159,7 +160,7 @@ class Limits(_backend.Limits):
         (0.0, 6.0)
         """
         amounts = self._amounts(costs)
-        status, promises, (member, retry_after_ns) = self._reserve(amounts, timeout_ns(max_wait))
+        status, promises, (member, retry_after_ns) = self._reserve(amounts, timeout_ns(max_wait, "max_wait"))
         if status != c.TB_SUCCESS:
             self._fail(status, amounts, member, retry_after_ns)
         return JointReservation(self, promises)
@@ -236,7 +237,7 @@ class Limits(_backend.Limits):
             raise RuntimeError("the limits do not exist: their __init__ has not run")
         if costs.__class__ is int and costs == 1:
             return self._ones
-        return tuple(numbers(costs, len(self._parts), "a cost for each member"))
+        return tuple(numbers(costs, len(self._parts), "member", "costs"))
 
     def _fail(self, status: int, amounts: Tuple[float, ...], member: int, retry_after_ns: int) -> NoReturn:
         """Raises what the refusal of a member means, or an error, of which the library does not say whose it is."""
@@ -245,7 +246,7 @@ class Limits(_backend.Limits):
         if status == c.TB_E_INVALID_ARGUMENT:
             member = next((i for i, n in enumerate(amounts) if not 0 < n < float("inf")), 0)
         limiter, *key = self._parts[max(0, member)]
-        raise failure(limiter, status, amounts[member], retry_after_ns, tuple(key), member)
+        raise failure(limiter, status, amounts[member], retry_after_ns, tuple(key), member, "costs")
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {len(self._parts)} members>"
