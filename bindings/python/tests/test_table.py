@@ -109,9 +109,9 @@ class Create(TableTest):
         self.assertIsNone(gone())
 
     def test_repr(self):
-        self.assertEqual(repr(self.table), "<Table of 10, 5 per second and key>")
+        self.assertEqual(repr(self.table), "<Table capacity=10, tokens_per_second=5>")
         self.table.close()
-        self.assertEqual(repr(self.table), "<Table of 10, 5 per second and key, closed>")
+        self.assertEqual(repr(self.table), "<Table capacity=10, tokens_per_second=5, closed>")
 
 
 class Keys(TableTest):

@@ -8,6 +8,7 @@ from typing import Any, Callable, Optional, Tuple, Type, TypeVar, overload
 from . import _constants as c
 from ._backend import Bucket
 from ._clock import ManualClock
+from ._context import Context
 from ._decorator import F, limited
 from ._errors import refused, wrong_type
 from ._limiter import (
@@ -29,29 +30,39 @@ from ._waiting import waiter_here
 Self = TypeVar("Self", bound="TokenBucket")
 
 
-class TokenBucket(Bucket, Limiter):
-    """A limit of `tokens_per_second` with bursts of up to `capacity`; safe to use from any number of threads and tasks.
+class TokenBucket(Bucket, Limiter, Context):
+    """Holds up to `capacity` tokens and gains `tokens_per_second`, evenly. Any number of threads and tasks may use it.
 
-    A new bucket is full, or holds `initial_tokens`. It gains tokens evenly, to the nanosecond.
+    allow() takes tokens if they are there, and never waits; take() also says how long it would take. wait() sleeps until
+    they are there, and wait_async() lets the task sleep; `with bucket`, `async with bucket` and @bucket.limit wait, too.
 
-    period: makes the rate one of tokens per that time: TokenBucket(100, 700_000, period=3600) gains exactly 700000 an
-        hour. Without it a Fraction is taken exactly; a float is read as the decimal it prints as.
+    capacity: the largest burst. A new bucket is full, or holds `initial_tokens`.
+    tokens_per_second: the rate, or, with `period`, the tokens gained in that time: TokenBucket(10, 700_000, period=3600)
+        gains exactly 700000 an hour. A Fraction is taken exactly, a float as the decimal that it prints as.
     clock: a ManualClock, for tests.
-    max_waiters: so many threads and tasks may wait at a time; the next gets RateLimitExceeded.
-    max_lateness: tokens are kept so long for a wait that comes late for them, because its process was stopped or its
-        event loop was busy. One that comes later waits anew, so that those who are late do not act all at once. None is
-        10 ms, and no limit on a ManualClock; a length of time, or math.inf.
-    on_event: called with an Event, in the thread concerned, for each refused take and each wait that slept or was
-        refused. What it raises goes to sys.unraisablehook.
-    statistics: stats() counts.
-    precise: wait() spins its last 60 microseconds, exact to about one.
+    max_waiters: how many threads and tasks may wait at a time; the next gets RateLimitExceeded. None: no limit.
+    max_lateness: how long tokens are kept for a wait that is late to collect them, because its process was stopped or
+        its event loop was busy. After that it waits anew, so that late waits do not all end at once. None: 10 ms, or
+        no limit on a ManualClock. math.inf: no limit.
+    on_event: called with an Event for each take that is denied and each wait that slept or was refused, in the thread
+        that made the call. What it raises goes to sys.unraisablehook.
+    statistics: count what is decided, for stats().
+    precise: wait() spins for its last 60 microseconds, to be exact to about one, at the price of processor time.
 
-    ValueError: capacity not within 1e-6 .. 1e15, rate not within 1e-9 .. 1e10 per second; the text names the argument.
+    Amounts are real numbers: int, float, Fraction, Decimal. Times are such numbers of seconds, or timedeltas.
+
+    ValueError: an argument out of range; the text names it, its value and the range. TypeError: of another type.
 
     >>> bucket = TokenBucket(capacity=10, tokens_per_second=5)
     >>> if bucket.allow():
     ...     print("served")
     served
+    >>> from datetime import timedelta
+    >>> hourly = TokenBucket(capacity=100, tokens_per_second=700_000, period=timedelta(hours=1))
+    >>> hourly.capacity = 0
+    Traceback (most recent call last):
+        ...
+    ValueError: capacity must be from 1e-6 to 1e15 tokens, got 0
     """
 
     _noun = "bucket"
@@ -171,14 +182,8 @@ class TokenBucket(Bucket, Limiter):
                 asked = per_second(rate, period_ns)
                 raise another_limit("tokens_per_second", TokenBucket._adopted(name).rate, asked, name)
             check_shared(status, fault, name)
-        require_created(
-            status,
-            field,
-            allowed,
-            capacity=capacity,
-            tokens_per_second=tokens_per_second,
-            initial_tokens=initial_tokens,
-        )
+        given = {"capacity": capacity, "tokens_per_second": tokens_per_second, "initial_tokens": initial_tokens}
+        require_created(status, field, allowed, given)
 
     @classmethod
     def _adopted(cls, name: Optional[str]) -> TokenBucket:
@@ -350,56 +355,10 @@ class TokenBucket(Bucket, Limiter):
             return functools.partial(self.limit, tokens=tokens, timeout=timeout, priority=priority)
         return limited(self, function, tokens, timeout, priority)
 
-    def __enter__(self: Self) -> Self:
-        """Waits for one token, as wait().
-
-        >>> bucket = TokenBucket(capacity=10, tokens_per_second=5, clock=ManualClock())
-        >>> with bucket:
-        ...     bucket.tokens
-        9.0
-        """
-        self.wait()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """Does nothing: the token is used.
-
-        >>> with TokenBucket(capacity=10, tokens_per_second=5):
-        ...     pass
-        """
-
-    async def __aenter__(self: Self) -> Self:
-        """Waits for one token, as wait_async().
-
-        >>> import asyncio
-        >>> async def call_api():
-        ...     async with bucket:
-        ...         return bucket.tokens
-        >>> bucket = TokenBucket(capacity=10, tokens_per_second=5, clock=ManualClock())
-        >>> asyncio.run(call_api())
-        9.0
-        """
-        await self.wait_async()
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        """Does nothing: the token is used.
-
-        >>> import asyncio
-        >>> async def call_api():
-        ...     async with TokenBucket(capacity=10, tokens_per_second=5):
-        ...         return "called"
-        >>> asyncio.run(call_api())
-        'called'
-        """
-
     def __reduce__(self) -> str:
         if self._is_shared:
             raise TypeError(f"cannot pickle or copy a shared {type(self).__name__}: open its name in each process")
         return super().__reduce__()
 
-    def __repr__(self) -> str:
-        if not self._exists():
-            return f"<{type(self).__name__} not initialised>"
-        state = "closed" if self._closed else f"{self.tokens:g} tokens now"
-        return f"<{type(self).__name__} of {self.capacity:g}, {self.tokens_per_second:g} per second, {state}>"
+    def _state(self) -> str:
+        return super()._state() or f", tokens={self.tokens:g}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Optional, Tuple
+from typing import TYPE_CHECKING, Any, ClassVar, Dict, NoReturn, Optional, Tuple
 
 from . import _constants as c
 from ._backend import limit_refusal
@@ -32,6 +32,16 @@ class Rated:
         """
         _, rate_tokens, period_ns = self._limit_in_force()
         return per_second(rate_tokens, period_ns)
+
+    def __repr__(self) -> str:
+        if not self._exists():
+            return f"<{type(self).__name__} not initialised>"
+        capacity, rate = self._limit_in_force()[0], float(self.rate)
+        return f"<{type(self).__name__} capacity={capacity:g}, tokens_per_second={rate:g}{self._state()}>"
+
+    def _state(self) -> str:
+        """What a representation says besides."""
+        return ""
 
     def _limit_in_force(self) -> Tuple[float, float, int]:
         status, capacity, rate_tokens, period_ns = self._limit()
@@ -126,6 +136,9 @@ class Limiter(Rated):
         """
         return self._closed
 
+    def _state(self) -> str:
+        return ", closed" if self._closed else ""
+
     def __reduce__(self) -> str:
         raise TypeError(
             f"cannot pickle or copy a {type(self).__name__}: it limits one process, and a copy would allow its rate "
@@ -140,8 +153,8 @@ _NAMES = {"rate_tokens": "tokens_per_second", "max_wait_ns": "max_wait"}
 _ALLOWED = {"initial_tokens": UP_TO_CAPACITY}
 
 
-def require_created(status: int, field: Optional[str], allowed: Optional[str], **given: Any) -> None:
-    """Raises what a status of a create function means, and the library's check of the arguments."""
+def require_created(status: int, field: Optional[str], allowed: Optional[str], given: Dict[str, Any]) -> None:
+    """Raises what a status of a create function means: which argument is refused, of those that the library checks."""
     if status == c.TB_SUCCESS:
         return
     if field is not None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, Callable, Iterable, NoReturn, Optional, Sequence, Tuple, TypeVar, Union, overload
+from typing import Any, Callable, Iterable, NoReturn, Optional, Sequence, Tuple, Union, overload
 
 from . import _backend
 from . import _constants as c
 from ._bucket import TokenBucket
+from ._context import Context
 from ._decorator import F, limited
 from ._errors import refused
 from ._keys import Key, encode
@@ -16,8 +17,6 @@ from ._reservation import JointReservation
 from ._results import JointDecision, failure
 from ._table import Table
 from ._waiting import sleep_until_answered, waiter_here
-
-Self = TypeVar("Self", bound="Limits")
 
 Member = Union[TokenBucket, Tuple[Table, Key]]
 """A bucket, or a table and a key."""
@@ -28,7 +27,7 @@ Costs = Union[Real, Sequence[Real]]
 _REFUSED = (c.TB_DENIED, c.TB_EXCEEDS_CAPACITY)
 
 
-class Limits(_backend.Limits):
+class Limits(_backend.Limits, Context):
     """Several limits in one decision: all grant, or nothing is taken. Safe to use from any number of threads and tasks.
 
     members: up to 16 buckets, or tuples of a table and a key. "10 a second and 1000 an hour" are two buckets; requests
@@ -188,49 +187,6 @@ class Limits(_backend.Limits):
         if function is None:
             return functools.partial(self.limit, costs=costs, timeout=timeout, priority=priority)
         return limited(self, function, costs, timeout, priority)
-
-    def __enter__(self: Self) -> Self:
-        """Waits for one token of each member, as wait().
-
-        >>> bucket = TokenBucket(capacity=10, tokens_per_second=5, clock=ManualClock())
-        >>> with Limits([bucket]):
-        ...     bucket.tokens
-        9.0
-        """
-        self.wait()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """Does nothing: the tokens are used.
-
-        >>> with Limits([TokenBucket(capacity=10, tokens_per_second=5)]):
-        ...     pass
-        """
-
-    async def __aenter__(self: Self) -> Self:
-        """Waits for one token of each member, as wait_async().
-
-        >>> import asyncio
-        >>> async def call_api():
-        ...     async with Limits([bucket]):
-        ...         return bucket.tokens
-        >>> bucket = TokenBucket(capacity=10, tokens_per_second=5, clock=ManualClock())
-        >>> asyncio.run(call_api())
-        9.0
-        """
-        await self.wait_async()
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        """Does nothing: the tokens are used.
-
-        >>> import asyncio
-        >>> async def call_api():
-        ...     async with Limits([TokenBucket(capacity=10, tokens_per_second=5)]):
-        ...         return "called"
-        >>> asyncio.run(call_api())
-        'called'
-        """
 
     def _amounts(self, costs: Costs) -> Tuple[float, ...]:
         if not self._parts:

@@ -64,7 +64,7 @@ class RemoteTable(_backend.Remote, Rated):
         self._max_wait_ns = nanoseconds(max_wait, "max_wait")
         status, field, allowed = self._open(size, rate, period_ns, self._max_wait_ns)
         given = {"capacity": capacity, "tokens_per_second": tokens_per_second, "max_wait": max_wait}
-        require_created(status, field, allowed, **given)
+        require_created(status, field, allowed, given)
         self._policy = on_unavailable
         self._local = self._stand_in(on_unavailable, share)
 
@@ -315,10 +315,8 @@ class RemoteTable(_backend.Remote, Rated):
         self._check(status, n)
         return Question([data], arguments, lambda reply: seconds(self._answer(arguments, reply)[1][2]), unavailable)
 
-    def __repr__(self) -> str:
-        if not self._exists():
-            return f"<{type(self).__name__} not initialised>"
-        return f"<{type(self).__name__} of {self.capacity:g}, {self.tokens_per_second:g} per second and key>"
+    def _state(self) -> str:
+        return f", prefix={self._prefix!r}"
 
     def __reduce__(self) -> str:
         raise TypeError(f"cannot pickle or copy a {type(self).__name__}: create one with a client in each process")

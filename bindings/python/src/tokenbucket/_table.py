@@ -78,15 +78,8 @@ class Table(_backend.Table, Limiter):
             c.TB_PRECISE_WAIT if precise else 0,
             clock_option(clock),
         )
-        require_created(
-            status,
-            field,
-            allowed,
-            capacity=capacity,
-            tokens_per_second=tokens_per_second,
-            max_keys=max_keys,
-            max_bytes=max_bytes,
-        )
+        given = {"capacity": capacity, "tokens_per_second": tokens_per_second}
+        require_created(status, field, allowed, {**given, "max_keys": max_keys, "max_bytes": max_bytes})
 
     def allow_many(self, keys: Iterable[Key], tokens: Union[Real, Sequence[Real]] = 1) -> List[Optional[bool]]:
         """As allow() for many keys, in order, in one call of the library; None where TableFull would have been raised.
@@ -238,12 +231,6 @@ class Table(_backend.Table, Limiter):
         if status != c.TB_SUCCESS:
             self._fail(status, 1)
         return TableStats(*figures)
-
-    def __repr__(self) -> str:
-        if not self._exists():
-            return f"<{type(self).__name__} not initialised>"
-        state = ", closed" if self._closed else ""
-        return f"<{type(self).__name__} of {self.capacity:g}, {self.tokens_per_second:g} per second and key{state}>"
 
 
 def address_key(address: str, ipv6_prefix: int = 64) -> bytes:
