@@ -11,7 +11,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import types
 import unittest
+from fractions import Fraction
 
 import tokenbucket
 from support import ROOT, run_python
@@ -52,13 +54,16 @@ REDIS_ERRORS = [tokenbucket.Unavailable, tokenbucket.Mismatch]
 PUBLIC_MODULES = (
     "_bucket.py",
     "_clock.py",
+    "_context.py",
     "_ctypes_backend.py",
     "_ctypes_limits.py",
     "_ctypes_remote.py",
     "_ctypes_table.py",
     "_decorator.py",
+    "_errors.py",
     "_limiter.py",
     "_limits.py",
+    "_numbers.py",
     "_question.py",
     "_redis.py",
     "_redis_async.py",
@@ -107,6 +112,16 @@ class Names(unittest.TestCase):
             self.assertTrue(hasattr(tokenbucket, name), name)
         self.assertLessEqual({"TokenBucket", "RateLimitExceeded", "__version__"}, set(tokenbucket.__all__))
         self.assertEqual(sorted(tokenbucket.__all__, key=str.lower), sorted(set(tokenbucket.__all__), key=str.lower))
+        public = {name for name, thing in vars(tokenbucket).items() if name[0] != "_" and not inspect.ismodule(thing)}
+        self.assertEqual(public - set(tokenbucket.__all__), set())
+
+    def test_representations_show_the_limit(self):
+        clock = tokenbucket.ManualClock()
+        bucket = tokenbucket.TokenBucket(10, Fraction(1, 3), initial_tokens=2.5, clock=clock)
+        self.assertEqual(repr(bucket), "<TokenBucket capacity=10, tokens_per_second=0.333333, tokens=2.5>")
+        client = types.SimpleNamespace(evalsha=print, eval=print)
+        table = tokenbucket.RedisTable(client, 10, 300, period=60, prefix="tb:users:")
+        self.assertEqual(repr(table), "<RedisTable capacity=10, tokens_per_second=5, prefix=b'tb:users:'>")
 
     def test_version(self):
         version = (ROOT / "capi" / "VERSION").read_text().strip()

@@ -81,9 +81,11 @@ class Initialisation(unittest.TestCase):
             with self.subTest(args), self.assertRaises(TypeError):
                 TokenBucket(*args, **options)
 
-    def test_message_names_the_values(self):
-        with self.assertRaisesRegex(ValueError, r"capacity -3 .*tokens_per_second 5 "):
+    def test_message_names_the_argument_and_its_value(self):
+        with self.assertRaisesRegex(ValueError, r"^capacity must be from 1e-6 to 1e15 tokens, got -3$"):
             TokenBucket(-3, 5)
+        with self.assertRaisesRegex(ValueError, r"^tokens_per_second must be from 1e-9 to 1e10 tokens per second, got 0$"):
+            TokenBucket(3, 0)
 
     def test_options_of_the_wrong_kind(self):
         for options in ({"clock": 1}, {"on_event": 1}, {"max_waiters": "1"}, {"max_waiters": True}, {"period": "1"}, {"max_lateness": "1"}):

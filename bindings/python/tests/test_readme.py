@@ -1,13 +1,17 @@
-"""The recipe of README.md for two limits at once: cancelled or refused it loses nothing."""
+"""What README.md shows: the table for those who come from other limiters, and the recipe for two limits at once."""
 
 import ast
 import asyncio
 import re
+import types
 import unittest
 
+import tokenbucket
 from support import ROOT, BucketTest
 from tokenbucket import Limits, RateLimitExceeded
 
+# Nobody asks it.
+SERVER = types.SimpleNamespace(evalsha=callable, eval=callable)
 README = ROOT / "bindings" / "python" / "README.md"
 
 
@@ -21,6 +25,29 @@ def recipe(names):
             exec(compile(program, str(README), "exec"), names)
             return names["ask"]
     raise LookupError("no recipe")
+
+
+def replacements():
+    """The code in the last column of the table for those who come from another limiter."""
+    section = README.read_text(encoding="utf-8").split("## Coming from another limiter", 1)[1].split("\n## ", 1)[0]
+    rows = [line.split(" | ") for line in section.splitlines() if line.startswith("| ")][1:]
+    return [code for row in rows for code in re.findall(r"`([^`]+)`", row[-1])]
+
+
+class OtherLimiters(BucketTest, unittest.IsolatedAsyncioTestCase):
+    async def test_what_replaces_their_calls_works(self):
+        names = {**vars(tokenbucket), "bucket": self.bucket, "table": self.new_table(), "client": SERVER}
+        found = replacements()
+        self.assertGreater(len(found), 10)
+        for code in found:
+            with self.subTest(code):
+                body = f"{code}\n def call(): return 1\n assert call() == 1" if code[0] == "@" else code
+                body = f"{code}: pass" if code.startswith("async with") else body
+                exec(f"async def replaced():\n {body}", names)
+                before = self.bucket.tokens
+                await names["replaced"]()
+                self.assertEqual(self.bucket.tokens < before, "bucket" in code)
+                self.bucket.reset()
 
 
 class TwoLimits(BucketTest, unittest.IsolatedAsyncioTestCase):

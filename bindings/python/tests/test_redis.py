@@ -142,9 +142,15 @@ class Takes(TableTest):
         self.assertEqual(self.client.keys(), [])
 
     def test_bad_limits(self):
-        for wrong in ((0, 1), (1, 0), (math.nan, 1), (1, math.inf), (1e15, 1e-9), (10, math.pi)):
-            with self.subTest(wrong), self.assertRaisesRegex(ValueError, "no such limit"):
-                self.new_table(*wrong)
+        wrong = {
+            "capacity": ((0, 1), (math.nan, 1)),
+            "tokens_per_second": ((1, 0), (1, math.inf), (1e15, 1e-9)),
+            "max_wait": ((10, math.pi),),  # what accrues in no time could be counted
+        }
+        for name, limits in wrong.items():
+            for limit in limits:
+                with self.subTest(limit), self.assertRaisesRegex(ValueError, f"^{name} must be"):
+                    self.new_table(*limit)
         for options, error in (
             ({"max_wait": -1}, ValueError),
             ({"period": 0}, ValueError),

@@ -45,12 +45,20 @@ class SharedTest(unittest.TestCase):
 
     def test_another_limit_is_a_mismatch(self):
         self.open()
-        with self.assertRaisesRegex(Mismatch, f"^the shared bucket has another capacity: {self.name}$"):
+        there = f"as in the shared bucket '{self.name}', which adopt=True takes"
+        with self.assertRaisesRegex(Mismatch, f"^capacity must be 10, {there}, got 11$"):
             self.open(capacity=11)
-        with self.assertRaisesRegex(Mismatch, "another rate"):
-            self.open(tokens_per_second=2)
+        with self.assertRaisesRegex(Mismatch, f"^tokens_per_second must be 1e-06, {there}, got 2$"):
+            self.open(tokens_per_second=120, period=60)
         adopted = self.open(capacity=11, tokens_per_second=2, adopt=True)
         self.assertEqual((adopted.capacity, adopted.tokens_per_second), (10, SLOW))
+
+    def test_a_closed_one_stays_closed(self):
+        self.open().close()
+        with self.assertRaisesRegex(BucketClosed, f"^the shared bucket '{self.name}' is closed, which holds until"):
+            self.open()
+        remove_shared(self.name)
+        self.assertTrue(self.open().allow())
 
     def test_what_is_no_bucket_is_a_mismatch(self):
         with open(os.open(f"/dev/shm/{self.name}", os.O_CREAT | os.O_WRONLY, 0o600), "wb") as file:
@@ -68,7 +76,7 @@ class SharedTest(unittest.TestCase):
 
     def test_bad_names_and_limits(self):
         for name in ("", "a\0b", "a/b"):
-            with self.subTest(name=name), self.assertRaisesRegex(ValueError, "no such name|no name"):
+            with self.subTest(name=name), self.assertRaisesRegex(ValueError, "^name must be the name of a file or an absolute path, got"):
                 TokenBucket.shared(name, 10, 5)
             with self.subTest(removed=name), self.assertRaises(ValueError):
                 remove_shared(name)

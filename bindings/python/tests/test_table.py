@@ -56,12 +56,14 @@ class Create(TableTest):
         for name, values in wrong.items():
             for value in values:
                 size = {} if name.startswith("max_") and name[4:] in ("keys", "bytes") else {"max_keys": 10}
-                named = "" if name in ("period", "max_lateness") else f"{name} must be"
-                with self.subTest(name=name, value=value), self.assertRaisesRegex(ValueError, named):
+                with self.subTest(name=name, value=value), self.assertRaisesRegex(ValueError, f"^{name} must be"):
                     Table(10, 5, **size, **{name: value})
-        for capacity, rate in ((0, 1), (1, 0), (1e16, 1), (1, 1e11), (math.nan, 1), (1, math.inf)):
-            with self.subTest(capacity=capacity, rate=rate), self.assertRaisesRegex(ValueError, "no such table"):
-                Table(capacity, rate, max_keys=10)
+        for capacity in (0, 1e16, math.nan):
+            with self.subTest(capacity=capacity), self.assertRaisesRegex(ValueError, "^capacity must be"):
+                Table(capacity, 1, max_keys=10)
+        for rate in (0, 1e11, math.inf):
+            with self.subTest(rate=rate), self.assertRaisesRegex(ValueError, "^tokens_per_second must be"):
+                Table(1, rate, max_keys=10)
         for options in ({"max_keys": 1.5}, {"max_keys": True}, {"max_bytes": "64"}, {"clock": 1}):
             with self.subTest(options), self.assertRaises(TypeError):
                 Table(10, 5, **{"max_keys": 10, **options})
@@ -107,9 +109,9 @@ class Create(TableTest):
         self.assertIsNone(gone())
 
     def test_repr(self):
-        self.assertEqual(repr(self.table), "<Table of 10, 5 per second and key>")
+        self.assertEqual(repr(self.table), "<Table capacity=10, tokens_per_second=5>")
         self.table.close()
-        self.assertEqual(repr(self.table), "<Table of 10, 5 per second and key, closed>")
+        self.assertEqual(repr(self.table), "<Table capacity=10, tokens_per_second=5, closed>")
 
 
 class Keys(TableTest):
@@ -169,7 +171,7 @@ class Keys(TableTest):
     def test_too_long(self):
         for key in ("x" * (MOST + 1), b"x" * (MOST + 1), "ä" * (MOST // 2 + 1), b"\xff" * MOST, ("x" * MOST,)):
             for call in (self.table.allow, self.table.tokens, self.table.wait, lambda k: self.table.allow_many([k])):
-                with self.subTest(call), self.assertRaisesRegex(ValueError, "a key must have at most 65536 bytes, not"):
+                with self.subTest(call), self.assertRaisesRegex(ValueError, "^key must be at most 65536 bytes, got [0-9]+$"):
                     call(key)
 
     def test_what_is_no_key(self):
@@ -188,7 +190,7 @@ class Keys(TableTest):
         )
         for key in (None, True, 1.0, ["a"], {"a"}, bytearray(b"a"), ("a", None), ("a", False), object()):
             for call in calls:
-                with self.subTest(key=key, call=call), self.assertRaisesRegex(TypeError, "a key must be a str"):
+                with self.subTest(key=key, call=call), self.assertRaisesRegex(TypeError, "^key must be a str"):
                     call(key)
         with self.assertRaises(UnicodeEncodeError):
             self.table.allow("\ud800")
@@ -469,10 +471,10 @@ class Addresses(unittest.TestCase):
 
     def test_no_address(self):
         for text in ("", "a", "192.0.2", "192.0.2.256", "1.2.3.4\0", "\ud800", "ä", ":::"):
-            with self.subTest(text), self.assertRaisesRegex(ValueError, "no network address"):
+            with self.subTest(text), self.assertRaisesRegex(ValueError, "^address must be an IPv4 or IPv6 address, got '"):
                 address_key(text)
         for prefix in (-1, 129, 2**40):
-            with self.subTest(prefix), self.assertRaisesRegex(ValueError, "ipv6_prefix must be 0 to 128"):
+            with self.subTest(prefix), self.assertRaisesRegex(ValueError, f"^ipv6_prefix must be from 0 to 128, got {prefix:.15g}$"):
                 address_key("::1", prefix)
         for arguments in ((b"::1",), (None,), ("::1", "64"), ("::1", True), ("::1", 64.0)):
             with self.subTest(arguments), self.assertRaises(TypeError):

@@ -1,15 +1,18 @@
 """wait(): order, timeouts, changes meanwhile, the decorator, the context manager."""
 
+import asyncio
 import math
 import sys
 import threading
 import time
 import unittest
 from datetime import timedelta
+from decimal import Decimal
+from fractions import Fraction
 
 from support import BucketTest
 from test_original import NO_AMOUNT, NO_NUMBER
-from tokenbucket import BucketClosed, RateLimitExceeded, Status, TokenBucket
+from tokenbucket import BucketClosed, ManualClock, RateLimitExceeded, Status, TokenBucket
 
 
 class Wait(BucketTest):
@@ -49,6 +52,18 @@ class Wait(BucketTest):
             with self.subTest(args), self.assertRaises(TypeError):
                 self.bucket.wait(*args, **options)
         self.assertEqual(self.bucket.tokens, 10)
+
+    def test_times_of_all_kinds(self):
+        for two in (2, 2.0, Fraction(2), Decimal(2), timedelta(seconds=2)):
+            with self.subTest(two):
+                bucket = self.new_bucket(1, 1, period=two, initial_tokens=0, max_lateness=two)
+                self.assertEqual(bucket.reserve(1, max_wait=two).delay, 2)
+                for wait in (bucket.wait, lambda n, timeout: asyncio.run(bucket.wait_async(n, timeout))):
+                    with self.assertRaises(RateLimitExceeded) as caught:
+                        wait(1, two)
+                    self.assertEqual(caught.exception.retry_after, 4)
+                self.clock.advance(two)
+                self.assertEqual((bucket.tokens, ManualClock(two).now), (0, 2))
 
     def test_in_the_order_of_the_calls(self):
         self.bucket.allow(10)

@@ -46,7 +46,7 @@ class Close(BucketTest):
         self.bucket.allow(4)
         self.bucket.close()
         self.assertEqual((self.bucket.tokens, self.bucket.capacity, self.bucket.retry_after(10)), (6, 10, 0.8))
-        self.assertIn("closed", repr(self.bucket))
+        self.assertEqual(repr(self.bucket), "<TokenBucket capacity=10, tokens_per_second=5, closed>")
 
 
 class Events(BucketTest):

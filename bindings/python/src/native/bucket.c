@@ -7,13 +7,9 @@ static int tokens_argument(const Bucket *self, const char *function, PyObject *c
                            PyObject *keywords, double *out_n) {
     static const char *const names[] = {"tokens", NULL};
     PyObject *value = NULL;
-    if (count == 1 && keywords == NULL) return tokenbucket_to_tokens(self->base.imports, args[0], out_n);
+    if (count == 1 && keywords == NULL) return tokenbucket_to_tokens(self->base.imports, "tokens", args[0], out_n);
     if (tokenbucket_arrange(function, names, 0, 1, args, count, keywords, &value) < 0) return -1;
-    return tokenbucket_to_tokens(self->base.imports, value, out_n);
-}
-
-static PyObject *fail(Bucket *self, tb_status status, double n) {
-    return tokenbucket_fail(&self->base, NULL, status, n);
+    return tokenbucket_to_tokens(self->base.imports, "tokens", value, out_n);
 }
 
 static PyObject *answer_take(Bucket *self, tb_status status, double n) {
@@ -51,9 +47,10 @@ static PyObject *bucket_take_up_to(PyObject *object, PyObject *const *args, Py_s
     PyObject *value = NULL;
     double most, taken = 0;
     if (tokenbucket_arrange("take_up_to", names, 1, 1, args, count, keywords, &value) < 0) return NULL;
-    if (tokenbucket_to_tokens(self->base.imports, value, &most) < 0) return NULL;
+    if (tokenbucket_to_tokens(self->base.imports, "most", value, &most) < 0) return NULL;
     const tb_status status = tb_take_up_to(self->handle, most, &taken);
-    return status == TB_SUCCESS ? PyLong_FromDouble(taken) : fail(self, status, most);
+    if (status == TB_SUCCESS) return PyLong_FromDouble(taken);
+    return tokenbucket_fail(&self->base, NULL, status, most, "most");
 }
 
 /* ---- Waiting ----------------------------------------------------------------------------------------------------- */
@@ -69,7 +66,7 @@ static PyObject *bucket_wait(PyObject *object, PyObject *const *args, Py_ssize_t
     PyObject *values[3] = {NULL, NULL, NULL};
     Wait wait = {&self->base, NULL, 0, 0, sleep_for_bucket};
     if (tokenbucket_arrange("wait", names, 0, 2, args, count, keywords, values) < 0) return NULL;
-    if (tokenbucket_to_tokens(imports, values[0], &wait.n) < 0) return NULL;
+    if (tokenbucket_to_tokens(imports, "tokens", values[0], &wait.n) < 0) return NULL;
     if (tokenbucket_to_priority(imports, values[2], &wait.priority) < 0) return NULL;
     return tokenbucket_wait(&wait, values[1]);
 }
@@ -200,11 +197,12 @@ static PyObject *bucket_stats(PyObject *self, PyObject *none) {
 
 /* ---- Life -------------------------------------------------------------------------------------------------------- */
 
-/* The status, and what tb_shared_open says besides. The last argument is None, or the name, None if there is none, and
- * the flags of a shared bucket. */
+/* The status, the refusal, and what tb_shared_open says besides. The last argument is None, or the name, None if there
+ * is none, and the flags of a shared bucket. */
 static PyObject *bucket_open(PyObject *object, PyObject *args) {
     Bucket *const self = (Bucket *)object;
     tb_config config;
+    tb_config_fault refusal = {NULL, NULL};
     PyObject *clock, *on_event, *shared;
     long long period_ns, max_waiters, max_lateness_ns;
     unsigned int flags, shared_flags = 0;
@@ -230,11 +228,23 @@ static PyObject *bucket_open(PyObject *object, PyObject *args) {
     }
     const tb_status status = shared == Py_None ? tb_create_with(&config, &self->handle)
                                                : tb_shared_open(&config, name, shared_flags, &self->handle, &fault);
-    if (status == TB_SUCCESS) {
+    if (status != TB_SUCCESS) {
+        tb_config_check(&config, &refusal);
+    } else {
         if (clock != Py_None) self->base.clock = Py_NewRef(clock);
         if (on_event != Py_None) self->base.on_event = Py_NewRef(on_event);
     }
-    return Py_BuildValue("ii", (int)status, (int)fault);
+    return Py_BuildValue("izzi", (int)status, refusal.field, refusal.allowed, (int)fault);
+}
+
+PyObject *tokenbucket_limit_refusal(PyObject *module, PyObject *args) {
+    (void)module;
+    tb_config config;
+    tb_config_fault refusal = {NULL, NULL};
+    tb_config_init(&config, sizeof config);
+    if (!PyArg_ParseTuple(args, "dd:limit_refusal", &config.capacity, &config.rate_tokens)) return NULL;
+    tb_config_check(&config, &refusal);
+    return Py_BuildValue("zz", refusal.field, refusal.allowed);
 }
 
 PyObject *tokenbucket_remove_shared(PyObject *module, PyObject *args) {

@@ -39,7 +39,7 @@ int tokenbucket_arrange(const char *function, const char *const *names, Py_ssize
     return 0;
 }
 
-int tokenbucket_to_tokens(const Imports *imports, PyObject *value, double *out_n) {
+int tokenbucket_to_tokens(const Imports *imports, const char *argument, PyObject *value, double *out_n) {
     if (value == NULL) {
         *out_n = 1;
         return 0;
@@ -53,7 +53,7 @@ int tokenbucket_to_tokens(const Imports *imports, PyObject *value, double *out_n
         if (*out_n != -1 || !PyErr_Occurred()) return 0;
         PyErr_Clear();
     }
-    PyObject *const number = PyObject_CallFunctionObjArgs(imports->number, value, NULL);
+    PyObject *const number = PyObject_CallFunction(imports->number, "Os", value, argument);
     if (number == NULL) return -1;
     *out_n = PyFloat_AsDouble(number);
     Py_DECREF(number);
@@ -129,16 +129,16 @@ void tokenbucket_tell_kept(const Limiter *self) {
 
 /* ---- Answers ----------------------------------------------------------------------------------------------------- */
 
-PyObject *tokenbucket_fail(Limiter *self, const Key *key, tb_status status, double n) {
+PyObject *tokenbucket_fail(Limiter *self, const Key *key, tb_status status, double n, const char *argument) {
     PyObject *const raise = self->imports->fail;
-    if (key == NULL) return PyObject_CallFunction(raise, "Oidi", self, (int)status, n, -1);
-    return PyObject_CallFunction(raise, "Oidiy#", self, (int)status, n, -1, key->bytes, key->size);
+    if (key == NULL) return PyObject_CallFunction(raise, "Oidis", self, (int)status, n, -1, argument);
+    return PyObject_CallFunction(raise, "Oidisy#", self, (int)status, n, -1, argument, key->bytes, key->size);
 }
 
 PyObject *tokenbucket_answer(Limiter *self, const Key *key, tb_status status, double n) {
     if (status == TB_SUCCESS) Py_RETURN_TRUE;
     if (status == TB_DENIED || status == TB_EXCEEDS_CAPACITY) Py_RETURN_FALSE;
-    return tokenbucket_fail(self, key, status, n);
+    return tokenbucket_fail(self, key, status, n, "tokens");
 }
 
 /* Takes over the values; if one is NULL so is the tuple. */
@@ -178,7 +178,7 @@ static PyObject *new_decision(const Imports *imports, const tb_decision *d) {
 PyObject *tokenbucket_decision(Limiter *self, const Key *key, tb_status status, double n, const tb_decision *d) {
     if (status == TB_SUCCESS || status == TB_DENIED || status == TB_EXCEEDS_CAPACITY)
         return new_decision(self->imports, d);
-    return tokenbucket_fail(self, key, status, n);
+    return tokenbucket_fail(self, key, status, n, "tokens");
 }
 
 PyObject *tokenbucket_status(tb_status status) {
@@ -196,6 +196,10 @@ PyObject *tokenbucket_reservation(tb_status status, const tb_reservation *r) {
 
 PyObject *tokenbucket_limit(tb_status status, const tb_config *limit) {
     return Py_BuildValue("iddL", (int)status, limit->capacity, limit->rate_tokens, (long long)limit->rate_period_ns);
+}
+
+PyObject *tokenbucket_opened(tb_status status, const tb_config_fault *fault) {
+    return Py_BuildValue("izz", (int)status, fault->field, fault->allowed);
 }
 
 PyMemberDef tokenbucket_limiter_members[] = {

@@ -207,6 +207,7 @@ static PyMethodDef module_methods[] = {
                "The version of the C library in use.\n\n"
                ">>> library_version().split(\".\")[0]\n"
                "'1'")},
+    {"limit_refusal", tokenbucket_limit_refusal, METH_VARARGS, NULL},
     {"remove_shared", tokenbucket_remove_shared, METH_VARARGS, NULL},
     {"shared_fault", tokenbucket_shared_fault, METH_O, NULL},
     {"key_of_address", tokenbucket_key_of_address, METH_VARARGS, NULL},

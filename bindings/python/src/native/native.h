@@ -13,9 +13,9 @@
 
 /* The module's state: what is called in Python. */
 typedef struct {
-    PyObject *fail;       /* (limiter, status, tokens, wait_ns, [key]): raises what the status means */
+    PyObject *fail;       /* (limiter, status, tokens, wait_ns, argument, [key]): raises what the status means */
     PyObject *tell;       /* (on_event, status, tokens, waited_ns) */
-    PyObject *number;     /* (value): a real number as a float */
+    PyObject *number;     /* (value, argument): a real number as a float */
     PyObject *priority;   /* (value): as an int of 32 bits */
     PyObject *timeout_ns; /* (timeout): as nanoseconds */
     PyObject *wake;       /* (tag): has a waiter look again */
@@ -71,16 +71,16 @@ typedef struct {
  * absent ones stay as they are. The first `required` may not be absent. -1: raised. */
 int tokenbucket_arrange(const char *function, const char *const *names, Py_ssize_t required, Py_ssize_t most,
                         PyObject *const *args, Py_ssize_t count, PyObject *keywords, PyObject **values);
-/* An absent amount is 1. */
-int tokenbucket_to_tokens(const Imports *imports, PyObject *value, double *out_n);
+/* An absent amount is 1. An error names the argument. */
+int tokenbucket_to_tokens(const Imports *imports, const char *argument, PyObject *value, double *out_n);
 /* An absent priority is 0. */
 int tokenbucket_to_priority(const Imports *imports, PyObject *value, int32_t *out);
 /* Takes over the number, which may be NULL. */
 int tokenbucket_to_long(PyObject *number, int64_t *out);
 int tokenbucket_to_reservation(PyObject *promise, tb_reservation *out);
 
-/* Raises; NULL. */
-PyObject *tokenbucket_fail(Limiter *limiter, const Key *key, tb_status status, double n);
+/* Raises; NULL. The argument is what n is in the call. */
+PyObject *tokenbucket_fail(Limiter *limiter, const Key *key, tb_status status, double n, const char *argument);
 /* What allow() returns. */
 PyObject *tokenbucket_answer(Limiter *limiter, const Key *key, tb_status status, double n);
 /* What take() returns. */
@@ -89,6 +89,8 @@ PyObject *tokenbucket_status(tb_status status);
 PyObject *tokenbucket_promise(const tb_reservation *r);
 PyObject *tokenbucket_reservation(tb_status status, const tb_reservation *r);
 PyObject *tokenbucket_limit(tb_status status, const tb_config *limit);
+/* What _open of a table and of a limit of a server returns: the status, and what is refused. */
+PyObject *tokenbucket_opened(tb_status status, const tb_config_fault *fault);
 
 /* Called by the library, with the bucket. What it keeps, tell_all_kept tells on the same thread; tell_kept too, if it
  * may be of this limiter. */
@@ -129,6 +131,7 @@ extern PyMethodDef tokenbucket_limits_methods[];
 extern PyType_Spec tokenbucket_waiter_all_spec;
 extern PyType_Spec tokenbucket_remote_spec;
 extern PyMemberDef tokenbucket_limiter_members[];
+PyObject *tokenbucket_limit_refusal(PyObject *module, PyObject *args);
 PyObject *tokenbucket_remove_shared(PyObject *module, PyObject *args);
 PyObject *tokenbucket_shared_fault(PyObject *module, PyObject *fault);
 PyObject *tokenbucket_key_of_address(PyObject *module, PyObject *args);

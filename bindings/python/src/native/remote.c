@@ -75,6 +75,7 @@ static void remote_dealloc(PyObject *object) {
 static PyObject *remote_open(PyObject *object, PyObject *args) {
     Remote *const self = (Remote *)object;
     tb_config config;
+    tb_config_fault refusal = {NULL, NULL};
     long long period_ns, max_wait_ns;
     tb_config_init(&config, sizeof config);
     if (!PyArg_ParseTuple(args, "ddLL:_open", &config.capacity, &config.rate_tokens, &period_ns, &max_wait_ns))
@@ -84,7 +85,9 @@ static PyObject *remote_open(PyObject *object, PyObject *args) {
         return NULL;
     }
     config.rate_period_ns = period_ns;
-    return tokenbucket_status(tb_remote_create(&config, max_wait_ns, &self->handle));
+    const tb_status status = tb_remote_create(&config, max_wait_ns, &self->handle);
+    if (status != TB_SUCCESS) tb_remote_config_check(&config, max_wait_ns, &refusal);
+    return tokenbucket_opened(status, &refusal);
 }
 
 static PyObject *remote_exists(PyObject *object, PyObject *none) {

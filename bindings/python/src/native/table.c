@@ -54,7 +54,7 @@ static int key_and_amount(const Table *self, const char *function, const char *c
     const Imports *const imports = self->base.imports;
     PyObject *values[2] = {NULL, NULL};
     if (tokenbucket_arrange(function, names, required, 2, args, count, keywords, values) < 0) return -1;
-    if (tokenbucket_to_tokens(imports, values[1], out_n) < 0) return -1;
+    if (tokenbucket_to_tokens(imports, names[1], values[1], out_n) < 0) return -1;
     return to_key(imports, values[0], out_key);
 }
 
@@ -91,7 +91,7 @@ static PyObject *table_take_up_to(PyObject *object, PyObject *const *args, Py_ss
     if (key_and_amount(self, "take_up_to", names, 2, args, count, keywords, &key, &most) < 0) return NULL;
     const tb_status status = tb_table_take_up_to(self->handle, key.bytes, (size_t)key.size, most, &taken);
     PyObject *const answer =
-        status == TB_SUCCESS ? PyLong_FromDouble(taken) : tokenbucket_fail(&self->base, &key, status, most);
+        status == TB_SUCCESS ? PyLong_FromDouble(taken) : tokenbucket_fail(&self->base, &key, status, most, "most");
     release_key(&key);
     return answer;
 }
@@ -186,7 +186,7 @@ static PyObject *table_wait(PyObject *object, PyObject *const *args, Py_ssize_t 
     Key key;
     Wait wait = {&self->base, &key, 0, 0, sleep_for_key};
     if (tokenbucket_arrange("wait", names, 1, 3, args, count, keywords, values) < 0) return NULL;
-    if (tokenbucket_to_tokens(imports, values[1], &wait.n) < 0) return NULL;
+    if (tokenbucket_to_tokens(imports, "tokens", values[1], &wait.n) < 0) return NULL;
     if (tokenbucket_to_priority(imports, values[3], &wait.priority) < 0) return NULL;
     if (to_key(imports, values[0], &key) < 0) return NULL;
     PyObject *const answer = tokenbucket_wait(&wait, values[2]);
@@ -346,6 +346,7 @@ static PyObject *table_open(PyObject *object, PyObject *args) {
     Table *const self = (Table *)object;
     tb_config limit;
     tb_table_config config;
+    tb_config_fault refusal = {NULL, NULL};
     PyObject *clock;
     long long period_ns, max_keys, max_bytes, max_waiters, max_lateness_ns;
     int when_full;
@@ -366,8 +367,11 @@ static PyObject *table_open(PyObject *object, PyObject *args) {
     config.when_full = when_full;
     tokenbucket_configure(&self->base, &limit, clock);
     const tb_status status = tb_table_create_with(&limit, &config, &self->handle);
-    if (status == TB_SUCCESS && clock != Py_None) self->base.clock = Py_NewRef(clock);
-    return tokenbucket_status(status);
+    if (status != TB_SUCCESS)
+        tb_table_config_check(&limit, &config, &refusal);
+    else if (clock != Py_None)
+        self->base.clock = Py_NewRef(clock);
+    return tokenbucket_opened(status, &refusal);
 }
 
 static PyObject *table_close(PyObject *self, PyObject *none) {

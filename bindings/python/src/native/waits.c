@@ -114,7 +114,7 @@ static PyObject *wait_until(const Wait *wait, int64_t timeout_ns, int64_t deadli
     for (;;) {
         const tb_status status = wait_once(wait, left_ns);
         if (status == TB_SUCCESS) Py_RETURN_NONE;
-        if (status != TB_INTERRUPTED) return tokenbucket_fail(wait->limiter, wait->key, status, wait->n);
+        if (status != TB_INTERRUPTED) return tokenbucket_fail(wait->limiter, wait->key, status, wait->n, "tokens");
         if (PyErr_CheckSignals() < 0) return NULL;
         if (timeout_ns == TB_FOREVER) continue;
         if (now_of(wait->limiter, &now_ns) < 0) return NULL;

@@ -11,7 +11,7 @@ if _forced not in ("", "native", "ctypes"):
     raise ImportError(f'TOKENBUCKET_BACKEND is "{_forced}"; it may be "native" or "ctypes"')
 
 if TYPE_CHECKING:
-    from ._ctypes_backend import Bucket, Clock, library_version, remove_shared, shared_fault
+    from ._ctypes_backend import Bucket, Clock, library_version, limit_refusal, remove_shared, shared_fault
     from ._ctypes_limits import Limits
     from ._ctypes_remote import Remote, ask_many, queue_key, read_many, remote_script
     from ._ctypes_table import Table, key_of_address
@@ -30,6 +30,7 @@ else:
                 ask_many,
                 key_of_address,
                 library_version,
+                limit_refusal,
                 queue_key,
                 read_many,
                 remote_script,
@@ -43,7 +44,7 @@ else:
                 raise
     if backend == "ctypes":
         # Where the extension is there but its library is not, this says so in a sentence.
-        from ._ctypes_backend import Bucket, Clock, library_version, remove_shared, shared_fault
+        from ._ctypes_backend import Bucket, Clock, library_version, limit_refusal, remove_shared, shared_fault
         from ._ctypes_limits import Limits
         from ._ctypes_remote import Remote, ask_many, queue_key, read_many, remote_script
         from ._ctypes_table import Table, key_of_address
@@ -58,6 +59,7 @@ __all__ = [
     "backend",
     "key_of_address",
     "library_version",
+    "limit_refusal",
     "queue_key",
     "read_many",
     "remote_script",

@@ -8,43 +8,65 @@ from typing import Any, Callable, Optional, Tuple, Type, TypeVar, overload
 from . import _constants as c
 from ._backend import Bucket
 from ._clock import ManualClock
+from ._context import Context
 from ._decorator import F, limited
-from ._limiter import Limiter, clock_option, count_option, lateness_option, rate_option
-from ._numbers import Real, Seconds, nanoseconds, number, priority_number, seconds, timeout_ns
+from ._errors import refused, wrong_type
+from ._limiter import (
+    UP_TO_CAPACITY,
+    Limiter,
+    clock_option,
+    count_option,
+    lateness_option,
+    per_second,
+    rate_option,
+    require_created,
+)
+from ._numbers import Real, Seconds, number, priority_number, seconds, timeout_ns
 from ._reservation import Reservation
-from ._results import OnEvent, Stats, fail, is_amount
-from ._shared import check_shared, name_option
+from ._results import OnEvent, Stats, fail
+from ._shared import another_limit, check_shared, name_option
 from ._waiting import waiter_here
 
 Self = TypeVar("Self", bound="TokenBucket")
 
 
-class TokenBucket(Bucket, Limiter):
-    """A limit of `tokens_per_second` with bursts of up to `capacity`; safe to use from any number of threads and tasks.
+class TokenBucket(Bucket, Limiter, Context):
+    """Holds up to `capacity` tokens and gains `tokens_per_second`, evenly. Any number of threads and tasks may use it.
 
-    A new bucket is full, or holds `initial_tokens`. It gains tokens evenly, to the nanosecond.
+    allow() takes tokens if they are there, and never waits; take() also says how long it would take. wait() sleeps until
+    they are there, and wait_async() lets the task sleep; `with bucket`, `async with bucket` and @bucket.limit wait, too.
 
-    period: makes the rate one of tokens per that time: TokenBucket(100, 700_000, period=3600) gains exactly 700000 an
-        hour. Without it a Fraction is taken exactly; a float is read as the decimal it prints as.
+    capacity: the largest burst. A new bucket is full, or holds `initial_tokens`.
+    tokens_per_second: the rate, or, with `period`, the tokens gained in that time: TokenBucket(10, 700_000, period=3600)
+        gains exactly 700000 an hour. A Fraction is taken exactly, a float as the decimal that it prints as.
     clock: a ManualClock, for tests.
-    max_waiters: so many threads and tasks may wait at a time; the next gets RateLimitExceeded.
-    max_lateness: tokens are kept so long for a wait that comes late for them, because its process was stopped or its
-        event loop was busy. One that comes later waits anew, so that those who are late do not act all at once. None is
-        10 ms, and no limit on a ManualClock; a length of time, or math.inf.
-    on_event: called with an Event, in the thread concerned, for each refused take and each wait that slept or was
-        refused. What it raises goes to sys.unraisablehook.
-    statistics: stats() counts.
-    precise: wait() spins its last 60 microseconds, exact to about one.
+    max_waiters: how many threads and tasks may wait at a time; the next gets RateLimitExceeded. None: no limit.
+    max_lateness: how long tokens are kept for a wait that is late to collect them, because its process was stopped or
+        its event loop was busy. After that it waits anew, so that late waits do not all end at once. None: 10 ms, or
+        no limit on a ManualClock. math.inf: no limit.
+    on_event: called with an Event for each take that is denied and each wait that slept or was refused, in the thread
+        that made the call. What it raises goes to sys.unraisablehook.
+    statistics: count what is decided, for stats().
+    precise: wait() spins for its last 60 microseconds, to be exact to about one, at the price of processor time.
 
-    ValueError: capacity not within 1e-6 .. 1e15, rate not within 1e-9 .. 1e10 per second, NaN, and the like.
+    Amounts are real numbers: int, float, Fraction, Decimal. Times are such numbers of seconds, or timedeltas.
+
+    ValueError: an argument out of range; the text names it, its value and the range. TypeError: of another type.
 
     >>> bucket = TokenBucket(capacity=10, tokens_per_second=5)
     >>> if bucket.allow():
     ...     print("served")
     served
+    >>> from datetime import timedelta
+    >>> hourly = TokenBucket(capacity=100, tokens_per_second=700_000, period=timedelta(hours=1))
+    >>> hourly.capacity = 0
+    Traceback (most recent call last):
+        ...
+    ValueError: capacity must be from 1e-6 to 1e15 tokens, got 0
     """
 
     _noun = "bucket"
+    _most_units = "2^58"
     _clock: Optional[ManualClock]
 
     def __init__(
@@ -137,31 +159,35 @@ class TokenBucket(Bucket, Limiter):
         statistics: bool,
         precise: bool,
     ) -> None:
-        size = number(capacity)
-        rate, period_ns = rate_option(tokens_per_second, nanoseconds(period))
-        initial = c.TB_INITIALLY_FULL if initial_tokens is None else number(initial_tokens)
+        size = number(capacity, "capacity")
+        rate, period_ns = rate_option(tokens_per_second, period)
+        initial = c.TB_INITIALLY_FULL if initial_tokens is None else number(initial_tokens, "initial_tokens")
         # The library has numbers for "none" that would pass here as something else.
         if initial_tokens is not None and initial < 0:
-            raise ValueError(f"initial_tokens must not be negative: {initial_tokens!r}")
+            raise refused("initial_tokens", UP_TO_CAPACITY, initial_tokens)
         waiters = count_option("max_waiters", max_waiters)
         lateness_ns = lateness_option(max_lateness)
         clock = clock_option(clock)
         if on_event is not None and not callable(on_event):
-            raise TypeError("on_event must be callable")
+            raise wrong_type("on_event", "callable", on_event)
         flags = (c.TB_PRECISE_WAIT if precise else 0) | (c.TB_STATISTICS if statistics else 0)
-        status, fault = self._open(
+        status, field, allowed, fault = self._open(
             size, rate, period_ns, initial, waiters, lateness_ns, flags, clock, on_event, shared
         )
-        if shared is not None:
-            check_shared(status, fault, shared[0])
-        if status == c.TB_E_OUT_OF_MEMORY:
-            raise MemoryError
-        if status != c.TB_SUCCESS:
-            raise ValueError(
-                f"no such limit: capacity {capacity!r} (1e-6 to 1e15), tokens_per_second {tokens_per_second!r} "
-                f"(1e-9 to 1e10 per second), period {period!r} s (above 0), initial_tokens {initial_tokens!r} "
-                "(None, or 0 up to the capacity)" + ("" if shared is None else f"; or no such name: {shared[0]!r}")
-            )
+        if shared is not None and field is None:
+            name = shared[0]
+            if status == c.TB_E_MISMATCH and fault == c.TB_SHARED_CAPACITY:
+                raise another_limit("capacity", TokenBucket._adopted(name).capacity, size, name)
+            if status == c.TB_E_MISMATCH and fault == c.TB_SHARED_RATE:
+                asked = per_second(rate, period_ns)
+                raise another_limit("tokens_per_second", TokenBucket._adopted(name).rate, asked, name)
+            check_shared(status, fault, name)
+        given = {"capacity": capacity, "tokens_per_second": tokens_per_second, "initial_tokens": initial_tokens}
+        require_created(status, field, allowed, given)
+
+    @classmethod
+    def _adopted(cls, name: Optional[str]) -> TokenBucket:
+        return cls.shared(name, 1, 1, adopt=True)
 
     @property
     def tokens(self) -> float:
@@ -219,7 +245,7 @@ class TokenBucket(Bucket, Limiter):
         (0.0, 2.0)
         """
         n = number(tokens)
-        status, promise = self._reserve(n, timeout_ns(max_wait))
+        status, promise = self._reserve(n, timeout_ns(max_wait, "max_wait"))
         if status != c.TB_SUCCESS:
             self._fail(status, n)
         return Reservation(self, promise)
@@ -262,11 +288,9 @@ class TokenBucket(Bucket, Limiter):
         4.0
         """
         n = c.TB_INITIALLY_FULL if tokens is None else number(tokens)
-        if tokens is not None and not is_amount(n):
-            raise ValueError(f"tokens must be 0 up to the capacity, not {n:g}")
-        status = self._reset(n)
-        if status != c.TB_SUCCESS:
-            self._fail(status, n)
+        # The library's number for "full" is none here.
+        status = c.TB_E_INVALID_ARGUMENT if n < 0 and tokens is not None else self._reset(n)
+        self._require_set(status, n)
 
     def set_tokens(self, tokens: Real) -> None:
         """Sets the tokens to what a server said is left: what was taken or owed so far is forgotten.
@@ -281,11 +305,13 @@ class TokenBucket(Bucket, Limiter):
         1.0
         """
         n = number(tokens)
-        if not is_amount(n):
-            raise ValueError(f"tokens must be 0 up to the capacity, not {n:g}")
-        status = self._set_tokens(n)
+        self._require_set(self._set_tokens(n), n)
+
+    def _require_set(self, status: int, tokens: float) -> None:
+        if status in (c.TB_E_INVALID_ARGUMENT, c.TB_EXCEEDS_CAPACITY) and self._exists():
+            raise refused("tokens", f"{UP_TO_CAPACITY} of {self.capacity:.15g}", tokens)
         if status != c.TB_SUCCESS:
-            self._fail(status, n)
+            self._fail(status, tokens)
 
     def stats(self) -> Stats:
         """What the bucket has decided so far. RuntimeError: it was created without statistics=True.
@@ -329,56 +355,10 @@ class TokenBucket(Bucket, Limiter):
             return functools.partial(self.limit, tokens=tokens, timeout=timeout, priority=priority)
         return limited(self, function, tokens, timeout, priority)
 
-    def __enter__(self: Self) -> Self:
-        """Waits for one token, as wait().
-
-        >>> bucket = TokenBucket(capacity=10, tokens_per_second=5, clock=ManualClock())
-        >>> with bucket:
-        ...     bucket.tokens
-        9.0
-        """
-        self.wait()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """Does nothing: the token is used.
-
-        >>> with TokenBucket(capacity=10, tokens_per_second=5):
-        ...     pass
-        """
-
-    async def __aenter__(self: Self) -> Self:
-        """Waits for one token, as wait_async().
-
-        >>> import asyncio
-        >>> async def call_api():
-        ...     async with bucket:
-        ...         return bucket.tokens
-        >>> bucket = TokenBucket(capacity=10, tokens_per_second=5, clock=ManualClock())
-        >>> asyncio.run(call_api())
-        9.0
-        """
-        await self.wait_async()
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        """Does nothing: the token is used.
-
-        >>> import asyncio
-        >>> async def call_api():
-        ...     async with TokenBucket(capacity=10, tokens_per_second=5):
-        ...         return "called"
-        >>> asyncio.run(call_api())
-        'called'
-        """
-
     def __reduce__(self) -> str:
         if self._is_shared:
             raise TypeError(f"cannot pickle or copy a shared {type(self).__name__}: open its name in each process")
         return super().__reduce__()
 
-    def __repr__(self) -> str:
-        if not self._exists():
-            return f"<{type(self).__name__} not initialised>"
-        state = "closed" if self._closed else f"{self.tokens:g} tokens now"
-        return f"<{type(self).__name__} of {self.capacity:g}, {self.tokens_per_second:g} per second, {state}>"
+    def _state(self) -> str:
+        return super()._state() or f", tokens={self.tokens:g}"

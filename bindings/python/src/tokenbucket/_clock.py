@@ -38,7 +38,7 @@ class ManualClock(Clock):
 
     def __init__(self, start: Seconds = 0) -> None:
         self._lock = threading.Lock()
-        self._now_ns = nanoseconds(start)
+        self._now_ns = nanoseconds(start, "start")
         if self._open(self._now_ns) != c.TB_SUCCESS:
             raise MemoryError
 
@@ -67,7 +67,7 @@ class ManualClock(Clock):
         >>> clock.set(3); clock.set(1); clock.now
         3.0
         """
-        self._move(nanoseconds(now), 0)
+        self._move(nanoseconds(now, "now"), 0)
 
     def advance(self, duration: Seconds) -> None:
         """Moves the clock on and wakes whoever is due. OverflowError: past 2**63 - 1 ns.
@@ -76,7 +76,7 @@ class ManualClock(Clock):
         >>> clock.advance(0.5); clock.now
         1.5
         """
-        self._move(0, nanoseconds(duration))
+        self._move(0, nanoseconds(duration, "duration"))
 
     def _move(self, to_ns: int, by_ns: int) -> None:
         with self._lock:

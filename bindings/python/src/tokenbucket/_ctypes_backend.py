@@ -13,7 +13,7 @@ from typing import Any, Callable, Collection, Dict, List, Optional, Protocol, Tu
 from . import _constants as c
 from . import _declarations as d
 from ._library import Functions, load
-from ._numbers import Real, Seconds, TimeSource, number, priority_number
+from ._numbers import NS_PER_SECOND, Real, Seconds, TimeSource, number, priority_number
 from ._results import Decision, OnEvent, fail, tell
 from ._waiting import sleep_until_answered, wake
 
@@ -123,12 +123,26 @@ def limit_config(
     return config
 
 
+def refusal(status: int, check: Callable[..., int], *configs: Any) -> Tuple[Optional[str], Optional[str]]:
+    """Which field of what could not be created is refused, and what it must be; None if none is."""
+    fault = d.tb_config_fault()
+    if status == c.TB_SUCCESS or check(*configs, byref(fault)) == c.TB_SUCCESS:
+        return None, None
+    return str(fault.field, "ascii"), str(fault.allowed, "ascii")
+
+
+def limit_refusal(capacity: float, tokens_per_second: float) -> Tuple[Optional[str], Optional[str]]:
+    """As refusal(), of a bucket with this limit."""
+    config = limit_config(capacity, tokens_per_second, NS_PER_SECOND, 0, 0, 0, None)
+    return refusal(c.TB_E_OUT_OF_RANGE, quick.tb_config_check, byref(config))
+
+
 def wait_until_served(
     limiter: Any, tokens: float, timeout: Optional[Seconds], sleep: Callable[[int], int], *key: bytes
 ) -> None:
     status, _ = sleep_until_answered(limiter._clock, timeout, lambda left: (sleep(left), None))
     if status != c.TB_SUCCESS:
-        fail(limiter, status, tokens, -1, *key)
+        fail(limiter, status, tokens, -1, "tokens", *key)
 
 
 class Clock:
@@ -193,8 +207,8 @@ class Bucket:
         clock: Optional[ClockInUse],
         on_event: Optional[OnEvent],
         shared: Optional[Tuple[Optional[str], int]],
-    ) -> Tuple[int, int]:
-        """The status, and what tb_shared_open says besides.
+    ) -> Tuple[int, Optional[str], Optional[str], int]:
+        """The status, which field is refused and what it must be, and what tb_shared_open says besides.
 
         shared: the name, None if there is none, and the flags of a shared bucket.
         """
@@ -214,7 +228,7 @@ class Bucket:
             # The library calls the function as long as the bucket lives.
             self._handle, self._clock, self._joint_waits = handle, clock, set()
             self._functions = config.on_event, _WAKE_FUNCTION
-        return status, fault.value
+        return (status, *refusal(status, quick.tb_config_check, byref(config)), fault.value)
 
     def __del__(self, destroy: Any = slow.tb_destroy, none: Any = _NO_BUCKET) -> None:
         # Where both are collected in one cycle, a task that waits may be ended, and leave, after this.
@@ -279,10 +293,10 @@ class Bucket:
         (7, 3)
         """
         out = c_double()
-        status = quick.tb_take_up_to(self._handle, number(most), byref(out))
+        status = quick.tb_take_up_to(self._handle, number(most, "most"), byref(out))
         if status == c.TB_SUCCESS:
             return int(out.value)
-        fail(self, status, number(most))
+        fail(self, status, number(most), argument="most")
 
     def wait(self, tokens: Real = 1, timeout: Optional[Seconds] = None, *, priority: int = 0) -> None:
         """Takes tokens, sleeping until they are there: in the order of the calls, those of a higher priority first.

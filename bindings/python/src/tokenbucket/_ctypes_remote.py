@@ -7,7 +7,7 @@ from typing import Any, Callable, List, Optional, Sequence, Tuple
 
 from . import _constants as c
 from . import _declarations as d
-from ._ctypes_backend import Promise, quick
+from ._ctypes_backend import Promise, quick, refusal
 
 Arguments = Tuple[int, ...]
 
@@ -75,7 +75,9 @@ def _answer(answer: Any) -> Answer:
 class Remote:
     _handle = _NO_REMOTE
 
-    def _open(self, capacity: float, rate_tokens: float, rate_period_ns: int, max_wait_ns: int) -> int:
+    def _open(
+        self, capacity: float, rate_tokens: float, rate_period_ns: int, max_wait_ns: int
+    ) -> Tuple[int, Optional[str], Optional[str]]:
         if self._handle:
             raise RuntimeError("the limit exists already")
         config = d.tb_config()
@@ -87,7 +89,7 @@ class Remote:
         status = quick.tb_remote_create(byref(config), max_wait_ns, byref(handle))
         if status == c.TB_SUCCESS:
             self._handle = handle
-        return status
+        return (status, *refusal(status, quick.tb_remote_config_check, byref(config), max_wait_ns))
 
     def __del__(self, destroy: Any = quick.tb_remote_destroy, none: Any = _NO_REMOTE) -> None:
         handle, self._handle = self._handle, none

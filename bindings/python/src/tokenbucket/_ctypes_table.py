@@ -14,6 +14,7 @@ from ._ctypes_backend import (
     Promise,
     limit_config,
     quick,
+    refusal,
     require_wakes,
     slow,
     wait_until_served,
@@ -53,7 +54,7 @@ class Table:
         max_lateness_ns: int,
         flags: int,
         clock: Optional[ClockInUse],
-    ) -> int:
+    ) -> Tuple[int, Optional[str], Optional[str]]:
         if self._handle:
             raise RuntimeError("the table exists already")
         limit = limit_config(capacity, rate_tokens, rate_period_ns, max_waiters, max_lateness_ns, flags, clock)
@@ -66,7 +67,7 @@ class Table:
         status = quick.tb_table_create_with(byref(limit), byref(config), byref(handle))
         if status == c.TB_SUCCESS:
             self._handle, self._clock, self._joint_waits = handle, clock, set()
-        return status
+        return (status, *refusal(status, quick.tb_table_config_check, byref(limit), byref(config)))
 
     def __del__(self, destroy: Any = slow.tb_table_destroy, none: Any = _NO_TABLE) -> None:
         # As in a bucket.
@@ -127,11 +128,11 @@ class Table:
         (7, 3)
         """
         data, out = encode(key), c_double()
-        n = number(most)
+        n = number(most, "most")
         status = quick.tb_table_take_up_to(self._handle, data, len(data), n, byref(out))
         if status == c.TB_SUCCESS:
             return int(out.value)
-        fail(self, status, n)
+        fail(self, status, n, argument="most")
 
     def wait(self, key: Key, tokens: Real = 1, timeout: Optional[Seconds] = None, *, priority: int = 0) -> None:
         """Takes tokens of a key, sleeping until they are there, as wait() of a TokenBucket. Each key has its own queue,

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Tuple, Union
+from collections.abc import Iterable
+from typing import Any, Tuple, TypeVar, Union
 
 from ._constants import TB_MAX_KEY_SIZE
+from ._errors import refused, wrong_type
+
+T = TypeVar("T")
 
 Key = Union[str, bytes, int, Tuple[Any, ...]]
 """A str, bytes, an int, or a tuple of keys. A str and its UTF-8 are the same key; no others that differ are."""
@@ -23,8 +27,15 @@ def encode(key: Key) -> bytes:
     if kind != _TEXT or content[:1] == _MARK:
         content = _MARK + kind + content
     if len(content) > TB_MAX_KEY_SIZE:
-        raise ValueError(f"a key must have at most {TB_MAX_KEY_SIZE} bytes, not {len(content)}")
+        raise refused("key", f"at most {TB_MAX_KEY_SIZE} bytes", len(content))
     return content
+
+
+def listed(keys: Iterable[T]) -> Tuple[T, ...]:
+    """The keys of a call for many. One str is no list of its letters."""
+    if isinstance(keys, (str, bytes)) or not isinstance(keys, Iterable):
+        raise wrong_type("keys", "a list of keys", keys)
+    return tuple(keys)
 
 
 def _parts(key: Key) -> Tuple[bytes, bytes]:
@@ -37,4 +48,4 @@ def _parts(key: Key) -> Tuple[bytes, bytes]:
     if isinstance(key, int) and not isinstance(key, bool):
         magnitude = ~key if key < 0 else key
         return _INT, int(key).to_bytes(max(8, magnitude.bit_length() // 8 + 1), "big", signed=True)
-    raise TypeError(f"a key must be a str, bytes, an int or a tuple of these, not {type(key).__name__}")
+    raise wrong_type("key", "a str, bytes, an int or a tuple of these", key)

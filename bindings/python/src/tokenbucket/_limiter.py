@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING, ClassVar, NoReturn, Optional, Tuple
+from typing import TYPE_CHECKING, Any, ClassVar, Dict, NoReturn, Optional, Tuple
 
 from . import _constants as c
+from ._backend import limit_refusal
 from ._clock import ManualClock
+from ._errors import refused, wrong_type
 from ._numbers import NS_PER_SECOND, Real, Seconds, nanoseconds, number
 from ._results import fail
 
@@ -29,7 +31,17 @@ class Rated:
         Fraction(1750, 9)
         """
         _, rate_tokens, period_ns = self._limit_in_force()
-        return fraction_of(rate_tokens) * NS_PER_SECOND / period_ns
+        return per_second(rate_tokens, period_ns)
+
+    def __repr__(self) -> str:
+        if not self._exists():
+            return f"<{type(self).__name__} not initialised>"
+        capacity, rate = self._limit_in_force()[0], float(self.rate)
+        return f"<{type(self).__name__} capacity={capacity:g}, tokens_per_second={rate:g}{self._state()}>"
+
+    def _state(self) -> str:
+        """What a representation says besides."""
+        return ""
 
     def _limit_in_force(self) -> Tuple[float, float, int]:
         status, capacity, rate_tokens, period_ns = self._limit()
@@ -46,6 +58,8 @@ class Limiter(Rated):
 
     _closed = False
     _is_shared = False
+    _most_units: ClassVar[str]
+    _fastest: ClassVar[str] = "so low that at most 2^58 units come in until the last reservation is due"
 
     if TYPE_CHECKING:
 
@@ -57,8 +71,8 @@ class Limiter(Rated):
     def capacity(self) -> float:
         """The largest number of tokens held. A change is in force at once, also for those who wait.
 
-        The fraction of a token that is counted in is fixed at creation, so it cannot grow without end: 200,000 times is
-        possible within 1e15.
+        ValueError: not within 1e-6 .. 1e15, or more than can be counted in the fraction of a token that was chosen at
+        creation. 200,000 times the first capacity is possible.
 
         >>> bucket = TokenBucket(capacity=10, tokens_per_second=5)
         >>> bucket.capacity = 3
@@ -69,9 +83,11 @@ class Limiter(Rated):
 
     @capacity.setter
     def capacity(self, capacity: Real) -> None:
-        status = self._set_capacity(number(capacity))
+        size = number(capacity, "capacity")
+        status = self._set_capacity(size)
         if status in (c.TB_E_INVALID_ARGUMENT, c.TB_E_OUT_OF_RANGE) and self._exists():
-            raise ValueError(f"capacity must be 1e-6 to 1e15, and not too far above the first one, not {capacity!r}")
+            allowed = limit_refusal(size, 1)[1] or f"from 1 to {self._most_units} units of this {self._noun}"
+            raise refused("capacity", allowed, capacity)
         if status != c.TB_SUCCESS:
             self._fail(status, 0)
 
@@ -88,12 +104,10 @@ class Limiter(Rated):
 
     @tokens_per_second.setter
     def tokens_per_second(self, tokens_per_second: Real) -> None:
-        status = self._set_rate(number(tokens_per_second))
+        rate = number(tokens_per_second, "tokens_per_second")
+        status = self._set_rate(rate)
         if status in (c.TB_E_INVALID_ARGUMENT, c.TB_E_OUT_OF_RANGE) and self._exists():
-            raise ValueError(
-                "tokens_per_second must be 1e-9 to 1e10, and in a table not too far above the first one, "
-                f"not {tokens_per_second!r}"
-            )
+            raise refused("tokens_per_second", limit_refusal(1, rate)[1] or self._fastest, tokens_per_second)
         if status != c.TB_SUCCESS:
             self._fail(status, 0)
 
@@ -122,6 +136,9 @@ class Limiter(Rated):
         """
         return self._closed
 
+    def _state(self) -> str:
+        return ", closed" if self._closed else ""
+
     def __reduce__(self) -> str:
         raise TypeError(
             f"cannot pickle or copy a {type(self).__name__}: it limits one process, and a copy would allow its rate "
@@ -129,38 +146,59 @@ class Limiter(Rated):
         )
 
 
+UP_TO_CAPACITY = "from 0 to the capacity"
+
+# What the library calls otherwise, or allows besides.
+_NAMES = {"rate_tokens": "tokens_per_second", "max_wait_ns": "max_wait"}
+_ALLOWED = {"initial_tokens": UP_TO_CAPACITY}
+
+
+def require_created(status: int, field: Optional[str], allowed: Optional[str], given: Dict[str, Any]) -> None:
+    """Raises what a status of a create function means: which argument is refused, of those that the library checks."""
+    if status == c.TB_SUCCESS:
+        return
+    if field is not None:
+        argument = _NAMES.get(field, field)
+        raise refused(argument, _ALLOWED.get(field, str(allowed)), given[argument])
+    if status == c.TB_E_OUT_OF_MEMORY:
+        raise MemoryError
+    raise OSError("the system gives no random numbers")
+
+
 def count_option(name: str, value: Optional[int], least: int = 1) -> int:
     """The number; 0, by which the library means none, for None."""
     if value is None:
         return 0
     if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} must be an int or None, not {type(value).__name__}")
-    if not least <= value <= c.TB_FOREVER:
-        raise ValueError(f"{name} must be None or at least {least}, not {value!r}")
-    return value
+        raise wrong_type(name, "an int or None", value)
+    if value < least:
+        raise refused(name, f"{least} or more", value)
+    return min(value, c.TB_FOREVER)
 
 
 def lateness_option(max_lateness: Optional[Seconds]) -> int:
     """Nanoseconds; 0, by which the library means its default, for None."""
-    lateness_ns = 0 if max_lateness is None else nanoseconds(max_lateness)
-    if max_lateness is not None and lateness_ns == 0:
-        raise ValueError(f"max_lateness must be None or above 0, not {max_lateness!r}")
-    return lateness_ns
+    return 0 if max_lateness is None else nanoseconds(max_lateness, "max_lateness", least=1)
 
 
 def clock_option(clock: Optional[ManualClock]) -> Optional[ManualClock]:
     if clock is not None and not isinstance(clock, ManualClock):
-        raise TypeError(f"clock must be a ManualClock or None, not {type(clock).__name__}")
+        raise wrong_type("clock", "a ManualClock or None", clock)
     return clock
 
 
-def rate_option(tokens: Real, period_ns: int) -> Tuple[float, int]:
-    """A fraction as whole tokens per whole nanoseconds, where those can be expressed."""
+def rate_option(tokens: Real, period: Seconds) -> Tuple[float, int]:
+    """Tokens and nanoseconds: of a fraction whole ones, where those can be expressed."""
+    period_ns = nanoseconds(period, "period", least=1)
     if isinstance(tokens, Fraction):
         stretched_ns = tokens.denominator * period_ns
         if abs(tokens.numerator) <= 2**53 and stretched_ns < c.TB_FOREVER:
             return float(tokens.numerator), stretched_ns
-    return number(tokens), period_ns
+    return number(tokens, "tokens_per_second"), period_ns
+
+
+def per_second(rate_tokens: float, period_ns: int) -> Fraction:
+    return fraction_of(rate_tokens) * NS_PER_SECOND / period_ns
 
 
 def fraction_of(value: float) -> Fraction:

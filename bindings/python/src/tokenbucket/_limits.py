@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, Callable, Iterable, NoReturn, Optional, Sequence, Tuple, TypeVar, Union, overload
+from typing import Any, Callable, Iterable, NoReturn, Optional, Sequence, Tuple, Union, overload
 
 from . import _backend
 from . import _constants as c
 from ._bucket import TokenBucket
+from ._context import Context
 from ._decorator import F, limited
+from ._errors import refused
 from ._keys import Key, encode
 from ._numbers import Real, Seconds, numbers, priority_number, timeout_ns
 from ._reservation import JointReservation
 from ._results import JointDecision, failure
 from ._table import Table
 from ._waiting import sleep_until_answered, waiter_here
-
-Self = TypeVar("Self", bound="Limits")
 
 Member = Union[TokenBucket, Tuple[Table, Key]]
 """A bucket, or a table and a key."""
@@ -27,7 +27,7 @@ Costs = Union[Real, Sequence[Real]]
 _REFUSED = (c.TB_DENIED, c.TB_EXCEEDS_CAPACITY)
 
 
-class Limits(_backend.Limits):
+class Limits(_backend.Limits, Context):
     """Several limits in one decision: all grant, or nothing is taken. Safe to use from any number of threads and tasks.
 
     members: up to 16 buckets, or tuples of a table and a key. "10 a second and 1000 an hour" are two buckets; requests
@@ -51,7 +51,7 @@ class Limits(_backend.Limits):
         members = tuple(members)
         parts = tuple(map(_part, members))
         if not 1 <= len(parts) <= c.TB_MAX_MEMBERS:
-            raise ValueError(f"there must be 1 to {c.TB_MAX_MEMBERS} members, not {len(parts)}")
+            raise refused("members", f"from 1 to {c.TB_MAX_MEMBERS} buckets and keys", len(parts))
         if len({(id(limiter), *key) for limiter, *key in parts}) != len(parts):
             raise ValueError("a bucket or key occurs twice among the members: add its costs up")
         for limiter, *_ in parts:
@@ -159,7 +159,7 @@ class Limits(_backend.Limits):
         (0.0, 6.0)
         """
         amounts = self._amounts(costs)
-        status, promises, (member, retry_after_ns) = self._reserve(amounts, timeout_ns(max_wait))
+        status, promises, (member, retry_after_ns) = self._reserve(amounts, timeout_ns(max_wait, "max_wait"))
         if status != c.TB_SUCCESS:
             self._fail(status, amounts, member, retry_after_ns)
         return JointReservation(self, promises)
@@ -188,55 +188,12 @@ class Limits(_backend.Limits):
             return functools.partial(self.limit, costs=costs, timeout=timeout, priority=priority)
         return limited(self, function, costs, timeout, priority)
 
-    def __enter__(self: Self) -> Self:
-        """Waits for one token of each member, as wait().
-
-        >>> bucket = TokenBucket(capacity=10, tokens_per_second=5, clock=ManualClock())
-        >>> with Limits([bucket]):
-        ...     bucket.tokens
-        9.0
-        """
-        self.wait()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """Does nothing: the tokens are used.
-
-        >>> with Limits([TokenBucket(capacity=10, tokens_per_second=5)]):
-        ...     pass
-        """
-
-    async def __aenter__(self: Self) -> Self:
-        """Waits for one token of each member, as wait_async().
-
-        >>> import asyncio
-        >>> async def call_api():
-        ...     async with Limits([bucket]):
-        ...         return bucket.tokens
-        >>> bucket = TokenBucket(capacity=10, tokens_per_second=5, clock=ManualClock())
-        >>> asyncio.run(call_api())
-        9.0
-        """
-        await self.wait_async()
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        """Does nothing: the tokens are used.
-
-        >>> import asyncio
-        >>> async def call_api():
-        ...     async with Limits([TokenBucket(capacity=10, tokens_per_second=5)]):
-        ...         return "called"
-        >>> asyncio.run(call_api())
-        'called'
-        """
-
     def _amounts(self, costs: Costs) -> Tuple[float, ...]:
         if not self._parts:
             raise RuntimeError("the limits do not exist: their __init__ has not run")
         if costs.__class__ is int and costs == 1:
             return self._ones
-        return tuple(numbers(costs, len(self._parts), "a cost for each member"))
+        return tuple(numbers(costs, len(self._parts), "member", "costs"))
 
     def _fail(self, status: int, amounts: Tuple[float, ...], member: int, retry_after_ns: int) -> NoReturn:
         """Raises what the refusal of a member means, or an error, of which the library does not say whose it is."""
@@ -245,7 +202,7 @@ class Limits(_backend.Limits):
         if status == c.TB_E_INVALID_ARGUMENT:
             member = next((i for i, n in enumerate(amounts) if not 0 < n < float("inf")), 0)
         limiter, *key = self._parts[max(0, member)]
-        raise failure(limiter, status, amounts[member], retry_after_ns, tuple(key), member)
+        raise failure(limiter, status, amounts[member], retry_after_ns, tuple(key), member, "costs")
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {len(self._parts)} members>"

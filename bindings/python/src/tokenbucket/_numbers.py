@@ -9,6 +9,7 @@ from numbers import Rational
 from typing import Any, List, Optional, Protocol, Sequence, SupportsFloat, Union
 
 from ._constants import TB_FOREVER
+from ._errors import refused, wrong_type
 
 Real = SupportsFloat
 """An amount of tokens: int, float, Fraction, Decimal, or another real number; no bool."""
@@ -26,59 +27,60 @@ class TimeSource(Protocol):
     def now_ns(self) -> int: ...
 
 
-def number(value: Real) -> float:
-    """The value as a float; infinite if it is too large for one. TypeError for what is no real number."""
+def number(value: Real, name: str = "tokens", wanted: str = "a real number") -> float:
+    """The value as a float; infinite if it is too large for one. TypeError for what is no real number.
+
+    name: of the argument, here and below.
+    """
     kind = value.__class__
     if kind is bool or not (kind is int or hasattr(kind, "__float__") or hasattr(kind, "__index__")):
-        raise TypeError(f"must be a real number, not {kind.__name__}")
+        raise wrong_type(name, wanted, value)
     try:
         return float(value)
     except OverflowError:
         return math.inf if value > 0 else -math.inf  # type: ignore[operator]
 
 
-def numbers(values: Union[Real, Sequence[Real]], count: int, what: str) -> List[float]:
-    """So many numbers, from a sequence of them or from one that all are."""
+def numbers(values: Union[Real, Sequence[Real]], count: int, each: str, name: str) -> List[float]:
+    """So many numbers, from a sequence with one for each, or from one that all are."""
     given: Any = values
     several = hasattr(given, "__len__") and not isinstance(given, (str, bytes))
-    found = [number(value) for value in given] if several else [number(given)] * count
+    found = [number(value, name) for value in given] if several else [number(given, name)] * count
     if len(found) != count:
-        raise ValueError(f"there must be {what}, {count}, not {len(found)}")
+        raise refused(name, f"{count} numbers, one for each {each}", len(found))
     return found
 
 
-def nanoseconds(time: Seconds) -> int:
+def nanoseconds(time: Seconds, name: str, least: int = 0) -> int:
     """The nearest number of nanoseconds, exact for int, Fraction and timedelta; TB_FOREVER for what is longer than that.
 
-    ValueError: negative or NaN.
+    ValueError: NaN, or fewer than `least`, which is 0 or 1.
     """
     if isinstance(time, timedelta):
         ns = time // timedelta(microseconds=1) * 1000
     elif isinstance(time, Rational) and not isinstance(time, bool):
         ns = round(time * NS_PER_SECOND)
     else:
-        seconds = number(time)
-        if math.isnan(seconds):
-            raise ValueError("a time must not be NaN")
+        seconds = number(time, name, "a number of seconds or a timedelta")
         if math.isinf(seconds):
             seconds = math.copysign(2.0**63 / NS_PER_SECOND, seconds)
-        ns = round(seconds * NS_PER_SECOND)
-    if ns < 0:
-        raise ValueError(f"a time must not be negative: {time!r}")
+        ns = -1 if math.isnan(seconds) else round(seconds * NS_PER_SECOND)
+    if ns < least:
+        raise refused(name, f"{'more than 0' if least else '0 or more'} seconds", time)
     return min(ns, TB_FOREVER)
 
 
-def timeout_ns(timeout: Seconds | None) -> int:
+def timeout_ns(timeout: Seconds | None, name: str = "timeout") -> int:
     """As nanoseconds(); None is for ever."""
-    return TB_FOREVER if timeout is None else nanoseconds(timeout)
+    return TB_FOREVER if timeout is None else nanoseconds(timeout, name)
 
 
 def priority_number(value: int) -> int:
     """The priority, as the library can take it."""
     if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"a priority must be an int, not {type(value).__name__}")
+        raise wrong_type("priority", "an int", value)
     if not -(2**31) <= value < 2**31:
-        raise ValueError(f"a priority must be -2**31 to 2**31 - 1, not {value}")
+        raise refused("priority", "from -2**31 to 2**31 - 1", value)
     return value
 
 

@@ -12,11 +12,13 @@ from typing import Any, Callable, ClassVar, Iterable, List, Literal, Optional, P
 
 from . import _backend
 from . import _constants as c
-from ._limiter import Rated, fraction_of, rate_option
+from ._errors import refused, wrong_type
+from ._keys import listed
+from ._limiter import UP_TO_CAPACITY, Rated, fraction_of, rate_option, require_created
 from ._numbers import NS_PER_SECOND, Real, Seconds, nanoseconds, number, numbers, seconds, timeout_ns
 from ._question import Question, unavailable
 from ._remote_reservation import RemoteReservation
-from ._results import Decision, Mismatch, RateLimitExceeded, Status, failure, is_amount
+from ._results import Decision, Mismatch, RateLimitExceeded, Status, failure
 from ._table import Table
 
 T = TypeVar("T")
@@ -55,20 +57,14 @@ class RemoteTable(_backend.Remote, Rated):
         on_unavailable: Literal["error", "closed", "open", "local"] = "error",
         share: Optional[Real] = None,
     ) -> None:
-        size = number(capacity)
-        rate, period_ns = rate_option(tokens_per_second, nanoseconds(period))
+        size = number(capacity, "capacity")
+        rate, period_ns = rate_option(tokens_per_second, period)
         self._client = self._checked(client)
         self._prefix = _bytes_of(prefix, "prefix")
-        self._max_wait_ns = nanoseconds(max_wait)
-        status = self._open(size, rate, period_ns, self._max_wait_ns)
-        if status == c.TB_E_OUT_OF_MEMORY:
-            raise MemoryError
-        if status != c.TB_SUCCESS:
-            raise ValueError(
-                f"no such limit: capacity {capacity!r} (1e-6 to 1e15), tokens_per_second {tokens_per_second!r} "
-                f"(1e-9 to 1e10 per second), period {period!r} s (above 0), max_wait {max_wait!r} s; and the server "
-                "must be able to count it exactly: a rate of at most 9 digits, full within 285 years"
-            )
+        self._max_wait_ns = nanoseconds(max_wait, "max_wait")
+        status, field, allowed = self._open(size, rate, period_ns, self._max_wait_ns)
+        given = {"capacity": capacity, "tokens_per_second": tokens_per_second, "max_wait": max_wait}
+        require_created(status, field, allowed, given)
         self._policy = on_unavailable
         self._local = self._stand_in(on_unavailable, share)
 
@@ -78,19 +74,20 @@ class RemoteTable(_backend.Remote, Rated):
         execute = getattr(client, "execute_command", None)
         if not is_client or (execute is not None and inspect.iscoroutinefunction(execute) != self._asynchronous):
             wanted = "redis.asyncio.Redis" if self._asynchronous else "redis.Redis"
-            raise TypeError(f"{type(self).__name__} needs a client like {wanted}, not {type(client).__name__}")
+            raise wrong_type("client", f"one like {wanted}", client)
         return client
 
     def _stand_in(self, policy: str, share: Optional[Real]) -> Optional[Table]:
         if policy not in ("error", "closed", "open", "local"):
-            raise ValueError(f'on_unavailable must be "error", "closed", "open" or "local", not {policy!r}')
+            raise refused("on_unavailable", '"error", "closed", "open" or "local"', policy)
         if (share is None) == (policy == "local"):
             raise TypeError('on_unavailable="local" needs a share, and nothing else has one')
         if share is None:
             return None
-        if not 0 < number(share) <= 1:
-            raise ValueError(f"share must be above 0 and at most 1, not {share!r}")
-        part = share if isinstance(share, Fraction) else fraction_of(number(share))
+        value = number(share, "share")
+        if not 0 < value <= 1:
+            raise refused("share", "more than 0 and at most 1", share)
+        part = share if isinstance(share, Fraction) else fraction_of(value)
         return Table(fraction_of(self.capacity) * part, self.rate * part, max_keys=_LOCAL_KEYS)
 
     @property
@@ -116,13 +113,13 @@ class RemoteTable(_backend.Remote, Rated):
     def _key(self, key: RedisKey) -> bytes:
         data = self._prefix + _bytes_of(key, "key")
         if len(data) > c.TB_MAX_KEY_SIZE:
-            raise ValueError(f"a key must have at most {c.TB_MAX_KEY_SIZE} bytes with its prefix, not {len(data)}")
+            raise refused("key", f"at most {c.TB_MAX_KEY_SIZE} bytes with its prefix", len(data))
         return data
 
     def _two_keys(self, key: bytes) -> Tuple[bytes, bytes]:
         second = _backend.queue_key(key)
         if second is None:
-            raise ValueError(f"a key with a closing brace must have a tag in braces, as in {{ann}}: {key!r}")
+            raise refused("key", "one without a closing brace, or with a tag in braces, as in {ann}", key)
         return key, second
 
     def _answer(self, arguments: Tuple[int, ...], reply: List[int]) -> Tuple[int, Tuple[float, float, int, int]]:
@@ -131,11 +128,11 @@ class RemoteTable(_backend.Remote, Rated):
             raise Mismatch("the server's reply is none for this limit")
         return status, answer
 
-    def _check(self, status: int, n: float) -> None:
+    def _check(self, status: int, n: float, argument: str = "tokens") -> None:
         if status == c.TB_E_OUT_OF_RANGE:
             raise OverflowError(f"{n:g} tokens more than may be owed: what a full bucket has and accrues in max_wait")
         if status != c.TB_SUCCESS:
-            raise failure(self, status, n, c.TB_FOREVER, ())
+            raise failure(self, status, n, c.TB_FOREVER, (), argument=argument)
 
     def _gain_ns(self, n: float) -> int:
         """The time in which so many tokens come in."""
@@ -189,9 +186,9 @@ class RemoteTable(_backend.Remote, Rated):
         return Question([data], arguments, read, self._by_policy(closed=denied, open=denied, local=denied))
 
     def _take_up_to(self, key: RedisKey, most: Real) -> Question[int]:
-        data, n = self._key(key), number(most)
+        data, n = self._key(key), number(most, "most")
         status, arguments = self._ask_take_up_to(n)
-        self._check(status, n)
+        self._check(status, n, "most")
         instead = self._by_policy(
             closed=lambda: 0,
             open=lambda: int(min(n, self.capacity)),
@@ -203,8 +200,8 @@ class RemoteTable(_backend.Remote, Rated):
         self, keys: Iterable[RedisKey], tokens: Union[Real, Sequence[Real]]
     ) -> Tuple[List[bool], List[Tuple[List[int], Question[List[bool]]]]]:
         """The answers, False so far, and the questions about those of which that is not certain, with their places."""
-        datas = [self._key(key) for key in keys]
-        amounts = numbers(tokens, len(datas), "as many tokens as keys")
+        datas = [self._key(key) for key in listed(keys)]
+        amounts = numbers(tokens, len(datas), "key", "tokens")
         certain = {n: self._ask_take(n)[0] for n in set(amounts)}
         for n, status in certain.items():
             if status != c.TB_EXCEEDS_CAPACITY:
@@ -240,7 +237,7 @@ class RemoteTable(_backend.Remote, Rated):
     def _reserve(self, key: RedisKey, tokens: Real, max_wait: Optional[Seconds], *, waiting: bool) -> Question[Any]:
         """The policy answers a wait; a reservation is the server's alone."""
         data, n = self._key(key), number(tokens)
-        most_ns = min(timeout_ns(max_wait), self._max_wait_ns)
+        most_ns = min(timeout_ns(max_wait, "timeout" if waiting else "max_wait"), self._max_wait_ns)
         status, arguments = self._ask_reserve(n, most_ns)
         self._check(status, n)
 
@@ -301,8 +298,9 @@ class RemoteTable(_backend.Remote, Rated):
     def _reset(self, key: RedisKey, tokens: Optional[Real]) -> Question[None]:
         data, n = self._key(key), c.TB_INITIALLY_FULL if tokens is None else number(tokens)
         status, arguments = self._ask_reset(n)
-        if status != c.TB_SUCCESS or (tokens is not None and not is_amount(n)):
-            raise ValueError(f"tokens must be 0 up to the capacity of {self.capacity:g}, not {n:g}")
+        # The library's number for "full" is none here.
+        if status != c.TB_SUCCESS or (tokens is not None and n < 0):
+            raise refused("tokens", f"{UP_TO_CAPACITY} of {self.capacity:.15g}", n)
         return Question(self._two_keys(data), arguments, lambda reply: self._done(arguments, reply, n), unavailable)
 
     def _tokens(self, key: RedisKey) -> Question[float]:
@@ -317,10 +315,8 @@ class RemoteTable(_backend.Remote, Rated):
         self._check(status, n)
         return Question([data], arguments, lambda reply: seconds(self._answer(arguments, reply)[1][2]), unavailable)
 
-    def __repr__(self) -> str:
-        if not self._exists():
-            return f"<{type(self).__name__} not initialised>"
-        return f"<{type(self).__name__} of {self.capacity:g}, {self.tokens_per_second:g} per second and key>"
+    def _state(self) -> str:
+        return f", prefix={self._prefix!r}"
 
     def __reduce__(self) -> str:
         raise TypeError(f"cannot pickle or copy a {type(self).__name__}: create one with a client in each process")
@@ -341,4 +337,4 @@ def _bytes_of(text: RedisKey, what: str) -> bytes:
         return str.encode(text)
     if isinstance(text, bytes):
         return bytes(text)
-    raise TypeError(f"a {what} must be a str or bytes, not {type(text).__name__}")
+    raise wrong_type(what, "a str or bytes", text)

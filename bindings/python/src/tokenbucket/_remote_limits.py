@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Iterable, List, Sequence, Tuple, Union
 
 from . import _backend
 from . import _constants as c
+from ._errors import refused
 from ._limits import Limits
 from ._numbers import Real, numbers
 from ._question import Question, unavailable
@@ -24,7 +25,7 @@ class RemoteLimits:
     def __init__(self, members: Iterable[Any]) -> None:
         self._parts = tuple(map(self._part, members))
         if not 1 <= len(self._parts) <= c.TB_MAX_MEMBERS:
-            raise ValueError(f"there must be 1 to {c.TB_MAX_MEMBERS} members, not {len(self._parts)}")
+            raise refused("members", f"from 1 to {c.TB_MAX_MEMBERS} tables and keys", len(self._parts))
         self._client = self._parts[0][0]._client
         if any(table._client is not self._client for table, _ in self._parts):
             raise ValueError("all members must have the same client")
@@ -47,12 +48,12 @@ class RemoteLimits:
         return (members, *_backend.ask_many(members, True))
 
     def _take(self, costs: Costs) -> Question[JointDecision]:
-        amounts = numbers(costs, len(self._parts), "a cost for each member")
+        amounts = numbers(costs, len(self._parts), "member", "costs")
         for i, ((table, _), n) in enumerate(zip(self._parts, amounts)):
             status = table._ask_take(n)[0]
             if status == c.TB_EXCEEDS_CAPACITY:
                 return Question.known(JointDecision(False, i, c.TB_FOREVER))
-            table._check(status, n)
+            table._check(status, n, "costs")
         members, _, arguments = self._ask(amounts)
 
         def read(reply: List[int]) -> JointDecision:

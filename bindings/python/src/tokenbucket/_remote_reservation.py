@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Optional
 
+from ._errors import COST, refused
 from ._numbers import NS_PER_SECOND, Real, now_ns, number
 from ._question import Question
 from ._reservation import Reservation
@@ -62,11 +63,11 @@ class RemoteReservation:
         return question
 
     def _settling(self, actual: Real) -> Question[None]:
-        amount = number(actual)
+        amount = number(actual, "actual")
         if self._ended:
             raise ValueError("the reservation was settled or cancelled already")
         if not is_amount(amount):
-            raise ValueError(f"actual tokens must be 0 or more and finite, not {amount:g}")
+            raise refused("actual", COST, amount)
         if self._local:
             self._local.settle(amount)
         question: Question[None] = Question.known(None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Sequence, Tuple, Union
 
 from . import _constants as c
+from ._errors import COST, refused
 from ._numbers import NS_PER_SECOND, Real, now_ns, number, numbers
 from ._results import fail, failure, is_amount
 
@@ -98,7 +99,7 @@ class Reservation:
         >>> bucket.tokens
         8.0
         """
-        amount = number(actual)
+        amount = number(actual, "actual")
         if self._ended:
             raise ValueError("the reservation was settled or cancelled already")
         self._ended = True
@@ -107,8 +108,8 @@ class Reservation:
             return
         self._ended = False
         if status == c.TB_E_INVALID_ARGUMENT and not is_amount(amount):
-            raise ValueError(f"actual tokens must be 0 or more and finite, not {amount:g}")
-        fail(self._limiter, status, amount, -1, *self._key)
+            raise refused("actual", COST, amount)
+        fail(self._limiter, status, amount, -1, "actual", *self._key)
 
     def __repr__(self) -> str:
         if self._ended:
@@ -187,12 +188,12 @@ class JointReservation:
         >>> tokens.tokens
         800.0
         """
-        amounts = numbers(actual, len(self._promises), "an amount for each member")
+        amounts = numbers(actual, len(self._promises), "member", "actual")
         if self._ended:
             raise ValueError("the reservation was settled or cancelled already")
         for amount in amounts:
             if not is_amount(amount):
-                raise ValueError(f"actual tokens must be 0 or more and finite, not {amount:g}")
+                raise refused("actual", COST, amount)
         self._ended = True
         errors = []
         for i, ((limiter, *key), promise, amount) in enumerate(zip(self._limits._parts, self._promises, amounts)):

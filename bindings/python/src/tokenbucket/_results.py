@@ -7,6 +7,7 @@ import math
 from typing import Any, Callable, NamedTuple, NoReturn, Optional, Tuple
 
 from . import _constants as c
+from ._errors import AMOUNT, refused
 from ._numbers import seconds
 
 
@@ -251,12 +252,18 @@ def _of(member: Optional[int]) -> str:
 
 
 def failure(
-    limiter: Any, status: int, tokens: float, wait_ns: int, key: Tuple[bytes, ...], member: Optional[int] = None
+    limiter: Any,
+    status: int,
+    tokens: float,
+    wait_ns: int,
+    key: Tuple[bytes, ...],
+    member: Optional[int] = None,
+    argument: str = "tokens",
 ) -> Exception:
     """What a status other than success, denied and interrupted means to the caller of a TokenBucket or a Table.
 
     wait_ns: after which the tokens would be had, if that is known. key: that of a table's bucket. member: which it is
-    of a Limits.
+    of a Limits. argument: the name of the tokens in the call.
     """
     if status == c.TB_TABLE_FULL:
         return TableFull(Status(status), tokens, math.inf, member)
@@ -276,7 +283,7 @@ def failure(
     if status == c.TB_E_INVALID_ARGUMENT:
         if not limiter._exists():
             return RuntimeError(f"the {limiter._noun} does not exist: its __init__ has not run")
-        return ValueError(f"{_of(member)}tokens must be greater than 0 and finite, not {tokens:g}")
+        return refused(_of(member) + argument, AMOUNT, tokens)
     if status == c.TB_E_OUT_OF_RANGE:
         return OverflowError(f"{tokens:g} tokens more than the {limiter._noun} can count")
     if status == c.TB_E_OUT_OF_MEMORY:
@@ -286,9 +293,11 @@ def failure(
     return OSError(f"tokenbucket: unexpected status {status}")
 
 
-def fail(limiter: Any, status: int, tokens: float, wait_ns: int = -1, *key: bytes) -> NoReturn:
+def fail(
+    limiter: Any, status: int, tokens: float, wait_ns: int = -1, argument: str = "tokens", *key: bytes
+) -> NoReturn:
     """Raises failure()."""
-    raise failure(limiter, status, tokens, wait_ns, key)
+    raise failure(limiter, status, tokens, wait_ns, key, argument=argument)
 
 
 def is_amount(value: float) -> bool:

@@ -8,16 +8,20 @@ from typing import Optional
 from . import _constants as c
 from ._backend import remove_shared as _remove
 from ._backend import shared_fault
-from ._results import Mismatch
+from ._errors import refused, wrong_type
+from ._numbers import Real
+from ._results import BucketClosed, Mismatch
+
+NAME = "the name of a file or an absolute path"
 
 
 def name_option(name: Optional[str]) -> Optional[str]:
     if name is None:
         return None
     if not isinstance(name, str):
-        raise TypeError(f"name must be a str or None, not {type(name).__name__}")
-    if not name or "\0" in name:
-        raise ValueError(f"no name of shared memory: {name!r}")
+        raise wrong_type("name", "a str or None", name)
+    if "\0" in name:
+        raise refused("name", NAME, name)
     return name
 
 
@@ -27,8 +31,17 @@ def check_shared(status: int, fault: int, name: Optional[str]) -> None:
         raise Mismatch(f"{shared_fault(fault)}: {name}")
     if status == c.TB_E_SYSTEM:
         raise OSError(fault, os.strerror(fault), name)
+    if status == c.TB_E_INVALID_ARGUMENT:
+        raise refused("name", NAME, name)
+    if status == c.TB_CLOSED:
+        raise BucketClosed(f"the shared bucket {name!r} is closed, which holds until its name is removed")
     if status == c.TB_E_UNSUPPORTED:
         raise RuntimeError("this system has no memory that processes share")
+
+
+def another_limit(argument: str, there: Real, asked: Real, name: Optional[str]) -> Mismatch:
+    allowed = f"{float(there):.15g}, as in the shared bucket {name!r}, which adopt=True takes"
+    return Mismatch(str(refused(argument, allowed, asked)))
 
 
 def remove_shared(name: str) -> None:
@@ -39,9 +52,7 @@ def remove_shared(name: str) -> None:
     >>> bucket = TokenBucket.shared("tokenbucket-doc", capacity=10, tokens_per_second=5)
     >>> remove_shared("tokenbucket-doc")
     """
-    if name_option(name) is None:
-        raise TypeError("name must be a str")
-    status, fault = _remove(name)
-    check_shared(status, fault, name)
-    if status != c.TB_SUCCESS:
-        raise ValueError(f"no name of shared memory: {name!r}")
+    if name is None:
+        raise wrong_type("name", "a str", name)
+    name_option(name)
+    check_shared(*_remove(name), name)

@@ -7,9 +7,10 @@ from typing import Any, Iterable, List, Literal, Optional, Sequence, Union
 from . import _backend
 from . import _constants as c
 from ._clock import ManualClock
-from ._keys import Key, encode
-from ._limiter import Limiter, clock_option, count_option, lateness_option, rate_option
-from ._numbers import Real, Seconds, nanoseconds, number, numbers, priority_number, seconds, timeout_ns
+from ._keys import Key, encode, listed
+from ._errors import AMOUNT, refused, wrong_type
+from ._limiter import Limiter, clock_option, count_option, lateness_option, rate_option, require_created
+from ._numbers import Real, Seconds, number, numbers, priority_number, seconds, timeout_ns
 from ._reservation import Reservation
 from ._results import TableStats, fail
 from ._waiting import waiter_here
@@ -41,6 +42,8 @@ class Table(_backend.Table, Limiter):
     """
 
     _noun = "table"
+    _most_units = "2^57"
+    _fastest = f"less than 8191 units of this table per nanosecond, and {Limiter._fastest}"
     _clock: Optional[ManualClock]
 
     def __init__(
@@ -57,13 +60,13 @@ class Table(_backend.Table, Limiter):
         max_lateness: Optional[Seconds] = None,
         precise: bool = False,
     ) -> None:
-        size = number(capacity)
-        rate, period_ns = rate_option(tokens_per_second, nanoseconds(period))
+        size = number(capacity, "capacity")
+        rate, period_ns = rate_option(tokens_per_second, period)
         if (max_keys is None) == (max_bytes is None):
             raise TypeError("a table needs max_keys or max_bytes, and not both")
         if when_full not in _WHEN_FULL:
-            raise ValueError(f'when_full must be "evict", "deny" or "admit", not {when_full!r}')
-        status = self._open(
+            raise refused("when_full", '"evict", "deny" or "admit"', when_full)
+        status, field, allowed = self._open(
             size,
             rate,
             period_ns,
@@ -75,16 +78,8 @@ class Table(_backend.Table, Limiter):
             c.TB_PRECISE_WAIT if precise else 0,
             clock_option(clock),
         )
-        if status == c.TB_E_OUT_OF_MEMORY:
-            raise MemoryError
-        if status == c.TB_E_SYSTEM:
-            raise OSError("the system gives no random numbers")
-        if status != c.TB_SUCCESS:
-            raise ValueError(
-                f"no such table: capacity {capacity!r} (1e-6 to 1e15), tokens_per_second {tokens_per_second!r} "
-                f"(1e-9 to 1e10 per second), period {period!r} s (above 0), max_keys {max_keys!r}, max_bytes "
-                f"{max_bytes!r} (what can be addressed)"
-            )
+        given = {"capacity": capacity, "tokens_per_second": tokens_per_second}
+        require_created(status, field, allowed, {**given, "max_keys": max_keys, "max_bytes": max_bytes})
 
     def allow_many(self, keys: Iterable[Key], tokens: Union[Real, Sequence[Real]] = 1) -> List[Optional[bool]]:
         """As allow() for many keys, in order, in one call of the library; None where TableFull would have been raised.
@@ -97,7 +92,7 @@ class Table(_backend.Table, Limiter):
         >>> table.allow_many(["ann", "bob"], tokens=[1, 5])
         [True, False]
         """
-        keys = tuple(keys)
+        keys = listed(keys)
         # As in the library: without amounts each is one token.
         amounts = None if tokens.__class__ is int and tokens == 1 else self._amounts(tokens, len(keys))
         status, answers = self._allow_many(keys, amounts)
@@ -106,11 +101,11 @@ class Table(_backend.Table, Limiter):
         return [_ANSWERS[answer] for answer in answers]
 
     def _amounts(self, tokens: Any, count: int) -> Sequence[float]:
-        amounts = numbers(tokens, count, "as many tokens as keys")
+        amounts = numbers(tokens, count, "key", "tokens")
         for n in amounts:
             # Before anything is taken.
             if not 0 < n < float("inf"):
-                fail(self, c.TB_E_INVALID_ARGUMENT, n)
+                raise refused("tokens", AMOUNT, n)
         return amounts
 
     async def wait_async(
@@ -132,7 +127,7 @@ class Table(_backend.Table, Limiter):
         n = number(tokens)
         status, wait_ns = await waiter_here(self, data).take(n, timeout_ns(timeout), priority_number(priority))
         if status != c.TB_SUCCESS:
-            fail(self, status, n, wait_ns, data)
+            fail(self, status, n, wait_ns, "tokens", data)
 
     def tokens(self, key: Key) -> float:
         """The tokens of a key there now, fractions included; negative while in debt to those who wait.
@@ -174,9 +169,9 @@ class Table(_backend.Table, Limiter):
         """
         data = encode(key)
         n = number(tokens)
-        status, promise = self._reserve(data, n, timeout_ns(max_wait))
+        status, promise = self._reserve(data, n, timeout_ns(max_wait, "max_wait"))
         if status != c.TB_SUCCESS:
-            fail(self, status, n, -1, data)
+            fail(self, status, n, -1, "tokens", data)
         return Reservation(self, promise, data)
 
     def charge(self, key: Key, tokens: Real = 1) -> float:
@@ -237,12 +232,6 @@ class Table(_backend.Table, Limiter):
             self._fail(status, 1)
         return TableStats(*figures)
 
-    def __repr__(self) -> str:
-        if not self._exists():
-            return f"<{type(self).__name__} not initialised>"
-        state = ", closed" if self._closed else ""
-        return f"<{type(self).__name__} of {self.capacity:g}, {self.tokens_per_second:g} per second and key{state}>"
-
 
 def address_key(address: str, ipv6_prefix: int = 64) -> bytes:
     """The key of a network address: the same for all ways to write it, and for all addresses of an IPv6 network.
@@ -257,12 +246,12 @@ def address_key(address: str, ipv6_prefix: int = 64) -> bytes:
     True
     """
     if not isinstance(address, str):
-        raise TypeError(f"an address must be a str, not {type(address).__name__}")
+        raise wrong_type("address", "a str", address)
     if isinstance(ipv6_prefix, bool) or not isinstance(ipv6_prefix, int):
-        raise TypeError(f"ipv6_prefix must be an int, not {type(ipv6_prefix).__name__}")
+        raise wrong_type("ipv6_prefix", "an int", ipv6_prefix)
     if not 0 <= ipv6_prefix <= 128:
-        raise ValueError(f"ipv6_prefix must be 0 to 128, not {ipv6_prefix}")
+        raise refused("ipv6_prefix", "from 0 to 128", ipv6_prefix)
     key = _backend.key_of_address(address.encode("utf-8", "replace"), ipv6_prefix)
     if key is None:
-        raise ValueError(f"no network address: {address!r}")
+        raise refused("address", "an IPv4 or IPv6 address", address)
     return key
