@@ -48,10 +48,11 @@ func newBucket(s *settings) (*bucket, error) {
 	if s.clock != nil {
 		timer = s.clock.handle
 	}
+	defer runtime.KeepAlive(timer)
 	r := C.tbgo_create(s.config(timer))
-	runtime.KeepAlive(timer)
 	if status := Status(r.status); status != Success {
-		return nil, status
+		f := C.tbgo_config_check(s.config(timer))
+		return nil, s.refused(status, C.GoString(f.field), C.GoString(f.allowed))
 	}
 	return bucketOf(r.value), nil
 }

@@ -28,14 +28,12 @@ func remoteScript() (text, sha1 string) {
 type remote struct{ handle C.tbgo_remote }
 
 func newRemote(s *settings) (*remote, error) {
-	var timer *clock
-	if s.clock != nil {
-		timer = s.clock.handle
-	}
-	r := C.tbgo_remote_create(s.config(timer), C.int64_t(s.maxWait))
-	runtime.KeepAlive(timer)
+	limit := s.config(nil)
+	limit.on_wake = nil
+	r := C.tbgo_remote_create(limit, C.int64_t(s.maxWait))
 	if status := Status(r.status); status != Success {
-		return nil, status
+		f := C.tbgo_remote_config_check(limit, C.int64_t(s.maxWait))
+		return nil, s.refused(status, C.GoString(f.field), C.GoString(f.allowed))
 	}
 	created := &remote{C.tbgo_remote(r.value)}
 	runtime.SetFinalizer(created, func(r *remote) { C.tbgo_remote_destroy(r.handle) })

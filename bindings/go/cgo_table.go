@@ -27,15 +27,17 @@ func (k keyBytes) length() C.size_t { return C.size_t(k.size) }
 // table owns a tb_table as bucket owns a tb_bucket.
 type table struct{ handle C.tbgo_table }
 
-func newTable(s *settings, keys int) (*table, error) {
+func newTable(s *settings) (*table, error) {
 	var timer *clock
 	if s.clock != nil {
 		timer = s.clock.handle
 	}
-	r := C.tbgo_table_create(s.config(timer), C.int64_t(keys), C.int64_t(s.maxBytes), C.int32_t(s.whenFull))
-	runtime.KeepAlive(timer)
+	defer runtime.KeepAlive(timer)
+	size := C.tbgo_table_config(C.int64_t(s.keys), C.int64_t(s.maxBytes), C.int32_t(s.whenFull))
+	r := C.tbgo_table_create(s.config(timer), size)
 	if status := Status(r.status); status != Success {
-		return nil, status
+		f := C.tbgo_table_config_check(s.config(timer), size)
+		return nil, s.refused(status, C.GoString(f.field), C.GoString(f.allowed))
 	}
 	t := &table{C.tbgo_table(r.value)}
 	runtime.SetFinalizer(t, func(t *table) { C.tbgo_table_destroy(t.handle) })

@@ -17,6 +17,9 @@ type ManualClock struct {
 
 // NewManualClock creates a clock that stands at start, which must not be negative.
 func NewManualClock(start time.Duration) (*ManualClock, error) {
+	if start < 0 {
+		return nil, &ArgumentError{ErrInvalidArgument, "start", notNegative, start}
+	}
 	handle, err := newClock(start)
 	if err != nil {
 		return nil, err
@@ -37,7 +40,7 @@ func (c *ManualClock) Advance(d time.Duration) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if s := c.handle.advance(d); s != Success {
-		return s
+		return whyRefused(s, "d", notNegative+", and no more than up to the longest duration", d, false)
 	}
 	c.now += d
 	return nil
@@ -49,7 +52,7 @@ func (c *ManualClock) Set(now time.Duration) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if s := c.handle.set(now); s != Success {
-		return s
+		return whyRefused(s, "now", notNegative, now, false)
 	}
 	if now > c.now {
 		c.now = now

@@ -3,7 +3,7 @@ package tokenbucket
 import "context"
 
 // Status is the outcome of a call, numbered as in the C library. Positive ones are ordinary outcomes, negative ones
-// failures. Every error this package returns is a Status, a [*TimeoutError], a [*RefusalError], a [*KeyError], a
+// failures. Every error this package returns is a Status, an [*ArgumentError], a [*TimeoutError], a [*RefusalError], a
 // [*SharedError], a [*RemoteError] or the context's own; compare with errors.Is.
 type Status int32
 

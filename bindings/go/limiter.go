@@ -60,6 +60,7 @@ type settings struct {
 	onEvent          func(Event)
 
 	// Of a table.
+	keys     int
 	maxBytes int64
 	whenFull WhenFull
 
@@ -70,12 +71,6 @@ type settings struct {
 	prefix        string
 	maxWait       time.Duration
 	onUnavailable OnUnavailable
-}
-
-func (s *settings) isOfTable() bool { return s.maxBytes != 0 || s.whenFull != 0 }
-
-func (s *settings) isOfRemote() bool {
-	return s.prefix != defaultPrefix || s.maxWait != defaultMaxWait || s.onUnavailable != FailError
 }
 
 func newSettings(capacity, tokensPerSecond float64, options []Option) settings {
@@ -109,13 +104,14 @@ func WithMaxWaiters(most int) Option { return func(s *settings) { s.maxWaiters =
 func WithMaxLateness(most time.Duration) Option { return func(s *settings) { s.maxLateness = most } }
 
 // New creates a full limiter that holds up to capacity tokens and gains tokensPerSecond.
-// ErrInvalidArgument: NaN, infinite, a period not above 0, or a negative option. ErrOutOfRange: a capacity outside
-// 1e-6 .. 1e15, a rate outside 1e-9 .. 1e10 per second, or more initial tokens than the capacity. ErrUnsupported: an
-// option of a limit of another kind. ErrOutOfMemory.
+//
+// The error is ErrOutOfMemory or an [*ArgumentError]. ErrInvalidArgument: NaN, infinite, a period not above 0, or a
+// negative option. ErrOutOfRange: a capacity outside 1e-6 .. 1e15, a rate outside 1e-9 .. 1e10 per second, or more initial
+// tokens than the capacity. ErrUnsupported: an option of a limit of another kind.
 func New(capacity, tokensPerSecond float64, options ...Option) (*Limiter, error) {
 	s := newSettings(capacity, tokensPerSecond, options)
-	if s.isOfTable() || s.isOfRemote() || s.adopt {
-		return nil, ErrUnsupported
+	if err := s.check(aLimiter, "a Limiter of New"); err != nil {
+		return nil, err
 	}
 	b, err := newBucket(&s)
 	if err != nil {
@@ -127,7 +123,7 @@ func New(capacity, tokensPerSecond float64, options ...Option) (*Limiter, error)
 // Close closes the limiter for good: who waits gets ErrClosed, unless its tokens are due, and so does every later call
 // that takes tokens or changes the limiter. It may be called at any time, also during other calls, and more than once.
 // Memory is freed by the garbage collector: calling Close is not needed for that.
-func (l *Limiter) Close() error { return l.bucket.close().err() }
+func (l *Limiter) Close() error { return refusedCall(l.bucket.close()) }
 
 // Allow is AllowN(1).
 func (l *Limiter) Allow() bool { return l.AllowN(1) }
@@ -155,13 +151,13 @@ func (l *Limiter) Take(n float64) (Decision, error) {
 	if s == ErrDenied {
 		l.tell(s, n, 0)
 	}
-	return d, s.err()
+	return d, refusedAmount(s, "n", n)
 }
 
 // TakeUpTo takes as many whole tokens as are there now, at most most, and returns how many: possibly 0.
 func (l *Limiter) TakeUpTo(most float64) (float64, error) {
 	taken, s := l.bucket.takeUpTo(most)
-	return taken, s.err()
+	return taken, refusedAmount(s, "most", most)
 }
 
 // Charge takes n tokens unconditionally, n may exceed the capacity, going into debt if need be: for work whose cost is
@@ -169,31 +165,36 @@ func (l *Limiter) TakeUpTo(most float64) (float64, error) {
 // debt.
 func (l *Limiter) Charge(n float64) (time.Duration, error) {
 	repaid, s := l.bucket.charge(n)
-	return repaid, s.err()
+	return repaid, refusedAmount(s, "n", n)
 }
 
 // Refund puts n tokens in, at most up to the capacity; the rest is dropped. Who waits moves up.
-func (l *Limiter) Refund(n float64) error { return l.bucket.refund(n).err() }
+func (l *Limiter) Refund(n float64) error { return refusedAmount(l.bucket.refund(n), "n", n) }
 
 // Reset sets the tokens in the limiter, 0 up to its capacity or InitiallyFull, and forgives all debt, pending
 // reservations too. The tokens go to who waits first.
-func (l *Limiter) Reset(tokens float64) error { return l.bucket.reset(tokens).err() }
+func (l *Limiter) Reset(tokens float64) error { return refusedBalance(l.bucket.reset(tokens), tokens) }
 
 // SetTokens sets the tokens in the limiter, 0 up to its capacity, to what a server said is left: what was taken or owed
 // so far is forgotten. Who waits keeps the place and is planned anew, reservations keep their times and tokens; what
 // both hold is taken off what Tokens then returns.
-func (l *Limiter) SetTokens(tokens float64) error { return l.bucket.setTokens(tokens).err() }
+func (l *Limiter) SetTokens(tokens float64) error {
+	return refusedBalance(l.bucket.setTokens(tokens), tokens)
+}
 
 // SetLimit changes the rate at once; tokens and debts are kept. Reservations keep their times; who waits is planned
 // anew.
 func (l *Limiter) SetLimit(tokensPerSecond float64) error {
-	return l.bucket.setRate(tokensPerSecond).err()
+	return refusedRate(l.bucket.setRate(tokensPerSecond), tokensPerSecond,
+		"such that at most 2^58 units of this bucket come in until the last reservation is due")
 }
 
 // SetBurst changes the capacity at once; what exceeds a smaller one is dropped. Reservations keep their times; who waits
 // is planned anew, or told ErrExceedsCapacity. ErrOutOfRange: outside the range of New, or more than 2^58 of the
 // fractions of a token that the limiter has counted in since it was created.
-func (l *Limiter) SetBurst(capacity float64) error { return l.bucket.setCapacity(capacity).err() }
+func (l *Limiter) SetBurst(capacity float64) error {
+	return refusedCapacity(l.bucket.setCapacity(capacity), capacity, "from 1 to 2^58 units of this bucket")
+}
 
 // Limit returns the rate in tokens per second.
 func (l *Limiter) Limit() float64 { return l.bucket.limit().rate() }
@@ -210,5 +211,5 @@ func (l *Limiter) Tokens() float64 { return l.bucket.available() }
 // ErrExceedsCapacity: never.
 func (l *Limiter) TimeUntil(n float64) (time.Duration, error) {
 	left, s := l.bucket.timeUntil(n)
-	return left, s.err()
+	return left, refusedAmount(s, "n", n)
 }

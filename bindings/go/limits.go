@@ -16,9 +16,9 @@ const MaxMembers = 16
 //
 //	Limits{requests.Member(1), tokens.Member(350), users.Member("ann", 1)}.Allow()
 //
-// ErrInvalidArgument, from every call: no member, more than [MaxMembers], a zero Member, an amount that is not above 0
-// or not finite, or a limit that occurs twice; a [*KeyError]: a key that is too long. Any number of goroutines may use
-// the same Limits as long as none changes them.
+// An [*ArgumentError], from every call: no member, more than [MaxMembers], a zero Member, an amount that is not above 0
+// or not finite, a limit that occurs twice, or a key that is too long. Any number of goroutines may use the same Limits as
+// long as none changes them.
 type Limits []Member
 
 // Member is one of several [Limits] and what it costs there, made by [Limiter.Member] or [TableOf.Member].
@@ -200,14 +200,39 @@ func (l Limits) real() bool {
 }
 
 func (l Limits) err(s Status) error {
-	if s == ErrInvalidArgument {
-		for _, m := range l {
-			if err := keyError(s, m.key.size); err != s {
-				return err
-			}
+	if s != ErrInvalidArgument {
+		return s.err()
+	}
+	if err := refusedMembers(len(l)); err != nil {
+		return err
+	}
+	for i, m := range l {
+		if err := refusedKey(s, m.key.size); err != nil {
+			return err
+		}
+		if m.limiter == nil && m.table == nil {
+			return refusedMember(i)
+		}
+		if !isAmount(m.n) {
+			return refusedAmount(s, nOfMember(i), m.n)
 		}
 	}
-	return s.err()
+	return &ArgumentError{s, "members", "limits that differ, made by New or NewTable", nil}
+}
+
+// refusedMember is the error of a zero Member.
+func refusedMember(index int) error {
+	return &ArgumentError{ErrInvalidArgument, fmt.Sprint("member ", index), "made by a Member method", "a zero value"}
+}
+
+func nOfMember(index int) string { return fmt.Sprint("n of member ", index) }
+
+// refusedMembers is the error of a number of members that is out of range, else nil.
+func refusedMembers(count int) error {
+	if count >= 1 && count <= MaxMembers {
+		return nil
+	}
+	return &ArgumentError{ErrInvalidArgument, "members", fmt.Sprintf("from 1 to %d", MaxMembers), count}
 }
 
 func (l Limits) refused(r Refusal, s Status) error {
@@ -246,7 +271,11 @@ func (l Limits) ReserveWithin(max time.Duration) *Reservations {
 		if s == ErrTimedOut {
 			l[r.Member].tell(s, 0)
 		}
-		return &Reservations{err: l.refused(r, s)}
+		err := refusedMax(s, max)
+		if err == nil {
+			err = l.refused(r, s)
+		}
+		return &Reservations{err: err}
 	}
 	wait := time.Duration(0)
 	for i, p := range promises {

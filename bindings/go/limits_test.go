@@ -192,8 +192,8 @@ func TestBadMembers(t *testing.T) {
 			t.Errorf("%s: granted", name)
 		}
 		all.Cancel()
-		var tooLong *KeyError
-		if errors.As(err, &tooLong) != (name == "long key") {
+		var of *ArgumentError
+		if !errors.As(err, &of) || (of.Argument == "key") != (name == "long key") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -21,8 +21,8 @@ type RedisDo func(ctx context.Context, args ...any) (any, error)
 // but in whole microseconds. Create it with [NewRemote]; the zero value refuses everything.
 //
 // Errors of every call are a [*RemoteError] if the server gave no answer, which is neither a grant nor a denial; the
-// context's own if it was done before or is cancelled; and a [*KeyError]. What was asked may have been done even so, if
-// only the answer was lost. [WithOnUnavailable] says what becomes of takes and waits.
+// context's own if it was done before or is cancelled; and an [*ArgumentError]. What was asked may have been done even
+// so, if only the answer was lost. [WithOnUnavailable] says what becomes of takes and waits.
 //
 // The server's key is the prefix and the key. Calls that wait, reserve, charge or put back have a second one beside it;
 // they are ErrInvalidArgument for a key that has a } and no {tag}, unless the prefix has a tag, as "tb:{users}:" has.
@@ -54,10 +54,10 @@ func WithMaxWait(most time.Duration) Option { return func(s *settings) { s.maxWa
 func NewRemote(do RedisDo, capacity, tokensPerSecond float64, options ...Option) (*Remote, error) {
 	s := newSettings(capacity, tokensPerSecond, options)
 	if do == nil {
-		return nil, ErrInvalidArgument
+		return nil, &ArgumentError{ErrInvalidArgument, "do", "a function", "nil"}
 	}
-	if s.onEvent != nil || s.isOfTable() || s.adopt {
-		return nil, ErrUnsupported
+	if err := s.check(aRemote, "a Remote"); err != nil {
+		return nil, err
 	}
 	prepared, err := newRemote(&s)
 	if err != nil {
@@ -100,7 +100,7 @@ func (r *Remote) Take(ctx context.Context, key string, n float64) (Decision, err
 	if s == ErrExceedsCapacity {
 		return Decision{RetryAfter: InfDuration}, s
 	}
-	a, err := r.ask(ctx, key, oneKey, q, s)
+	a, err := r.ask(ctx, key, oneKey, q, refusedAmount(s, "n", n))
 	if f := r.fallback(err); f != nil {
 		return f.take(key, n)
 	}
@@ -110,7 +110,7 @@ func (r *Remote) Take(ctx context.Context, key string, n float64) (Decision, err
 // TakeUpTo takes as many whole tokens as are there now, at most most, and returns how many: possibly 0.
 func (r *Remote) TakeUpTo(ctx context.Context, key string, most float64) (float64, error) {
 	q, s := r.askTakeUpTo(most)
-	a, err := r.ask(ctx, key, oneKey, q, s)
+	a, err := r.ask(ctx, key, oneKey, q, refusedAmount(s, "most", most))
 	if f := r.fallback(err); f != nil {
 		return f.takeUpTo(key, most)
 	}
@@ -121,14 +121,14 @@ func (r *Remote) TakeUpTo(ctx context.Context, key string, most float64) (float6
 // the time until the debt is repaid, 0 without debt. ErrOutOfRange: more debt than accrues in the time of [WithMaxWait].
 func (r *Remote) Charge(ctx context.Context, key string, n float64) (time.Duration, error) {
 	q, s := r.askCharge(n)
-	a, err := r.ask(ctx, key, twoKeys, q, s)
-	return a.retry, err
+	a, err := r.ask(ctx, key, twoKeys, q, refusedDebt(s.err(), "n", n))
+	return a.retry, refusedDebt(err, "n", n)
 }
 
 // Refund puts n tokens in, at most up to the capacity; the rest is dropped.
 func (r *Remote) Refund(ctx context.Context, key string, n float64) error {
 	q, s := r.askRefund(n)
-	_, err := r.ask(ctx, key, twoKeys, q, s)
+	_, err := r.ask(ctx, key, twoKeys, q, refusedAmount(s, "n", n))
 	return err
 }
 
@@ -136,14 +136,14 @@ func (r *Remote) Refund(ctx context.Context, key string, n float64) error {
 // too.
 func (r *Remote) Reset(ctx context.Context, key string, tokens float64) error {
 	q, s := r.askReset(tokens)
-	_, err := r.ask(ctx, key, twoKeys, q, s)
+	_, err := r.ask(ctx, key, twoKeys, q, refusedBalance(s, tokens))
 	return err
 }
 
 // Tokens returns the tokens of the key now, fractions included; negative while in debt.
 func (r *Remote) Tokens(ctx context.Context, key string) (float64, error) {
 	q, s := r.askPeek(r.Burst())
-	a, err := r.ask(ctx, key, oneKey, q, s)
+	a, err := r.ask(ctx, key, oneKey, q, refusedCall(s))
 	return a.remaining, err
 }
 
@@ -151,6 +151,6 @@ func (r *Remote) Tokens(ctx context.Context, key string) (float64, error) {
 // ErrExceedsCapacity: never.
 func (r *Remote) TimeUntil(ctx context.Context, key string, n float64) (time.Duration, error) {
 	q, s := r.askPeek(n)
-	a, err := r.ask(ctx, key, oneKey, q, s)
+	a, err := r.ask(ctx, key, oneKey, q, refusedAmount(s, "n", n))
 	return a.retry, err
 }

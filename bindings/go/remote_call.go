@@ -3,6 +3,7 @@ package tokenbucket
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -58,9 +59,9 @@ const (
 	twoKeys = 2 // and that of its reservations
 )
 
-// ask sends a question that was prepared with that status. ErrDenied and ErrTimedOut come with an answer.
-func (r *Remote) ask(ctx context.Context, key string, keys int, q question, s Status) (remoteAnswer, error) {
-	from, v, err := r.send(ctx, key, keys, &q, s)
+// ask sends a question that was prepared without an error. ErrDenied and ErrTimedOut come with an answer.
+func (r *Remote) ask(ctx context.Context, key string, keys int, q question, refused error) (remoteAnswer, error) {
+	from, v, err := r.send(ctx, key, keys, &q, refused)
 	if err != nil {
 		return remoteAnswer{}, err
 	}
@@ -72,19 +73,23 @@ func (r *Remote) ask(ctx context.Context, key string, keys int, q question, s St
 }
 
 // send returns the reply as numbers, and as it came.
-func (r *Remote) send(ctx context.Context, key string, keys int, q *question, s Status) (reply, any, error) {
-	if s != Success {
-		return reply{}, nil, s
+func (r *Remote) send(ctx context.Context, key string, keys int, q *question, refused error) (reply, any, error) {
+	if refused == nil {
+		refused = refusedKey(ErrInvalidArgument, len(key))
 	}
-	if len(key) > MaxKeySize {
-		return reply{}, nil, &KeyError{len(key)}
+	if refused != nil {
+		return reply{}, nil, refused
 	}
 	name := r.prefix + key
 	args := append(make([]any, 0, 5+mostArguments), nil, nil, int64(keys), name)
 	if keys == twoKeys {
 		queue := queueKey(name)
 		if queue == "" {
-			return reply{}, nil, ErrInvalidArgument
+			refused = refusedKey(ErrInvalidArgument, len(name))
+			if refused == nil {
+				refused = &ArgumentError{ErrInvalidArgument, "key", "without a }, or with a {tag}", strconv.Quote(name)}
+			}
+			return reply{}, nil, refused
 		}
 		args = append(args, queue)
 	}

@@ -3,6 +3,7 @@ package tokenbucket
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"sync"
 )
@@ -15,11 +16,14 @@ const MaxRemoteKeys = 1024
 // [MaxRemoteKeys]. The same key may occur again. On a cluster all keys must lie in one slot, by a {tag} in the prefix
 // or in each.
 //
-// After an error no answer is written. ErrInvalidArgument, for slices of other lengths or an amount, ErrExceedsCapacity
-// and a [*KeyError] are known without the server, and nothing is taken; others are as [Remote] says.
+// After an error no answer is written. ErrExceedsCapacity and an [*ArgumentError], for slices of other lengths, an amount
+// or a key, are known without the server, and nothing is taken; others are as [Remote] says.
 func (r *Remote) AllowMany(ctx context.Context, keys []string, amounts []float64, answers []Status) error {
-	if len(keys) > MaxRemoteKeys || len(answers) != len(keys) || (amounts != nil && len(amounts) != len(keys)) {
-		return ErrInvalidArgument
+	if err := refusedLengths(len(keys), amounts, answers); err != nil {
+		return err
+	}
+	if len(keys) > MaxRemoteKeys {
+		return &ArgumentError{ErrInvalidArgument, "keys", fmt.Sprintf("at most %d", MaxRemoteKeys), len(keys)}
 	}
 	if len(keys) == 0 {
 		return nil
@@ -42,7 +46,7 @@ func (r *Remote) AllowMany(ctx context.Context, keys []string, amounts []float64
 		return nil
 	}
 	if err != nil || (s != Success && s != ErrDenied) {
-		return firstError(err, s)
+		return b.firstError(err, s)
 	}
 	copy(answers, b.answers)
 	return nil
@@ -79,12 +83,12 @@ func (l RemoteLimits) Allow(ctx context.Context) (bool, error) {
 // in the refusal, or as [Remote] says. ErrInvalidArgument: as for [Limits], or keys without a common tag.
 func (l RemoteLimits) Take(ctx context.Context) (Refusal, error) {
 	none := Refusal{Member: -1}
-	if len(l) == 0 || len(l) > MaxMembers {
-		return none, ErrInvalidArgument
+	if err := refusedMembers(len(l)); err != nil {
+		return none, err
 	}
-	for _, m := range l {
+	for i, m := range l {
 		if m.remote == nil {
-			return none, ErrInvalidArgument
+			return none, refusedMember(i)
 		}
 	}
 	b := remoteBatches.Get().(*remoteBatch)
@@ -99,7 +103,7 @@ func (l RemoteLimits) Take(ctx context.Context) (Refusal, error) {
 	case err == nil && s == ErrExceedsCapacity:
 		return l.tooMuch(), s
 	}
-	return none, firstError(err, s)
+	return none, b.firstError(err, s)
 }
 
 // tooMuch names a member that asks for more than it can ever hold.
@@ -146,13 +150,6 @@ func (l RemoteLimits) instead(err error) (Refusal, error) {
 	return refusal, err
 }
 
-func firstError(err error, s Status) error {
-	if err != nil {
-		return err
-	}
-	return s.err()
-}
-
 // remoteBatch is takes in one call.
 type remoteBatch struct {
 	members []RemoteMember
@@ -161,6 +158,22 @@ type remoteBatch struct {
 }
 
 var remoteBatches = sync.Pool{New: func() any { return new(remoteBatch) }}
+
+// firstError is the client's error, or says what the status finds fault with.
+func (b *remoteBatch) firstError(err error, s Status) error {
+	if err != nil {
+		return err
+	}
+	if s != ErrInvalidArgument {
+		return s.err()
+	}
+	for i, m := range b.members {
+		if !isAmount(m.n) || m.remote.remote == nil {
+			return refusedAmount(s, nOfMember(i), m.n)
+		}
+	}
+	return &ArgumentError{s, "keys", "different, with one {tag} in braces", nil}
+}
 
 // done forgets the members: what is idle holds no keys.
 func (b *remoteBatch) done() {
@@ -177,7 +190,7 @@ func (b *remoteBatch) take(ctx context.Context, all bool) (Status, error) {
 	args := append(make([]any, 0, 4+6*len(b.members)), nil, nil, int64(len(b.members)))
 	for _, m := range b.members {
 		if len(m.key) > MaxKeySize {
-			return Success, &KeyError{len(m.key)}
+			return Success, refusedKey(ErrInvalidArgument, len(m.key))
 		}
 		name := m.remote.prefix + m.key
 		args = append(args, name)

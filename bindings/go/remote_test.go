@@ -81,7 +81,7 @@ func TestNewRemote(t *testing.T) {
 		{"bytes", do, 10, 1, []Option{WithMaxBytes(64)}, ErrUnsupported},
 		{"when full", do, 10, 1, []Option{WithWhenFull(DenyNew)}, ErrUnsupported},
 	} {
-		if r, err := NewRemote(c.do, c.capacity, c.rate, c.options...); r != nil || err != c.want {
+		if r, err := NewRemote(c.do, c.capacity, c.rate, c.options...); r != nil || !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, %v, want %v", c.what, r, err, c.want)
 		}
 	}
@@ -90,10 +90,10 @@ func TestNewRemote(t *testing.T) {
 		t.Errorf("a limit of 700000 an hour: %v, %v, %v", err, r.Burst(), r.Limit())
 	}
 	for _, option := range []Option{WithPrefix("a"), WithMaxWait(1), WithOnUnavailable(FailOpen)} {
-		if _, err := New(1, 1, option); err != ErrUnsupported {
+		if _, err := New(1, 1, option); !errors.Is(err, ErrUnsupported) {
 			t.Error("a limiter with an option of a Remote: ", err)
 		}
-		if _, err := NewTable(1, 1, 1, option); err != ErrUnsupported {
+		if _, err := NewTable(1, 1, 1, option); !errors.Is(err, ErrUnsupported) {
 			t.Error("a table with an option of a Remote: ", err)
 		}
 	}
@@ -114,17 +114,17 @@ func TestMaxWaitIsAMinute(t *testing.T) {
 func TestZeroRemote(t *testing.T) {
 	var r Remote
 	ctx := context.Background()
-	if ok, err := r.Allow(ctx, "a"); ok || err != ErrInvalidArgument {
+	if ok, err := r.Allow(ctx, "a"); ok || !errors.Is(err, ErrInvalidArgument) {
 		t.Errorf("Allow: %v, %v", ok, err)
 	}
-	if err := r.Wait(ctx, "a"); err != ErrInvalidArgument {
+	if err := r.Wait(ctx, "a"); !errors.Is(err, ErrInvalidArgument) {
 		t.Error("Wait: ", err)
 	}
-	if err := r.AllowMany(ctx, []string{"a"}, nil, make([]Status, 1)); err != ErrInvalidArgument {
+	if err := r.AllowMany(ctx, []string{"a"}, nil, make([]Status, 1)); !errors.Is(err, ErrInvalidArgument) {
 		t.Error("AllowMany: ", err)
 	}
 	for _, l := range []RemoteLimits{nil, {r.Member("a", 1)}, {RemoteMember{}}, make(RemoteLimits, MaxMembers+1)} {
-		if refusal, err := l.Take(ctx); refusal.Member != -1 || err != ErrInvalidArgument {
+		if refusal, err := l.Take(ctx); refusal.Member != -1 || !errors.Is(err, ErrInvalidArgument) {
 			t.Errorf("%d limits: %v, %v", len(l), refusal, err)
 		}
 	}
@@ -178,7 +178,7 @@ func TestWhatIsNotSent(t *testing.T) {
 		_, err := r.ReserveWithin(ctx, key, n, max)
 		return err
 	}
-	var tooLong *KeyError
+	var of *ArgumentError
 	long := strings.Repeat("k", MaxKeySize+1)
 	for i, got := range []struct{ err, want error }{
 		{second(r.Take(ctx, "a", 0)), ErrInvalidArgument},
@@ -211,7 +211,7 @@ func TestWhatIsNotSent(t *testing.T) {
 			t.Errorf("call %d: %v, want %v", i, got.err, got.want)
 		}
 	}
-	if _, err := r.Take(ctx, long, 1); !errors.As(err, &tooLong) {
+	if _, err := r.Take(ctx, long, 1); !errors.As(err, &of) || of.Argument != "key" {
 		t.Errorf("a long key: %v", err)
 	}
 	never := RemoteLimits{r.Member("{a}", 1), r.Member("{a}b", 11)}

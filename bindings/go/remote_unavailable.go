@@ -3,6 +3,7 @@ package tokenbucket
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"time"
 )
@@ -56,10 +57,13 @@ func newFallback(s *settings) (fallback, error) {
 	case failLocal:
 		share := s.onUnavailable.share
 		if !(share > 0 && share <= 1) {
-			return nil, ErrInvalidArgument
+			return nil, &ArgumentError{ErrInvalidArgument, "share", "more than 0 and at most 1", share}
 		}
 		t, err := NewTable(s.capacity*share, s.tokens*share, localKeys, WithPeriod(s.period))
-		return localTable{emptyBucket{s.capacity, s.rate()}, t, s.maxWait}, err
+		if err != nil {
+			return nil, fmt.Errorf("tokenbucket: FailLocal: a limit times the share: %w", err)
+		}
+		return localTable{emptyBucket{s.capacity, s.rate()}, t, s.maxWait}, nil
 	}
 	return nil, nil
 }

@@ -2,6 +2,7 @@ package tokenbucket
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"time"
 )
@@ -45,7 +46,11 @@ func (r *Remote) ReserveWithin(ctx context.Context, key string, n float64, max t
 	*RemoteReservation, error,
 ) {
 	q, s := r.askReserve(n, max)
-	from, v, err := r.send(ctx, key, twoKeys, &q, s)
+	refused := refusedMax(s, max)
+	if refused == nil {
+		refused = refusedAmount(s, "n", n)
+	}
+	from, v, err := r.send(ctx, key, twoKeys, &q, refused)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +94,7 @@ func (r *RemoteReservation) Cancel(ctx context.Context) error {
 		return nil
 	}
 	q, s := r.remote.askCancel(r.promise)
-	_, err := r.remote.ask(ctx, r.key, twoKeys, q, s)
+	_, err := r.remote.ask(ctx, r.key, twoKeys, q, s.err())
 	return err
 }
 
@@ -99,11 +104,12 @@ func (r *RemoteReservation) Cancel(ctx context.Context) error {
 // cancelled, after other errors not, since it may have been done.
 func (r *RemoteReservation) Settle(ctx context.Context, actual float64) error {
 	if !r.ended.CompareAndSwap(false, true) {
-		return ErrInvalidArgument
+		return errEnded()
 	}
 	q, s := r.remote.askSettle(r.promise, actual)
-	_, err := r.remote.ask(ctx, r.key, twoKeys, q, s)
-	if _, refused := err.(Status); refused {
+	_, err := r.remote.ask(ctx, r.key, twoKeys, q, refusedCost(s, actual))
+	err = refusedDebt(err, "actual", actual)
+	if errors.Is(err, ErrInvalidArgument) || errors.Is(err, ErrOutOfRange) {
 		r.ended.Store(false)
 	}
 	return err

@@ -15,7 +15,9 @@ type promise struct {
 type Reservation struct {
 	account account
 	status  Status
-	ended   bool // cancelled or settled; a mutex of the account guards it, since an atomic would move it to the heap
+	n       float64       // asked for, of a reservation that is not OK
+	max     time.Duration // the same
+	ended   bool          // cancelled or settled; a mutex of the account guards it, since an atomic would move it to the heap
 	promise promise
 	due     time.Time // on the system clock; zero: at once, or on a manual clock
 }
@@ -48,6 +50,9 @@ func (l *Limiter) ReserveWithin(n float64, max time.Duration) *Reservation {
 func (r *Reservation) make(a account, n float64, max time.Duration) {
 	r.account = a
 	r.promise, r.status = a.reserve(n, max)
+	if r.status != Success {
+		r.n, r.max = n, max
+	}
 	if r.status == ErrTimedOut {
 		a.common().tell(r.status, n, 0)
 	}
@@ -66,7 +71,10 @@ func (r *Reservation) Err() error {
 	if r.OK() {
 		return nil
 	}
-	return r.account.err(r.status)
+	if err := refusedMax(r.status, r.max); err != nil {
+		return err
+	}
+	return r.account.refused(r.status, "n", r.n)
 }
 
 // Delay returns how long from now the holder must wait before using the tokens; InfDuration if it is not OK.
@@ -121,11 +129,11 @@ func (r *Reservation) Settle(actual float64) error {
 		return r.Err()
 	}
 	if !r.end() {
-		return ErrInvalidArgument
+		return errEnded()
 	}
 	status := r.account.settle(r.promise, actual)
 	if status != Success {
 		r.reopen()
 	}
-	return status.err()
+	return refusedCost(status, actual)
 }

@@ -1,6 +1,9 @@
 package tokenbucket
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // OpenShared opens the limiter of that name in memory that processes share, or creates it as [New] does. All that have
 // opened it, in any of the library's languages, take from the same tokens and wait in one queue, and what one changes,
@@ -14,11 +17,11 @@ import "strings"
 // system has no such memory.
 func OpenShared(name string, capacity, tokensPerSecond float64, options ...Option) (*Limiter, error) {
 	s := newSettings(capacity, tokensPerSecond, options)
-	if strings.IndexByte(name, 0) >= 0 {
-		return nil, ErrInvalidArgument
+	if err := s.check(aSharedLimiter, "a Limiter of OpenShared"); err != nil {
+		return nil, err
 	}
-	if s.clock != nil || s.isOfTable() || s.isOfRemote() {
-		return nil, ErrUnsupported
+	if strings.IndexByte(name, 0) >= 0 {
+		return nil, refusedName(name)
 	}
 	b, err := openShared(name, &s)
 	if err != nil {
@@ -35,16 +38,20 @@ func WithAdopt() Option { return func(s *settings) { s.adopt = true } }
 // another. nil also if there is none. Errors as OpenShared.
 func RemoveShared(name string) error {
 	if strings.IndexByte(name, 0) >= 0 {
-		return ErrInvalidArgument
+		return refusedName(name)
 	}
 	return removeShared(name)
+}
+
+func refusedName(name string) error {
+	return &ArgumentError{ErrInvalidArgument, "name", "the name of a file or an absolute path", strconv.Quote(name)}
 }
 
 // SharedError says why [OpenShared] or [RemoveShared] failed. errors.Is(err, its Status) holds.
 type SharedError struct {
 	Status Status // ErrMismatch or ErrSystem
 	Name   string
-	Err    error // what differs; of ErrSystem the syscall.Errno
+	Err    error // what differs, with both values; of ErrSystem the syscall.Errno
 }
 
 // Error returns the status's message, the name and what is wrong.

@@ -154,8 +154,8 @@ func TestSharedMismatch(t *testing.T) {
 	name := sharedName(t)
 	openForTest(t, name, 10, 1)
 	for what, open := range map[string]func() (*Limiter, error){
-		"the shared bucket has another capacity": func() (*Limiter, error) { return OpenShared(name, 11, 1) },
-		"the shared bucket has another rate":     func() (*Limiter, error) { return OpenShared(name, 10, 2) },
+		"capacity must be 10, which is in force, got 11":      func() (*Limiter, error) { return OpenShared(name, 11, 1) },
+		"tokensPerSecond must be 1, which is in force, got 2": func() (*Limiter, error) { return OpenShared(name, 10, 2) },
 	} {
 		l, err := open()
 		var shared *SharedError
@@ -187,10 +187,10 @@ func TestSharedNameThatWasRemoved(t *testing.T) {
 func TestSharedBadArguments(t *testing.T) {
 	name := sharedName(t)
 	for _, bad := range []string{"", ".", "a/b", "a\x00b", strings.Repeat("x", 2000)} {
-		if l, err := OpenShared(bad, 10, 1); l != nil || err != ErrInvalidArgument {
+		if l, err := OpenShared(bad, 10, 1); l != nil || !errors.Is(err, ErrInvalidArgument) {
 			t.Errorf("%.10q: %v", bad, err)
 		}
-		if err := RemoveShared(bad); err != ErrInvalidArgument {
+		if err := RemoveShared(bad); !errors.Is(err, ErrInvalidArgument) {
 			t.Errorf("RemoveShared of %.10q: %v", bad, err)
 		}
 	}
@@ -199,24 +199,24 @@ func TestSharedBadArguments(t *testing.T) {
 		"a table":  WithMaxBytes(1 << 20),
 		"a prefix": WithPrefix("a"),
 	} {
-		if _, err := OpenShared(name, 10, 1, option); err != ErrUnsupported {
+		if _, err := OpenShared(name, 10, 1, option); !errors.Is(err, ErrUnsupported) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	if _, err := OpenShared(name, -1, 1); err != ErrOutOfRange {
+	if _, err := OpenShared(name, -1, 1); !errors.Is(err, ErrOutOfRange) {
 		t.Error("a negative capacity: ", err)
 	}
 	_, err := OpenShared("/no/such/folder", 10, 1)
 	if !errors.Is(err, ErrSystem) || !errors.Is(err, syscall.ENOENT) || !errors.Is(err, fs.ErrNotExist) {
 		t.Error("a folder that is not there: ", err)
 	}
-	if _, err := New(1, 1, WithAdopt()); err != ErrUnsupported {
+	if _, err := New(1, 1, WithAdopt()); !errors.Is(err, ErrUnsupported) {
 		t.Error("New: ", err)
 	}
-	if _, err := NewTable(1, 1, 1, WithAdopt()); err != ErrUnsupported {
+	if _, err := NewTable(1, 1, 1, WithAdopt()); !errors.Is(err, ErrUnsupported) {
 		t.Error("NewTable: ", err)
 	}
-	if _, err := NewRemote(new(fakeServer).do, 1, 1, WithAdopt()); err != ErrUnsupported {
+	if _, err := NewRemote(new(fakeServer).do, 1, 1, WithAdopt()); !errors.Is(err, ErrUnsupported) {
 		t.Error("NewRemote: ", err)
 	}
 }

@@ -66,6 +66,12 @@ static inline tb_config tbgo_config(double capacity, double tokens, int64_t peri
     return config;
 }
 
+static inline tb_config_fault tbgo_config_check(tb_config config) {
+    tb_config_fault fault = {NULL, NULL};
+    tb_config_check(&config, &fault);
+    return fault;
+}
+
 static inline tbgo_handle_result tbgo_create(tb_config config) {
     tb_bucket *bucket = NULL;
     tbgo_handle_result r = {TB_SUCCESS, 0};

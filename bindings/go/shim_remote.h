@@ -35,10 +35,16 @@ typedef struct {
     double n;
 } tbgo_remote_member;
 
+// The limit has no on_wake.
+static inline tb_config_fault tbgo_remote_config_check(tb_config limit, int64_t max_wait_ns) {
+    tb_config_fault fault = {NULL, NULL};
+    tb_remote_config_check(&limit, max_wait_ns, &fault);
+    return fault;
+}
+
 static inline tbgo_handle_result tbgo_remote_create(tb_config limit, int64_t max_wait_ns) {
     tb_remote *remote = NULL;
     tbgo_handle_result r = {TB_SUCCESS, 0};
-    limit.on_wake = NULL;
     r.status = tb_remote_create(&limit, max_wait_ns, &remote);
     r.value = (uintptr_t)remote;
     return r;

@@ -18,15 +18,24 @@ typedef struct {
     char key[TB_ADDRESS_KEY_SIZE];
 } tbgo_address_result;
 
-static inline tbgo_handle_result tbgo_table_create(tb_config limit, int64_t max_keys, int64_t max_bytes,
-                                                   int32_t when_full) {
+static inline tb_table_config tbgo_table_config(int64_t max_keys, int64_t max_bytes, int32_t when_full) {
     tb_table_config config;
-    tb_table *table = NULL;
-    tbgo_handle_result r = {TB_SUCCESS, 0};
     tb_table_config_init(&config, sizeof config);
     config.max_keys = max_keys;
     config.max_bytes = max_bytes;
     config.when_full = when_full;
+    return config;
+}
+
+static inline tb_config_fault tbgo_table_config_check(tb_config limit, tb_table_config config) {
+    tb_config_fault fault = {NULL, NULL};
+    tb_table_config_check(&limit, &config, &fault);
+    return fault;
+}
+
+static inline tbgo_handle_result tbgo_table_create(tb_config limit, tb_table_config config) {
+    tb_table *table = NULL;
+    tbgo_handle_result r = {TB_SUCCESS, 0};
     r.status = tb_table_create_with(&limit, &config, &table);
     r.value = (uintptr_t)table;
     return r;

@@ -24,5 +24,5 @@ func WithStatistics() Option { return func(s *settings) { s.statistics = true } 
 // was created without [WithStatistics].
 func (l *Limiter) Stats() (Stats, error) {
 	stats, status := l.bucket.stats()
-	return stats, status.err()
+	return stats, refusedCall(status)
 }

@@ -2,7 +2,7 @@ package tokenbucket
 
 import (
 	"context"
-	"fmt"
+	"strconv"
 	"sync"
 	"time"
 	"unsafe"
@@ -13,19 +13,6 @@ type Key interface{ ~string | ~[]byte }
 
 // MaxKeySize is the length of the longest key.
 const MaxKeySize = 65536
-
-// KeyError says that a key is longer than [MaxKeySize]. errors.Is(err, ErrInvalidArgument) holds.
-type KeyError struct {
-	Size int // of the key
-}
-
-// Error returns a message with both lengths.
-func (e *KeyError) Error() string {
-	return fmt.Sprintf("tokenbucket: invalid argument: a key of %d bytes, more than %d", e.Size, MaxKeySize)
-}
-
-// Unwrap returns ErrInvalidArgument.
-func (e *KeyError) Unwrap() error { return ErrInvalidArgument }
 
 // Table is a table whose keys are strings.
 type Table = TableOf[string]
@@ -75,10 +62,11 @@ func NewTable(capacity, tokensPerSecond float64, keys int, options ...Option) (*
 // NewTableOf is NewTable for keys of another type: NewTableOf[[]byte](10, 1, 1000).
 func NewTableOf[K Key](capacity, tokensPerSecond float64, keys int, options ...Option) (*TableOf[K], error) {
 	s := newSettings(capacity, tokensPerSecond, options)
-	if s.onEvent != nil || s.isOfRemote() || s.adopt {
-		return nil, ErrUnsupported
+	if err := s.check(aTable, "a Table"); err != nil {
+		return nil, err
 	}
-	t, err := newTable(&s, keys)
+	s.keys = keys
+	t, err := newTable(&s)
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +74,7 @@ func NewTableOf[K Key](capacity, tokensPerSecond float64, keys int, options ...O
 }
 
 // Close is as [Limiter.Close], for all keys.
-func (t *TableOf[K]) Close() error { return t.close().err() }
+func (t *TableOf[K]) Close() error { return refusedCall(t.close()) }
 
 // Allow is AllowN(key, 1).
 func (t *TableOf[K]) Allow(key K) bool { return t.AllowN(key, 1) }
@@ -94,24 +82,25 @@ func (t *TableOf[K]) Allow(key K) bool { return t.AllowN(key, 1) }
 // AllowN is as [Limiter.AllowN].
 func (t *TableOf[K]) AllowN(key K, n float64) bool { return t.allow(bytesOf(key), n) == Success }
 
-// Take is as [Limiter.Take]. Also ErrTableFull, and a [*KeyError].
+// Take is as [Limiter.Take]. Also ErrTableFull.
 func (t *TableOf[K]) Take(key K, n float64) (Decision, error) {
 	d, s := t.take(bytesOf(key), n)
-	return d, keyError(s, len(key))
+	return d, refusedOfKey(s, len(key), "n", n)
 }
 
 // TakeUpTo is as [Limiter.TakeUpTo].
 func (t *TableOf[K]) TakeUpTo(key K, most float64) (float64, error) {
 	taken, s := t.takeUpTo(bytesOf(key), most)
-	return taken, keyError(s, len(key))
+	return taken, refusedOfKey(s, len(key), "most", most)
 }
 
 // AllowMany is AllowN for many keys in one call of the library: it takes amounts[i] of keys[i], or one of each if
 // amounts is nil, and answers[i] is Success or why not. The slices have one length. The same key may occur again.
-// After an error nothing was taken: ErrInvalidArgument for slices of different lengths, or a [*KeyError].
+// After an error nothing was taken: the error is an [*ArgumentError] for slices of different lengths or a
+// key that is too long.
 func (t *TableOf[K]) AllowMany(keys []K, amounts []float64, answers []Status) error {
-	if len(answers) != len(keys) || (amounts != nil && len(amounts) != len(keys)) {
-		return ErrInvalidArgument
+	if err := refusedLengths(len(keys), amounts, answers); err != nil {
+		return err
 	}
 	if len(keys) == 0 {
 		return nil
@@ -121,12 +110,12 @@ func (t *TableOf[K]) AllowMany(keys []K, amounts []float64, answers []Status) er
 	b.keys, b.sizes = b.keys[:0], b.sizes[:0]
 	for _, key := range keys {
 		if len(key) > MaxKeySize {
-			return &KeyError{len(key)}
+			return refusedKey(ErrInvalidArgument, len(key))
 		}
 		b.keys = append(b.keys, key...)
 		b.sizes = append(b.sizes, uintptr(len(key)))
 	}
-	return t.allowMany(bytesOf(b.keys), b.sizes, amounts, answers).err()
+	return refusedCall(t.allowMany(bytesOf(b.keys), b.sizes, amounts, answers))
 }
 
 // batch is keys as the library wants them, one behind the other.
@@ -146,7 +135,7 @@ func (t *TableOf[K]) WaitN(ctx context.Context, key K, n float64) error {
 }
 
 // WaitPriority is as [Limiter.WaitPriority]; each key has a queue of its own while somebody waits. A key with a queue
-// keeps its place. Also ErrTableFull, and a [*KeyError].
+// keeps its place. Also ErrTableFull.
 func (t *TableOf[K]) WaitPriority(ctx context.Context, key K, n float64, priority int32) error {
 	return t.wait(ctx, key, n, timeLeft(ctx), priority)
 }
@@ -156,7 +145,7 @@ func (t *TableOf[K]) wait(ctx context.Context, key K, n float64, timeout time.Du
 		return err
 	}
 	if s := t.allow(bytesOf(key), n); s != ErrDenied {
-		return keyError(s, len(key))
+		return refusedOfKey(s, len(key), "n", n)
 	}
 	return queue(ctx, t.at(key), n, timeout, priority)
 }
@@ -179,12 +168,12 @@ func (t *TableOf[K]) ReserveWithin(key K, n float64, max time.Duration) *Reserva
 // Charge is as [Limiter.Charge].
 func (t *TableOf[K]) Charge(key K, n float64) (time.Duration, error) {
 	repaid, s := t.charge(bytesOf(key), n)
-	return repaid, keyError(s, len(key))
+	return repaid, refusedOfKey(s, len(key), "n", n)
 }
 
 // Refund is as [Limiter.Refund].
 func (t *TableOf[K]) Refund(key K, n float64) error {
-	return keyError(t.refund(bytesOf(key), n), len(key))
+	return refusedOfKey(t.refund(bytesOf(key), n), len(key), "n", n)
 }
 
 // Tokens is as [Limiter.Tokens].
@@ -193,18 +182,29 @@ func (t *TableOf[K]) Tokens(key K) float64 { return t.available(bytesOf(key)) }
 // TimeUntil is as [Limiter.TimeUntil].
 func (t *TableOf[K]) TimeUntil(key K, n float64) (time.Duration, error) {
 	left, s := t.timeUntil(bytesOf(key), n)
-	return left, keyError(s, len(key))
+	return left, refusedOfKey(s, len(key), "n", n)
 }
 
 // Remove forgets the key: its bucket is full again. Who waits for it gets tokens from that, in order.
-func (t *TableOf[K]) Remove(key K) error { return keyError(t.remove(bytesOf(key)), len(key)) }
+func (t *TableOf[K]) Remove(key K) error {
+	s := t.remove(bytesOf(key))
+	if err := refusedKey(s, len(key)); err != nil {
+		return err
+	}
+	return refusedCall(s)
+}
 
 // SetLimit changes the rate of all keys at once, as [Limiter.SetLimit].
-func (t *TableOf[K]) SetLimit(tokensPerSecond float64) error { return t.setRate(tokensPerSecond).err() }
+func (t *TableOf[K]) SetLimit(tokensPerSecond float64) error {
+	return refusedRate(t.setRate(tokensPerSecond), tokensPerSecond,
+		"less than 8191 units of this table per nanosecond, and at most 2^58 until the last reservation is due")
+}
 
 // SetBurst changes the capacity of all keys at once. Reservations keep their times; who waits is planned anew, or told
 // ErrExceedsCapacity.
-func (t *TableOf[K]) SetBurst(capacity float64) error { return t.setCapacity(capacity).err() }
+func (t *TableOf[K]) SetBurst(capacity float64) error {
+	return refusedCapacity(t.setCapacity(capacity), capacity, "from 1 to 2^57 units of this table")
+}
 
 // Limit returns the rate in tokens per second.
 func (t *TableOf[K]) Limit() float64 { return t.limit().rate() }
@@ -223,7 +223,7 @@ type TableStats struct {
 // Stats reads the whole table: 10 million places take some 50 ms.
 func (t *TableOf[K]) Stats() (TableStats, error) {
 	stats, s := t.stats()
-	return stats, s.err()
+	return stats, refusedCall(s)
 }
 
 // AddressKey returns the key of a network address: the same 4 bytes for all ways to write an IPv4 address, 16 for all
@@ -232,7 +232,13 @@ func (t *TableOf[K]) Stats() (TableStats, error) {
 // ErrInvalidArgument: no address, or a prefix outside 0 .. 128.
 func AddressKey(address string, ipv6Prefix int32) (string, error) {
 	key, s := addressKey(bytesOf(address), ipv6Prefix)
-	return key, s.err()
+	switch {
+	case s != ErrInvalidArgument:
+		return key, s.err()
+	case ipv6Prefix < 0 || ipv6Prefix > 128:
+		return "", &ArgumentError{s, "ipv6Prefix", "from 0 to 128", ipv6Prefix}
+	}
+	return "", &ArgumentError{s, "address", "an IPv4 or IPv6 address", strconv.Quote(address)}
 }
 
 // keyBytes are a key's own.
@@ -249,11 +255,12 @@ func bytesOf[K Key](key K) keyBytes {
 	return keyBytes{*(*unsafe.Pointer)(unsafe.Pointer(&key)), len(key)}
 }
 
-func keyError(s Status, size int) error {
-	if s == ErrInvalidArgument && size > MaxKeySize {
-		return &KeyError{size}
+// refusedOfKey is refusedAmount where a key of that size was named, too.
+func refusedOfKey(s Status, size int, argument string, n float64) error {
+	if err := refusedKey(s, size); err != nil {
+		return err
 	}
-	return s.err()
+	return refusedAmount(s, argument, n)
 }
 
 // at returns the key's account, which outlives the call: so it keeps a copy of a slice.
@@ -291,7 +298,9 @@ func (k *tableKey) timeUntil(n float64) (time.Duration, Status) {
 	return k.table.timeUntil(bytesOf(k.key), n)
 }
 
-func (k *tableKey) err(s Status) error { return keyError(s, len(k.key)) }
+func (k *tableKey) refused(s Status, argument string, n float64) error {
+	return refusedOfKey(s, len(k.key), argument, n)
+}
 
 func (k *tableKey) late(n float64, left time.Duration) *TimeoutError {
 	return &TimeoutError{Key: k.key, N: n, RetryAfter: left, of: k}

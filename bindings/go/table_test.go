@@ -161,17 +161,17 @@ func TestKeysThatAreTooLong(t *testing.T) {
 		"Remove":    func() error { return table.Remove(long) },
 	} {
 		err := call()
-		var of *KeyError
-		if !errors.As(err, &of) || of.Size != MaxKeySize+1 {
+		var of *ArgumentError
+		if !errors.As(err, &of) || of.Argument != "key" || of.Value != "65537 bytes" {
 			t.Errorf("%s: %v", name, err)
 		}
 		expectError(t, name, err, ErrInvalidArgument)
 	}
-	const want = "tokenbucket: invalid argument: a key of 65537 bytes, more than 65536"
+	const want = "tokenbucket: key must be at most 65536 bytes, got 65537 bytes"
 	if err := table.Remove(long); err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}
-	if _, err := table.Take("a", -1); err != ErrInvalidArgument {
+	if _, err := table.Take("a", -1); !errors.Is(err, ErrInvalidArgument) {
 		t.Errorf("a bad amount: %v", err)
 	}
 	expectTokensOf(t, table, "a", 1)

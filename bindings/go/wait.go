@@ -33,7 +33,7 @@ func (l *Limiter) WaitPriority(ctx context.Context, n float64, priority int32) e
 	// waits; nor where it is counted, since a wait is no denied take.
 	if !l.counted && l.waiting.Load() == 0 {
 		if s := l.bucket.allow(n); s != ErrDenied {
-			return s.err()
+			return refusedAmount(s, "n", n)
 		}
 	}
 	l.waiting.Add(1)
@@ -52,11 +52,13 @@ type account interface {
 	timeUntil(n float64) (time.Duration, Status)
 	limit() settings
 	common() *shared
-	err(s Status) error
+	refused(s Status, argument string, n float64) error
 	late(n float64, left time.Duration) *TimeoutError
 }
 
-func (l *Limiter) err(s Status) error { return s.err() }
+func (l *Limiter) refused(s Status, argument string, n float64) error {
+	return refusedAmount(s, argument, n)
+}
 
 func (l *Limiter) late(n float64, left time.Duration) *TimeoutError {
 	return &TimeoutError{Limiter: l, N: n, RetryAfter: left, of: l}
@@ -75,7 +77,7 @@ func queue(ctx context.Context, a account, n float64, timeout time.Duration, pri
 	case ErrQueueFull:
 		a.common().tell(status, n, 0)
 	}
-	return a.err(status)
+	return a.refused(status, "n", n)
 }
 
 func sleep(ctx context.Context, a account, n float64, s *sleeper, waiter uint64, left time.Duration) error {
@@ -95,7 +97,7 @@ func sleep(ctx context.Context, a account, n float64, s *sleeper, waiter uint64,
 			left, _ = a.timeUntil(n)
 			return a.late(n, left)
 		}
-		return a.err(status)
+		return a.refused(status, "n", n)
 	}
 }
 

@@ -24,10 +24,11 @@ type Keyed interface {
 	*tokenbucket.Table | *tokenbucket.Remote
 }
 
-// NewClients uses the limit, which may serve others too. tokenbucket.ErrInvalidArgument: it is nil.
+// NewClients uses the limit, which may serve others too. A [*tokenbucket.ArgumentError]: it is nil.
 func NewClients[L Keyed](limit L) (*Clients, error) {
 	if limit == nil {
-		return nil, tokenbucket.ErrInvalidArgument
+		return nil, &tokenbucket.ArgumentError{
+			Status: tokenbucket.ErrInvalidArgument, Argument: "limit", Allowed: "a Table or a Remote", Value: "nil"}
 	}
 	c := new(Clients)
 	switch limit := any(limit).(type) {

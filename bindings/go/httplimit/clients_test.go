@@ -3,6 +3,7 @@
 package httplimit
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -16,7 +17,7 @@ import (
 
 func expectTake(t *testing.T, c *Clients, key string, n float64, want error) {
 	t.Helper()
-	if _, err := c.Take(key, n); err != want {
+	if _, err := c.Take(key, n); !errors.Is(err, want) {
 		t.Errorf("%s takes %v: %v, want %v", key, n, err, want)
 	}
 }

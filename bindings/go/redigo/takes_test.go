@@ -104,7 +104,7 @@ func TestChargeRefundReset(t *testing.T) {
 	if d, err := r.Take(background, "a", 1); err != tokenbucket.ErrDenied || d.Remaining != 0 {
 		t.Errorf("in debt: %v, %v", d, err)
 	}
-	if _, err := r.Charge(background, "a", 16); err != tokenbucket.ErrOutOfRange {
+	if _, err := r.Charge(background, "a", 16); !errors.Is(err, tokenbucket.ErrOutOfRange) {
 		t.Error("more debt than is allowed: ", err)
 	}
 	if err := r.Refund(background, "a", 7); err != nil {

@@ -159,7 +159,7 @@ func TestReservation(t *testing.T) {
 		t.Error(err)
 	}
 	expectTokens(t, r, "a", 6)
-	if err := first.Settle(background, 4); err != tokenbucket.ErrInvalidArgument {
+	if err := first.Settle(background, 4); !errors.Is(err, tokenbucket.ErrInvalidArgument) {
 		t.Error("settled twice: ", err)
 	}
 
@@ -169,10 +169,10 @@ func TestReservation(t *testing.T) {
 	}
 	expectWithin(t, "delay", (ahead.Delay() + time.Microsecond - 1).Truncate(time.Microsecond), 2000*time.Second)
 	expectTokens(t, r, "a", -2)
-	if err := ahead.Settle(background, -1); err != tokenbucket.ErrInvalidArgument {
+	if err := ahead.Settle(background, -1); !errors.Is(err, tokenbucket.ErrInvalidArgument) {
 		t.Error("a negative cost: ", err)
 	}
-	if err := ahead.Settle(background, 20); err != tokenbucket.ErrOutOfRange { // an hour of debt is 3.6
+	if err := ahead.Settle(background, 20); !errors.Is(err, tokenbucket.ErrOutOfRange) { // an hour of debt is 3.6
 		t.Error("more debt than is allowed: ", err)
 	}
 	for i := 0; i < 2; i++ { // the second time nothing comes back
@@ -181,7 +181,7 @@ func TestReservation(t *testing.T) {
 		}
 		expectTokens(t, r, "a", 6)
 	}
-	if err := ahead.Settle(background, 0); err != tokenbucket.ErrInvalidArgument {
+	if err := ahead.Settle(background, 0); !errors.Is(err, tokenbucket.ErrInvalidArgument) {
 		t.Error("settled after it was cancelled: ", err)
 	}
 
@@ -212,7 +212,7 @@ func TestReservationIsSettledOnce(t *testing.T) {
 		t.Error(err)
 	}
 	lost = false
-	if err := reservation.Settle(background, 5); err != tokenbucket.ErrInvalidArgument {
+	if err := reservation.Settle(background, 5); !errors.Is(err, tokenbucket.ErrInvalidArgument) {
 		t.Error("settled again: ", err)
 	}
 	if err := reservation.Cancel(background); err != nil {
