@@ -2,8 +2,7 @@ use std::fmt;
 
 use tokenbucket_sys as sys;
 
-use crate::error::check;
-use crate::Error;
+use crate::{Argument, Error};
 
 const SIZE: usize = sys::TB_ADDRESS_KEY_SIZE as usize;
 
@@ -38,6 +37,13 @@ pub fn address_key(text: &str, ipv6_prefix: u8) -> Result<AddressKey, Error> {
     let mut key = AddressKey { bytes: [0; SIZE], size: 0 };
     let (start, prefix) = (text.as_ptr().cast(), ipv6_prefix.into());
     // SAFETY: the text and the outputs live for the call, and a key has room for every address.
-    check(unsafe { sys::tb_address_key(start, text.len(), prefix, key.bytes.as_mut_ptr().cast(), &mut key.size) })?;
-    Ok(key)
+    let status =
+        unsafe { sys::tb_address_key(start, text.len(), prefix, key.bytes.as_mut_ptr().cast(), &mut key.size) };
+    match status {
+        sys::TB_SUCCESS => Ok(key),
+        status if ipv6_prefix > 128 => {
+            Err(Error::of(status, || Argument::new("ipv6_prefix", "from 0 to 128", ipv6_prefix)))
+        }
+        status => Err(Error::of(status, || Argument::new("text", "an IPv4 or IPv6 address", text))),
+    }
 }

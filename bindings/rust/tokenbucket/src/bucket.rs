@@ -7,16 +7,19 @@ use std::time::Duration;
 
 use tokenbucket_sys as sys;
 
+use crate::amount::to_tokens;
+use crate::argument::{check_amount, AMOUNT};
 use crate::config::Callees;
 use crate::error::check;
+use crate::fault::{error_of, Fault};
 use crate::queue::Queue;
 use crate::time::{from_ns, limit_to_ns};
 use crate::wait::wait_through_signals;
-use crate::{Config, Error, Member, Reservation, Wait};
+use crate::{Amount, Config, Error, Member, Reservation, Wait};
 
 /// A token bucket, for any number of threads at once.
 ///
-/// An amount of tokens must be above 0 and finite (else `InvalidArgument`) and may be fractional.
+/// An amount of tokens is any integer or float that is finite and above 0 (else `InvalidArgument`).
 pub struct Bucket {
     raw: NonNull<sys::tb_bucket>,
     closed: AtomicBool,
@@ -76,30 +79,31 @@ impl Bucket {
     ///
     /// # Errors
     /// As [`Config::build`].
-    pub fn new(capacity: f64, tokens_per_second: f64) -> Result<Bucket, Error> {
-        Config::new(capacity, tokens_per_second, Duration::from_secs(1)).build()
+    pub fn new(capacity: impl Into<Amount>, tokens_per_second: impl Into<Amount>) -> Result<Bucket, Error> {
+        Config::per_second(capacity, tokens_per_second).build()
     }
 
     /// The config is that of the callees.
     pub(crate) fn create(config: &sys::tb_config, callees: Callees) -> Result<Bucket, Error> {
-        // SAFETY: the config and the output live for the call.
-        let create = |bucket: &mut _| unsafe { sys::tb_create_with(config, bucket) };
-        Bucket::open(callees, false, create).map_err(Error::from_status)
+        Bucket::open(callees, false, |bucket| {
+            // SAFETY: the config and the outputs live for the calls.
+            match unsafe { sys::tb_create_with(config, bucket) } {
+                sys::TB_SUCCESS => Ok(()),
+                status => Err(refused(status, config)),
+            }
+        })
     }
 
-    /// What `open`, tb_create_with or its like, writes; or its status. What the C bucket calls lives as long as it does,
-    /// by the callees that are kept.
-    pub(crate) fn open(
+    /// What `open`, tb_create_with or its like, writes. What the C bucket calls lives as long as it does, by the callees
+    /// that are kept.
+    pub(crate) fn open<E: From<Error>>(
         callees: Callees,
         is_shared: bool,
-        open: impl FnOnce(&mut *mut sys::tb_bucket) -> sys::tb_status,
-    ) -> Result<Bucket, sys::tb_status> {
+        open: impl FnOnce(&mut *mut sys::tb_bucket) -> Result<(), E>,
+    ) -> Result<Bucket, E> {
         let mut bucket = null_mut();
-        match open(&mut bucket) {
-            sys::TB_SUCCESS => {}
-            status => return Err(status),
-        }
-        let raw = NonNull::new(bucket).ok_or(sys::TB_E_OUT_OF_MEMORY)?;
+        open(&mut bucket)?;
+        let raw = NonNull::new(bucket).ok_or(Error::OutOfMemory)?;
         Ok(Bucket { raw, closed: AtomicBool::new(false), is_shared, callees: ManuallyDrop::new(callees) })
     }
 
@@ -107,11 +111,13 @@ impl Bucket {
     ///
     /// # Errors
     /// `ExceedsCapacity`: never to be granted. `Closed`.
-    pub fn allow(&self, n: f64) -> Result<bool, Error> {
+    #[inline]
+    pub fn allow(&self, n: impl Into<Amount>) -> Result<bool, Error> {
+        let n = to_tokens(n);
         // SAFETY: the handle lives as long as self.
         match unsafe { sys::tb_allow(self.as_raw(), n) } {
             sys::TB_DENIED => Ok(false),
-            status => check(status).map(|()| true),
+            status => check_amount(status, n).map(|()| true),
         }
     }
 
@@ -119,9 +125,11 @@ impl Bucket {
     ///
     /// # Errors
     /// `Closed`.
-    pub fn take(&self, n: f64) -> Result<Decision, Error> {
+    pub fn take(&self, n: impl Into<Amount>) -> Result<Decision, Error> {
+        let n = to_tokens(n);
         // SAFETY: the handle lives as long as self, the output for the call.
-        Decision::of(|decision| unsafe { sys::tb_take(self.as_raw(), n, decision) }).map_err(Error::from_status)
+        Decision::of(|decision| unsafe { sys::tb_take(self.as_raw(), n, decision) })
+            .map_err(|status| Error::of_amount(status, "n", AMOUNT, n))
     }
 
     /// Takes `n` tokens now, into debt if need be, and says when they may be used. Never blocks. It is refused at
@@ -129,7 +137,8 @@ impl Bucket {
     ///
     /// # Errors
     /// `TimedOut`, `ExceedsCapacity`, `Closed`. `OutOfRange`: the debt would pass what the bucket can count.
-    pub fn reserve(&self, n: f64, max_wait: Option<Duration>) -> Result<Reservation<'_>, Error> {
+    pub fn reserve(&self, n: impl Into<Amount>, max_wait: Option<Duration>) -> Result<Reservation<'_>, Error> {
+        let n = to_tokens(n);
         let mut reservation = MaybeUninit::uninit();
         // SAFETY: the handle lives as long as self; the output is filled on success.
         unsafe {
@@ -143,11 +152,13 @@ impl Bucket {
     ///
     /// # Errors
     /// `Closed`.
-    pub fn take_up_to(&self, most: f64) -> Result<f64, Error> {
-        let mut taken = 0.0;
+    pub fn take_up_to(&self, most: impl Into<Amount>) -> Result<f64, Error> {
+        let (most, mut taken) = (to_tokens(most), 0.0);
         // SAFETY: the handle lives as long as self, the output for the call.
-        check(unsafe { sys::tb_take_up_to(self.as_raw(), most, &mut taken) })?;
-        Ok(taken)
+        match unsafe { sys::tb_take_up_to(self.as_raw(), most, &mut taken) } {
+            sys::TB_SUCCESS => Ok(taken),
+            status => Err(Error::of_amount(status, "most", AMOUNT, most)),
+        }
     }
 
     /// Takes `n` tokens, blocking the thread until they are there. Threads and futures that wait are served in the order
@@ -161,7 +172,7 @@ impl Bucket {
     /// `Closed`: also when the bucket is closed meanwhile; the tokens are given back. `ExceedsCapacity`: also when the
     /// capacity falls below `n` meanwhile. `QueueFull`: see [`Config::max_waiters`]. `TimedOut`: not within any time
     /// that can be expressed. `OutOfRange`: the queue's debt would be more than a bucket can count. `OutOfMemory`.
-    pub fn wait(&self, n: f64) -> Result<(), Error> {
+    pub fn wait(&self, n: impl Into<Amount>) -> Result<(), Error> {
         self.wait_with(n, None, 0)
     }
 
@@ -170,7 +181,7 @@ impl Bucket {
     ///
     /// # Errors
     /// `TimedOut`, and as `wait`.
-    pub fn wait_timeout(&self, n: f64, timeout: Duration) -> Result<(), Error> {
+    pub fn wait_timeout(&self, n: impl Into<Amount>, timeout: Duration) -> Result<(), Error> {
         self.wait_with(n, Some(timeout), 0)
     }
 
@@ -179,7 +190,8 @@ impl Bucket {
     ///
     /// # Errors
     /// As `wait_timeout`.
-    pub fn wait_with(&self, n: f64, timeout: Option<Duration>, priority: i32) -> Result<(), Error> {
+    pub fn wait_with(&self, n: impl Into<Amount>, timeout: Option<Duration>, priority: i32) -> Result<(), Error> {
+        let n = to_tokens(n);
         // SAFETY: the handle lives as long as self.
         let wait = |timeout_ns| unsafe { sys::tb_wait_with(self.as_raw(), n, timeout_ns, priority) };
         self.outcome(n, wait_through_signals(timeout, wait))
@@ -190,24 +202,24 @@ impl Bucket {
     /// tokens back. Of a shared bucket it learns within 100 ms what other processes change, such as by a close.
     ///
     /// What it ends with: as `wait`; and `System` if the thread that wakes futures cannot be started.
-    pub fn wait_async(&self, n: f64) -> Wait<'_> {
+    pub fn wait_async(&self, n: impl Into<Amount>) -> Wait<'_> {
         self.wait_with_async(n, None, 0)
     }
 
     /// As [`wait_timeout`](Bucket::wait_timeout), as a future; the timeout counts from its first poll.
-    pub fn wait_timeout_async(&self, n: f64, timeout: Duration) -> Wait<'_> {
+    pub fn wait_timeout_async(&self, n: impl Into<Amount>, timeout: Duration) -> Wait<'_> {
         self.wait_with_async(n, Some(timeout), 0)
     }
 
     /// As [`wait_with`](Bucket::wait_with), as a future; the timeout counts from its first poll.
-    pub fn wait_with_async(&self, n: f64, timeout: Option<Duration>, priority: i32) -> Wait<'_> {
-        Wait::new(Queue::Bucket(self), n, timeout, priority)
+    pub fn wait_with_async(&self, n: impl Into<Amount>, timeout: Option<Duration>, priority: i32) -> Wait<'_> {
+        Wait::new(Queue::Bucket(self), to_tokens(n), timeout, priority)
     }
 
     /// The bucket as one of several limits of a decision, in which it is to pay `n` tokens: see
     /// [`Limits`](crate::Limits).
-    pub fn member(&self, n: f64) -> Member<'_> {
-        Member::of_bucket(self, n)
+    pub fn member(&self, n: impl Into<Amount>) -> Member<'_> {
+        Member::of_bucket(self, to_tokens(n))
     }
 
     /// Closes the bucket for good: threads and futures that wait end with `Closed`, their tokens given back, and every
@@ -240,13 +252,21 @@ impl Bucket {
     pub(crate) fn outcome(&self, n: f64, status: sys::tb_status) -> Result<(), Error> {
         match status {
             sys::TB_TIMED_OUT => Err(Error::TimedOut { retry_after: self.time_until(n).ok().flatten() }),
-            status => check(status),
+            status => check_amount(status, n),
         }
     }
 
+    #[inline]
     pub(crate) fn as_raw(&self) -> *mut sys::tb_bucket {
         self.raw.as_ptr()
     }
+}
+
+/// Of a config that tb_create_with or its like refused. `Unknown`: not for the config's sake.
+pub(crate) fn refused(status: sys::tb_status, config: &sys::tb_config) -> Error {
+    // SAFETY: the config and the output live for the call.
+    let fault = Fault::of(|fault| unsafe { sys::tb_config_check(config, fault) });
+    error_of(status, config, "a bucket", fault, |_| None)
 }
 
 impl Drop for Bucket {

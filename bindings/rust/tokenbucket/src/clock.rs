@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokenbucket_sys as sys;
 
 use crate::error::{abort_on_panic, check};
-use crate::time::{exact_to_ns, from_ns};
+use crate::time::{argument_to_ns, exact_to_ns, from_ns, too_long};
 use crate::Error;
 
 /// What a bucket may take its time from instead of the system's clock: made of a [`ManualClock`] or a
@@ -85,7 +85,7 @@ impl ManualClock {
     pub fn new(start: Duration) -> Result<ManualClock, Error> {
         let mut clock = null_mut();
         // SAFETY: the output is valid for the call.
-        check(unsafe { sys::tb_manual_clock_create(exact_to_ns(start)?, &mut clock) })?;
+        check(unsafe { sys::tb_manual_clock_create(argument_to_ns("start", start)?, &mut clock) })?;
         Ok(ManualClock(Arc::new(Raw::new(clock)?)))
     }
 
@@ -94,7 +94,7 @@ impl ManualClock {
     /// # Errors
     /// `OutOfRange`: more than 292 years.
     pub fn set(&self, now: Duration) -> Result<(), Error> {
-        let ns = exact_to_ns(now)?;
+        let ns = argument_to_ns("now", now)?;
         // SAFETY: the handle lives as long as self.
         check(unsafe { sys::tb_manual_clock_set(self.0.as_ptr(), ns) })
     }
@@ -104,9 +104,12 @@ impl ManualClock {
     /// # Errors
     /// `OutOfRange`: past 292 years.
     pub fn advance(&self, duration: Duration) -> Result<(), Error> {
-        let ns = exact_to_ns(duration)?;
+        let ns = argument_to_ns("duration", duration)?;
         // SAFETY: the handle lives as long as self.
-        check(unsafe { sys::tb_manual_clock_advance(self.0.as_ptr(), ns) })
+        match unsafe { sys::tb_manual_clock_advance(self.0.as_ptr(), ns) } {
+            sys::TB_SUCCESS => Ok(()),
+            status => Err(Error::of(status, || too_long("duration", duration))),
+        }
     }
 
     /// How many threads and futures wait, and when the first is due: a test knows by it, without sleeping, that a

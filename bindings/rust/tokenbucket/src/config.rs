@@ -8,20 +8,21 @@ use std::time::Duration;
 use tokenbucket_sys as sys;
 
 use crate::alarm;
+use crate::amount::to_tokens;
+use crate::argument::{Number, LEVEL};
 use crate::clock::Source;
 use crate::error::check;
 use crate::event::{tell, Handler};
-use crate::time::{exact_to_ns, limit_to_ns};
-use crate::{Bucket, Clock, Error, Event};
+use crate::fault::rate_text;
+use crate::time::{argument_to_ns, limit_to_ns};
+use crate::{Amount, Argument, Bucket, Clock, Error, Event, Limit};
 
 /// What a bucket is made of.
 ///
 /// ```
-/// # use std::time::Duration;
 /// # use tokenbucket::Config;
-/// let per_hour = Duration::from_secs(3600);
-/// let bucket = Config::new(1000.0, 700_000.0, per_hour).initial_tokens(0.0).build()?;
-/// assert!(!bucket.allow(1000.0)?);
+/// let bucket = Config::per_hour(1000, 700_000).initial_tokens(0).build()?;
+/// assert!(!bucket.allow(1000)?);
 /// # Ok::<(), tokenbucket::Error>(())
 /// ```
 #[derive(Clone)]
@@ -41,10 +42,10 @@ pub struct Config {
 impl Config {
     /// A bucket of up to `capacity` tokens that gains `tokens` in each `period`, as that exact fraction. It starts
     /// full, on the system's monotonic clock.
-    pub fn new(capacity: f64, tokens: f64, period: Duration) -> Config {
+    pub fn new(capacity: impl Into<Amount>, tokens: impl Into<Amount>, period: Duration) -> Config {
         Config {
-            capacity,
-            tokens,
+            capacity: to_tokens(capacity),
+            tokens: to_tokens(tokens),
             period,
             initial_tokens: None,
             source: Source::System,
@@ -55,9 +56,24 @@ impl Config {
         }
     }
 
+    /// As [`new`](Config::new), with a period of a second.
+    pub fn per_second(capacity: impl Into<Amount>, tokens: impl Into<Amount>) -> Config {
+        Config::new(capacity, tokens, Duration::from_secs(1))
+    }
+
+    /// As [`new`](Config::new), with a period of a minute.
+    pub fn per_minute(capacity: impl Into<Amount>, tokens: impl Into<Amount>) -> Config {
+        Config::new(capacity, tokens, Duration::from_secs(60))
+    }
+
+    /// As [`new`](Config::new), with a period of an hour.
+    pub fn per_hour(capacity: impl Into<Amount>, tokens: impl Into<Amount>) -> Config {
+        Config::new(capacity, tokens, Duration::from_secs(3600))
+    }
+
     /// The tokens to start with, 0 to the capacity, instead of a full bucket.
-    pub fn initial_tokens(self, tokens: f64) -> Config {
-        Config { initial_tokens: Some(tokens), ..self }
+    pub fn initial_tokens(self, tokens: impl Into<Amount>) -> Config {
+        Config { initial_tokens: Some(to_tokens(tokens)), ..self }
     }
 
     /// The clock to use instead of the system's: a [`ManualClock`](crate::ManualClock) or a
@@ -108,16 +124,25 @@ impl Config {
         Bucket::create(&config, callees)
     }
 
+    /// What of it is another than in the limit found: the capacity, or else the rate.
+    pub(crate) fn difference(&self, found: &Limit) -> Argument {
+        if self.capacity != found.capacity {
+            return Argument::new("capacity", Number(found.capacity).to_string(), Number(self.capacity));
+        }
+        let rate = |tokens, period| rate_text(tokens, Some(period));
+        Argument::new("rate", rate(found.tokens, found.period), rate(self.tokens, self.period))
+    }
+
     /// The C config, which points into the callees.
     pub(crate) fn into_raw(self) -> Result<(sys::tb_config, Callees), Error> {
         // The library reads a negative number as "full"; here that is said by saying nothing.
-        if self.initial_tokens.map_or(false, |tokens| tokens < 0.0) {
-            return Err(Error::InvalidArgument);
+        if let Some(tokens) = self.initial_tokens.filter(|tokens| *tokens < 0.0) {
+            return Err(Error::InvalidArgument(Argument::new("initial_tokens", LEVEL, Number(tokens))));
         }
         let mut config = defaults()?;
         config.capacity = self.capacity;
         config.rate_tokens = self.tokens;
-        config.rate_period_ns = exact_to_ns(self.period)?;
+        config.rate_period_ns = argument_to_ns("period", self.period)?;
         config.initial_tokens = self.initial_tokens.unwrap_or(sys::TB_INITIALLY_FULL);
         config.max_waiters = self.max_waiters.into();
         config.max_lateness_ns = limit_to_ns(Some(self.max_lateness));

@@ -6,11 +6,13 @@ use std::{fmt, io};
 
 use tokenbucket_sys as sys;
 
-use crate::Table;
+use crate::{Argument, Table};
 
 /// Why a call did nothing. That one bucket denies is no error: [`Bucket::allow`](crate::Bucket::allow) answers it with
 /// `false`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+///
+/// The text of an error about an argument names it, what it must be, and what it was.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Error {
     /// Not enough tokens now. Told by a [`Refusal`](crate::Refusal) alone.
@@ -26,74 +28,73 @@ pub enum Error {
         retry_after: Option<Duration>,
     },
     /// More tokens than the bucket can ever hold.
-    ExceedsCapacity,
+    ExceedsCapacity(Argument),
     /// The bucket was closed.
     Closed,
     /// A signal handler ran during the wait, which then begins anew, or a future was dropped: told by an
-    /// [`Event`](crate::Event) alone. A [`WaitAll`](crate::WaitAll) of the parent, in the child of a fork.
+    /// [`Event`](crate::Event) alone. A future of the parent that waits, in the child of a fork.
     Interrupted,
     /// Too many waiters.
     QueueFull,
     /// No room for another key; see [`WhenFull`](crate::WhenFull).
     TableFull,
     /// An amount that is not above 0 and finite, or another argument that is never right.
-    InvalidArgument,
+    InvalidArgument(Argument),
     /// A key of a table that is longer than [`Table::MAX_KEY_SIZE`](crate::Table::MAX_KEY_SIZE).
     KeyTooLong {
         /// Its bytes.
         size: usize,
     },
-    /// Not representable by a bucket.
-    OutOfRange,
+    /// An argument outside the range that a bucket or the library can count.
+    OutOfRange(Argument),
     /// Out of memory.
     OutOfMemory,
-    /// Asks for something that the library in use does not know.
-    Unsupported,
+    /// Asks for something that there is not: an option that a table or a server does not have, if an argument is named,
+    /// else a service of the operating system.
+    Unsupported(Option<Argument>),
     /// The operating system refused a needed service.
     System,
     /// The store of the limit did not answer.
     Unavailable,
     /// What is shared is another limit, or of another kind.
     Mismatch,
-    /// A status that this crate does not know, from a newer library.
+    /// A status that this crate does not expect of the call, from a newer library.
     Unknown(i32),
 }
 
 impl Error {
     /// The C library's number for this error.
-    pub fn status(self) -> i32 {
+    pub fn status(&self) -> i32 {
         match self {
             Error::Denied { .. } => sys::TB_DENIED,
             Error::TimedOut { .. } => sys::TB_TIMED_OUT,
-            Error::ExceedsCapacity => sys::TB_EXCEEDS_CAPACITY,
+            Error::ExceedsCapacity(_) => sys::TB_EXCEEDS_CAPACITY,
             Error::Closed => sys::TB_CLOSED,
             Error::Interrupted => sys::TB_INTERRUPTED,
             Error::QueueFull => sys::TB_QUEUE_FULL,
             Error::TableFull => sys::TB_TABLE_FULL,
-            Error::InvalidArgument | Error::KeyTooLong { .. } => sys::TB_E_INVALID_ARGUMENT,
-            Error::OutOfRange => sys::TB_E_OUT_OF_RANGE,
+            Error::InvalidArgument(_) | Error::KeyTooLong { .. } => sys::TB_E_INVALID_ARGUMENT,
+            Error::OutOfRange(_) => sys::TB_E_OUT_OF_RANGE,
             Error::OutOfMemory => sys::TB_E_OUT_OF_MEMORY,
-            Error::Unsupported => sys::TB_E_UNSUPPORTED,
+            Error::Unsupported(_) => sys::TB_E_UNSUPPORTED,
             Error::System => sys::TB_E_SYSTEM,
             Error::Unavailable => sys::TB_E_UNAVAILABLE,
             Error::Mismatch => sys::TB_E_MISMATCH,
-            Error::Unknown(status) => status,
+            Error::Unknown(status) => *status,
         }
     }
 
+    /// Of a status that is for no argument's sake.
     pub(crate) fn from_status(status: sys::tb_status) -> Error {
         match status {
             sys::TB_DENIED => Error::Denied { retry_after: None },
             sys::TB_TIMED_OUT => Error::TimedOut { retry_after: None },
-            sys::TB_EXCEEDS_CAPACITY => Error::ExceedsCapacity,
             sys::TB_CLOSED => Error::Closed,
             sys::TB_INTERRUPTED => Error::Interrupted,
             sys::TB_QUEUE_FULL => Error::QueueFull,
             sys::TB_TABLE_FULL => Error::TableFull,
-            sys::TB_E_INVALID_ARGUMENT => Error::InvalidArgument,
-            sys::TB_E_OUT_OF_RANGE => Error::OutOfRange,
             sys::TB_E_OUT_OF_MEMORY => Error::OutOfMemory,
-            sys::TB_E_UNSUPPORTED => Error::Unsupported,
+            sys::TB_E_UNSUPPORTED => Error::Unsupported(None),
             sys::TB_E_SYSTEM => Error::System,
             sys::TB_E_UNAVAILABLE => Error::Unavailable,
             sys::TB_E_MISMATCH => Error::Mismatch,
@@ -128,9 +129,11 @@ impl fmt::Display for Error {
             Error::Denied { retry_after: Some(time) } | Error::TimedOut { retry_after: Some(time) } => {
                 write!(f, "{}; it would take {:?}", message(self.status()), time)
             }
-            Error::KeyTooLong { size } => {
-                write!(f, "{}: a key of {} bytes; the most is {}", message(self.status()), size, Table::MAX_KEY_SIZE)
-            }
+            Error::ExceedsCapacity(argument)
+            | Error::InvalidArgument(argument)
+            | Error::OutOfRange(argument)
+            | Error::Unsupported(Some(argument)) => argument.fmt(f),
+            Error::KeyTooLong { size } => write!(f, "key must be at most {} bytes, got {}", Table::MAX_KEY_SIZE, size),
             known => f.write_str(message(known.status())),
         }
     }
@@ -138,24 +141,30 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// With the nearest kind; the error itself is inside.
-impl From<Error> for io::Error {
-    fn from(error: Error) -> io::Error {
-        let kind = match error {
+impl Error {
+    /// The nearest of the standard library.
+    pub(crate) fn kind(&self) -> io::ErrorKind {
+        match self {
             Error::TimedOut { .. } => io::ErrorKind::TimedOut,
             Error::Interrupted => io::ErrorKind::Interrupted,
             Error::Denied { .. } | Error::QueueFull => io::ErrorKind::WouldBlock,
-            Error::InvalidArgument | Error::KeyTooLong { .. } | Error::OutOfRange | Error::ExceedsCapacity => {
+            Error::InvalidArgument(_) | Error::KeyTooLong { .. } | Error::OutOfRange(_) | Error::ExceedsCapacity(_) => {
                 io::ErrorKind::InvalidInput
             }
             Error::OutOfMemory => io::ErrorKind::OutOfMemory,
-            Error::Unsupported => io::ErrorKind::Unsupported,
+            Error::Unsupported(_) => io::ErrorKind::Unsupported,
             Error::Unavailable => io::ErrorKind::NotConnected,
             Error::Closed | Error::TableFull | Error::System | Error::Mismatch | Error::Unknown(_) => {
                 io::ErrorKind::Other
             }
-        };
-        io::Error::new(kind, error)
+        }
+    }
+}
+
+/// With the nearest kind; the error itself is inside.
+impl From<Error> for io::Error {
+    fn from(error: Error) -> io::Error {
+        io::Error::new(error.kind(), error)
     }
 }
 
@@ -165,20 +174,28 @@ mod tests {
 
     #[test]
     fn every_status_keeps_its_number_and_message() {
+        let argument = || Argument::new("n", "more than 0", -1);
         for status in -100..100 {
-            let error = Error::from_status(status);
+            let error = Error::of(status, argument);
             assert_eq!(error.status(), status);
             let is_outcome = [sys::TB_SUCCESS, sys::TB_PENDING].contains(&status);
             let is_known = !is_outcome && message(status) != "unknown status";
             assert_eq!(error != Error::Unknown(status), is_known, "{}", status);
-            if is_known {
-                assert_eq!(error.to_string(), message(status));
+            match error {
+                Error::ExceedsCapacity(_) | Error::InvalidArgument(_) | Error::OutOfRange(_) => {
+                    assert_eq!(error.to_string(), "n must be more than 0, got -1");
+                    assert_eq!(Error::from_status(status), Error::Unknown(status));
+                }
+                Error::Unknown(_) => assert_eq!(error.to_string(), format!("{} {}", message(status), status)),
+                _ => assert_eq!(error.to_string(), message(status)),
             }
         }
-        assert_eq!(Error::Unknown(99).to_string(), "unknown status 99");
         assert_eq!(Error::Closed.to_string(), "closed: the bucket was closed");
+        let unsupported = Error::Unsupported(Some(argument()));
+        assert_eq!(unsupported.to_string(), argument().to_string());
+        assert_eq!(unsupported.status(), sys::TB_E_UNSUPPORTED);
         let long = Error::KeyTooLong { size: 70_000 };
-        assert_eq!(long.to_string(), "invalid argument: a key of 70000 bytes; the most is 65536");
+        assert_eq!(long.to_string(), "key must be at most 65536 bytes, got 70000");
         assert_eq!(long.status(), sys::TB_E_INVALID_ARGUMENT);
         let late_by = Some(Duration::from_millis(1500));
         let late = Error::TimedOut { retry_after: late_by };

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use tokenbucket_sys as sys;
 
+use crate::argument::AMOUNT;
 use crate::error::abort_on_panic;
 use crate::time::from_ns;
 use crate::Error;
 
 /// What a bucket tells while it works; see [`Config::on_event`](crate::Config::on_event).
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Event {
     /// How the call or the wait ended.
@@ -21,7 +22,7 @@ pub struct Event {
 }
 
 /// How a call or a wait ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outcome {
     /// A wait got its tokens.
@@ -42,7 +43,7 @@ pub(crate) unsafe extern "C" fn tell(user: *mut c_void, event: *const sys::tb_ev
         outcome: match event.status {
             sys::TB_SUCCESS => Outcome::Granted,
             sys::TB_DENIED => Outcome::Denied,
-            status => Outcome::Failed(Error::from_status(status)),
+            status => Outcome::Failed(Error::of_amount(status, "n", AMOUNT, event.n)),
         },
         tokens: event.n,
         waited: from_ns(event.waited_ns).unwrap_or(Duration::MAX),

@@ -4,11 +4,14 @@
 mod address;
 mod adjust;
 mod alarm;
+mod amount;
+mod argument;
 mod bucket;
 mod clock;
 mod config;
 mod error;
 mod event;
+mod fault;
 mod library;
 mod limits;
 mod look;
@@ -28,6 +31,8 @@ mod wait_all;
 mod waiting;
 
 pub use address::{address_key, AddressKey};
+pub use amount::Amount;
+pub use argument::Argument;
 pub use bucket::{Bucket, Decision};
 pub use clock::{CallbackClock, Clock, ManualClock, Waiters};
 pub use config::Config;

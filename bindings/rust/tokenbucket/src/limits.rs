@@ -23,16 +23,16 @@ use crate::{Member, Refusal, Reservations, WaitAll};
 /// }
 ///
 /// impl Quota {
-///     fn of(&self, n: f64) -> Limits<[Member<'_>; 2]> {
+///     fn of(&self, n: u32) -> Limits<[Member<'_>; 2]> {
 ///         Limits::new([self.per_second.member(n), self.per_hour.member(n)])
 ///     }
 /// }
 ///
-/// let per_hour = Config::new(1000.0, 1000.0, Duration::from_secs(3600)).build()?;
-/// let quota = Quota { per_second: Bucket::new(10.0, 10.0)?, per_hour };
-/// quota.of(1.0).wait()?;
-/// quota.of(9.0).allow()?;
-/// let refusal = quota.of(5.0).allow().unwrap_err();
+/// let per_hour = Config::per_hour(1000, 1000).build()?;
+/// let quota = Quota { per_second: Bucket::new(10, 10)?, per_hour };
+/// quota.of(1).wait()?;
+/// quota.of(9).allow()?;
+/// let refusal = quota.of(5).allow().unwrap_err();
 /// assert_eq!(refusal.member, Some(0));
 /// assert!(refusal.retry_after() <= Some(Duration::from_millis(500)));
 /// # Ok::<(), tokenbucket::Error>(())

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use tokenbucket_sys as sys;
 
+use crate::amount::to_tokens;
+use crate::argument::check_amount;
 use crate::config::defaults;
 use crate::error::check;
 use crate::time::from_ns;
-use crate::{Bucket, Error};
+use crate::{Amount, Argument, Bucket, Error};
 
 /// The limit in force.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -86,10 +88,10 @@ impl Bucket {
     ///
     /// # Errors
     /// `ExceedsCapacity`: never.
-    pub fn time_until(&self, n: f64) -> Result<Option<Duration>, Error> {
-        let mut ns = 0;
+    pub fn time_until(&self, n: impl Into<Amount>) -> Result<Option<Duration>, Error> {
+        let (n, mut ns) = (to_tokens(n), 0);
         // SAFETY: the handle lives as long as self, the output for the call.
-        check(unsafe { sys::tb_time_until(self.as_raw(), n, &mut ns) })?;
+        check_amount(unsafe { sys::tb_time_until(self.as_raw(), n, &mut ns) }, n)?;
         Ok(from_ns(ns))
     }
 
@@ -114,7 +116,10 @@ impl Bucket {
         // call.
         let stats = unsafe {
             (*stats.as_mut_ptr()).struct_size = size_of::<sys::tb_stats>();
-            check(sys::tb_get_stats(self.as_raw(), stats.as_mut_ptr()))?;
+            match sys::tb_get_stats(self.as_raw(), stats.as_mut_ptr()) {
+                sys::TB_E_UNSUPPORTED => return Err(Error::Unsupported(Some(uncounted()))),
+                status => check(status)?,
+            }
             stats.assume_init()
         };
         let duration = |ns| from_ns(ns).unwrap_or(Duration::MAX);
@@ -131,4 +136,8 @@ impl Bucket {
             tokens_given_back: stats.tokens_given_back,
         })
     }
+}
+
+fn uncounted() -> Argument {
+    Argument::new("statistics", "asked for by Config::statistics", "a bucket without them")
 }

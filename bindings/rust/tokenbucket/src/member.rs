@@ -7,7 +7,7 @@ use crate::config::Callees;
 use crate::queue::Queue;
 use crate::{Bucket, Refusal, Table};
 
-const MOST: usize = sys::TB_MAX_MEMBERS as usize;
+pub(crate) const MOST: usize = sys::TB_MAX_MEMBERS as usize;
 
 /// One of the limits that a decision must satisfy, and what it costs there: a bucket by
 /// [`Bucket::member`](crate::Bucket::member), or a key of a table by [`Table::member`](crate::Table::member).
@@ -32,6 +32,14 @@ impl<'limiter> Member<'limiter> {
 
     pub(crate) fn of_key(table: &'limiter Table, key: &'limiter [u8], n: f64) -> Member<'limiter> {
         Member { limiter: Limiter::Key(table, key), n }
+    }
+
+    pub(crate) fn n(&self) -> f64 {
+        self.n
+    }
+
+    pub(crate) fn is_shared_bucket(&self) -> bool {
+        matches!(self.limiter, Limiter::Bucket(bucket) if bucket.is_shared())
     }
 
     pub(crate) fn queue(&self) -> Queue<'limiter> {

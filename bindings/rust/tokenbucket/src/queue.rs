@@ -2,7 +2,7 @@
 //! alive, whatever is called below.
 use tokenbucket_sys as sys;
 
-use crate::error::check;
+use crate::argument::ACTUAL;
 use crate::{Bucket, Error, Table};
 
 #[derive(Debug)]
@@ -86,14 +86,18 @@ impl<'limiter> Queue<'limiter> {
 
     pub(crate) fn settle(&self, reservation: &mut sys::tb_reservation, actual: f64) -> Result<(), Error> {
         // SAFETY: as in enqueue.
-        check(unsafe {
+        let status = unsafe {
             match self {
                 Queue::Bucket(bucket) => sys::tb_settle(bucket.as_raw(), reservation, actual),
                 Queue::Key(table, key) => {
                     sys::tb_table_settle(table.as_raw(), key.as_ptr().cast(), key.len(), reservation, actual)
                 }
             }
-        })
+        };
+        match status {
+            sys::TB_SUCCESS => Ok(()),
+            other => Err(Error::of_amount(other, "actual", ACTUAL, actual)),
+        }
     }
 
     /// What a wait of `n` ended with.

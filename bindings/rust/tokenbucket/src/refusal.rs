@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use tokenbucket_sys as sys;
 
+use crate::argument::AMOUNT;
+use crate::member::MOST;
 use crate::time::from_ns;
-use crate::{Error, Member, Table};
+use crate::{Argument, Error, Member, Table};
 
 /// Why [`Limits`](crate::Limits) took nothing, and which member refused. It converts into the bare [`Error`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Refusal {
     /// The index of the member that refused; of several the one that takes longest to grant. None: the call failed for
@@ -22,18 +24,46 @@ impl Refusal {
     /// Of a call with the members that failed with the status; NOBODY, if none of them refused.
     pub(crate) fn of(members: &[Member<'_>], status: sys::tb_status, refusal: &sys::tb_refusal) -> Refusal {
         let retry_after = from_ns(refusal.retry_after_ns);
+        let member = usize::try_from(refusal.member).ok();
         let error = match status {
             sys::TB_DENIED => Error::Denied { retry_after },
             sys::TB_TIMED_OUT => Error::TimedOut { retry_after },
-            other => Error::from_status(other),
-        };
-        let too_long = || members.iter().position(|member| member.key().len() > Table::MAX_KEY_SIZE);
-        match too_long().filter(|_| error == Error::InvalidArgument) {
-            Some(index) => {
-                Refusal { member: Some(index), error: Error::KeyTooLong { size: members[index].key().len() } }
+            sys::TB_E_INVALID_ARGUMENT => return Refusal::of_arguments(members),
+            sys::TB_E_UNSUPPORTED => return Refusal::of_shared(members),
+            other => {
+                // Where none is named it is the largest that is too much.
+                let largest = || members.iter().map(Member::n).fold(0.0, f64::max);
+                let n = member.and_then(|index| members.get(index)).map_or_else(largest, Member::n);
+                Error::of_amount(other, "n", AMOUNT, n)
             }
-            None => Refusal { member: usize::try_from(refusal.member).ok(), error },
+        };
+        Refusal { member, error }
+    }
+
+    /// Finds what is wrong with the members; not asked unless something is.
+    fn of_arguments(members: &[Member<'_>]) -> Refusal {
+        if !(1..=MOST).contains(&members.len()) {
+            let count = Argument::new("members", format!("from 1 to {}", MOST), members.len());
+            return Error::InvalidArgument(count).into();
         }
+        for (index, member) in members.iter().enumerate() {
+            let (n, size) = (member.n(), member.key().len());
+            let error = if size > Table::MAX_KEY_SIZE {
+                Error::KeyTooLong { size }
+            } else if !(n.is_finite() && n > 0.0) {
+                Error::of_amount(sys::TB_E_INVALID_ARGUMENT, "n", AMOUNT, n)
+            } else {
+                continue;
+            };
+            return Refusal { member: Some(index), error };
+        }
+        Error::InvalidArgument(Argument::new("members", "different buckets and keys", "one of them twice")).into()
+    }
+
+    fn of_shared(members: &[Member<'_>]) -> Refusal {
+        let member = members.iter().position(Member::is_shared_bucket);
+        let argument = member.map(|_| Argument::new("members", "of this process alone in a wait", "a shared bucket"));
+        Refusal { member, error: Error::Unsupported(argument) }
     }
 
     /// Until that member would grant what was asked of it. None: it never will, nobody knows, or longer than can be

@@ -2,13 +2,14 @@ use std::time::Duration;
 
 use tokenbucket_sys as sys;
 
+use crate::amount::to_tokens;
 use crate::queue::Queue;
-use crate::Error;
+use crate::{Amount, Error};
 
 /// Tokens of a bucket, or of a key of a table, promised for a later time, which a change of the rate does not move.
 ///
 /// Dropped without [`commit`](Reservation::commit) or [`settle`](Reservation::settle), it gives all its tokens back
-/// while they are not due. Once due they count as used; `settle(0.0)` gives back what is due and unused.
+/// while they are not due. Once due they count as used; `settle(0)` gives back what is due and unused.
 #[must_use = "a reservation that is dropped before it is due gives its tokens back"]
 #[derive(Debug)]
 pub struct Reservation<'limiter> {
@@ -48,9 +49,9 @@ impl<'limiter> Reservation<'limiter> {
     /// # Errors
     /// `InvalidArgument`: a negative or infinite amount. `OutOfRange`: the debt would be more than a bucket can count.
     /// `Closed`.
-    pub fn settle(mut self, actual: f64) -> Result<(), Error> {
+    pub fn settle(mut self, actual: impl Into<Amount>) -> Result<(), Error> {
         // The library clears a settled reservation, so that nothing is left to drop.
-        self.queue.settle(&mut self.raw, actual)
+        self.queue.settle(&mut self.raw, to_tokens(actual))
     }
 }
 

@@ -8,12 +8,15 @@ use std::time::Duration;
 
 use tokenbucket_sys as sys;
 
+use crate::amount::to_tokens;
+use crate::argument::AMOUNT;
 use crate::config::{defaults, Callees};
 use crate::error::check;
+use crate::fault::{check_capacity, check_rate, error_of, Fault};
 use crate::queue::Queue;
 use crate::time::{from_ns, limit_to_ns};
 use crate::wait::wait_through_signals;
-use crate::{Config, Decision, Error, Limit, Member, Reservation, TableConfig, Wait};
+use crate::{Amount, Argument, Config, Decision, Error, Limit, Member, Reservation, TableConfig, Wait};
 
 /// A bucket for each key, such as a user or an address, all under one limit, in memory that is fixed when it is created.
 ///
@@ -63,20 +66,29 @@ impl Table {
     ///
     /// # Errors
     /// As [`TableConfig::build`].
-    pub fn new(capacity: f64, tokens_per_second: f64, max_keys: u64) -> Result<Table, Error> {
-        let limit = Config::new(capacity, tokens_per_second, Duration::from_secs(1));
-        TableConfig::with_max_keys(limit, max_keys).build()
+    pub fn new(
+        capacity: impl Into<Amount>,
+        tokens_per_second: impl Into<Amount>,
+        max_keys: u64,
+    ) -> Result<Table, Error> {
+        TableConfig::with_max_keys(Config::per_second(capacity, tokens_per_second), max_keys).build()
     }
 
-    /// The limit is that of the callees.
+    /// The limit is that of the callees; `own` knows the arguments that are no part of it.
     pub(crate) fn create(
         limit: &sys::tb_config,
         config: &sys::tb_table_config,
         callees: Callees,
+        own: impl FnOnce(&Fault, sys::tb_status) -> Option<Argument>,
     ) -> Result<Table, Error> {
         let mut table = null_mut();
         // SAFETY: what the C table calls lives as long as it does, by the callees that are kept.
-        check(unsafe { sys::tb_table_create_with(limit, config, &mut table) })?;
+        let status = unsafe { sys::tb_table_create_with(limit, config, &mut table) };
+        if status != sys::TB_SUCCESS {
+            // SAFETY: both configs and the output live for the call.
+            let fault = Fault::of(|fault| unsafe { sys::tb_table_config_check(limit, config, fault) });
+            return Err(error_of(status, limit, "a table", fault, |fault| own(fault, status)));
+        }
         let raw = NonNull::new(table).ok_or(Error::OutOfMemory)?;
         Ok(Table { raw, closed: AtomicBool::new(false), callees: ManuallyDrop::new(callees) })
     }
@@ -86,34 +98,36 @@ impl Table {
     ///
     /// # Errors
     /// `ExceedsCapacity`: never to be granted. `TableFull`, `Closed`.
-    pub fn allow(&self, key: impl AsRef<[u8]>, n: f64) -> Result<bool, Error> {
-        let key = key.as_ref();
+    #[inline]
+    pub fn allow(&self, key: impl AsRef<[u8]>, n: impl Into<Amount>) -> Result<bool, Error> {
+        let (key, n) = (key.as_ref(), to_tokens(n));
         // SAFETY: the handle lives as long as self, the key for the call.
-        is_allowed(key, unsafe { sys::tb_table_allow(self.as_raw(), start(key), key.len(), n) })
+        is_allowed(key.len(), n, unsafe { sys::tb_table_allow(self.as_raw(), start(key), key.len(), n) })
     }
 
     /// As [`allow`](Table::allow), and says why. An `n` above the capacity is denied with no time to retry.
     ///
     /// # Errors
     /// `TableFull`, `Closed`.
-    pub fn take(&self, key: impl AsRef<[u8]>, n: f64) -> Result<Decision, Error> {
-        let key = key.as_ref();
+    pub fn take(&self, key: impl AsRef<[u8]>, n: impl Into<Amount>) -> Result<Decision, Error> {
+        let (key, n) = (key.as_ref(), to_tokens(n));
         // SAFETY: the handle lives as long as self, the key and the output for the call.
         Decision::of(|decision| unsafe { sys::tb_table_take(self.as_raw(), start(key), key.len(), n, decision) })
-            .map_err(|status| error_for(key, status))
+            .map_err(|status| error_for(key.len(), "n", n, status))
     }
 
     /// Takes as many whole tokens of the key as are there now, at most `most`; it may be 0. Never blocks.
     ///
     /// # Errors
     /// `TableFull`, `Closed`.
-    pub fn take_up_to(&self, key: impl AsRef<[u8]>, most: f64) -> Result<f64, Error> {
-        let key = key.as_ref();
+    pub fn take_up_to(&self, key: impl AsRef<[u8]>, most: impl Into<Amount>) -> Result<f64, Error> {
+        let (key, most) = (key.as_ref(), to_tokens(most));
         let mut taken = 0.0;
         // SAFETY: the handle lives as long as self, the key and the output for the call.
-        let status = unsafe { sys::tb_table_take_up_to(self.as_raw(), start(key), key.len(), most, &mut taken) };
-        check_for(key, status)?;
-        Ok(taken)
+        match unsafe { sys::tb_table_take_up_to(self.as_raw(), start(key), key.len(), most, &mut taken) } {
+            sys::TB_SUCCESS => Ok(taken),
+            status => Err(error_for(key.len(), "most", most, status)),
+        }
     }
 
     /// [`allow`](Table::allow) for many keys, each with its amount, in their order; faster than as many calls where the
@@ -121,9 +135,9 @@ impl Table {
     ///
     /// # Errors
     /// `KeyTooLong`: then nothing is taken. What is to be said of one key alone is in its answer.
-    pub fn allow_many<K: AsRef<[u8]>>(
+    pub fn allow_many<K: AsRef<[u8]>, N: Into<Amount>>(
         &self,
-        requests: impl IntoIterator<Item = (K, f64)>,
+        requests: impl IntoIterator<Item = (K, N)>,
     ) -> Result<Vec<Result<bool, Error>>, Error> {
         let (mut keys, mut sizes, mut amounts) = (Vec::new(), Vec::new(), Vec::new());
         for (key, n) in requests {
@@ -133,7 +147,7 @@ impl Table {
             }
             keys.extend_from_slice(key);
             sizes.push(key.len());
-            amounts.push(n);
+            amounts.push(to_tokens(n));
         }
         let mut answers = vec![sys::TB_SUCCESS; sizes.len()];
         // SAFETY: the handle lives as long as self; sizes, amounts and answers have an element for each key, and keys
@@ -142,7 +156,7 @@ impl Table {
             let (keys, sizes, amounts) = (start(&keys), sizes.as_ptr(), amounts.as_ptr());
             sys::tb_table_allow_many(self.as_raw(), keys, sizes, amounts, answers.len(), answers.as_mut_ptr())
         })?;
-        Ok(answers.into_iter().map(|status| is_allowed(&[], status)).collect())
+        Ok(answers.into_iter().zip(amounts).map(|(status, n)| is_allowed(0, n, status)).collect())
     }
 
     /// Takes `n` tokens of the key, blocking the thread until they are there. Each key has a queue of its own, in which
@@ -150,7 +164,7 @@ impl Table {
     ///
     /// # Errors
     /// As [`Bucket::wait`](crate::Bucket::wait). `TableFull`: also with [`WhenFull::Admit`](crate::WhenFull::Admit).
-    pub fn wait(&self, key: impl AsRef<[u8]>, n: f64) -> Result<(), Error> {
+    pub fn wait(&self, key: impl AsRef<[u8]>, n: impl Into<Amount>) -> Result<(), Error> {
         self.wait_with(key, n, None, 0)
     }
 
@@ -160,7 +174,7 @@ impl Table {
     ///
     /// # Errors
     /// `TimedOut`, and as `wait`.
-    pub fn wait_timeout(&self, key: impl AsRef<[u8]>, n: f64, timeout: Duration) -> Result<(), Error> {
+    pub fn wait_timeout(&self, key: impl AsRef<[u8]>, n: impl Into<Amount>, timeout: Duration) -> Result<(), Error> {
         self.wait_with(key, n, Some(timeout), 0)
     }
 
@@ -172,11 +186,11 @@ impl Table {
     pub fn wait_with(
         &self,
         key: impl AsRef<[u8]>,
-        n: f64,
+        n: impl Into<Amount>,
         timeout: Option<Duration>,
         priority: i32,
     ) -> Result<(), Error> {
-        let key = key.as_ref();
+        let (key, n) = (key.as_ref(), to_tokens(n));
         let (start, size) = (start(key), key.len());
         // SAFETY: the handle lives as long as self, the key for the call.
         let wait = |timeout_ns| unsafe { sys::tb_table_wait_with(self.as_raw(), start, size, n, timeout_ns, priority) };
@@ -185,18 +199,24 @@ impl Table {
 
     /// As [`wait`](Table::wait), as a future with a copy of the key: as
     /// [`Bucket::wait_async`](crate::Bucket::wait_async).
-    pub fn wait_async(&self, key: impl AsRef<[u8]>, n: f64) -> Wait<'_> {
+    pub fn wait_async(&self, key: impl AsRef<[u8]>, n: impl Into<Amount>) -> Wait<'_> {
         self.wait_with_async(key, n, None, 0)
     }
 
     /// As [`wait_timeout`](Table::wait_timeout), as a future; the timeout counts from its first poll.
-    pub fn wait_timeout_async(&self, key: impl AsRef<[u8]>, n: f64, timeout: Duration) -> Wait<'_> {
+    pub fn wait_timeout_async(&self, key: impl AsRef<[u8]>, n: impl Into<Amount>, timeout: Duration) -> Wait<'_> {
         self.wait_with_async(key, n, Some(timeout), 0)
     }
 
     /// As [`wait_with`](Table::wait_with), as a future; the timeout counts from its first poll.
-    pub fn wait_with_async(&self, key: impl AsRef<[u8]>, n: f64, timeout: Option<Duration>, priority: i32) -> Wait<'_> {
-        Wait::new(Queue::of_key(self, key.as_ref()), n, timeout, priority)
+    pub fn wait_with_async(
+        &self,
+        key: impl AsRef<[u8]>,
+        n: impl Into<Amount>,
+        timeout: Option<Duration>,
+        priority: i32,
+    ) -> Wait<'_> {
+        Wait::new(Queue::of_key(self, key.as_ref()), to_tokens(n), timeout, priority)
     }
 
     /// Takes `n` tokens of the key now, into debt if need be, and says when they may be used. Never blocks. It is
@@ -205,8 +225,13 @@ impl Table {
     /// # Errors
     /// As [`Bucket::reserve`](crate::Bucket::reserve). `TableFull`: also with
     /// [`WhenFull::Admit`](crate::WhenFull::Admit).
-    pub fn reserve(&self, key: impl AsRef<[u8]>, n: f64, max_wait: Option<Duration>) -> Result<Reservation<'_>, Error> {
-        let key = key.as_ref();
+    pub fn reserve(
+        &self,
+        key: impl AsRef<[u8]>,
+        n: impl Into<Amount>,
+        max_wait: Option<Duration>,
+    ) -> Result<Reservation<'_>, Error> {
+        let (key, n) = (key.as_ref(), to_tokens(n));
         let mut reservation = MaybeUninit::uninit();
         let (max_wait_ns, out) = (limit_to_ns(max_wait), reservation.as_mut_ptr());
         // SAFETY: the handle lives as long as self, the key for the call; the output is filled on success.
@@ -218,19 +243,23 @@ impl Table {
     }
 
     /// The key as one of several limits of a decision, in which it is to pay `n` tokens: see [`Limits`](crate::Limits).
-    pub fn member<'limiter, K: AsRef<[u8]> + ?Sized>(&'limiter self, key: &'limiter K, n: f64) -> Member<'limiter> {
-        Member::of_key(self, key.as_ref(), n)
+    pub fn member<'limiter, K: AsRef<[u8]> + ?Sized>(
+        &'limiter self,
+        key: &'limiter K,
+        n: impl Into<Amount>,
+    ) -> Member<'limiter> {
+        Member::of_key(self, key.as_ref(), to_tokens(n))
     }
 
     /// Takes `n` tokens of the key unconditionally: as [`Bucket::charge`](crate::Bucket::charge).
     ///
     /// # Errors
     /// `OutOfRange`: the debt would be more than a bucket can count. `TableFull`, `Closed`.
-    pub fn charge(&self, key: impl AsRef<[u8]>, n: f64) -> Result<Option<Duration>, Error> {
-        let key = key.as_ref();
+    pub fn charge(&self, key: impl AsRef<[u8]>, n: impl Into<Amount>) -> Result<Option<Duration>, Error> {
+        let (key, n) = (key.as_ref(), to_tokens(n));
         let mut ns = 0;
         // SAFETY: the handle lives as long as self, the key and the output for the call.
-        check_for(key, unsafe { sys::tb_table_charge(self.as_raw(), start(key), key.len(), n, &mut ns) })?;
+        check_for(key, n, unsafe { sys::tb_table_charge(self.as_raw(), start(key), key.len(), n, &mut ns) })?;
         Ok(from_ns(ns))
     }
 
@@ -238,10 +267,10 @@ impl Table {
     ///
     /// # Errors
     /// `Closed`.
-    pub fn refund(&self, key: impl AsRef<[u8]>, n: f64) -> Result<(), Error> {
-        let key = key.as_ref();
+    pub fn refund(&self, key: impl AsRef<[u8]>, n: impl Into<Amount>) -> Result<(), Error> {
+        let (key, n) = (key.as_ref(), to_tokens(n));
         // SAFETY: the handle lives as long as self, the key for the call.
-        check_for(key, unsafe { sys::tb_table_refund(self.as_raw(), start(key), key.len(), n) })
+        check_for(key, n, unsafe { sys::tb_table_refund(self.as_raw(), start(key), key.len(), n) })
     }
 
     /// Forgets a key: its bucket is full again. Those who wait get their tokens from that, in order; reservations that
@@ -252,7 +281,7 @@ impl Table {
     pub fn remove(&self, key: impl AsRef<[u8]>) -> Result<(), Error> {
         let key = key.as_ref();
         // SAFETY: the handle lives as long as self, the key for the call.
-        check_for(key, unsafe { sys::tb_table_remove(self.as_raw(), start(key), key.len()) })
+        check_for(key, 0.0, unsafe { sys::tb_table_remove(self.as_raw(), start(key), key.len()) })
     }
 
     /// The tokens of the key now, fractions included; negative while in debt. What is promised to those who wait and to
@@ -264,7 +293,7 @@ impl Table {
         let key = key.as_ref();
         let mut tokens = 0.0;
         // SAFETY: the handle lives as long as self, the key and the output for the call.
-        check_for(key, unsafe { sys::tb_table_available(self.as_raw(), start(key), key.len(), &mut tokens) })?;
+        check_for(key, 0.0, unsafe { sys::tb_table_available(self.as_raw(), start(key), key.len(), &mut tokens) })?;
         Ok(tokens)
     }
 
@@ -273,11 +302,11 @@ impl Table {
     ///
     /// # Errors
     /// `ExceedsCapacity`: never.
-    pub fn time_until(&self, key: impl AsRef<[u8]>, n: f64) -> Result<Option<Duration>, Error> {
-        let key = key.as_ref();
+    pub fn time_until(&self, key: impl AsRef<[u8]>, n: impl Into<Amount>) -> Result<Option<Duration>, Error> {
+        let (key, n) = (key.as_ref(), to_tokens(n));
         let mut ns = 0;
         // SAFETY: the handle lives as long as self, the key and the output for the call.
-        check_for(key, unsafe { sys::tb_table_time_until(self.as_raw(), start(key), key.len(), n, &mut ns) })?;
+        check_for(key, n, unsafe { sys::tb_table_time_until(self.as_raw(), start(key), key.len(), n, &mut ns) })?;
         Ok(from_ns(ns))
     }
 
@@ -286,9 +315,11 @@ impl Table {
     /// # Errors
     /// `OutOfRange`: outside 1e-9 ..= 1e10, or 2^13 times [`Limit::unit`] a nanosecond. `InvalidArgument`: not a
     /// number, or infinite. `Closed`.
-    pub fn set_rate(&self, tokens_per_second: f64) -> Result<(), Error> {
+    pub fn set_rate(&self, tokens_per_second: impl Into<Amount>) -> Result<(), Error> {
+        let rate = to_tokens(tokens_per_second);
         // SAFETY: the handle lives as long as self.
-        check(unsafe { sys::tb_table_set_rate(self.as_raw(), tokens_per_second) })
+        let status = unsafe { sys::tb_table_set_rate(self.as_raw(), rate) };
+        check_rate(status, rate, "less than 8191 units of this table per nanosecond")
     }
 
     /// Changes the capacity of all keys at once. What exceeds a lowered one is there again if it is raised; a wait for
@@ -297,9 +328,11 @@ impl Table {
     /// # Errors
     /// `OutOfRange`: outside 1e-6 ..= 1e15, or more than 2^57 times [`Limit::unit`]. `InvalidArgument`: not a number,
     /// or infinite. `Closed`.
-    pub fn set_capacity(&self, capacity: f64) -> Result<(), Error> {
+    pub fn set_capacity(&self, capacity: impl Into<Amount>) -> Result<(), Error> {
+        let capacity = to_tokens(capacity);
         // SAFETY: the handle lives as long as self.
-        check(unsafe { sys::tb_table_set_capacity(self.as_raw(), capacity) })
+        let status = unsafe { sys::tb_table_set_capacity(self.as_raw(), capacity) };
+        check_capacity(status, capacity, "from 1 to 2^57 units of this table")
     }
 
     /// The limit in force, of each key.
@@ -354,38 +387,43 @@ impl Table {
     pub(crate) fn outcome(&self, key: &[u8], n: f64, status: sys::tb_status) -> Result<(), Error> {
         match status {
             sys::TB_TIMED_OUT => Err(Error::TimedOut { retry_after: self.time_until(key, n).ok().flatten() }),
-            status => check_for(key, status),
+            status => check_for(key, n, status),
         }
     }
 
+    #[inline]
     pub(crate) fn as_raw(&self) -> *mut sys::tb_table {
         self.raw.as_ptr()
     }
 }
 
+#[inline]
 fn start(key: &[u8]) -> *const c_void {
     key.as_ptr().cast()
 }
 
-/// Success, or the error of any other status of a call with that key.
-fn check_for(key: &[u8], status: sys::tb_status) -> Result<(), Error> {
+/// Success, or the error of any other status of a call for `n` tokens of that key.
+fn check_for(key: &[u8], n: f64, status: sys::tb_status) -> Result<(), Error> {
     match status {
         sys::TB_SUCCESS => Ok(()),
-        other => Err(error_for(key, other)),
+        other => Err(error_for(key.len(), "n", n, other)),
     }
 }
 
-fn error_for(key: &[u8], status: sys::tb_status) -> Error {
+#[cold]
+fn error_for(size: usize, name: &'static str, n: f64, status: sys::tb_status) -> Error {
     match status {
-        sys::TB_E_INVALID_ARGUMENT if key.len() > Table::MAX_KEY_SIZE => Error::KeyTooLong { size: key.len() },
-        other => Error::from_status(other),
+        sys::TB_E_INVALID_ARGUMENT if size > Table::MAX_KEY_SIZE => Error::KeyTooLong { size },
+        other => Error::of_amount(other, name, AMOUNT, n),
     }
 }
 
-fn is_allowed(key: &[u8], status: sys::tb_status) -> Result<bool, Error> {
+#[inline]
+fn is_allowed(size: usize, n: f64, status: sys::tb_status) -> Result<bool, Error> {
     match status {
+        sys::TB_SUCCESS => Ok(true),
         sys::TB_DENIED => Ok(false),
-        status => check_for(key, status).map(|()| true),
+        other => Err(error_for(size, "n", n, other)),
     }
 }
 

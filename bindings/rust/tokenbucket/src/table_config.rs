@@ -4,7 +4,8 @@ use std::mem::{size_of, MaybeUninit};
 use tokenbucket_sys as sys;
 
 use crate::error::check;
-use crate::{Config, Error, Table};
+use crate::fault::Fault;
+use crate::{Argument, Config, Error, Table};
 
 /// What becomes of a new key when its 16 places are taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,20 +24,44 @@ pub enum WhenFull {
 /// What a table is made of: the limit of each key, and how large it is.
 ///
 /// ```
-/// # use std::time::Duration;
 /// # use tokenbucket::{Config, TableConfig, WhenFull};
-/// let per_user = Config::new(100.0, 700_000.0, Duration::from_secs(3600));
+/// let per_user = Config::per_hour(100, 700_000);
 /// let table = TableConfig::with_max_keys(per_user, 10_000).when_full(WhenFull::Deny).build()?;
-/// assert!(table.allow("user 1", 100.0)?);
+/// assert!(table.allow("user 1", 100)?);
 /// # Ok::<(), tokenbucket::Error>(())
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "a TableConfig does nothing until it is built"]
 pub struct TableConfig {
     limit: Config,
-    max_keys: u64,
-    max_bytes: u64,
+    size: Size,
     when_full: WhenFull,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Size {
+    Keys(u64),
+    Bytes(u64),
+}
+
+impl Size {
+    /// What the library refuses as max_keys or max_bytes.
+    fn argument(self, fault: &Fault, status: sys::tb_status) -> Option<Argument> {
+        let (name, least, value) = match self {
+            Size::Keys(keys) => ("max_keys", "1 or more", keys),
+            Size::Bytes(bytes) => ("max_bytes", "64 or more", bytes),
+        };
+        match (fault.field, status) {
+            ("max_keys" | "max_bytes", sys::TB_E_INVALID_ARGUMENT) => Some(Argument::new(name, least, value)),
+            ("max_keys" | "max_bytes", _) => Some(fault.argument(name, value)),
+            _ => None,
+        }
+    }
+}
+
+/// What is beyond the library's numbers is beyond any memory, too.
+fn bounded(size: u64) -> i64 {
+    i64::try_from(size).unwrap_or(i64::MAX)
 }
 
 impl TableConfig {
@@ -44,12 +69,12 @@ impl TableConfig {
     /// some 20,000 new keys does not find room; beyond that it is ever more. `max_waiters` of the limit holds for each
     /// key.
     pub fn with_max_keys(limit: Config, max_keys: u64) -> TableConfig {
-        TableConfig { limit, max_keys, max_bytes: 0, when_full: WhenFull::default() }
+        TableConfig { limit, size: Size::Keys(max_keys), when_full: WhenFull::default() }
     }
 
     /// As [`with_max_keys`](TableConfig::with_max_keys), by the size in memory, 64 bytes or more.
     pub fn with_max_bytes(limit: Config, max_bytes: u64) -> TableConfig {
-        TableConfig { limit, max_keys: 0, max_bytes, when_full: WhenFull::default() }
+        TableConfig { limit, size: Size::Bytes(max_bytes), when_full: WhenFull::default() }
     }
 
     /// What becomes of a new key when there is no room for it, instead of [`WhenFull::EvictFullest`].
@@ -66,14 +91,17 @@ impl TableConfig {
     pub fn build(self) -> Result<Table, Error> {
         let (limit, callees) = self.limit.into_raw()?;
         let mut config = defaults()?;
-        config.max_keys = i64::try_from(self.max_keys).map_err(|_| Error::OutOfRange)?;
-        config.max_bytes = i64::try_from(self.max_bytes).map_err(|_| Error::OutOfRange)?;
+        match self.size {
+            Size::Keys(keys) => config.max_keys = bounded(keys),
+            Size::Bytes(bytes) => config.max_bytes = bounded(bytes),
+        }
         config.when_full = match self.when_full {
             WhenFull::EvictFullest => sys::TB_TABLE_EVICT_FULLEST,
             WhenFull::Deny => sys::TB_TABLE_DENY,
             WhenFull::Admit => sys::TB_TABLE_ADMIT,
         };
-        Table::create(&limit, &config, callees)
+        let size = self.size;
+        Table::create(&limit, &config, callees, |fault, status| size.argument(fault, status))
     }
 }
 

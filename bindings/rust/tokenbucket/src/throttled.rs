@@ -2,6 +2,9 @@ use std::borrow::Borrow;
 use std::io::{self, Read, Write};
 use std::time::Duration;
 
+use tokenbucket_sys as sys;
+
+use crate::argument::AMOUNT;
 use crate::{Bucket, Error};
 
 /// The smallest amount that is waited for is what comes in this time: less would be a system call for each few bytes,
@@ -24,7 +27,7 @@ const CHUNK: Duration = Duration::from_millis(10);
 /// # use std::sync::Arc;
 /// use tokenbucket::{Bucket, Throttled};
 ///
-/// let megabyte_per_second = Arc::new(Bucket::new(65536.0, 1e6)?);
+/// let megabyte_per_second = Arc::new(Bucket::new(65536, 1e6)?);
 /// let mut source = Throttled::new(&b"some data"[..], megabyte_per_second.clone());
 /// let mut sink = Throttled::new(Vec::new(), megabyte_per_second);
 /// io::copy(&mut source, &mut sink)?;
@@ -81,7 +84,7 @@ impl<T, B: Borrow<Bucket>> Throttled<T, B> {
         let limit = self.bucket().limit()?;
         let most = limit.capacity.min(wanted as f64).floor();
         if most < 1.0 {
-            return Err(Error::ExceedsCapacity);
+            return Err(Error::of_amount(sys::TB_EXCEEDS_CAPACITY, "n", AMOUNT, 1.0));
         }
         let chunk = (limit.per_second() * CHUNK.as_secs_f64()).floor().clamp(1.0, most);
         Ok(self.bucket().available()?.floor().clamp(chunk, most) as usize)
@@ -97,7 +100,7 @@ impl<T, B: Borrow<Bucket>> Throttled<T, B> {
             let size = self.size(wanted)?;
             match self.pay(size) {
                 // The capacity has fallen since it was looked at.
-                Err(Error::ExceedsCapacity) => continue,
+                Err(Error::ExceedsCapacity(_)) => continue,
                 answer => return answer.map(|()| size),
             }
         }
@@ -130,9 +133,10 @@ impl<R: Read, B: Borrow<Bucket>> Read for Throttled<R, B> {
                 return Ok(length);
             }
             self.unpaid.extend_from_slice(&into[..length]);
-            // If only the capacity has fallen, a part of it can be had.
-            if paid != Err(Error::ExceedsCapacity) {
-                paid?;
+            match paid {
+                // Only the capacity has fallen: a part of it can be had.
+                Err(Error::ExceedsCapacity(_)) => {}
+                paid => paid?,
             }
         }
         let length = self.pay_some(into.len().min(self.unpaid.len()))?;

@@ -71,6 +71,9 @@ impl<'limiter> Waiter for Place<'limiter> {
             return Ok(Some(wait_ns));
         }
         self.is_over = true;
+        if status == sys::TB_E_INVALID_ARGUMENT {
+            return Err(Error::Interrupted); // the waiter is the parent's, and this is a child of a fork
+        }
         self.queue.outcome(self.n, status).map(|()| None)
     }
 

@@ -155,8 +155,8 @@ fn timeout_refuses_at_once_and_takes_nothing() {
 fn what_can_never_be_granted_is_refused() {
     let (clock, counter) = (clock(), Arc::default());
     let bucket = empty(&clock);
-    assert_eq!(poll(&mut bucket.wait_async(11.0), &counter), Poll::Ready(Err(Error::ExceedsCapacity)));
-    assert_eq!(poll(&mut bucket.wait_async(0.0), &counter), Poll::Ready(Err(Error::InvalidArgument)));
+    assert!(matches!(poll(&mut bucket.wait_async(11.0), &counter), Poll::Ready(Err(Error::ExceedsCapacity(_)))));
+    assert!(matches!(poll(&mut bucket.wait_async(0.0), &counter), Poll::Ready(Err(Error::InvalidArgument(_)))));
     assert_eq!(bucket.available(), Ok(0.0));
 }
 
@@ -230,7 +230,7 @@ fn change_of_the_bucket_plans_waits_anew() {
     let mut behind = bucket.wait_async(1.0);
     assert_eq!(poll(&mut behind, &counter), Poll::Pending);
     bucket.set_capacity(9.0).unwrap();
-    assert_eq!(poll(&mut wait, &counter), Poll::Ready(Err(Error::ExceedsCapacity)));
+    assert!(matches!(poll(&mut wait, &counter), Poll::Ready(Err(Error::ExceedsCapacity(_)))));
     assert_eq!(poll(&mut behind, &counter), Poll::Ready(Ok(())));
 }
 

@@ -120,7 +120,7 @@ fn settled_reservation_costs_what_the_work_did() {
     assert_eq!(bucket.reserve(2.0, None).unwrap().settle(3.5), Ok(()));
     assert_eq!(bucket.available(), Ok(5.0));
 
-    assert_eq!(bucket.reserve(7.0, None).unwrap().settle(-1.0), Err(Error::InvalidArgument));
+    assert!(matches!(bucket.reserve(7.0, None).unwrap().settle(-1.0), Err(Error::InvalidArgument(_))));
     assert_eq!(bucket.available(), Ok(5.0));
     let late = bucket.reserve(7.0, None).unwrap();
     assert_eq!(bucket.close(), Ok(()));
@@ -147,21 +147,21 @@ fn bad_amounts_are_refused_and_take_nothing() {
     let clock = clock();
     let bucket = bucket(10.0, 2.0, &clock);
     for n in NOT_AMOUNTS {
-        assert_eq!(bucket.allow(n), Err(Error::InvalidArgument), "{}", n);
-        assert_eq!(bucket.take(n), Err(Error::InvalidArgument), "{}", n);
-        assert_eq!(bucket.reserve(n, None).unwrap_err(), Error::InvalidArgument, "{}", n);
-        assert_eq!(bucket.wait(n), Err(Error::InvalidArgument), "{}", n);
-        assert_eq!(bucket.wait_timeout(n, SECOND), Err(Error::InvalidArgument), "{}", n);
-        assert_eq!(bucket.wait_with(n, None, 1), Err(Error::InvalidArgument), "{}", n);
-        assert_eq!(bucket.time_until(n), Err(Error::InvalidArgument), "{}", n);
-        assert_eq!(bucket.take_up_to(n), Err(Error::InvalidArgument), "{}", n);
-        assert_eq!(bucket.charge(n), Err(Error::InvalidArgument), "{}", n);
-        assert_eq!(bucket.refund(n), Err(Error::InvalidArgument), "{}", n);
+        assert!(matches!(bucket.allow(n), Err(Error::InvalidArgument(_))), "{}", n);
+        assert!(matches!(bucket.take(n), Err(Error::InvalidArgument(_))), "{}", n);
+        assert!(matches!(bucket.reserve(n, None).unwrap_err(), Error::InvalidArgument(_)), "{}", n);
+        assert!(matches!(bucket.wait(n), Err(Error::InvalidArgument(_))), "{}", n);
+        assert!(matches!(bucket.wait_timeout(n, SECOND), Err(Error::InvalidArgument(_))), "{}", n);
+        assert!(matches!(bucket.wait_with(n, None, 1), Err(Error::InvalidArgument(_))), "{}", n);
+        assert!(matches!(bucket.time_until(n), Err(Error::InvalidArgument(_))), "{}", n);
+        assert!(matches!(bucket.take_up_to(n), Err(Error::InvalidArgument(_))), "{}", n);
+        assert!(matches!(bucket.charge(n), Err(Error::InvalidArgument(_))), "{}", n);
+        assert!(matches!(bucket.refund(n), Err(Error::InvalidArgument(_))), "{}", n);
     }
-    assert_eq!(bucket.allow(10.5), Err(Error::ExceedsCapacity));
-    assert_eq!(bucket.reserve(10.5, None).unwrap_err(), Error::ExceedsCapacity);
-    assert_eq!(bucket.wait(10.5), Err(Error::ExceedsCapacity));
-    assert_eq!(bucket.time_until(10.5), Err(Error::ExceedsCapacity));
+    assert!(matches!(bucket.allow(10.5), Err(Error::ExceedsCapacity(_))));
+    assert!(matches!(bucket.reserve(10.5, None).unwrap_err(), Error::ExceedsCapacity(_)));
+    assert!(matches!(bucket.wait(10.5), Err(Error::ExceedsCapacity(_))));
+    assert!(matches!(bucket.time_until(10.5), Err(Error::ExceedsCapacity(_))));
     assert_eq!(bucket.available(), Ok(10.0));
 }
 
@@ -169,16 +169,16 @@ fn bad_amounts_are_refused_and_take_nothing() {
 fn bad_configurations_are_refused() {
     let error = |config: Config| config.build().unwrap_err();
     for number in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
-        assert_eq!(error(Config::new(number, 1.0, SECOND)), Error::InvalidArgument);
-        assert_eq!(error(Config::new(1.0, number, SECOND)), Error::InvalidArgument);
-        assert_eq!(error(Config::new(1.0, 1.0, SECOND).initial_tokens(number)), Error::InvalidArgument);
+        assert!(matches!(error(Config::new(number, 1.0, SECOND)), Error::InvalidArgument(_)));
+        assert!(matches!(error(Config::new(1.0, number, SECOND)), Error::InvalidArgument(_)));
+        assert!(matches!(error(Config::new(1.0, 1.0, SECOND).initial_tokens(number)), Error::InvalidArgument(_)));
     }
-    assert_eq!(error(Config::new(1.0, 1.0, Duration::ZERO)), Error::InvalidArgument);
-    assert_eq!(error(Config::new(1.0, 1.0, Duration::MAX)), Error::OutOfRange);
-    assert_eq!(error(Config::new(1.0, 1.0, SECOND).initial_tokens(-1.0)), Error::InvalidArgument);
-    assert_eq!(error(Config::new(1.0, 1.0, SECOND).initial_tokens(1.5)), Error::OutOfRange);
+    assert!(matches!(error(Config::new(1.0, 1.0, Duration::ZERO)), Error::InvalidArgument(_)));
+    assert!(matches!(error(Config::new(1.0, 1.0, Duration::MAX)), Error::OutOfRange(_)));
+    assert!(matches!(error(Config::new(1.0, 1.0, SECOND).initial_tokens(-1.0)), Error::InvalidArgument(_)));
+    assert!(matches!(error(Config::new(1.0, 1.0, SECOND).initial_tokens(1.5)), Error::OutOfRange(_)));
     for (capacity, rate) in [(0.0, 1.0), (-1.0, 1.0), (2e15, 1.0), (1e-7, 1.0), (1.0, 0.0), (1.0, -1.0), (1.0, 2e10)] {
-        assert_eq!(Bucket::new(capacity, rate).unwrap_err(), Error::OutOfRange, "{} {}", capacity, rate);
+        assert!(matches!(Bucket::new(capacity, rate).unwrap_err(), Error::OutOfRange(_)), "{} {}", capacity, rate);
     }
 }
 
@@ -196,11 +196,11 @@ fn manual_clock_serves_many_buckets_and_outlives_its_owner() {
 
 #[test]
 fn manual_clock_refuses_what_cannot_be_expressed() {
-    assert_eq!(ManualClock::new(Duration::MAX).unwrap_err(), Error::OutOfRange);
+    assert!(matches!(ManualClock::new(Duration::MAX).unwrap_err(), Error::OutOfRange(_)));
     let clock = clock();
-    assert_eq!(clock.set(Duration::MAX), Err(Error::OutOfRange));
+    assert!(matches!(clock.set(Duration::MAX), Err(Error::OutOfRange(_))));
     clock.set(SECOND).unwrap();
-    assert_eq!(clock.advance(Duration::from_nanos(i64::MAX as u64)), Err(Error::OutOfRange));
+    assert!(matches!(clock.advance(Duration::from_nanos(i64::MAX as u64)), Err(Error::OutOfRange(_))));
 }
 
 #[test]
@@ -275,7 +275,7 @@ fn charge_goes_into_debt_and_says_how_long() {
     assert_eq!(bucket.charge(4.0), Ok(Some(Duration::ZERO)));
     assert_eq!(bucket.charge(15.0), Ok(Some(SECOND * 9 / 2)));
     assert_eq!(bucket.available(), Ok(-9.0));
-    assert_eq!(bucket.charge(1e300), Err(Error::OutOfRange));
+    assert!(matches!(bucket.charge(1e300), Err(Error::OutOfRange(_))));
     clock.set(SECOND * 9 / 2).unwrap();
     assert_eq!(bucket.available(), Ok(0.0));
 
@@ -303,11 +303,11 @@ fn reset_sets_the_tokens_and_forgives_debt() {
     assert_eq!(bucket.available(), Ok(0.0));
     assert_eq!(bucket.fill(), Ok(()));
     assert_eq!(bucket.available(), Ok(10.0));
-    assert_eq!(bucket.reset(10.5), Err(Error::ExceedsCapacity));
-    assert_eq!(bucket.set_tokens(10.5), Err(Error::ExceedsCapacity));
+    assert!(matches!(bucket.reset(10.5), Err(Error::ExceedsCapacity(_))));
+    assert!(matches!(bucket.set_tokens(10.5), Err(Error::ExceedsCapacity(_))));
     for tokens in [-1.0, -0.5, f64::NAN, f64::INFINITY] {
-        assert_eq!(bucket.reset(tokens), Err(Error::InvalidArgument), "{}", tokens);
-        assert_eq!(bucket.set_tokens(tokens), Err(Error::InvalidArgument), "{}", tokens);
+        assert!(matches!(bucket.reset(tokens), Err(Error::InvalidArgument(_))), "{}", tokens);
+        assert!(matches!(bucket.set_tokens(tokens), Err(Error::InvalidArgument(_))), "{}", tokens);
     }
     assert_eq!(bucket.available(), Ok(10.0));
 }
@@ -336,7 +336,7 @@ fn limit_changes_at_once_and_can_be_read() {
     assert_eq!(limit.per_second(), 700_000.0 / 3600.0);
     assert_eq!(limit.unit, 1.0 / 9e9); // the rate is 1750 of them a nanosecond
     assert_eq!(bucket.set_capacity(32_025_597.0), Ok(()));
-    assert_eq!(bucket.set_capacity(32_025_598.0), Err(Error::OutOfRange)); // 2^58 units are less
+    assert!(matches!(bucket.set_capacity(32_025_598.0), Err(Error::OutOfRange(_)))); // 2^58 units are less
 
     bucket.set_rate(4.0).unwrap();
     bucket.set_capacity(6.0).unwrap();
@@ -347,10 +347,10 @@ fn limit_changes_at_once_and_can_be_read() {
     let limit = bucket.limit().unwrap();
     assert_eq!((limit.capacity, limit.per_second()), (6.0, 4.0));
 
-    assert_eq!(bucket.set_rate(0.0), Err(Error::OutOfRange));
-    assert_eq!(bucket.set_rate(f64::NAN), Err(Error::InvalidArgument));
-    assert_eq!(bucket.set_capacity(2e15), Err(Error::OutOfRange));
-    assert_eq!(bucket.set_capacity(f64::INFINITY), Err(Error::InvalidArgument));
+    assert!(matches!(bucket.set_rate(0.0), Err(Error::OutOfRange(_))));
+    assert!(matches!(bucket.set_rate(f64::NAN), Err(Error::InvalidArgument(_))));
+    assert!(matches!(bucket.set_capacity(2e15), Err(Error::OutOfRange(_))));
+    assert!(matches!(bucket.set_capacity(f64::INFINITY), Err(Error::InvalidArgument(_))));
     assert_eq!(bucket.limit(), Ok(limit));
 }
 

@@ -35,8 +35,8 @@ fn each_key_has_its_own_burst_and_rate() {
     clock.advance(NANOSECOND).unwrap();
     assert_eq!(table.allow("a", 0.5), Ok(true));
     assert_eq!((table.available("a"), table.available("b"), table.available("c")), (Ok(0.0), Ok(0.5), Ok(10.0)));
-    assert_eq!(table.allow("a", 10.5), Err(Error::ExceedsCapacity));
-    assert_eq!(table.time_until("a", 10.5), Err(Error::ExceedsCapacity));
+    assert!(matches!(table.allow("a", 10.5), Err(Error::ExceedsCapacity(_))));
+    assert!(matches!(table.time_until("a", 10.5), Err(Error::ExceedsCapacity(_))));
 }
 
 #[test]
@@ -67,14 +67,17 @@ fn takes_whole_tokens_up_to_what_is_there() {
 #[test]
 fn many_keys_are_answered_each_as_by_itself() {
     let table = table(&clock());
-    let requests = [("a", 6.0), ("", 10.0), ("bcd", 11.0), ("a", 5.0), ("a", 4.0), ("e", -1.0), ("", 1.0)];
+    let requests = [("a", 6), ("", 10), ("bcd", 11), ("a", 5), ("a", 4), ("e", 0), ("", 1)];
     let answers = table.allow_many(requests).unwrap();
-    assert_eq!(
-        answers,
-        [Ok(true), Ok(true), Err(Error::ExceedsCapacity), Ok(false), Ok(true), Err(Error::InvalidArgument), Ok(false),]
-    );
+    let text = |answer: &Result<bool, Error>| match answer {
+        Ok(granted) => granted.to_string(),
+        Err(error) => error.to_string(),
+    };
+    let (too_many, none) = ("n must be at most the capacity, got 11", "n must be finite and more than 0, got 0");
+    let texts: Vec<_> = answers.iter().map(text).collect();
+    assert_eq!(texts, ["true", "true", too_many, "false", "true", none, "false"]);
     assert_eq!((table.available("a"), table.available(""), table.available("bcd")), (Ok(0.0), Ok(0.0), Ok(10.0)));
-    assert_eq!(table.allow_many::<&str>([]), Ok(vec![]));
+    assert_eq!(table.allow_many::<&str, f64>([]), Ok(vec![]));
 
     let long = vec![0; Table::MAX_KEY_SIZE + 1];
     let answers = table.allow_many([(&b"f"[..], 1.0), (&long[..], 1.0)]);
@@ -100,32 +103,32 @@ fn keys_are_any_bytes() {
 fn key_that_is_too_long_is_named() {
     let table = table(&clock());
     let long = vec![0; 70_000];
-    let error = Error::KeyTooLong { size: 70_000 };
-    assert_eq!(table.allow(&long, 1.0), Err(error));
-    assert_eq!(table.take(&long, 1.0), Err(error));
-    assert_eq!(table.take_up_to(&long, 1.0), Err(error));
-    assert_eq!(table.wait(&long, 1.0), Err(error));
-    assert_eq!(table.wait_timeout(&long, 1.0, SECOND), Err(error));
-    assert_eq!(table.reserve(&long, 1.0, None).unwrap_err(), error);
-    assert_eq!(table.charge(&long, 1.0), Err(error));
-    assert_eq!(table.refund(&long, 1.0), Err(error));
-    assert_eq!(table.remove(&long), Err(error));
-    assert_eq!(table.available(&long), Err(error));
-    assert_eq!(table.time_until(&long, 1.0), Err(error));
+    let error = || Error::KeyTooLong { size: 70_000 };
+    assert_eq!(table.allow(&long, 1.0), Err(error()));
+    assert_eq!(table.take(&long, 1.0), Err(error()));
+    assert_eq!(table.take_up_to(&long, 1.0), Err(error()));
+    assert_eq!(table.wait(&long, 1.0), Err(error()));
+    assert_eq!(table.wait_timeout(&long, 1.0, SECOND), Err(error()));
+    assert_eq!(table.reserve(&long, 1.0, None).unwrap_err(), error());
+    assert_eq!(table.charge(&long, 1.0), Err(error()));
+    assert_eq!(table.refund(&long, 1.0), Err(error()));
+    assert_eq!(table.remove(&long), Err(error()));
+    assert_eq!(table.available(&long), Err(error()));
+    assert_eq!(table.time_until(&long, 1.0), Err(error()));
 }
 
 #[test]
 fn bad_amounts_are_refused_and_take_nothing() {
     let table = table(&clock());
     for n in [0.0, -1.0, f64::NAN, f64::INFINITY] {
-        assert_eq!(table.allow("a", n), Err(Error::InvalidArgument), "{}", n);
-        assert_eq!(table.take("a", n), Err(Error::InvalidArgument), "{}", n);
-        assert_eq!(table.take_up_to("a", n), Err(Error::InvalidArgument), "{}", n);
-        assert_eq!(table.wait("a", n), Err(Error::InvalidArgument), "{}", n);
-        assert_eq!(table.reserve("a", n, None).unwrap_err(), Error::InvalidArgument, "{}", n);
-        assert_eq!(table.charge("a", n), Err(Error::InvalidArgument), "{}", n);
-        assert_eq!(table.refund("a", n), Err(Error::InvalidArgument), "{}", n);
-        assert_eq!(table.time_until("a", n), Err(Error::InvalidArgument), "{}", n);
+        assert!(matches!(table.allow("a", n), Err(Error::InvalidArgument(_))), "{}", n);
+        assert!(matches!(table.take("a", n), Err(Error::InvalidArgument(_))), "{}", n);
+        assert!(matches!(table.take_up_to("a", n), Err(Error::InvalidArgument(_))), "{}", n);
+        assert!(matches!(table.wait("a", n), Err(Error::InvalidArgument(_))), "{}", n);
+        assert!(matches!(table.reserve("a", n, None).unwrap_err(), Error::InvalidArgument(_)), "{}", n);
+        assert!(matches!(table.charge("a", n), Err(Error::InvalidArgument(_))), "{}", n);
+        assert!(matches!(table.refund("a", n), Err(Error::InvalidArgument(_))), "{}", n);
+        assert!(matches!(table.time_until("a", n), Err(Error::InvalidArgument(_))), "{}", n);
     }
     assert_eq!(table.stats().unwrap().occupied, 0);
 }
@@ -146,9 +149,9 @@ fn reservation_of_a_key_gives_back_keeps_or_settles() {
     assert_eq!(table.reserve("a", 4.0, Some(SECOND - NANOSECOND)).unwrap_err(), late);
     assert_eq!(table.reserve("a", 4.0, Some(SECOND)).unwrap().settle(1.5), Ok(()));
     assert_eq!(table.available("a"), Ok(0.5));
-    assert_eq!(table.reserve("a", 9.0, None).unwrap().settle(-1.0), Err(Error::InvalidArgument));
+    assert!(matches!(table.reserve("a", 9.0, None).unwrap().settle(-1.0), Err(Error::InvalidArgument(_))));
     assert_eq!(table.available("a"), Ok(0.5));
-    assert_eq!(table.reserve("a", 10.5, None).unwrap_err(), Error::ExceedsCapacity);
+    assert!(matches!(table.reserve("a", 10.5, None).unwrap_err(), Error::ExceedsCapacity(_)));
 
     let removed = table.reserve("a", 5.0, None).unwrap();
     table.remove("a").unwrap();
@@ -161,7 +164,7 @@ fn charge_refund_and_remove_are_of_one_key() {
     let table = table(&clock());
     assert_eq!(table.charge("a", 4.0), Ok(Some(Duration::ZERO)));
     assert_eq!(table.charge("a", 15.0), Ok(Some(SECOND * 9 / 2)));
-    assert_eq!(table.charge("a", 1e300), Err(Error::OutOfRange));
+    assert!(matches!(table.charge("a", 1e300), Err(Error::OutOfRange(_))));
     assert_eq!(table.allow("b", 3.0), Ok(true));
     assert_eq!(table.refund("a", 7.5), Ok(()));
     assert_eq!((table.available("a"), table.available("b")), (Ok(-1.5), Ok(7.0)));
@@ -180,16 +183,16 @@ fn limit_of_all_keys_changes_at_once_and_can_be_read() {
     assert_eq!((table.allow("a", 10.0), table.allow("b", 7.0)), (Ok(true), Ok(true)));
     table.set_rate(2.0).unwrap();
     table.set_capacity(4.0).unwrap();
-    assert_eq!((table.available("c"), table.allow("c", 5.0)), (Ok(4.0), Err(Error::ExceedsCapacity)));
+    assert!(matches!((table.available("c"), table.allow("c", 5.0)), (Ok(4.0), Err(Error::ExceedsCapacity(_)))));
     table.set_capacity(10.0).unwrap();
     clock.advance(SECOND).unwrap();
     assert_eq!((table.available("a"), table.available("b")), (Ok(2.0), Ok(5.0)));
     let limit = table.limit().unwrap();
     assert_eq!((limit.capacity, limit.per_second()), (10.0, 2.0));
-    assert_eq!(table.set_rate(0.0), Err(Error::OutOfRange));
-    assert_eq!(table.set_rate(f64::NAN), Err(Error::InvalidArgument));
-    assert_eq!(table.set_capacity(2e15), Err(Error::OutOfRange));
-    assert_eq!(table.set_capacity(f64::INFINITY), Err(Error::InvalidArgument));
+    assert!(matches!(table.set_rate(0.0), Err(Error::OutOfRange(_))));
+    assert!(matches!(table.set_rate(f64::NAN), Err(Error::InvalidArgument(_))));
+    assert!(matches!(table.set_capacity(2e15), Err(Error::OutOfRange(_))));
+    assert!(matches!(table.set_capacity(f64::INFINITY), Err(Error::InvalidArgument(_))));
     assert_eq!(table.limit(), Ok(limit));
 }
 
@@ -260,15 +263,18 @@ fn full_table_admits_and_forgets() {
 fn bad_configurations_are_refused() {
     let limit = || Config::new(1.0, 1.0, SECOND);
     let error = |config: TableConfig| config.build().unwrap_err();
-    assert_eq!(error(TableConfig::with_max_keys(limit(), 0)), Error::InvalidArgument);
-    assert_eq!(error(TableConfig::with_max_keys(limit(), u64::MAX)), Error::OutOfRange);
-    assert_eq!(error(TableConfig::with_max_bytes(limit(), SMALLEST - 1)), Error::InvalidArgument);
-    assert_eq!(error(TableConfig::with_max_bytes(limit(), u64::MAX)), Error::OutOfRange);
+    assert!(matches!(error(TableConfig::with_max_keys(limit(), 0)), Error::InvalidArgument(_)));
+    assert!(matches!(error(TableConfig::with_max_keys(limit(), u64::MAX)), Error::OutOfRange(_)));
+    assert!(matches!(error(TableConfig::with_max_bytes(limit(), SMALLEST - 1)), Error::InvalidArgument(_)));
+    assert_eq!(error(TableConfig::with_max_bytes(limit(), u64::MAX)), Error::OutOfMemory);
     for limit in [limit().initial_tokens(1.0), limit().statistics(), limit().on_event(|_| ())] {
-        assert_eq!(error(TableConfig::with_max_keys(limit, 1)), Error::Unsupported);
+        assert!(matches!(error(TableConfig::with_max_keys(limit, 1)), Error::Unsupported(_)));
     }
-    assert_eq!(error(TableConfig::with_max_keys(Config::new(1.0, 1.0, Duration::ZERO), 1)), Error::InvalidArgument);
-    assert_eq!(Table::new(1.0, 0.0, 1).unwrap_err(), Error::OutOfRange);
+    assert!(matches!(
+        error(TableConfig::with_max_keys(Config::new(1.0, 1.0, Duration::ZERO), 1)),
+        Error::InvalidArgument(_)
+    ));
+    assert!(matches!(Table::new(1.0, 0.0, 1).unwrap_err(), Error::OutOfRange(_)));
     assert_eq!(Table::new(1.0, 1.0, 1).unwrap().allow("a", 1.0), Ok(true));
 }
 
@@ -322,9 +328,9 @@ fn address_is_one_key_however_it_is_written() {
     assert_ne!(key("2001:db8::1"), key("2001:db8:0:1::1"));
     assert_ne!(address_key("fe80::1%eth0", 128), address_key("fe80::2", 128));
     for text in ["", "192.0.2", "localhost", "192.0.2.1\0"] {
-        assert_eq!(address_key(text, 64), Err(Error::InvalidArgument), "{}", text);
+        assert!(matches!(address_key(text, 64), Err(Error::InvalidArgument(_))), "{}", text);
     }
-    assert_eq!(address_key("::1", 129), Err(Error::InvalidArgument));
+    assert!(matches!(address_key("::1", 129), Err(Error::InvalidArgument(_))));
 
     let table = table(&clock());
     assert_eq!(table.allow(key("192.0.2.1:80"), 10.0), Ok(true));

@@ -125,8 +125,8 @@ fn timeout_refuses_at_once_and_takes_nothing() {
 fn what_can_never_be_granted_is_refused() {
     let (counter, table) = (Arc::default(), table(limit(&clock())));
     let answer = |mut wait: Wait<'_>| poll(&mut wait, &counter);
-    assert_eq!(answer(table.wait_async("a", 11.0)), Poll::Ready(Err(Error::ExceedsCapacity)));
-    assert_eq!(answer(table.wait_async("a", 0.0)), Poll::Ready(Err(Error::InvalidArgument)));
+    assert!(matches!(answer(table.wait_async("a", 11.0)), Poll::Ready(Err(Error::ExceedsCapacity(_)))));
+    assert!(matches!(answer(table.wait_async("a", 0.0)), Poll::Ready(Err(Error::InvalidArgument(_)))));
     let long = vec![0; Table::MAX_KEY_SIZE + 1];
     assert_eq!(answer(table.wait_async(&long, 1.0)), Poll::Ready(Err(Error::KeyTooLong { size: 65537 })));
     assert_eq!(answer(table.wait_async(&long[1..], 1.0)), Poll::Ready(Ok(())));
@@ -153,7 +153,7 @@ fn thread_with_a_priority_goes_first() {
     thread::scope(|scope| {
         let high = scope.spawn(|| table.wait_with("a", 2.0, Some(2 * SECOND), 1));
         until_waiters_are(2, &clock);
-        assert_eq!(table.wait_with("a", 2.0, Some(4 * SECOND - NANOSECOND), 1).map_err(Error::status), Err(2));
+        assert_eq!(table.wait_with("a", 2.0, Some(4 * SECOND - NANOSECOND), 1).map_err(|error| error.status()), Err(2));
         clock.advance(2 * SECOND).unwrap();
         assert_eq!(high.join().unwrap(), Ok(()));
         assert_eq!(poll(&mut low, &counter), Poll::Pending);
@@ -241,7 +241,8 @@ fn wait_that_a_change_ends_says_why() {
     assert_eq!((counter.count(), poll(&mut late, &counter)), (1, Poll::Ready(refused)));
     let mut large = begun(table.wait_async("b", 10.0), &counter);
     table.set_capacity(9.0).unwrap();
-    assert_eq!((counter.count(), poll(&mut large, &counter)), (2, Poll::Ready(Err(Error::ExceedsCapacity))));
+    assert_eq!(counter.count(), 2);
+    assert!(matches!(poll(&mut large, &counter), Poll::Ready(Err(Error::ExceedsCapacity(_)))));
     assert_eq!((table.available("a"), table.available("b")), (Ok(-2.0), Ok(0.0)));
 }
 

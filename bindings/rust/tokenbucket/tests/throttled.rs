@@ -25,7 +25,7 @@ fn until_waiting(clock: &ManualClock, threads: u64) {
 }
 
 fn inner(error: &io::Error) -> Option<Error> {
-    error.get_ref().and_then(|inner| inner.downcast_ref()).copied()
+    error.get_ref().and_then(|inner| inner.downcast_ref()).cloned()
 }
 
 /// Accepts at most so many bytes at a time, and none at all of a size that is odd.
@@ -138,7 +138,10 @@ fn a_bucket_that_never_holds_a_byte_is_refused() {
     let bucket = full(0.5, 10.0, &clock());
     let mut both = Throttled::new(io::Cursor::new(vec![1, 2, 3]), &bucket);
     for error in [both.read(&mut [0; 2]).unwrap_err(), both.write(&[0; 2]).unwrap_err()] {
-        assert_eq!((error.kind(), inner(&error)), (io::ErrorKind::InvalidInput, Some(Error::ExceedsCapacity)));
+        assert!(matches!(
+            (error.kind(), inner(&error)),
+            (io::ErrorKind::InvalidInput, Some(Error::ExceedsCapacity(_)))
+        ));
     }
     assert_eq!(both.get_ref().position(), 0);
 }

@@ -3,11 +3,11 @@ use std::time::Duration;
 
 use tokenbucket_sys as sys;
 
-use crate::error::check;
+use crate::argument::{Number, ACTUAL, AMOUNT};
 use crate::remote::limit::{script, script_sha1, RemoteKey};
-use crate::remote::{RemoteError, RemoteReservation, Reply};
+use crate::remote::{RemoteError, RemoteLimit, RemoteReservation, Reply};
 use crate::time::from_ns;
-use crate::{Decision, Error};
+use crate::{Argument, Decision, Error, Limits};
 
 /// What a server says of a bucket.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -94,12 +94,27 @@ impl fmt::Debug for Command {
     }
 }
 
+/// The argument of a call that is an amount: its name, what it must be, and its value.
+pub(super) type AmountArgument = (&'static str, &'static str, f64);
+
+/// Of a call that was refused for the amount, here or by the server.
+fn refused((name, allowed, n): AmountArgument, status: sys::tb_status) -> Error {
+    match status {
+        sys::TB_E_OUT_OF_RANGE => {
+            Error::OutOfRange(Argument::new(name, "so small that the debt is repaid within max_wait", Number(n)))
+        }
+        other => Error::of_amount(other, name, allowed, n),
+    }
+}
+
 /// A question to the server, whose answer is an `A`. It may be asked again: it is decided anew each time.
 #[must_use = "a Call asks nothing until its command is sent"]
 pub struct Call<'limit, A> {
     keys: Vec<RemoteKey<'limit>>,
     queue_key: Option<Vec<u8>>,
     arguments: Vec<i64>,
+    /// None: of many keys.
+    amount: Option<AmountArgument>,
     read: fn(&Call<'limit, A>, &[i64]) -> Result<A, RemoteError>,
 }
 
@@ -148,25 +163,22 @@ impl<'limit, A> Call<'limit, A> {
     /// `write`, tb_remote_take or its like, is given room for the arguments of any call.
     fn with_one_key(
         key: RemoteKey<'limit>,
+        amount: AmountArgument,
         write: impl FnOnce(*const sys::tb_remote, *mut i64, *mut usize) -> sys::tb_status,
         read: fn(&Call<'limit, A>, &[i64]) -> Result<A, RemoteError>,
     ) -> Result<Call<'limit, A>, Error> {
         let mut arguments = vec![0; sys::TB_REMOTE_MAX_ARGUMENTS as usize];
         let mut count = 0;
-        check(write(key.limit.as_raw(), arguments.as_mut_ptr(), &mut count))?;
-        arguments.truncate(count);
-        Ok(Call { keys: vec![key], queue_key: None, arguments, read })
+        match write(key.limit.as_raw(), arguments.as_mut_ptr(), &mut count) {
+            sys::TB_SUCCESS => arguments.truncate(count),
+            status => return Err(refused(amount, status)),
+        }
+        Ok(Call { keys: vec![key], queue_key: None, arguments, amount: Some(amount), read })
     }
 
-    /// As [`with_one_key`](Call::with_one_key).
-    fn with_two_keys(
-        key: RemoteKey<'limit>,
-        write: impl FnOnce(*const sys::tb_remote, *mut i64, *mut usize) -> sys::tb_status,
-        read: fn(&Call<'limit, A>, &[i64]) -> Result<A, RemoteError>,
-    ) -> Result<Call<'limit, A>, Error> {
-        let queue_key = Some(key.queue_key()?);
-        let call = Call::with_one_key(key, write, read)?;
-        Ok(Call { queue_key, ..call })
+    fn with_two_keys(self) -> Result<Call<'limit, A>, Error> {
+        let queue_key = Some(self.keys[0].queue_key()?);
+        Ok(Call { queue_key, ..self })
     }
 }
 
@@ -174,24 +186,24 @@ impl<'limit, A> Call<'limit, A> {
 type AskForAmount = unsafe extern "C" fn(*const sys::tb_remote, f64, *mut i64, *mut usize) -> sys::tb_status;
 
 impl<'limit> Call<'limit, RemoteAnswer> {
-    /// A call for `n` tokens that needs no second key.
+    /// A call for an amount that needs no second key.
     pub(super) fn of_bucket(
         key: RemoteKey<'limit>,
         ask: AskForAmount,
-        n: f64,
+        amount: AmountArgument,
     ) -> Result<Call<'limit, RemoteAnswer>, Error> {
         // SAFETY: all that is passed lives for the call, and the outputs have room for every call.
-        Call::with_one_key(key, |remote, arguments, count| unsafe { ask(remote, n, arguments, count) }, read_answer)
+        let write = |remote, arguments, count| unsafe { ask(remote, amount.2, arguments, count) };
+        Call::with_one_key(key, amount, write, read_answer)
     }
 
-    /// One for `n` tokens that does.
+    /// One that does.
     pub(super) fn of_queue(
         key: RemoteKey<'limit>,
         ask: AskForAmount,
-        n: f64,
+        amount: AmountArgument,
     ) -> Result<Call<'limit, RemoteAnswer>, Error> {
-        // SAFETY: all that is passed lives for the call, and the outputs have room for every call.
-        Call::with_two_keys(key, |remote, arguments, count| unsafe { ask(remote, n, arguments, count) }, read_answer)
+        Call::of_bucket(key, ask, amount)?.with_two_keys()
     }
 
     pub(super) fn cancel(
@@ -200,7 +212,7 @@ impl<'limit> Call<'limit, RemoteAnswer> {
     ) -> Result<Call<'limit, RemoteAnswer>, Error> {
         // SAFETY: all that is passed lives for the call, and the outputs have room for every call.
         let write = |remote, arguments, count| unsafe { sys::tb_remote_cancel(remote, reservation, arguments, count) };
-        Call::with_two_keys(key, write, read_answer)
+        Call::with_one_key(key, ("n", AMOUNT, reservation.tokens), write, read_answer)?.with_two_keys()
     }
 
     pub(super) fn settle(
@@ -211,7 +223,7 @@ impl<'limit> Call<'limit, RemoteAnswer> {
         // SAFETY: all that is passed lives for the call, and the outputs have room for every call.
         let write =
             |remote, arguments, count| unsafe { sys::tb_remote_settle(remote, reservation, actual, arguments, count) };
-        Call::with_two_keys(key, write, read_answer)
+        Call::with_one_key(key, ("actual", ACTUAL, actual), write, read_answer)?.with_two_keys()
     }
 }
 
@@ -224,7 +236,7 @@ impl<'limit> Call<'limit, RemoteReservation<'limit>> {
         // SAFETY: all that is passed lives for the call, and the outputs have room for every call.
         let write =
             |remote, arguments, count| unsafe { sys::tb_remote_reserve(remote, n, max_wait_ns, arguments, count) };
-        Call::with_two_keys(key, write, read_reservation)
+        Call::with_one_key(key, ("n", AMOUNT, n), write, read_reservation)?.with_two_keys()
     }
 }
 
@@ -239,7 +251,7 @@ impl<'limit> Call<'limit, Vec<RemoteAnswer>> {
     pub fn take_all(
         members: impl IntoIterator<Item = RemoteMember<'limit>>,
     ) -> Result<Call<'limit, Vec<RemoteAnswer>>, Error> {
-        Call::of_members(members, sys::tb_remote_take_all)
+        Call::of_members(members, Limits::MAX_MEMBERS, sys::tb_remote_take_all)
     }
 
     /// Takes from each of 1 to [`RemoteLimit::MAX_KEYS`](crate::remote::RemoteLimit::MAX_KEYS) keys that has enough, in
@@ -250,21 +262,25 @@ impl<'limit> Call<'limit, Vec<RemoteAnswer>> {
     pub fn take_each(
         members: impl IntoIterator<Item = RemoteMember<'limit>>,
     ) -> Result<Call<'limit, Vec<RemoteAnswer>>, Error> {
-        Call::of_members(members, sys::tb_remote_take_each)
+        Call::of_members(members, RemoteLimit::MAX_KEYS, sys::tb_remote_take_each)
     }
 
     fn of_members(
         members: impl IntoIterator<Item = RemoteMember<'limit>>,
+        most: usize,
         ask: unsafe extern "C" fn(*const sys::tb_remote_member, usize, *mut i64, *mut usize) -> sys::tb_status,
     ) -> Result<Call<'limit, Vec<RemoteAnswer>>, Error> {
-        let (keys, amounts): (Vec<_>, Vec<_>) = members.into_iter().map(|member| (member.key, member.n)).unzip();
-        let raw: Vec<_> = keys.iter().zip(amounts).map(|(key, n)| key.member(n)).collect();
+        let members: Vec<_> = members.into_iter().collect();
+        let raw: Vec<_> = members.iter().map(|member| member.key.member(member.n)).collect();
         let mut arguments = vec![0; 5 * raw.len() + 1];
         let mut count = 0;
         // SAFETY: the members point into the keys; the outputs have room for the arguments of as many members.
-        check(unsafe { ask(raw.as_ptr(), raw.len(), arguments.as_mut_ptr(), &mut count) })?;
-        arguments.truncate(count);
-        Ok(Call { keys, queue_key: None, arguments, read: read_many })
+        match unsafe { ask(raw.as_ptr(), raw.len(), arguments.as_mut_ptr(), &mut count) } {
+            sys::TB_SUCCESS => arguments.truncate(count),
+            status => return Err(refused_members(&members, most, status)),
+        }
+        let keys = members.into_iter().map(|member| member.key).collect();
+        Ok(Call { keys, queue_key: None, arguments, amount: None, read: read_many })
     }
 }
 
@@ -277,18 +293,33 @@ impl<A> fmt::Debug for Call<'_, A> {
 const NOTHING: sys::tb_remote_answer =
     sys::tb_remote_answer { tokens: 0.0, remaining: 0.0, retry_after_ns: 0, reset_after_ns: 0 };
 
+/// Finds what is wrong with members of which the library refused one or all.
+fn refused_members(members: &[RemoteMember<'_>], most: usize, status: sys::tb_status) -> Error {
+    if !(1..=most).contains(&members.len()) {
+        return Error::of(status, || Argument::new("members", format!("from 1 to {}", most), members.len()));
+    }
+    let alone = members
+        .iter()
+        .find_map(|member| Call::of_bucket(member.key.clone(), sys::tb_remote_take, ("n", AMOUNT, member.n)).err());
+    alone.unwrap_or_else(|| {
+        let keys: Vec<_> = members.iter().map(|member| member.key.text()).collect();
+        Error::of(status, || Argument::new("members", "different keys with one tag in braces", keys.join(", ")))
+    })
+}
+
 /// The library calls a reply that does not fit the arguments an invalid argument, but it is not the caller's.
-fn error_of(status: sys::tb_status) -> RemoteError {
-    match status {
-        sys::TB_E_INVALID_ARGUMENT => Error::Mismatch.into(),
-        other => Error::from_status(other).into(),
+fn error_of(amount: Option<AmountArgument>, status: sys::tb_status) -> RemoteError {
+    match (status, amount) {
+        (sys::TB_E_INVALID_ARGUMENT, _) => Error::Mismatch.into(),
+        (other, Some(amount)) => refused(amount, other).into(),
+        (other, None) => Error::from_status(other).into(),
     }
 }
 
 fn read_answer(call: &Call<'_, RemoteAnswer>, reply: &[i64]) -> Result<RemoteAnswer, RemoteError> {
     match read_one(&call.keys[0], &call.arguments, reply) {
         (status @ (sys::TB_SUCCESS | sys::TB_DENIED), raw) => Ok(RemoteAnswer::of(status, &raw)),
-        (status, _) => Err(error_of(status)),
+        (status, _) => Err(error_of(call.amount, status)),
     }
 }
 
@@ -319,7 +350,7 @@ fn read_reservation<'limit>(
             let (_, answer) = read_one(key, arguments, reply);
             Err(Error::TimedOut { retry_after: from_ns(answer.retry_after_ns) }.into())
         }
-        other => Err(error_of(other)),
+        other => Err(error_of(call.amount, other)),
     }
 }
 
@@ -337,6 +368,6 @@ fn read_many(call: &Call<'_, Vec<RemoteAnswer>>, reply: &[i64]) -> Result<Vec<Re
         sys::TB_SUCCESS | sys::TB_DENIED => {
             Ok(statuses.iter().zip(&answers).map(|(status, raw)| RemoteAnswer::of(*status, raw)).collect())
         }
-        other => Err(error_of(other)),
+        other => Err(error_of(call.amount, other)),
     }
 }

@@ -49,7 +49,7 @@ impl From<RemoteError> for Error {
 /// With the nearest kind; the error itself is inside.
 impl From<RemoteError> for io::Error {
     fn from(remote: RemoteError) -> io::Error {
-        io::Error::new(io::Error::from(remote.error).kind(), remote)
+        io::Error::new(remote.error.kind(), remote)
     }
 }
 

@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use tokenbucket_sys as sys;
 
+use crate::amount::to_tokens;
+use crate::argument::{AMOUNT, LEVEL};
 use crate::config::defaults;
 use crate::error::check;
+use crate::fault::{error_of, Fault};
 use crate::remote::{Call, RemoteAnswer, RemoteMember, RemoteReservation};
 use crate::time::{exact_to_ns, limit_to_ns};
-use crate::{Config, Error, Limit, Table};
+use crate::{Amount, Argument, Config, Error, Limit, Table};
 
 /// A limit whose buckets lie on a server: makes [`Call`]s and reads their replies, without I/O. It does not change, so
 /// any number of threads may use it.
@@ -53,8 +56,18 @@ impl RemoteLimit {
         let (mut config, _callees) = limit.into_raw()?;
         config.on_wake = None;
         let mut remote = null_mut();
+        // One that cannot be expressed is too long for any server, too.
+        let max_wait_ns = exact_to_ns(max_wait).unwrap_or(i64::MAX);
         // SAFETY: the callees live for the call, which keeps none of them.
-        check(unsafe { sys::tb_remote_create(&config, exact_to_ns(max_wait)?, &mut remote) })?;
+        let status = unsafe { sys::tb_remote_create(&config, max_wait_ns, &mut remote) };
+        if status != sys::TB_SUCCESS {
+            // SAFETY: the config and the output live for the call.
+            let fault = Fault::of(|fault| unsafe { sys::tb_remote_config_check(&config, max_wait_ns, fault) });
+            return Err(error_of(status, &config, "a limit of a server", fault, |fault| {
+                let is_it = fault.field == "max_wait_ns";
+                is_it.then(|| fault.argument("max_wait", format_args!("{:?}", max_wait)))
+            }));
+        }
         let raw = NonNull::new(remote).ok_or(Error::OutOfMemory)?;
         Ok(RemoteLimit { raw, max_wait, prefix: b"tb:".to_vec() })
     }
@@ -80,21 +93,21 @@ impl RemoteLimit {
     }
 
     /// Takes `n` tokens if they are there now, all or nothing: [`RemoteAnswer::granted`].
-    pub fn take(&self, key: impl AsRef<[u8]>, n: f64) -> Result<Call<'_, RemoteAnswer>, Error> {
-        Call::of_bucket(self.key(key)?, sys::tb_remote_take, n)
+    pub fn take(&self, key: impl AsRef<[u8]>, n: impl Into<Amount>) -> Result<Call<'_, RemoteAnswer>, Error> {
+        Call::of_bucket(self.key(key)?, sys::tb_remote_take, ("n", AMOUNT, to_tokens(n)))
     }
 
     /// Takes as many whole tokens as are there now, at most `most`; it may be 0.
-    pub fn take_up_to(&self, key: impl AsRef<[u8]>, most: f64) -> Result<Call<'_, RemoteAnswer>, Error> {
-        Call::of_bucket(self.key(key)?, sys::tb_remote_take_up_to, most)
+    pub fn take_up_to(&self, key: impl AsRef<[u8]>, most: impl Into<Amount>) -> Result<Call<'_, RemoteAnswer>, Error> {
+        Call::of_bucket(self.key(key)?, sys::tb_remote_take_up_to, ("most", AMOUNT, to_tokens(most)))
     }
 
     /// The take of `n` tokens as one of those of [`Call::take_all`] or [`Call::take_each`].
     ///
     /// # Errors
     /// `KeyTooLong`.
-    pub fn member(&self, key: impl AsRef<[u8]>, n: f64) -> Result<RemoteMember<'_>, Error> {
-        Ok(RemoteMember::new(self.key(key)?, n))
+    pub fn member(&self, key: impl AsRef<[u8]>, n: impl Into<Amount>) -> Result<RemoteMember<'_>, Error> {
+        Ok(RemoteMember::new(self.key(key)?, to_tokens(n)))
     }
 
     /// Takes `n` tokens now, into debt if need be, and says when they may be used. It is refused, nothing taken, if
@@ -102,10 +115,10 @@ impl RemoteLimit {
     pub fn reserve(
         &self,
         key: impl AsRef<[u8]>,
-        n: f64,
+        n: impl Into<Amount>,
         max_wait: Option<Duration>,
     ) -> Result<Call<'_, RemoteReservation<'_>>, Error> {
-        Call::reserve(self.key(key)?, n, limit_to_ns(max_wait))
+        Call::reserve(self.key(key)?, to_tokens(n), limit_to_ns(max_wait))
     }
 
     /// Takes `n` tokens unconditionally, into debt if need be.
@@ -113,32 +126,33 @@ impl RemoteLimit {
     /// # Errors
     /// `OutOfRange`, now or when the answer is read: more debt than accrues in the limit's `max_wait`; nothing is taken
     /// then.
-    pub fn charge(&self, key: impl AsRef<[u8]>, n: f64) -> Result<Call<'_, RemoteAnswer>, Error> {
-        Call::of_queue(self.key(key)?, sys::tb_remote_charge, n)
+    pub fn charge(&self, key: impl AsRef<[u8]>, n: impl Into<Amount>) -> Result<Call<'_, RemoteAnswer>, Error> {
+        Call::of_queue(self.key(key)?, sys::tb_remote_charge, ("n", AMOUNT, to_tokens(n)))
     }
 
     /// Puts `n` tokens in, at most up to the capacity; the rest is dropped. Reservations keep their times.
-    pub fn refund(&self, key: impl AsRef<[u8]>, n: f64) -> Result<Call<'_, RemoteAnswer>, Error> {
-        Call::of_queue(self.key(key)?, sys::tb_remote_refund, n)
+    pub fn refund(&self, key: impl AsRef<[u8]>, n: impl Into<Amount>) -> Result<Call<'_, RemoteAnswer>, Error> {
+        Call::of_queue(self.key(key)?, sys::tb_remote_refund, ("n", AMOUNT, to_tokens(n)))
     }
 
     /// Sets the tokens in the bucket, 0 to the capacity, and forgives all debt. Reservations that are not due are void.
-    pub fn reset(&self, key: impl AsRef<[u8]>, tokens: f64) -> Result<Call<'_, RemoteAnswer>, Error> {
+    pub fn reset(&self, key: impl AsRef<[u8]>, tokens: impl Into<Amount>) -> Result<Call<'_, RemoteAnswer>, Error> {
+        let level = to_tokens(tokens);
         // The library reads -1 as "full"; here that is `fill`.
-        if tokens < 0.0 {
-            return Err(Error::InvalidArgument);
+        if level < 0.0 {
+            return Err(Error::of_amount(sys::TB_E_INVALID_ARGUMENT, "tokens", LEVEL, level));
         }
-        Call::of_queue(self.key(key)?, sys::tb_remote_reset, tokens)
+        Call::of_queue(self.key(key)?, sys::tb_remote_reset, ("tokens", LEVEL, level))
     }
 
     /// As [`reset`](RemoteLimit::reset) to the capacity.
     pub fn fill(&self, key: impl AsRef<[u8]>) -> Result<Call<'_, RemoteAnswer>, Error> {
-        Call::of_queue(self.key(key)?, sys::tb_remote_reset, sys::TB_INITIALLY_FULL)
+        Call::of_queue(self.key(key)?, sys::tb_remote_reset, ("tokens", LEVEL, sys::TB_INITIALLY_FULL))
     }
 
     /// Takes nothing: what is left, and how long until `n` tokens would be there.
-    pub fn peek(&self, key: impl AsRef<[u8]>, n: f64) -> Result<Call<'_, RemoteAnswer>, Error> {
-        Call::of_bucket(self.key(key)?, sys::tb_remote_peek, n)
+    pub fn peek(&self, key: impl AsRef<[u8]>, n: impl Into<Amount>) -> Result<Call<'_, RemoteAnswer>, Error> {
+        Call::of_bucket(self.key(key)?, sys::tb_remote_peek, ("n", AMOUNT, to_tokens(n)))
     }
 
     pub(super) fn max_wait(&self) -> Duration {
@@ -191,12 +205,20 @@ impl RemoteKey<'_> {
         let mut queue_key = vec![0; self.bytes.len() + sys::TB_REMOTE_QUEUE_KEY_ADDS as usize];
         let mut size = 0;
         // SAFETY: the key lives for the call, and the output has the room that is asked for.
-        check(unsafe {
+        let status = unsafe {
             let (key, out) = (self.bytes.as_ptr().cast(), queue_key.as_mut_ptr().cast());
             sys::tb_remote_queue_key(key, self.bytes.len(), out, &mut size)
-        })?;
+        };
+        if status != sys::TB_SUCCESS {
+            let allowed = "with a tag in braces, or without a closing brace and not empty";
+            return Err(Error::of(status, || Argument::new("key", allowed, self.text())));
+        }
         queue_key.truncate(size);
         Ok(queue_key)
+    }
+
+    pub(super) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes).into_owned()
     }
 
     /// It points into self.

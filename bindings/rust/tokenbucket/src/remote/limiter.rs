@@ -2,8 +2,10 @@ use std::fmt;
 use std::thread::sleep;
 use std::time::Duration;
 
+use crate::amount::to_tokens;
+use crate::argument::Number;
 use crate::remote::{Call, Connection, RemoteAnswer, RemoteError, RemoteLimit, RemoteReservation};
-use crate::{Config, Decision, Error, Table, TableConfig};
+use crate::{Amount, Argument, Config, Decision, Error, Table, TableConfig};
 
 /// What [`RemoteLimiter::allow`], `take`, `take_up_to`, `take_each`, `wait` and `wait_timeout` say when the server does
 /// not answer.
@@ -81,14 +83,13 @@ const LOCAL_KEYS: u64 = 65_536;
 /// }
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let second = Duration::from_secs(1);
-/// let limit = RemoteLimit::new(Config::new(100.0, 50.0, second), RemoteLimit::DEFAULT_MAX_WAIT)?.prefix("tb:per-user:");
+/// let limit = RemoteLimit::new(Config::per_second(100, 50), RemoteLimit::DEFAULT_MAX_WAIT)?.prefix("tb:per-user:");
 /// let limiter = RemoteLimiter::new(limit, Server(Mutex::new(None)))
 ///     .on_unavailable(OnUnavailable::Local { share: 0.25 })?;
-/// if limiter.allow("alice", 1.0)? {
+/// if limiter.allow("alice", 1)? {
 ///     println!("served");
 /// }
-/// limiter.wait_timeout("alice", 10.0, second)?;
+/// limiter.wait_timeout("alice", 10, Duration::from_secs(1))?;
 /// # Ok(())
 /// # }
 /// ```
@@ -132,20 +133,20 @@ impl<C: Connection> RemoteLimiter<C> {
     }
 
     /// Takes `n` tokens of the key if they are there now, all or nothing. `Ok(false)`: denied, nothing taken.
-    pub fn allow(&self, key: impl AsRef<[u8]>, n: f64) -> Result<bool, RemoteError> {
+    pub fn allow(&self, key: impl AsRef<[u8]>, n: impl Into<Amount>) -> Result<bool, RemoteError> {
         self.take(key, n).map(|decision| decision.granted)
     }
 
     /// As [`allow`](RemoteLimiter::allow), and says why.
-    pub fn take(&self, key: impl AsRef<[u8]>, n: f64) -> Result<Decision, RemoteError> {
-        let key = key.as_ref();
+    pub fn take(&self, key: impl AsRef<[u8]>, n: impl Into<Amount>) -> Result<Decision, RemoteError> {
+        let (key, n) = (key.as_ref(), to_tokens(n));
         let answer = self.ask(&self.limit.take(key, n)?).map(Decision::from);
         self.or(answer, || Ok(CLOSED), || Ok(OPEN), |table| table.take(key, n))
     }
 
     /// Takes as many whole tokens of the key as are there now, at most `most`; it may be 0.
-    pub fn take_up_to(&self, key: impl AsRef<[u8]>, most: f64) -> Result<f64, RemoteError> {
-        let key = key.as_ref();
+    pub fn take_up_to(&self, key: impl AsRef<[u8]>, most: impl Into<Amount>) -> Result<f64, RemoteError> {
+        let (key, most) = (key.as_ref(), to_tokens(most));
         let taken = self.ask(&self.limit.take_up_to(key, most)?).map(|answer| answer.tokens);
         let open = || Ok(most.min(self.limit.limit()?.capacity).floor());
         self.or(taken, || Ok(0.0), open, |table| table.take_up_to(key, most))
@@ -153,11 +154,11 @@ impl<C: Connection> RemoteLimiter<C> {
 
     /// [`take`](RemoteLimiter::take) for 1 to [`RemoteLimit::MAX_KEYS`] keys, each with its amount, in their order and
     /// in one round trip. The same key may occur again. In a cluster all must lie in one slot.
-    pub fn take_each<K: AsRef<[u8]>>(
+    pub fn take_each<K: AsRef<[u8]>, N: Into<Amount>>(
         &self,
-        requests: impl IntoIterator<Item = (K, f64)>,
+        requests: impl IntoIterator<Item = (K, N)>,
     ) -> Result<Vec<Decision>, RemoteError> {
-        let requests: Vec<(K, f64)> = requests.into_iter().collect();
+        let requests: Vec<(K, f64)> = requests.into_iter().map(|(key, n)| (key, to_tokens(n))).collect();
         let members: Result<Vec<_>, _> = requests.iter().map(|(key, n)| self.limit.member(key, *n)).collect();
         let answers = self.ask(&Call::take_each(members?)?);
         let count = requests.len();
@@ -173,14 +174,19 @@ impl<C: Connection> RemoteLimiter<C> {
     /// due. Who comes later, on whatever machine, never delays it.
     ///
     /// `TimedOut`, at once and nothing taken: not within the limit's `max_wait`.
-    pub fn wait(&self, key: impl AsRef<[u8]>, n: f64) -> Result<(), RemoteError> {
-        self.wait_at_most(key.as_ref(), n, None)
+    pub fn wait(&self, key: impl AsRef<[u8]>, n: impl Into<Amount>) -> Result<(), RemoteError> {
+        self.wait_at_most(key.as_ref(), to_tokens(n), None)
     }
 
     /// As [`wait`](RemoteLimiter::wait), but `TimedOut` at once, with nothing taken, if the tokens cannot be had within
     /// `timeout` from the server's decision.
-    pub fn wait_timeout(&self, key: impl AsRef<[u8]>, n: f64, timeout: Duration) -> Result<(), RemoteError> {
-        self.wait_at_most(key.as_ref(), n, Some(timeout))
+    pub fn wait_timeout(
+        &self,
+        key: impl AsRef<[u8]>,
+        n: impl Into<Amount>,
+        timeout: Duration,
+    ) -> Result<(), RemoteError> {
+        self.wait_at_most(key.as_ref(), to_tokens(n), Some(timeout))
     }
 
     /// Takes `n` tokens of the key now, into debt if need be, and says when they may be used. `TimedOut`, nothing
@@ -190,7 +196,7 @@ impl<C: Connection> RemoteLimiter<C> {
     pub fn reserve(
         &self,
         key: impl AsRef<[u8]>,
-        n: f64,
+        n: impl Into<Amount>,
         max_wait: Option<Duration>,
     ) -> Result<RemoteReservation<'_>, RemoteError> {
         self.ask(&self.limit.reserve(key, n, max_wait)?)
@@ -203,23 +209,23 @@ impl<C: Connection> RemoteLimiter<C> {
 
     /// Ends the reservation of work that turned out to cost `actual` tokens, 0 or more: the rest of what was reserved
     /// comes back, or what is missing is charged. After an error it stays as it was.
-    pub fn settle(&self, reservation: RemoteReservation<'_>, actual: f64) -> Result<(), RemoteError> {
+    pub fn settle(&self, reservation: RemoteReservation<'_>, actual: impl Into<Amount>) -> Result<(), RemoteError> {
         self.ask(&reservation.settle(actual)?).map(drop)
     }
 
     /// Takes `n` tokens of the key unconditionally, into debt if need be, and says how long until that is repaid.
     /// `OutOfRange`, nothing taken: more debt than accrues in the limit's `max_wait`.
-    pub fn charge(&self, key: impl AsRef<[u8]>, n: f64) -> Result<Option<Duration>, RemoteError> {
+    pub fn charge(&self, key: impl AsRef<[u8]>, n: impl Into<Amount>) -> Result<Option<Duration>, RemoteError> {
         Ok(self.ask(&self.limit.charge(key, n)?)?.retry_after)
     }
 
     /// Puts `n` tokens in for the key, at most up to the capacity; the rest is dropped.
-    pub fn refund(&self, key: impl AsRef<[u8]>, n: f64) -> Result<(), RemoteError> {
+    pub fn refund(&self, key: impl AsRef<[u8]>, n: impl Into<Amount>) -> Result<(), RemoteError> {
         self.ask(&self.limit.refund(key, n)?).map(drop)
     }
 
     /// Sets the tokens of the key, 0 to the capacity, and forgives all debt. Reservations that are not due are void.
-    pub fn reset(&self, key: impl AsRef<[u8]>, tokens: f64) -> Result<(), RemoteError> {
+    pub fn reset(&self, key: impl AsRef<[u8]>, tokens: impl Into<Amount>) -> Result<(), RemoteError> {
         self.ask(&self.limit.reset(key, tokens)?).map(drop)
     }
 
@@ -230,7 +236,7 @@ impl<C: Connection> RemoteLimiter<C> {
 
     /// Takes nothing: the tokens of the key that are left, negative while in debt, and how long until `n` would be
     /// there.
-    pub fn peek(&self, key: impl AsRef<[u8]>, n: f64) -> Result<RemoteAnswer, RemoteError> {
+    pub fn peek(&self, key: impl AsRef<[u8]>, n: impl Into<Amount>) -> Result<RemoteAnswer, RemoteError> {
         self.ask(&self.limit.peek(key, n)?)
     }
 
@@ -249,7 +255,7 @@ impl<C: Connection> RemoteLimiter<C> {
         let late = || Error::TimedOut { retry_after: None };
         let most = timeout.map_or(self.limit.max_wait(), |timeout| timeout.min(self.limit.max_wait()));
         let local = |table: &Table| match table.wait_timeout(key, n, most) {
-            Err(Error::ExceedsCapacity) => Err(late()),
+            Err(Error::ExceedsCapacity(_)) => Err(late()),
             other => other,
         };
         self.or(reserved, || Err(late()), || Ok(()), local)
@@ -276,7 +282,7 @@ impl<C: Connection> RemoteLimiter<C> {
 
     fn local(&self, share: f64) -> Result<Table, Error> {
         if !(share > 0.0 && share <= 1.0) {
-            return Err(Error::InvalidArgument);
+            return Err(Error::InvalidArgument(Argument::new("share", "more than 0 and at most 1", Number(share))));
         }
         let whole = self.limit.limit()?;
         let limit = Config::new(whole.capacity * share, whole.tokens * share, whole.period);

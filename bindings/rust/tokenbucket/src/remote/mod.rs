@@ -26,10 +26,10 @@
 //! }
 //!
 //! async fn paced(limit: &RemoteLimit, user: &str) -> Result<bool, RemoteError> {
-//!     if ask(&limit.take(user, 1.0)?).await?.granted {
+//!     if ask(&limit.take(user, 1)?).await?.granted {
 //!         return Ok(true);
 //!     }
-//!     let reservation = ask(&limit.reserve(user, 1.0, None)?).await?;
+//!     let reservation = ask(&limit.reserve(user, 1, None)?).await?;
 //!     if reservation.wait_time() < Duration::from_secs(1) {
 //!         // Sleep for that time by your runtime's timer. The tokens are there then.
 //!         return Ok(true);
@@ -38,7 +38,7 @@
 //!     Ok(false)
 //! }
 //!
-//! let limit = RemoteLimit::new(Config::new(100.0, 50.0, Duration::from_secs(1)), RemoteLimit::DEFAULT_MAX_WAIT)?;
+//! let limit = RemoteLimit::new(Config::per_second(100, 50), RemoteLimit::DEFAULT_MAX_WAIT)?;
 //! let per_user = limit.prefix("tb:per-user:");
 //! # let _ = paced(&per_user, "alice");
 //! # Ok::<(), tokenbucket::Error>(())

@@ -1,7 +1,6 @@
 use tokenbucket_sys as sys;
 
-use crate::error::check;
-use crate::Error;
+use crate::{Argument, Error};
 
 /// What a server answers to a [`Command`](crate::remote::Command).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,10 +24,16 @@ impl Reply {
         let mut numbers = vec![0; text.len() / 4 + 1];
         let mut count = 0;
         // SAFETY: the text lives for the call, and there is room for as many numbers as is said.
-        check(unsafe {
+        let status = unsafe {
             let room = numbers.len();
             sys::tb_remote_parse(text.as_ptr().cast(), text.len(), room, numbers.as_mut_ptr(), &mut count)
-        })?;
+        };
+        if status != sys::TB_SUCCESS {
+            return Err(Error::of(status, || {
+                let allowed = "the whole of an error, a number or an array of numbers from a server";
+                Argument::new("text", allowed, format_args!("{:?}", String::from_utf8_lossy(text)))
+            }));
+        }
         numbers.truncate(count);
         Ok(Reply::Numbers(numbers))
     }
@@ -60,7 +65,13 @@ mod tests {
         for text in
             ["", "-ERR", "-ERR\r", ":1", ":1\r\n:2\r\n", "*2\r\n:1\r\n", "+OK\r\n", "$1\r\n1\r\n", "*1\r\n*1\r\n:1\r\n"]
         {
-            assert_eq!(Reply::parse(text.as_bytes()), Err(Error::InvalidArgument), "{:?}", text);
+            let error = Reply::parse(text.as_bytes()).unwrap_err().to_string();
+            assert!(
+                error.starts_with("text must be the whole of an error, a number")
+                    && error.ends_with(&format!("got {:?}", text)),
+                "{}",
+                error
+            );
         }
     }
 }

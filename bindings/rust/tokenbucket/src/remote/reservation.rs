@@ -2,9 +2,10 @@ use std::time::Duration;
 
 use tokenbucket_sys as sys;
 
+use crate::amount::to_tokens;
 use crate::remote::limit::RemoteKey;
 use crate::remote::{Call, RemoteAnswer};
-use crate::Error;
+use crate::{Amount, Error};
 
 /// Tokens that a server has promised for a later time, as [`RemoteLimit::reserve`](crate::remote::RemoteLimit::reserve)
 /// and [`RemoteLimiter::reserve`](crate::remote::RemoteLimiter::reserve) ask for.
@@ -53,7 +54,7 @@ impl<'limit> RemoteReservation<'limit> {
     ///
     /// # Errors
     /// `InvalidArgument`: a negative or infinite amount. `OutOfRange`: more than a full bucket and the debt allowed.
-    pub fn settle(self, actual: f64) -> Result<Call<'limit, RemoteAnswer>, Error> {
-        Call::settle(self.key, &self.raw, actual)
+    pub fn settle(self, actual: impl Into<Amount>) -> Result<Call<'limit, RemoteAnswer>, Error> {
+        Call::settle(self.key, &self.raw, to_tokens(actual))
     }
 }

@@ -141,12 +141,12 @@ impl Replay<'_> {
         };
         self.waiters.push(Waiter { name, task, end: None });
         self.settle();
-        let answer = self.waiters.last().unwrap().end.map(|(answer, _)| answer);
+        let answer = self.waiters.last().unwrap().end.as_ref().map(|(answer, _)| answer);
         if let Some(time) = option("late=").map(duration) {
             // A thread is told what a take is: no sooner, but later if it has a priority or fits before a reservation.
             match answer {
-                Some(Err(Error::TimedOut { retry_after: Some(told) })) if is_thread => assert!(told >= time),
-                _ => assert_eq!(answer, Some(Err(Error::TimedOut { retry_after: Some(time) }))),
+                Some(Err(Error::TimedOut { retry_after: Some(told) })) if is_thread => assert!(*told >= time),
+                _ => assert_eq!(answer, Some(&Err(Error::TimedOut { retry_after: Some(time) }))),
             }
         } else {
             match words.iter().skip(1).find(|word| !word.contains('=')) {
@@ -158,10 +158,10 @@ impl Replay<'_> {
 
     /// "waits", or how it ended and when, as "ok@1s".
     fn ended(&self, waiter: &str, how: &str) {
-        let end = self.waiters[self.place(waiter)].end;
+        let end = &self.waiters[self.place(waiter)].end;
         match (how.split_once('@'), end) {
             (Some((name, time)), Some((answer, at))) => {
-                assert!(is_called(answer, name) && at == duration(time), "{:?} at {:?}", answer, at);
+                assert!(is_called(answer, name) && *at == duration(time), "{:?} at {:?}", answer, at);
             }
             (None, None) => assert_eq!(how, "waits"),
             _ => panic!("{:?}", end),

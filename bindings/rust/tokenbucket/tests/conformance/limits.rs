@@ -80,14 +80,14 @@ impl Members {
 fn check(answer: &Answer, name: &str, words: &[&str]) {
     let (by, error) = match answer {
         Ok(()) => (&None, Ok(())),
-        Err((by, error)) => (by, Err(*error)),
+        Err((by, error)) => (by, Err(error.clone())),
     };
-    assert!(is_called(error, name), "{:?}", answer);
+    assert!(is_called(&error, name), "{:?}", answer);
     for word in words {
-        match (word.split_once('='), error) {
+        match (word.split_once('='), &error) {
             (Some(("by", name)), _) => assert_eq!(by.as_deref(), Some(name)),
             (Some(("retry", time)), Err(Error::Denied { retry_after } | Error::TimedOut { retry_after })) => {
-                assert_eq!(retry_after, Some(duration(time)));
+                assert_eq!(*retry_after, Some(duration(time)));
             }
             (Some(("within" | "priority" | "max", _)), _) => {}
             _ => panic!("unknown word: {}", word),

@@ -40,16 +40,16 @@ fn bytes(key: &str) -> &str {
 fn ask_many(table: &Table, words: &[&str]) {
     let (keys, names) = words.split_at(words.len() / 2);
     let answers = table.allow_many(keys.iter().map(|key| (bytes(key), 1.0))).unwrap();
-    let expected: Vec<_> = names
+    let answers: Vec<_> = answers
         .iter()
-        .map(|name| match *name {
-            "ok" => Ok(true),
-            "no" => Ok(false),
-            "never" => Err(Error::ExceedsCapacity),
-            _ => panic!("unknown answer: {}", name),
+        .map(|answer| match answer {
+            Ok(true) => "ok",
+            Ok(false) => "no",
+            Err(Error::ExceedsCapacity(_)) => "never",
+            Err(error) => panic!("{}", error),
         })
         .collect();
-    assert_eq!(answers, expected);
+    assert_eq!(answers, names);
 }
 
 /// Runs a row and adds the kinds of its steps.

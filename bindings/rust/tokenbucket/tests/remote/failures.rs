@@ -44,7 +44,7 @@ fn a_dead_server_is_no_answer() {
         assert!(error.source().unwrap().downcast_ref::<io::Error>().is_some());
         assert_eq!(io::Error::from(error).kind(), io::ErrorKind::NotConnected);
         // What can be known without it still is.
-        assert_eq!(limiter.allow("a", 11.0).unwrap_err().error, Error::ExceedsCapacity);
+        assert!(matches!(limiter.allow("a", 11.0).unwrap_err().error, Error::ExceedsCapacity(_)));
     });
 }
 
@@ -95,7 +95,7 @@ fn a_local_share_decides_without_a_server() {
 fn a_share_is_above_0_and_at_most_1() {
     for share in [0.0, -0.5, 1.5, f64::NAN] {
         let limiter = RemoteLimiter::new(slow(), Says("")).on_unavailable(OnUnavailable::Local { share });
-        assert_eq!(limiter.err(), Some(Error::InvalidArgument));
+        assert!(matches!(limiter.err(), Some(Error::InvalidArgument(_))));
     }
     assert!(RemoteLimiter::new(slow(), Says("")).on_unavailable(OnUnavailable::Local { share: 1.0 }).is_ok());
 }
@@ -138,7 +138,7 @@ fn what_a_server_says_instead_of_an_answer_is_kept() {
         let line: &'static str = Box::leak(format!("-{}\r\n", says).into_boxed_str());
         assert_eq!(cause(limiter(line).allow("a", 1.0)), says);
     }
-    assert_eq!(cause(limiter("+OK\r\n").allow("a", 1.0)), Error::InvalidArgument.to_string());
+    assert!(cause(limiter("+OK\r\n").allow("a", 1.0)).starts_with("text must be the whole of an error"));
     for no_reply in [":99000000000000000\r\n", "*3\r\n:1\r\n:1\r\n:1\r\n"] {
         assert_eq!(limiter(no_reply).allow("a", 1.0).unwrap_err().error, Error::Mismatch);
         assert_eq!(limiter(no_reply).reserve("a", 1.0, None).unwrap_err().error, Error::Mismatch);

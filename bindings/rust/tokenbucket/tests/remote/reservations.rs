@@ -66,9 +66,9 @@ fn a_reservation_is_settled_at_what_it_cost() {
         limiter.settle(due, 8.0).unwrap();
         assert_near(limiter.peek("a", 1.0).unwrap().remaining, 1.0);
         let costly = limiter.reserve("a", 1.0, None).unwrap();
-        assert_eq!(limiter.settle(costly, 9.0).unwrap_err().error, Error::OutOfRange);
+        assert!(matches!(limiter.settle(costly, 9.0).unwrap_err().error, Error::OutOfRange(_)));
         let unsettled = limiter.reserve("a", 1.0, None).unwrap();
-        assert_eq!(limiter.settle(unsettled, -1.0).unwrap_err().error, Error::InvalidArgument);
+        assert!(matches!(limiter.settle(unsettled, -1.0).unwrap_err().error, Error::InvalidArgument(_)));
     });
 }
 
@@ -77,7 +77,7 @@ fn charges_refunds_and_resets() {
     with_server(|server| {
         let limiter = limiter(server, slow());
         assert_about(limiter.charge("a", 12.0).unwrap(), 2000);
-        assert_eq!(limiter.charge("a", 6.0).unwrap_err().error, Error::OutOfRange);
+        assert!(matches!(limiter.charge("a", 6.0).unwrap_err().error, Error::OutOfRange(_)));
         assert_near(limiter.peek("a", 1.0).unwrap().remaining, -2.0);
         assert!(!limiter.allow("a", 1.0).unwrap());
         assert_eq!(limiter.take("a", 1.0).unwrap().remaining, 0.0);
