@@ -1,5 +1,6 @@
-# Draws what throttle --log wrote: the rate of each 100 ms as a column of #, against a line at the limit (the top of the
-# scale is 1.75 times the limit; ^ marks what is above it).
+# Draws what throttle --log wrote: the rate of each 100 ms as a column of #, in quarters of the limit. A column has a # in
+# the row of each quarter that it reaches, to the nearest quarter; - marks the limit where it is not reached, ^ what is
+# above the top row.
 # Usage: awk -v rate=8000000 [-v bar=ESC -v over=ESC -v line=ESC -v plain=ESC] -f chart.awk LOG
 {
     column = int($1 / 1e8)
@@ -13,23 +14,21 @@ function paint(colour, character) {
     return colour character
 }
 
-function cell(share, row) {
-    if (row == rows && share > 1.75 + half) return paint(over, "^")
-    if (share >= low + half) return paint(row > limit_row ? over : bar, "#")
-    return low == 1 ? paint(line, "-") : " "
+function cell(quarters, row) {
+    if (row == rows && quarters >= rows + 1) return paint(over, "^")
+    if (quarters >= row) return paint(row > limit ? over : bar, "#")
+    return row == limit ? paint(line, "-") : " "
 }
 
 END {
     rows = 7
-    limit_row = 4 # rows up to the limit
-    half = 0.125
+    limit = 4
     if (last > 69) last = 69
     for (row = rows; row >= 1; --row) {
-        low = (row - 1) / limit_row
         text = painted = ""
-        for (column = 0; column <= last; ++column) text = text cell(sum[column] * 10 / rate, row)
+        for (column = 0; column <= last; ++column) text = text cell(int(sum[column] * 10 / rate * limit + 0.5), row)
         sub(/ +$/, "", text)
-        printf "%5.1f |%s%s%s\n", low * rate / 1e6, text, plain, low == 1 ? " limit" : ""
+        printf "%5.1f |%s%s%s\n", row / limit * rate / 1e6, text, plain, row == limit ? " limit" : ""
     }
     axis = ""
     for (column = 0; column <= last; ++column) axis = axis (column % 10 == 0 ? "+" : "-")

@@ -23,6 +23,7 @@ lrwxrwxrwx LIB/libtokenbucket.so $soname
 lrwxrwxrwx LIB/$soname libtokenbucket.so.$version
 -rwxr-xr-x LIB/libtokenbucket.so.$version
 -rw-r--r-- LIB/pkgconfig/tokenbucket.pc
+-rwxr-xr-x bin/throttle
 -rw-r--r-- include/tokenbucket.h
 -rw-r--r-- include/tokenbucket.hpp
 -rw-r--r-- include/tokenbucket/config.hpp
@@ -42,6 +43,7 @@ lrwxrwxrwx LIB/libtokenbucket-redis.so.1 libtokenbucket-redis.so.$version
 -rw-r--r-- include/tokenbucket_redis.h"
 fi
 expected+="
+-rw-r--r-- share/man/man1/throttle.1
 -rw-r--r-- share/man/man3/tokenbucket.3
 $(nm -D --defined-only "$TB_SHARED" | sed -nE 's|.* (tb_[a-z0-9_]+)@.*|-rw-r--r-- share/man/man3/\1.3|p')"
 diff -u --label expected --label installed <(sort -k 2 <<<"$expected") <(listing) || fail "the installed files"
@@ -49,6 +51,10 @@ cmp "$installed/include/tokenbucket.h" "$TB_SOURCE/capi/include/tokenbucket.h"
 diff -r --exclude=tokenbucket.h --exclude=tokenbucket_redis.h "$installed/include" "$TB_SOURCE/bindings/cpp/include"
 cmp "$installed/share/doc/tokenbucket/LICENSE" "$TB_SOURCE/LICENSE"
 cmp "$installed/share/man/man3/tokenbucket.3" "$TB_SOURCE/capi/man/tokenbucket.3"
+cmp "$installed/share/man/man1/throttle.1" "$TB_SOURCE/examples/c/throttle/throttle.1"
+# A tool runs as it is installed, wherever that is.
+[ "$("$installed/bin/throttle" --rate 1M <<<whole)" = whole ] || fail "the installed throttle does not run"
+needs_no_cpp_runtime "$installed/bin/throttle"
 if grep -rF "$TB_SOURCE" "$libdir/cmake"; then fail "a path of the build is in the CMake package"; fi
 
 # A minimal system's "man" only says that there are no manuals.

@@ -12,15 +12,25 @@ log=$folder/log
 
 build_with_cmake() {
     cmake -G Ninja -S "$TB_SOURCE" -B "$folder/cmake" -DTOKENBUCKET_TESTS=ON -DCMAKE_INSTALL_PREFIX="$prefix" \
+<<<<<<< HEAD
         -DCMAKE_INSTALL_LIBDIR=lib &&
         ninja -C "$folder/cmake" -j 2 tokenbucket_shared tokenbucket_static tokenbucket_redis &&
+=======
+        -DCMAKE_INSTALL_LIBDIR=lib -DCMAKE_BUILD_TYPE=RelWithDebInfo &&
+        ninja -C "$folder/cmake" -j 2 tokenbucket_shared tokenbucket_static tokenbucket_redis throttle &&
+>>>>>>> w-tools
         DESTDIR=$folder/by-cmake cmake --install "$folder/cmake"
 }
 
 build_with_meson() {
     { [ -f "$folder/meson/build.ninja" ] ||
+<<<<<<< HEAD
         meson setup "$folder/meson" "$TB_SOURCE" --prefix="$prefix"; } &&
         meson compile -C "$folder/meson" -j 2 tokenbucket:shared_library tokenbucket:static_library tokenbucket-redis:shared_library &&
+=======
+        meson setup "$folder/meson" "$TB_SOURCE" --prefix="$prefix" --libdir=lib --buildtype=debugoptimized; } &&
+        meson compile -C "$folder/meson" -j 2 tokenbucket:shared_library tokenbucket:static_library tokenbucket-redis:shared_library throttle &&
+>>>>>>> w-tools
         meson install -C "$folder/meson" --no-rebuild --destdir "$folder/by-meson"
 }
 
@@ -36,7 +46,7 @@ same() {
 library() { echo "$folder/by-$1$prefix/lib/libtokenbucket.so"; }
 files() { (cd "$folder/by-$1$prefix" && find . -printf '%y %m %P %l\n' | sort -k 3); }
 texts() { (cd "$folder/by-$1$prefix" && cat include/*.h* include/*/* lib/pkgconfig/* lib/cmake/tokenbucket/* share/doc/*/*); }
-manual() { (cd "$folder/by-$1$prefix/share/man/man3" && cat ./*); }
+manual() { (cd "$folder/by-$1$prefix/share/man" && cat ./*/*); }
 symbols() { nm -D --with-symbol-versions "$(library "$1")" | sed 's/^[0-9a-f]* *//; s/ open64@/ open@/'; }
 # What the loader is told, but for addresses and sizes.
 dynamic() { readelf -dW "$(library "$1")" | grep -E 'NEEDED|SONAME|FLAGS|RPATH|RUNPATH|TEXTREL'; }

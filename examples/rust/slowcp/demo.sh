@@ -44,7 +44,7 @@ least_ns=$(((total - burst) * 1000 / (rate / 1000000)))
 status=0
 said=$("$slowcp" --rate 1G "$work/none" "$work/from" "${files[0]}" "$work/to" 2>&1) || status=$?
 [ "$status" = 1 ] || fail "a missing file: exit status $status"
-[[ $said == *"none: No such file"*"from: not a regular file"* || $said == *"from: not a regular"*"none: No such"* ]] ||
+[[ $said == *"none': No such file"*"from': not a regular file"* || $said == *"from': not a regular"*"none': No such"* ]] ||
     fail "said: $said"
 status=0
 said=$("$slowcp" --rate 1G "${files[0]}" "${files[0]}" 2>&1) || status=$?
