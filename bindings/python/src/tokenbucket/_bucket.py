@@ -33,12 +33,13 @@ Self = TypeVar("Self", bound="TokenBucket")
 class TokenBucket(Bucket, Limiter, Context):
     """Holds up to `capacity` tokens and gains `tokens_per_second`, evenly. Any number of threads and tasks may use it.
 
-    allow() takes tokens if they are there, and never waits; take() also says how long it would take. wait() sleeps until
-    they are there, and wait_async() lets the task sleep; `with bucket`, `async with bucket` and @bucket.limit wait, too.
+    allow() takes tokens if they are there, and never waits; take() also says how long it would take. wait() sleeps
+    until they are there, wait_async() lets the task sleep; `with bucket`, `async with bucket` and @bucket.limit wait,
+    too.
 
     capacity: the largest burst. A new bucket is full, or holds `initial_tokens`.
-    tokens_per_second: the rate, or, with `period`, the tokens gained in that time: TokenBucket(10, 700_000, period=3600)
-        gains exactly 700000 an hour. A Fraction is taken exactly, a float as the decimal that it prints as.
+    tokens_per_second: the rate. With `period` it is the tokens gained in that time: TokenBucket(10, 700_000,
+        period=3600) gains exactly 700000 an hour. A Fraction is taken exactly, a float as the decimal it prints as.
     clock: a ManualClock, for tests.
     max_waiters: how many threads and tasks may wait at a time; the next gets RateLimitExceeded. None: no limit.
     max_lateness: how long tokens are kept for a wait that is late to collect them, because its process was stopped or
@@ -191,7 +192,7 @@ class TokenBucket(Bucket, Limiter, Context):
 
     @property
     def tokens(self) -> float:
-        """The tokens there now, fractions included; negative while in debt to those who wait.
+        """The tokens available now, fractions included. Negative if more is promised or charged than is there.
 
         >>> TokenBucket(capacity=10, tokens_per_second=5).tokens
         10.0
@@ -280,7 +281,7 @@ class TokenBucket(Bucket, Limiter, Context):
             self._fail(status, n)
 
     def reset(self, tokens: Optional[Real] = None) -> None:
-        """Sets the tokens, None fills the bucket, and forgives all debt. ValueError: not 0 .. capacity. BucketClosed.
+        """Sets the tokens (None: full) and forgives all debt. ValueError: not 0 .. capacity. BucketClosed.
 
         >>> bucket = TokenBucket(capacity=10, tokens_per_second=5, clock=ManualClock())
         >>> bucket.reset(4)
@@ -295,8 +296,8 @@ class TokenBucket(Bucket, Limiter, Context):
     def set_tokens(self, tokens: Real) -> None:
         """Sets the tokens to what a server said is left: what was taken or owed so far is forgotten.
 
-        Those who wait keep their places and are planned anew, reservations keep their times; unlike reset() it forgives
-        them nothing. ValueError: not 0 .. capacity. BucketClosed.
+        Waits keep their places and get new times, reservations keep theirs; what both hold is subtracted. ValueError:
+        not 0 .. capacity. BucketClosed.
 
         >>> bucket = TokenBucket(capacity=10, tokens_per_second=5, initial_tokens=0, clock=ManualClock())
         >>> reservation = bucket.reserve(3)

@@ -11,7 +11,7 @@ from ._numbers import NS_PER_SECOND, Seconds, nanoseconds, seconds
 
 
 class Waiters(NamedTuple):
-    """Who waits on a manual clock.
+    """The waits on a manual clock.
 
     >>> clock = ManualClock()
     >>> clock.waiters().next_due is None
@@ -61,7 +61,7 @@ class ManualClock(Clock):
         return self._now_ns
 
     def set(self, now: Seconds) -> None:
-        """Moves the clock to a time and wakes whoever is due. A time before the present one changes nothing.
+        """Moves the clock to a time and ends the waits that are due. A time before the present one changes nothing.
 
         >>> clock = ManualClock()
         >>> clock.set(3); clock.set(1); clock.now
@@ -70,7 +70,7 @@ class ManualClock(Clock):
         self._move(nanoseconds(now, "now"), 0)
 
     def advance(self, duration: Seconds) -> None:
-        """Moves the clock on and wakes whoever is due. OverflowError: past 2**63 - 1 ns.
+        """Moves the clock on and ends the waits that are due. OverflowError: past 2**63 - 1 ns.
 
         >>> clock = ManualClock(1)
         >>> clock.advance(0.5); clock.now
@@ -84,7 +84,7 @@ class ManualClock(Clock):
             if ns > c.TB_FOREVER:
                 raise OverflowError("the clock cannot be moved past 2**63 - 1 ns")
             self._now_ns = ns
-        # Without the lock, as it wakes whoever is due.
+        # Without the lock, as it wakes threads and tasks.
         self._set(ns)
 
     def waiters(self) -> Waiters:
@@ -100,4 +100,4 @@ class ManualClock(Clock):
         return f"<ManualClock at {self.now} s>"
 
     def __reduce__(self) -> str:
-        raise TypeError("cannot pickle or copy a ManualClock: its buckets and those who wait live in this process")
+        raise TypeError("cannot pickle or copy a ManualClock: its buckets live in this process")

@@ -299,11 +299,11 @@ class Bucket:
         fail(self, status, number(most), argument="most")
 
     def wait(self, tokens: Real = 1, timeout: Optional[Seconds] = None, *, priority: int = 0) -> None:
-        """Takes tokens, sleeping until they are there: in the order of the calls, those of a higher priority first.
+        """Takes tokens, sleeping until they are there. Waits of a higher priority go first, others in order of arrival.
 
         With a timeout (seconds or a timedelta) it raises RateLimitExceeded at once, nothing taken, if they cannot be
-        there in that time. Ctrl-C ends it at once and gives the tokens back; after a signal whose handler returns
-        it goes on, behind those who came meanwhile. Other threads run while it sleeps; in asyncio use wait_async().
+        there in that time. Ctrl-C ends it at once and gives the tokens back; after a signal handler that returns
+        it goes on, behind the waits that came meanwhile. Other threads run while it sleeps; tasks use wait_async().
         ValueError: more than the capacity, not above 0, a negative timeout. BucketClosed, also during the wait.
 
         >>> bucket = TokenBucket(capacity=10, tokens_per_second=1000)

@@ -69,7 +69,7 @@ class Limiter(Rated):
 
     @property
     def capacity(self) -> float:
-        """The largest number of tokens held. A change is in force at once, also for those who wait.
+        """The largest number of tokens held. A change takes effect at once, also for waits in progress.
 
         ValueError: not within 1e-6 .. 1e15, or more than can be counted in the fraction of a token that was chosen at
         creation. 200,000 times the first capacity is possible.
@@ -93,7 +93,7 @@ class Limiter(Rated):
 
     @property
     def tokens_per_second(self) -> float:
-        """The rate. A change is in force at once, also for those who wait; reservations keep their times.
+        """The rate. A change takes effect at once, also for waits in progress; reservations keep their times.
 
         >>> bucket = TokenBucket(capacity=10, tokens_per_second=5)
         >>> bucket.tokens_per_second = 2
@@ -112,10 +112,10 @@ class Limiter(Rated):
             self._fail(status, 0)
 
     def close(self) -> None:
-        """Closes the bucket for good, for all threads and tasks; who waits gets BucketClosed, the tokens given back.
+        """Closes the bucket for good: waits in progress, of all threads and tasks, raise BucketClosed.
 
-        Later calls that take tokens or change the bucket raise BucketClosed; looking at it works. Not needed to free
-        anything. Closing twice is fine.
+        Later calls that take tokens or change the bucket raise it, too; those that only look at it work. Nothing need be
+        closed to be freed. Closing twice is fine.
 
         >>> bucket = TokenBucket(capacity=10, tokens_per_second=5)
         >>> bucket.close()

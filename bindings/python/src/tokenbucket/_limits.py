@@ -32,7 +32,7 @@ class Limits(_backend.Limits, Context):
 
     members: up to 16 buckets, or tuples of a table and a key. "10 a second and 1000 an hour" are two buckets; requests
     and tokens are two with costs of their own. Every call takes the costs in the order of the members, or one amount
-    for all. The members may be used elsewhere, too, alone or in other Limits; nobody overtakes who waits for them.
+    for all. The members may be used elsewhere, too, alone or in other Limits; no take overtakes a wait for them.
 
     ValueError: no member, too many, or one that occurs twice.
 
@@ -116,7 +116,7 @@ class Limits(_backend.Limits, Context):
 
         With a timeout it raises RateLimitExceeded at once, nothing taken, if not all can grant in that time. However
         else it ends before, by Ctrl-C, close() or a change of a limit, all comes back that some have granted already.
-        A signal whose handler returns does not end it, but it then goes behind those who came meanwhile.
+        After a signal handler that returns it goes on, behind the waits that came meanwhile.
         ValueError: more than a capacity, a cost not above 0, a negative timeout. BucketClosed. TableFull.
 
         >>> limits = Limits([TokenBucket(10, 1000), TokenBucket(1000, 100_000)])

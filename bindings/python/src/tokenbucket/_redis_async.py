@@ -37,7 +37,7 @@ async def ask(client: Client, question: Question[T]) -> T:
 
 
 def _start(coroutine: Coroutine[Any, Any, T]) -> Task[T]:
-    """A task that goes on if whoever waits for it is cancelled."""
+    """A task that goes on if the one that waits for it is cancelled."""
     import asyncio
 
     task = asyncio.ensure_future(coroutine)

@@ -22,15 +22,16 @@ _ANSWERS = {c.TB_SUCCESS: True, c.TB_DENIED: False, c.TB_EXCEEDS_CAPACITY: False
 class Table(_backend.Table, Limiter):
     """A bucket for each key, such as a user or an address, all under one limit, in memory fixed at creation.
 
-    A new key's bucket is full, so keys need no creating. One whose bucket is full again makes room for others: the
-    table holds those that have taken something of late.
+    A new key's bucket is full, so keys need no creating. A key whose bucket is full again makes room for others, so the
+    table holds those that took something recently.
 
     A key is a str, bytes, an int, or a tuple of these, 65536 bytes at most. A str and its UTF-8 are the same key, as
     they are for a program in another language; any other two keys that differ are different: 1, "1" and ("1",).
 
-    max_keys, max_bytes: how large it is, by the keys that are not full at one time or by memory; one of them.
-    when_full: what becomes of a new key for which there is no room. "evict" forgets another one, which then is full;
-        TableFull if all it could be are in debt. "deny": TableFull. "admit" grants, and does not remember what.
+    max_keys: how many keys may be short of tokens at one time, in 24.6 bytes each.
+    max_bytes: the memory, instead of max_keys.
+    when_full: what becomes of a new key for which there is no room. "evict" forgets the key with the most tokens, which
+        then is full; TableFull if there is none without debt. "deny": TableFull. "admit" grants without counting.
     period, clock, max_lateness, precise: as in a TokenBucket. max_waiters: as there, for each key.
 
     ValueError: a limit or size out of range. TypeError: not one of max_keys and max_bytes.
@@ -130,7 +131,7 @@ class Table(_backend.Table, Limiter):
             fail(self, status, n, wait_ns, "tokens", data)
 
     def tokens(self, key: Key) -> float:
-        """The tokens of a key there now, fractions included; negative while in debt to those who wait.
+        """The tokens of a key available now, fractions included. Negative if more is promised or charged than is there.
 
         >>> table = Table(capacity=10, tokens_per_second=5, max_keys=100_000)
         >>> table.tokens("ann")
@@ -208,7 +209,7 @@ class Table(_backend.Table, Limiter):
             self._fail(status, n)
 
     def remove(self, key: Key) -> None:
-        """Forgets a key: its bucket is full again. Whoever waits for it gets tokens from that, in order.
+        """Forgets a key: its bucket is full again. Waits for it are served from that, in order.
 
         >>> table = Table(capacity=10, tokens_per_second=5, max_keys=100_000)
         >>> table.allow("ann", 10)
