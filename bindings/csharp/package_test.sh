@@ -43,6 +43,7 @@ TokenBucket.nuspec
 Microsoft.Extensions.DependencyInjection.Abstractions 10.0.0
 System.Threading.RateLimiting 10.0.0
 README.md
+buildTransitive/TokenBucket.targets
 lib/net10.0/TokenBucket.dll
 lib/net10.0/TokenBucket.xml
 runtimes/$system/native/libtokenbucket.so.1
@@ -63,11 +64,23 @@ cat >"$work/nuget.config" <<EOF
 <configuration><packageSources><clear /><add key="here" value="$work/feed" /></packageSources></configuration>
 EOF
 cache=${NUGET_PACKAGES:-$HOME/.nuget/packages}
-quietly dotnet build "$work/Smoke.csproj" -c Release --verbosity quiet -nodeReuse:false -p:UseSharedCompilation=false \
-    -p:FromPackage=true -p:RestorePackagesPath="$work/packages" -p:RestoreFallbackFolders="$cache" --output "$work/out"
+build_from_package() { # OPTION...
+    dotnet build "$work/Smoke.csproj" -c Release --verbosity quiet -nodeReuse:false -p:UseSharedCompilation=false \
+        -p:FromPackage=true -p:RestorePackagesPath="$work/packages" -p:RestoreFallbackFolders="$cache" "$@"
+}
+quietly build_from_package --output "$work/out"
 
 # As a user without the library on the system would.
 unset LD_LIBRARY_PATH
 mapfile -t lines < <(dotnet "$work/out/Smoke.dll" 2>&1)
 [[ ${lines[0]} == "granted=True leased=True retry=1 message=ExceedsCapacity" ]] || fail "printed ${lines[*]}"
 [[ ${lines[1]} == "$(realpath "$work")/"*"/runtimes/$system/native/libtokenbucket.so.1" ]] || fail "the library is ${lines[1]}"
+
+# For a system that the package does not cover a program is not built, unless it says that it brings the library.
+foreign=(-r linux-s390x --self-contained false -p:UseAppHost=false --output "$work/foreign")
+if said=$(build_from_package "${foreign[@]}" 2>&1); then fail "a program without a native library was built"; fi
+[[ $said == *"error TOKENBUCKET001: "*"no native library for linux-s390x, only for $system. "*pack.sh*TokenBucketSystemLibrary* ]] ||
+    fail "the build for linux-s390x says $said"
+quietly build_from_package "${foreign[@]}" -p:TokenBucketSystemLibrary=true
+quietly build_from_package -r "$system" --self-contained false -p:UseAppHost=false --output "$work/covered"
+[[ -e $work/covered/libtokenbucket.so.1 ]] || fail "no native library beside the program for $system"

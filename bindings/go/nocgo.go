@@ -10,7 +10,8 @@ import (
 // What a build without cgo has instead of cgo.go: it compiles, and creating anything says what is missing.
 
 var errNoCgo = errors.New("tokenbucket: this program was built without cgo, which the C library needs: " +
-	"build it with CGO_ENABLED=1, a C compiler, pkg-config and libtokenbucket's header; " +
+	"build it with CGO_ENABLED=1, a C compiler, pkg-config (Debian, Ubuntu: sudo apt install gcc pkg-config) " +
+	"and libtokenbucket's header; " +
 	"cgo is off by default where no C compiler is found and when building for another system or architecture")
 
 func (Status) name() string    { return "TB_UNKNOWN" }

@@ -10,7 +10,8 @@ import (
 
 func TestWithoutCgoCreatingSaysWhatIsMissing(t *testing.T) {
 	l, err := New(10, 2)
-	if l != nil || err == nil || !strings.Contains(err.Error(), "CGO_ENABLED=1") {
+	if l != nil || err == nil || !strings.Contains(err.Error(), "CGO_ENABLED=1") ||
+		!strings.Contains(err.Error(), "sudo apt install gcc pkg-config") {
 		t.Errorf("New: %v, %v", l, err)
 	}
 	c, err := NewManualClock(0)

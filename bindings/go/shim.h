@@ -5,6 +5,11 @@
 #ifndef TOKENBUCKET_GO_SHIM_H
 #define TOKENBUCKET_GO_SHIM_H
 
+#ifdef __has_include
+#if !__has_include(<tokenbucket.h>)
+#error "no tokenbucket.h where pkg-config says: install it again, or mend PKG_CONFIG_PATH; then: go clean -cache"
+#endif
+#endif
 #include <tokenbucket.h>
 
 typedef uintptr_t tbgo_bucket;

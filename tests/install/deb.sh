@@ -8,7 +8,11 @@ missing=$(dpkg-checkbuilddeps "$TB_SOURCE/capi/packaging/debian/control" 2>&1) |
 folder=$(fresh_folder install_deb)
 
 grep -qxF "capi/packaging/build_deb && sudo apt install ./build/deb/libtokenbucket1_*.deb ./build/deb/libtokenbucket-dev_*.deb" \
-    "$TB_SOURCE/README.md" || fail "the README does not say how"
+    "$TB_SOURCE/capi/packaging/README.md" || fail "no page says how"
+mkdir "$folder/poor"
+ln -s "$(command -v dirname)" "$folder/poor"
+if said=$(PATH=$folder/poor "$BASH" "$TB_SOURCE/capi/packaging/build_deb" "$folder/none" 2>&1); then fail "packages made by nothing"; fi
+[[ $said == *"needs dpkg-buildpackage"*"sudo apt install build-essential debhelper cmake"* ]] || fail "build_deb says $said"
 # With Debian's own compiler and flags, whatever this build uses.
 (
     unset CC CXX CFLAGS CXXFLAGS CPPFLAGS LDFLAGS

@@ -27,3 +27,9 @@ program shared
 # The linker takes the static library where it finds no shared one.
 rm "$libdir"/libtokenbucket.so*
 program static
+
+# Where pkg-config answers and the header is gone, the compiler says what to do.
+rm "$installed/include/tokenbucket.h"
+if said=$(CGO_CFLAGS=-O1 go build . 2>&1); then fail "built without the header"; fi
+[[ $said == *"#error "*"install it again, or mend PKG_CONFIG_PATH; then: go clean -cache"* ]] ||
+    fail "without the header Go says $said"

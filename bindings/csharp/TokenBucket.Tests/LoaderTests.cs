@@ -1,6 +1,7 @@
 using System;
 using System.IO;
 using System.Reflection;
+using System.Runtime.InteropServices;
 using Xunit;
 
 namespace TokenBucket.Tests;
@@ -26,6 +27,7 @@ public class LoaderTests
     public void A_missing_library_is_told_with_the_names_and_the_remedy()
     {
         string message = Failure("libnowhere.so.1", "nowhere");
+        Assert.StartsWith($"The native tokenbucket library for {RuntimeInformation.RuntimeIdentifier} was not found. ", message, StringComparison.Ordinal);
         Assert.Contains("Searched: libnowhere.so.1, nowhere.", message, StringComparison.Ordinal);
         Assert.Contains("Install libtokenbucket 1.0.0 or newer with ABI 1", message, StringComparison.Ordinal);
         Assert.Contains(NativeLoader.PathSetting, message, StringComparison.Ordinal);

@@ -40,7 +40,7 @@ internal static unsafe class NativeLoader
             }
         }
         throw new DllNotFoundException(
-            $"The native tokenbucket library was not found. Searched: {string.Join(", ", names)}. {HowToFix}");
+            $"The native tokenbucket library for {RuntimeInformation.RuntimeIdentifier} was not found. Searched: {string.Join(", ", names)}. {HowToFix}");
     }
 
     private static void Check(nint library, string name)

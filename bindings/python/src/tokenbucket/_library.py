@@ -19,7 +19,8 @@ def text(version: int) -> str:
 
 HOW_TO_FIX = (
     f"Install libtokenbucket {text(NEEDED_VERSION)} or newer with ABI {NEEDED_ABI} and run ldconfig, "
-    "or name its folder in LD_LIBRARY_PATH"
+    "or name its folder in LD_LIBRARY_PATH; or install this package where a C++ compiler is "
+    "(Debian, Ubuntu: sudo apt install g++ python3-dev), which builds the library into it"
 )
 
 
