@@ -17,7 +17,7 @@ func (f LimitFunc) Limit(ctx context.Context) error { return f(ctx) }
 
 // DeniedError says when to come back. errors.Is(err, tokenbucket.ErrDenied) holds.
 type DeniedError struct {
-	RetryAfter time.Duration
+	RetryAfter time.Duration // until the call would be granted
 }
 
 // Error returns a message with the time.
