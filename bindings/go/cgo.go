@@ -41,24 +41,35 @@ func (s Status) message() string { return C.GoString(C.tb_status_message(C.tb_st
 
 // bucket owns a tb_bucket. The finalizer alone frees it, and KeepAlive after each C call keeps the finalizer from
 // running during the call: so no call can meet freed memory, whatever else is going on.
-type bucket struct{ handle C.tbgo_bucket }
+type bucket struct {
+	handle C.tbgo_bucket
+	told   *toldClock // nil: another clock; finalized after the bucket, which points to it
+}
 
 func newBucket(s *settings) (*bucket, error) {
-	var timer *clock
-	if s.clock != nil {
-		timer = s.clock.handle
-	}
+	timer := s.timer()
 	defer runtime.KeepAlive(timer)
 	r := C.tbgo_create(s.config(timer))
 	if status := Status(r.status); status != Success {
 		f := C.tbgo_config_check(s.config(timer))
 		return nil, s.refused(status, C.GoString(f.field), C.GoString(f.allowed))
 	}
-	return bucketOf(r.value), nil
+	return bucketOf(r.value, s.told), nil
 }
 
-func bucketOf(handle C.uintptr_t) *bucket {
-	b := &bucket{C.tbgo_bucket(handle)}
+// timer is nil for the system clock.
+func (s *settings) timer() *clock {
+	switch {
+	case s.told != nil:
+		return &s.told.clock
+	case s.clock != nil:
+		return s.clock.handle
+	}
+	return nil
+}
+
+func bucketOf(handle C.uintptr_t, told *toldClock) *bucket {
+	b := &bucket{C.tbgo_bucket(handle), told}
 	runtime.SetFinalizer(b, func(b *bucket) { C.tbgo_destroy(b.handle) })
 	return b
 }

@@ -25,7 +25,7 @@ func openShared(name string, s *settings) (*bucket, error) {
 	r := C.tbgo_shared_open(s.config(nil), text, flags)
 	switch status := Status(r.status); {
 	case status == Success:
-		return bucketOf(r.value), nil
+		return bucketOf(r.value, nil), nil
 	case status == ErrMismatch && (r.fault == C.TB_SHARED_CAPACITY || r.fault == C.TB_SHARED_RATE):
 		return nil, s.otherLimit(name, text)
 	case status == ErrInvalidArgument || status == ErrOutOfRange:
@@ -42,7 +42,7 @@ func (s *settings) otherLimit(name string, text *C.char) error {
 	if Status(r.status) != Success {
 		return sharedError(name, r)
 	}
-	found := bucketOf(r.value).limit()
+	found := bucketOf(r.value, nil).limit()
 	why := ArgumentError{ErrMismatch, "tokensPerSecond", fmt.Sprint(found.rate(), ", which is in force"), s.rate()}
 	if found.capacity != s.capacity {
 		why = ArgumentError{ErrMismatch, "capacity", fmt.Sprint(found.capacity, ", which is in force"), s.capacity}

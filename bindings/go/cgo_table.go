@@ -28,10 +28,7 @@ func (k keyBytes) length() C.size_t { return C.size_t(k.size) }
 type table struct{ handle C.tbgo_table }
 
 func newTable(s *settings) (*table, error) {
-	var timer *clock
-	if s.clock != nil {
-		timer = s.clock.handle
-	}
+	timer := s.timer()
 	defer runtime.KeepAlive(timer)
 	size := C.tbgo_table_config(C.int64_t(s.keys), C.int64_t(s.maxBytes), C.int32_t(s.whenFull))
 	r := C.tbgo_table_create(s.config(timer), size)

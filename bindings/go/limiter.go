@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"tokenbucket/internal/told"
 )
 
 // InfDuration is the longest time: no limit to a wait, and as an answer: longer than can be expressed.
@@ -42,6 +44,7 @@ type Limiter struct {
 // shared is what a limiter and a table have beside the library's handle.
 type shared struct {
 	clock   *ManualClock // nil: the system clock
+	told    *told.Clock  // not nil: instead of the system clock
 	onEvent func(Event)  // may be nil
 	ending  sync.Mutex   // guards the ended of all reservations
 	ofHost  bool         // other processes have it too, and wake nobody here
@@ -54,6 +57,7 @@ type settings struct {
 	period           time.Duration
 	initial          float64
 	clock            *ManualClock
+	told             *toldClock
 	statistics       bool
 	maxWaiters       int
 	maxLateness      time.Duration

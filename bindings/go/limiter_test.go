@@ -20,6 +20,16 @@ func newLimiter(t testing.TB, capacity, tokensPerSecond float64, options ...Opti
 	return l
 }
 
+// newToldTestLimiter is one of package rate.
+func newToldTestLimiter(t testing.TB) *Limiter {
+	t.Helper()
+	l, _, err := newToldLimiter(time.Now(), 10, 2, InitiallyFull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l.(*Limiter)
+}
+
 func newManualClock(t testing.TB) *ManualClock {
 	t.Helper()
 	c, err := NewManualClock(0)
@@ -348,6 +358,7 @@ func TestHandleOutlivesTheCall(t *testing.T) {
 	for name, call := range map[string]func() Status{
 		"close":       func() Status { return fresh().close() },
 		"allow":       func() Status { return fresh().allow(1) },
+		"allow, told": func() Status { return newToldTestLimiter(t).bucket.allow(1) },
 		"take":        func() Status { _, s := fresh().take(1); return s },
 		"takeUpTo":    func() Status { _, s := fresh().takeUpTo(1); return s },
 		"reserve":     func() Status { _, s := fresh().reserve(1, 0); return s },

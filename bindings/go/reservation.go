@@ -19,7 +19,7 @@ type Reservation struct {
 	max     time.Duration // the same
 	ended   bool          // cancelled or settled; a mutex of the account guards it, since an atomic would move it to the heap
 	promise promise
-	due     time.Time // on the system clock; zero: at once, or on a manual clock
+	due     time.Time // on the system clock; zero: at once, or on another clock
 }
 
 // The three ways to reserve are inlined into the caller, so that a reservation which stays there needs no heap.
@@ -56,7 +56,7 @@ func (r *Reservation) make(a account, n float64, max time.Duration) {
 	if r.status == ErrTimedOut {
 		a.common().tell(r.status, n, 0)
 	}
-	if a.common().clock == nil && r.promise.wait > 0 {
+	if r.promise.wait > 0 && a.common().clock == nil && a.common().told == nil {
 		r.due = time.Now().Add(r.promise.wait)
 	}
 }

@@ -89,6 +89,9 @@ func sleep(ctx context.Context, a account, n float64, s *sleeper, waiter uint64,
 			of.tell(ErrInterrupted, n, of.now()-since)
 			return err
 		}
+		if of.told != nil {
+			of.told.TellNow()
+		}
 		if left, status = a.check(waiter); status == Pending {
 			continue
 		}

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/time/rate"
 	"tokenbucket"
+	dropin "tokenbucket/rate"
 )
 
 const (
@@ -50,6 +51,8 @@ func main() {
 			log.Fatal(err)
 		}
 	}
+	same, sameEmpty := dropin.NewLimiter(1e9, 1e9), dropin.NewLimiter(1e-9, 1)
+	sameEmpty.Allow()
 	threads := runtime.GOMAXPROCS(0)
 	fmt.Println("language | call | ns per call | peer's name | peer's ns | ratio")
 	for _, m := range []measure{
@@ -58,9 +61,15 @@ func main() {
 		{"Reserve", 1, func() { ours.Reserve() }, func() { theirs.Reserve() }},
 		{"Wait, nothing to wait for", 1, func() { must(ours.Wait(ctx)) }, func() { must(theirs.Wait(ctx)) }},
 		{"Wait with a deadline", 1, func() { must(ours.Wait(deadline)) }, func() { must(theirs.Wait(deadline)) }},
+		{"rate.Allow", 1, func() { same.Allow() }, func() { theirs.Allow() }},
+		{"rate.Allow, denied", 1, func() { sameEmpty.Allow() }, func() { theirsEmpty.Allow() }},
+		{"rate.AllowN(time.Now(), 1)", 1, func() { same.AllowN(time.Now(), 1) }, func() { theirs.AllowN(time.Now(), 1) }},
+		{"rate.Reserve", 1, func() { same.Reserve() }, func() { theirs.Reserve() }},
+		{"rate.Wait, nothing to wait for", 1, func() { must(same.Wait(ctx)) }, func() { must(theirs.Wait(ctx)) }},
 		{"Allow", threads, func() { ours.Allow() }, func() { theirs.Allow() }},
 		{"Allow, denied", threads, func() { oursEmpty.Allow() }, func() { theirsEmpty.Allow() }},
 		{"Reserve", threads, func() { ours.Reserve() }, func() { theirs.Reserve() }},
+		{"rate.Allow", threads, func() { same.Allow() }, func() { theirs.Allow() }},
 	} {
 		report(m)
 	}
