@@ -38,10 +38,7 @@ public readonly record struct OnUnavailable
     /// <exception cref="ArgumentOutOfRangeException">A share that is not above 0 and at most 1.</exception>
     public static OnUnavailable Local(double share)
     {
-        if (!(share > 0 && share <= 1))
-        {
-            throw new ArgumentOutOfRangeException(nameof(share), share, "A share is above 0 and at most 1.");
-        }
+        Refusal.Require(share > 0 && share <= 1, share, "more than 0 and at most 1");
         return new(Kind.Local, share);
     }
 

@@ -68,14 +68,14 @@ public sealed partial class RedisLimit
 
     // isInstead: the server was found to be unavailable.
     internal async Task<Decision> WaitAsync(
-        RedisKey key, double tokens, TimeSpan timeout, bool isInstead, CancellationToken cancellation)
+        RedisKey key, double tokens, long timeoutNs, bool isInstead, CancellationToken cancellation)
     {
         if (!isInstead)
         {
             try
             {
                 (RedisReservation? reservation, Decision decision) =
-                    await ReserveAsync(key, tokens, timeout, cancellation).ConfigureAwait(false);
+                    await ReserveAsync(key, tokens, timeoutNs, cancellation).ConfigureAwait(false);
                 if (reservation is not null)
                 {
                     await reservation.WaitUntilDueAsync(cancellation).ConfigureAwait(false);
@@ -86,15 +86,14 @@ public sealed partial class RedisLimit
             {
             }
         }
-        return await _instead.WaitAsync(Whole(key), tokens, timeout, cancellation).ConfigureAwait(false);
+        return await _instead.WaitAsync(Whole(key), tokens, timeoutNs, cancellation).ConfigureAwait(false);
     }
 
     private async Task<(RedisReservation? Reservation, Decision Decision)> ReserveAsync(
-        RedisKey key, double tokens, TimeSpan maxWait, CancellationToken cancellation)
+        RedisKey key, double tokens, long maxWaitNs, CancellationToken cancellation)
     {
         cancellation.ThrowIfCancellationRequested();
         RedisKey[] keys = WithQueue(Whole(key));
-        long maxWaitNs = Nanoseconds.From(maxWait, nameof(maxWait));
         Require(Remote.Reserve(tokens, maxWaitNs, out long[] arguments), tokens);
         long[] reply = await AskAsync(Call(keys, arguments), Undo, cancellation).ConfigureAwait(false);
         int status = Read(arguments, reply, out tb_remote_answer answer);

@@ -36,7 +36,11 @@ public sealed partial class RedisLimit
             throw new ArgumentException(
                 "Keys that are taken from together have one tag in braces, and none is there twice.", nameof(members));
         }
-        Require(status, members);
+        if (status != NativeMethods.TB_SUCCESS)
+        {
+            int i = Math.Max(Array.FindIndex(members, m => m.Tokens > m.Limit.Limit.Capacity), 0);
+            throw members[i].Limit.Failure(status, members[i].Tokens, $"{nameof(members)}[{i}].{nameof(RedisMember.Tokens)}");
+        }
         try
         {
             long[] reply = await members[0].Limit.Call([.. keys], arguments).AskAsync().ConfigureAwait(false);
@@ -74,18 +78,19 @@ public sealed partial class RedisLimit
         ArgumentNullException.ThrowIfNull(members);
         if (members.Length == 0 || members.Length > most)
         {
-            throw new ArgumentException($"There are {members.Length} members, not 1 to {most}.", nameof(members));
+            throw new ArgumentException(Refusal.Text(nameof(members), members.Length, $"from 1 to {most}"), nameof(members));
         }
-        foreach (RedisMember member in members)
+        for (int i = 0; i < members.Length; i++)
         {
-            ArgumentNullException.ThrowIfNull(member.Limit, nameof(members));
+            RedisMember member = members[i];
+            ArgumentNullException.ThrowIfNull(member.Limit, $"{nameof(members)}[{i}].{nameof(RedisMember.Limit)}");
             if (member.Limit._database != members[0].Limit._database)
             {
                 throw new ArgumentException("The limits were made with different databases.", nameof(members));
             }
-            if (!(member.Tokens > 0 && double.IsFinite(member.Tokens)))
+            if (!Refusal.IsAmount(member.Tokens))
             {
-                throw TokenBucketException.For(NativeMethods.TB_E_INVALID_ARGUMENT, member.Tokens, nameof(members));
+                throw Refusal.OutOfRange(nameof(members), member.Tokens, Refusal.Amount, $"[{i}].{nameof(RedisMember.Tokens)}");
             }
         }
     }

@@ -43,12 +43,12 @@ public sealed partial class RedisLimit
         ArgumentNullException.ThrowIfNull(database);
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(options.Prefix);
-        ArgumentOutOfRangeException.ThrowIfLessThan(options.MaxWait, TimeSpan.Zero);
         _database = database;
         _prefix = Encoding.UTF8.GetBytes(options.Prefix);
         MaxWait = options.MaxWait;
         Remote = new RemoteLimit(
-            options.Capacity, options.Tokens, options.PeriodNanoseconds, Nanoseconds.From(MaxWait, nameof(options)));
+            options.Capacity, options.Tokens, options.PeriodNanoseconds,
+            Nanoseconds.FromNonNegative(MaxWait, nameof(options.MaxWait)), options.Given);
         _instead = new Substitute(options);
     }
 
@@ -102,7 +102,8 @@ public sealed partial class RedisLimit
     /// <exception cref="TokenBucketException">More than the capacity; or as for all.</exception>
     public async Task<bool> WaitAsync(
         RedisKey key, double tokens = 1, TimeSpan? timeout = null, CancellationToken cancellationToken = default) =>
-        (await WaitAsync(key, tokens, timeout ?? MaxWait, false, cancellationToken).ConfigureAwait(false)).IsGranted;
+        (await WaitAsync(key, tokens, Nanoseconds.From(timeout ?? MaxWait, nameof(timeout)), false, cancellationToken)
+            .ConfigureAwait(false)).IsGranted;
 
     /// <summary>Takes tokens of a key now, into debt if need be, and says when they may be used; null, with nothing taken,
     /// if the wait would be longer than told, or than <see cref="MaxWait"/>.</summary>
@@ -111,7 +112,8 @@ public sealed partial class RedisLimit
     /// <param name="maxWait">The longest wait; null is <see cref="MaxWait"/>.</param>
     /// <exception cref="TokenBucketException">More than the capacity; or as for all.</exception>
     public async Task<RedisReservation?> ReserveAsync(RedisKey key, double tokens = 1, TimeSpan? maxWait = null) =>
-        (await ReserveAsync(key, tokens, maxWait ?? MaxWait, default).ConfigureAwait(false)).Reservation;
+        (await ReserveAsync(key, tokens, Nanoseconds.From(maxWait ?? MaxWait, nameof(maxWait)), default)
+            .ConfigureAwait(false)).Reservation;
 
     /// <summary>Takes tokens of a key unconditionally, into debt if need be: for work whose cost is known afterwards.
     /// </summary>
@@ -137,7 +139,14 @@ public sealed partial class RedisLimit
     public async Task ResetAsync(RedisKey key, double? tokens = null)
     {
         RedisKey[] keys = WithQueue(Whole(key));
-        Require(Remote.Reset(tokens ?? NativeMethods.TB_INITIALLY_FULL, out long[] arguments), tokens);
+        // -1 has a meaning of its own in the library.
+        long[] arguments = [];
+        int status = tokens < 0 ? NativeMethods.TB_E_INVALID_ARGUMENT
+            : Remote.Reset(tokens ?? NativeMethods.TB_INITIALLY_FULL, out arguments);
+        if (status != NativeMethods.TB_SUCCESS)
+        {
+            throw Failure(status, tokens, nameof(tokens), Refusal.UpToCapacity(Limit.Capacity));
+        }
         await AnswerAsync(keys, arguments, tokens).ConfigureAwait(false);
     }
 
@@ -150,13 +159,18 @@ public sealed partial class RedisLimit
         return status == NativeMethods.TB_E_INVALID_ARGUMENT ? NativeMethods.TB_E_MISMATCH : status;
     }
 
-    internal static void Require(int status, object? value, [CallerArgumentExpression(nameof(value))] string parameter = "")
+    internal void Require<T>(int status, T value, [CallerArgumentExpression(nameof(value))] string argument = "")
     {
         if (status != NativeMethods.TB_SUCCESS)
         {
-            throw TokenBucketException.For(status, value, parameter);
+            throw Failure(status, value, argument);
         }
     }
+
+    internal Exception Failure(int status, object? value, string argument, string? allowed = null) =>
+        TokenBucketException.For(
+            status, value, argument, typeof(RedisLimit), Limit.Capacity,
+            allowed ?? (status == NativeMethods.TB_E_OUT_OF_RANGE ? "so few that a key owes what is gained in MaxWait, or less" : null));
 
     // Whether it succeeds is of no matter.
     internal static void Forget(Task task) => task.ContinueWith(
@@ -164,10 +178,10 @@ public sealed partial class RedisLimit
         TaskScheduler.Default);
 
     private async Task<tb_remote_answer> AnswerAsync(
-        RedisKey[] keys, long[] arguments, object? value, [CallerArgumentExpression(nameof(value))] string parameter = "")
+        RedisKey[] keys, long[] arguments, double? value, [CallerArgumentExpression(nameof(value))] string argument = "")
     {
         long[] reply = await Call(keys, arguments).AskAsync().ConfigureAwait(false);
-        Require(Read(arguments, reply, out tb_remote_answer answer), value, parameter);
+        Require(Read(arguments, reply, out tb_remote_answer answer), value, argument);
         return answer;
     }
 

@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 
 namespace TokenBucket.Redis;
 
@@ -18,7 +19,7 @@ public sealed class RedisLimitOptions
     public TimeSpan Period
     {
         get => Nanoseconds.ToTimeSpan(PeriodNanoseconds);
-        init => PeriodNanoseconds = Nanoseconds.From(value, nameof(Period));
+        init => PeriodNanoseconds = Nanoseconds.FromPositive(value, nameof(Period));
     }
 
     /// <summary>The longest that a wait or a reservation may take, and so the most that a key may owe: what is gained in
@@ -32,4 +33,10 @@ public sealed class RedisLimitOptions
 
     /// <summary>What is answered where the server cannot be asked; <see cref="OnUnavailable.Error"/> by default.</summary>
     public OnUnavailable OnUnavailable { get; init; }
+
+    internal Dictionary<string, Refusal.Given> Given => new()
+    {
+        ["capacity"] = new(nameof(Capacity), Capacity), ["rate_tokens"] = new(nameof(Tokens), Tokens),
+        ["rate_period_ns"] = new(nameof(PeriodNanoseconds), PeriodNanoseconds), ["max_wait_ns"] = new(nameof(MaxWait), MaxWait),
+    };
 }

@@ -22,10 +22,11 @@ internal sealed class RedisQueue : IDisposable
     internal RedisQueue(object limiter, RedisLimit limit, int queueLimit, TokenBucketMetrics? metrics, bool neverBlock)
     {
         ArgumentNullException.ThrowIfNull(limit);
-        ArgumentOutOfRangeException.ThrowIfNegative(queueLimit);
+        Refusal.Require(queueLimit >= 0, queueLimit, "0 or more");
         if (queueLimit > 0 && limit.MaxWait == TimeSpan.Zero)
         {
-            throw new ArgumentException("Nothing can be waited for: the limit's MaxWait is zero.", nameof(queueLimit));
+            throw new ArgumentException(
+                Refusal.Text(nameof(queueLimit), queueLimit, "0 where the limit's MaxWait is 0"), nameof(queueLimit));
         }
         _limit = limit;
         _neverBlock = neverBlock;
@@ -103,7 +104,8 @@ internal sealed class RedisQueue : IDisposable
         _limiter.Metrics?.Queued(permits);
         try
         {
-            Decision decision = await _limit.WaitAsync(key, permits, _limit.MaxWait, isInstead, ended.Token).ConfigureAwait(false);
+            Decision decision = await _limit.WaitAsync(
+                key, permits, Nanoseconds.From(_limit.MaxWait, nameof(_limit.MaxWait)), isInstead, ended.Token).ConfigureAwait(false);
             return decision.IsGranted ? _limiter.GrantAfter(Stopwatch.GetElapsedTime(since)) : Deny(decision);
         }
         catch (OperationCanceledException) when (ended.IsCancellationRequested)

@@ -56,15 +56,19 @@ public sealed class RedisReservation
     /// <exception cref="TokenBucketException">Unavailable: whether it was settled is not known.</exception>
     public async Task SettleAsync(double actualTokens)
     {
-        RedisLimit.Require(_limit.Remote.Settle(_native, actualTokens, out long[] arguments), actualTokens);
+        int status = _limit.Remote.Settle(_native, actualTokens, out long[] arguments);
+        if (status != NativeMethods.TB_SUCCESS)
+        {
+            throw _limit.Failure(status, actualTokens, nameof(actualTokens), Refusal.AmountOrNone);
+        }
         if (Interlocked.Exchange(ref _isOver, true))
         {
             throw new InvalidOperationException("The reservation was cancelled or settled already.");
         }
         long[] reply = await _limit.Call(_keys, arguments).AskAsync().ConfigureAwait(false);
-        int status = _limit.Read(arguments, reply, out _);
+        status = _limit.Read(arguments, reply, out _);
         _isOver = status == NativeMethods.TB_SUCCESS;
-        RedisLimit.Require(status, actualTokens);
+        _limit.Require(status, actualTokens);
     }
 
     // Until the tokens are due, from when the reply came. Cancelled, all of them go back.

@@ -72,13 +72,13 @@ internal sealed class Substitute
     internal double TakeUpTo(byte[] key, double most) =>
         _local?.TakeUpTo(key, most) ?? (_policy.IsOpen ? Math.Floor(Math.Min(most, _capacity)) : 0);
 
-    internal async Task<Decision> WaitAsync(byte[] key, double tokens, TimeSpan timeout, CancellationToken cancellation)
+    internal async Task<Decision> WaitAsync(byte[] key, double tokens, long timeoutNs, CancellationToken cancellation)
     {
         if (_local is null || tokens > _capacity)
         {
             return _policy.IsOpen ? Granted : Denied;
         }
-        TimeSpan most = timeout == Timeout.InfiniteTimeSpan || timeout > _maxWait ? _maxWait : timeout;
+        TimeSpan timeout = Nanoseconds.ToTimeSpan(timeoutNs), most = timeout > _maxWait ? _maxWait : timeout;
         return await _local.WaitAsync(key, tokens, most, cancellation).ConfigureAwait(false) ? Granted : Peek(key, tokens);
     }
 }

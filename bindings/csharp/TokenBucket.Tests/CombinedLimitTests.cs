@@ -143,7 +143,7 @@ public sealed class CombinedLimitTests : IDisposable
         Assert.All(calls, call =>
         {
             var e = Assert.Throws<ObjectDisposedException>(call);
-            Assert.Equal(closed == 0 ? nameof(Bucket) : nameof(KeyedTable), e.ObjectName);
+            Assert.Equal(closed == 0 ? typeof(Bucket).FullName : typeof(KeyedTable).FullName, e.ObjectName);
             Assert.Contains($"(member {closed})", e.Message, StringComparison.Ordinal);
         });
         Assert.Equal(1000, _tokens.Available);

@@ -13,7 +13,7 @@ namespace TokenBucket.Tests;
 // The rows of tests/conformance, through the binding's public members; README.md there explains the steps.
 public partial class ConformanceTests
 {
-    private static string[] Rows(string file) => File.ReadAllLines(
+    internal static string[] Rows(string file) => File.ReadAllLines(
         typeof(ConformanceTests).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().Single(m => m.Key == file).Value!);
 
     [Fact]

@@ -167,7 +167,7 @@ public class KeyedTableWaitTests
         foreach (Task w in waiting)
         {
             var e = await Assert.ThrowsAsync<ObjectDisposedException>(() => w.WaitAsync(Patience));
-            Assert.Equal("KeyedTable", e.ObjectName);
+            Assert.Equal("TokenBucket.KeyedTable", e.ObjectName);
         }
     }
 

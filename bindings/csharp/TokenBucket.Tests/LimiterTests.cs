@@ -211,6 +211,31 @@ public class LimiterTests
         Assert.Throws<ArgumentNullException>(() => new TokenBucketLimiter(null!));
     }
 
+    // A partitioned limiter of the framework asks TryReplenish of all its limiters.
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void It_is_a_replenishing_limiter_that_has_nothing_to_replenish(bool auto)
+    {
+        using var clock = new ManualClock();
+        var options = new TokenBucketLimiterOptions
+        {
+            TokenLimit = 10, TokensPerPeriod = 2, ReplenishmentPeriod = TimeSpan.FromMinutes(1), AutoReplenishment = auto, Clock = clock,
+        };
+        using ReplenishingRateLimiter limiter = new TokenBucketLimiter(options), theirs = new TokenBucketRateLimiter(new()
+        {
+            TokenLimit = 10, TokensPerPeriod = 2, ReplenishmentPeriod = TimeSpan.FromMinutes(1), AutoReplenishment = auto,
+        });
+        Assert.Equal((TimeSpan.FromMinutes(1), auto), (limiter.ReplenishmentPeriod, limiter.IsAutoReplenishing));
+        Assert.Equal((theirs.IsAutoReplenishing, theirs.TryReplenish()), (limiter.IsAutoReplenishing, limiter.TryReplenish()));
+        Assert.True(limiter.AttemptAcquire(10).IsAcquired);
+        limiter.TryReplenish();
+        Assert.False(limiter.AttemptAcquire().IsAcquired);
+        Advance(clock, 30);
+        Assert.True(limiter.AttemptAcquire().IsAcquired);
+        Assert.True(new TokenBucketLimiterOptions { TokenLimit = 1, TokensPerPeriod = 1 }.AutoReplenishment);
+    }
+
     [Fact]
     public async Task Idle_is_null_until_full_and_counts_from_then()
     {

@@ -13,7 +13,7 @@ namespace TokenBucket.Tests;
 public class MetricsTests
 {
     // Sums what one limiter's name is told.
-    private sealed class Sums : IDisposable
+    internal sealed class Sums : IDisposable
     {
         private readonly MeterListener _listener = new();
         private readonly SortedDictionary<string, double> _sums = [];

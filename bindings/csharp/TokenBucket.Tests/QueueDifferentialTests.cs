@@ -87,7 +87,7 @@ public class QueueDifferentialTests
             TimeSpan period = TimeSpan.FromHours(1);
             _ours = new TokenBucketLimiter(new TokenBucketLimiterOptions
             {
-                TokenLimit = limit, TokensPerPeriod = 1, Period = period, QueueLimit = queue, Clock = _clock,
+                TokenLimit = limit, TokensPerPeriod = 1, ReplenishmentPeriod = period, QueueLimit = queue, Clock = _clock,
                 QueueProcessingOrder = order,
             });
             _theirs = new TokenBucketRateLimiter(new TokenBucketRateLimiterOptions

@@ -4,6 +4,7 @@ using System.Diagnostics;
 using System.Threading;
 using System.Threading.RateLimiting;
 using System.Threading.Tasks;
+using Microsoft.Extensions.Time.Testing;
 using Xunit;
 using static TokenBucket.Tests.Buckets;
 
@@ -133,8 +134,14 @@ public sealed class SharedTests : IDisposable
         using Bucket bucket = Open(10, 1);
         TokenBucketException capacity = Refused(11, 1), rate = Refused(10, 2);
         Assert.Equal((Status.Mismatch, Status.Mismatch), (capacity.Status, rate.Status));
-        Assert.EndsWith($": {_name}: the shared bucket has another capacity", capacity.Message, StringComparison.Ordinal);
-        Assert.EndsWith($": {_name}: the shared bucket has another rate", rate.Message, StringComparison.Ordinal);
+        Assert.EndsWith($": {_name}: Capacity must be 10, as it is there, got 11", capacity.Message, StringComparison.Ordinal);
+        Assert.EndsWith(
+            $": {_name}: Tokens must be 1 per 1000000000 ns, as it is there, got 2 per 1000000000 ns", rate.Message,
+            StringComparison.Ordinal);
+        using var limiter = TokenBucketLimiter.OpenShared(_name, new TokenBucketLimiterOptions { TokenLimit = 10, TokensPerPeriod = 1 });
+        TokenBucketException permits = Assert.Throws<TokenBucketException>(
+            () => TokenBucketLimiter.OpenShared(_name, new TokenBucketLimiterOptions { TokenLimit = 11, TokensPerPeriod = 1 }));
+        Assert.EndsWith($": {_name}: TokenLimit must be 10, as it is there, got 11", permits.Message, StringComparison.Ordinal);
         using Bucket adopted = Open(99, 99, adopt: true);
         Assert.Equal((10, 1), (adopted.Limit.Capacity, adopted.Limit.Tokens));
     }
@@ -166,6 +173,11 @@ public sealed class SharedTests : IDisposable
         using var clock = new ManualClock();
         var e = Assert.Throws<TokenBucketException>(
             () => Bucket.OpenShared(_name, new BucketOptions { Capacity = 1, Tokens = 1, Clock = clock }));
+        Assert.Equal(Status.Unsupported, e.Status);
+        Assert.Contains($"{_name}: it goes by the system's clock", e.Message, StringComparison.Ordinal);
+        var time = new FakeTimeProvider();
+        e = Assert.Throws<TokenBucketException>(
+            () => Bucket.OpenShared(_name, new BucketOptions { Capacity = 1, Tokens = 1, TimeProvider = time }));
         Assert.Equal(Status.Unsupported, e.Status);
         e = Assert.Throws<TokenBucketException>(() => Bucket.OpenShared("/no/such/folder", Options()));
         Assert.Equal((Status.System, 2), (e.Status, Assert.IsType<Win32Exception>(e.InnerException).NativeErrorCode));

@@ -1,4 +1,5 @@
 using System;
+using System.Globalization;
 using System.Threading;
 using Xunit;
 using static TokenBucket.Tests.Buckets;
@@ -113,7 +114,9 @@ public class TakingTests
         {
             var e = Assert.Throws<ArgumentOutOfRangeException>(call);
             Assert.Equal(bad, e.ActualValue);
-            Assert.StartsWith("invalid argument", e.Message, StringComparison.Ordinal);
+            Assert.StartsWith(
+                string.Create(CultureInfo.InvariantCulture, $"{e.ParamName} must be finite and more than 0, got {bad}"), e.Message,
+                StringComparison.Ordinal);
         }
         Assert.Equal(5, bucket.Available);
     }

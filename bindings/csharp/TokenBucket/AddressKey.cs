@@ -13,6 +13,7 @@ public static unsafe class AddressKey
 
     // An address with a zone and a port is shorter; what is longer is none.
     private const int LongestText = 256;
+    private const string Address = "an IPv4 or IPv6 address";
 
     /// <summary>The key of an address.</summary>
     /// <param name="address">The address.</param>
@@ -34,7 +35,7 @@ public static unsafe class AddressKey
         Span<byte> key = stackalloc byte[MaxSize];
         return TryWrite(address, key, out int size, ipv6Prefix)
             ? key[..size].ToArray()
-            : throw new FormatException($"'{address}' is not a network address.");
+            : throw new FormatException(Refusal.Text(nameof(address), address, Address));
     }
 
     /// <summary>As <see cref="Of(string, int)"/>, into a span of <see cref="MaxSize"/> bytes; false if it is not an
@@ -52,16 +53,15 @@ public static unsafe class AddressKey
         Span<byte> text = stackalloc byte[LongestText];
         return address.TryFormat(text, out int length) && TryWriteUtf8(text[..length], key, out int size, ipv6Prefix)
             ? size
-            : throw new FormatException($"'{address}' is not a network address.");
+            : throw new FormatException(Refusal.Text(nameof(address), address, Address));
     }
 
     private static bool TryWriteUtf8(ReadOnlySpan<byte> text, Span<byte> key, out int size, int ipv6Prefix)
     {
-        ArgumentOutOfRangeException.ThrowIfNegative(ipv6Prefix);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(ipv6Prefix, 128);
+        Refusal.Require(ipv6Prefix is >= 0 and <= 128, ipv6Prefix, "from 0 to 128");
         if (key.Length < MaxSize)
         {
-            throw new ArgumentException($"Of {key.Length} bytes; {MaxSize} are needed.", nameof(key));
+            throw new ArgumentException(Refusal.Text(nameof(key), key.Length, $"at least {MaxSize} bytes"), nameof(key));
         }
         fixed (byte* from = text, to = key)
         {

@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 using System.Runtime.CompilerServices;
 
 namespace TokenBucket;
@@ -19,7 +20,6 @@ namespace TokenBucket;
 public sealed unsafe partial class Bucket : IDisposable
 {
     private readonly BucketHandle _handle;
-    private readonly bool _hasEvents;
     private readonly bool _isShared;
     private volatile bool _disposed;
 
@@ -29,8 +29,14 @@ public sealed unsafe partial class Bucket : IDisposable
     public Bucket(double capacity, double tokensPerSecond)
     {
         tb_config config = LimitOptions.NewConfig(capacity, tokensPerSecond);
-        int status = BucketHandle.Create(&config, null, out _handle);
-        Require(status, (capacity, tokensPerSecond), nameof(capacity) + ", " + nameof(tokensPerSecond));
+        int status = BucketHandle.Create(&config, null, null, out _handle);
+        if (status != NativeMethods.TB_SUCCESS)
+        {
+            throw Unmade(status, &config, new()
+            {
+                ["capacity"] = new(nameof(capacity), capacity), ["rate_tokens"] = new(nameof(tokensPerSecond), tokensPerSecond),
+            });
+        }
     }
 
     /// <summary>Creates a bucket from options.</summary>
@@ -38,18 +44,20 @@ public sealed unsafe partial class Bucket : IDisposable
     {
         ArgumentNullException.ThrowIfNull(options);
         tb_config config = options.ToBucketConfig();
-        IsOnManualClock = options.Clock is not null;
-        _hasEvents = options.OnEvent is not null;
-        IsObserved = _hasEvents || options.Statistics;
-        int status = BucketHandle.Create(&config, options.OnEvent, out _handle);
+        Timers = options.Timers;
+        IsObserved = options.IsObserved;
+        int status = BucketHandle.Create(&config, options.OnEvent, ProviderClock.Of(options.TimeProvider), out _handle);
         GC.KeepAlive(options.Clock);
-        Require(status, options.DescribeBucket(), nameof(options));
+        if (status != NativeMethods.TB_SUCCESS)
+        {
+            throw Unmade(status, &config, options.Given);
+        }
     }
 
     // Throws if the bucket may not be used any more.
-    internal BucketHandle Handle => IsLeft ? throw TokenBucketException.For(NativeMethods.TB_CLOSED, null, "") : _handle;
+    internal BucketHandle Handle => IsLeft ? throw TokenBucketException.Disposed(typeof(Bucket)) : _handle;
 
-    internal bool IsOnManualClock { get; }
+    internal TimeProvider? Timers { get; } = TimeProvider.System;
 
     // Takes are counted or told of.
     internal bool IsObserved { get; }
@@ -59,7 +67,7 @@ public sealed unsafe partial class Bucket : IDisposable
     {
         get
         {
-            Require(NativeMethods.tb_available(Undisposed, out double tokens), 0, nameof(Available));
+            Require(Undisposed.Available(out double tokens), 0, nameof(Available));
             return tokens;
         }
     }
@@ -96,7 +104,7 @@ public sealed unsafe partial class Bucket : IDisposable
         {
             NativeMethods.TB_SUCCESS => true,
             NativeMethods.TB_DENIED or NativeMethods.TB_EXCEEDS_CAPACITY => false,
-            int status => throw TokenBucketException.For(status, tokens, nameof(tokens)),
+            int status => throw Failure(status, tokens, nameof(tokens)),
         };
 
     /// <summary>The same as <see cref="Allow"/>, under its other usual name.</summary>
@@ -105,13 +113,10 @@ public sealed unsafe partial class Bucket : IDisposable
     /// <summary>Takes tokens if they are there now, all or nothing, and says why not.</summary>
     public Decision Take(double tokens = 1)
     {
-        tb_decision d;
-        int status = _hasEvents
-            ? NativeMethods.TakeWithEvents(Handle, tokens, out d)
-            : NativeMethods.tb_take(Handle, tokens, out d);
+        int status = Handle.Take(tokens, out tb_decision d);
         if (status is not (NativeMethods.TB_SUCCESS or NativeMethods.TB_DENIED or NativeMethods.TB_EXCEEDS_CAPACITY))
         {
-            throw TokenBucketException.For(status, tokens, nameof(tokens));
+            throw Failure(status, tokens, nameof(tokens));
         }
         return new Decision((Status)d.status, d.remaining, d.retry_after_ns, d.reset_after_ns);
     }
@@ -119,14 +124,14 @@ public sealed unsafe partial class Bucket : IDisposable
     /// <summary>Takes as many whole tokens as are there now, at most so many; the number taken may be 0.</summary>
     public double TakeUpTo(double most)
     {
-        Require(NativeMethods.tb_take_up_to(Handle, most, out double taken), most);
+        Require(Handle.TakeUpTo(most, out double taken), most);
         return taken;
     }
 
     /// <summary>The time until so many tokens would be there if nobody took any, rounded up; zero if they are.</summary>
     public TimeSpan TimeUntil(double tokens)
     {
-        Require(NativeMethods.tb_time_until(Undisposed, tokens, out long ns), tokens);
+        Require(Undisposed.TimeUntil(tokens, out long ns), tokens);
         return Nanoseconds.ToTimeSpan(ns);
     }
 
@@ -167,22 +172,29 @@ public sealed unsafe partial class Bucket : IDisposable
     /// <summary>Sets the tokens in the bucket and forgives all debt.</summary>
     public void Reset(double tokens)
     {
-        ArgumentOutOfRangeException.ThrowIfLessThan(tokens, 0);
-        Require(NativeMethods.tb_reset(Handle, tokens), tokens);
+        // -1 has a meaning of its own in the library.
+        RequireTokens(tokens < 0 ? NativeMethods.TB_E_INVALID_ARGUMENT : NativeMethods.tb_reset(Handle, tokens), tokens);
     }
 
     /// <summary>Sets the tokens in the bucket to what a server said is left; what was taken or owed so far is forgotten.
     /// Those who wait keep their places and are planned anew; reservations keep their times and tokens.</summary>
-    public void SetTokens(double tokens) => Require(NativeMethods.tb_set_tokens(Handle, tokens), tokens);
+    public void SetTokens(double tokens) => RequireTokens(NativeMethods.tb_set_tokens(Handle, tokens), tokens);
 
     /// <summary>Changes the rate at once, for those who wait too; tokens and debts are kept, and reservations keep their
     /// times.</summary>
-    public void SetRate(double tokensPerSecond) =>
-        Require(NativeMethods.tb_set_rate(Handle, tokensPerSecond), tokensPerSecond);
+    public void SetRate(double tokensPerSecond)
+    {
+        int status = NativeMethods.tb_set_rate(Handle, tokensPerSecond);
+        if (status != NativeMethods.TB_SUCCESS)
+        {
+            throw Failure(status, tokensPerSecond, nameof(tokensPerSecond), Refusal.OfLimit(1, tokensPerSecond)
+                ?? "so low that at most 2^58 units of this bucket come in until the last reservation is due");
+        }
+    }
 
     /// <summary>Changes the capacity at once; what exceeds a smaller one is dropped, and who waits for more than it gets a
     /// <see cref="TokenBucketException"/>. It holds at most 2^58 of <see cref="BucketLimit.Unit"/>.</summary>
-    public void SetCapacity(double capacity) => Require(NativeMethods.tb_set_capacity(Handle, capacity), capacity);
+    public void SetCapacity(double capacity) => SetCapacity(capacity, capacity, nameof(capacity));
 
     /// <summary>Closes the bucket for good: waits end with <see cref="ObjectDisposedException"/>, their tokens given
     /// back, and so does every later call that takes or changes. <see cref="Available"/>, <see cref="TimeUntil"/>,
@@ -200,23 +212,40 @@ public sealed unsafe partial class Bucket : IDisposable
         }
     }
 
-    internal int AllowNative(double tokens) =>
-        IsLeft ? NativeMethods.TB_CLOSED
-        : _hasEvents ? NativeMethods.AllowWithEvents(_handle, tokens)
-        : NativeMethods.tb_allow(_handle, tokens);
+    // The argument is the capacity as the caller gave it.
+    internal void SetCapacity(double capacity, object given, string argument)
+    {
+        int status = NativeMethods.tb_set_capacity(Handle, capacity);
+        if (status != NativeMethods.TB_SUCCESS)
+        {
+            throw Failure(status, given, argument, Refusal.OfLimit(capacity, 1) ?? "from 1 to 2^58 units of this bucket");
+        }
+    }
+
+    internal Exception Failure(int status, object? value, string argument, string? allowed = null) =>
+        TokenBucketException.For(status, value, argument, typeof(Bucket), CapacityNative, allowed);
+
+    internal int AllowNative(double tokens) => IsLeft ? NativeMethods.TB_CLOSED : _handle.Allow(tokens);
 
     internal bool IsFull
     {
         get
         {
-            tb_config c = new() { struct_size = (nuint)sizeof(tb_config) };
-            return NativeMethods.tb_get_limit(_handle, ref c) == NativeMethods.TB_SUCCESS &&
-                TimeUntilNative(c.capacity, out long ns) == NativeMethods.TB_SUCCESS && ns == 0;
+            return TimeUntilNative(CapacityNative, out long ns) == NativeMethods.TB_SUCCESS && ns == 0;
         }
     }
 
-    internal int TimeUntilNative(double tokens, out long ns) =>
-        NativeMethods.tb_time_until(_handle, tokens, out ns);
+    internal int TimeUntilNative(double tokens, out long ns) => _handle.TimeUntil(tokens, out ns);
+
+    private double CapacityNative
+    {
+        get
+        {
+            tb_config c = new() { struct_size = (nuint)sizeof(tb_config) };
+            _ = NativeMethods.tb_get_limit(_handle, ref c);
+            return c.capacity;
+        }
+    }
 
     // Disposed, but not closed.
     private bool IsLeft => _isShared && _disposed;
@@ -231,13 +260,26 @@ public sealed unsafe partial class Bucket : IDisposable
         }
     }
 
+    private static Exception Unmade(int status, tb_config* config, Dictionary<string, Refusal.Given> given)
+    {
+        _ = NativeMethods.tb_config_check(config, out tb_config_fault fault);
+        return Refusal.OfConfig(status, fault, given);
+    }
+
     // Generic, so that no call that succeeds allocates.
-    private static void Require<T>(
-        int status, T value, [CallerArgumentExpression(nameof(value))] string parameter = "")
+    private void Require<T>(int status, T value, [CallerArgumentExpression(nameof(value))] string argument = "")
     {
         if (status != NativeMethods.TB_SUCCESS)
         {
-            throw TokenBucketException.For(status, value, parameter);
+            throw Failure(status, value, argument);
+        }
+    }
+
+    private void RequireTokens(int status, double tokens)
+    {
+        if (status != NativeMethods.TB_SUCCESS)
+        {
+            throw Failure(status, tokens, nameof(tokens), Refusal.UpToCapacity(CapacityNative));
         }
     }
 }

@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 
 namespace TokenBucket;
 
@@ -17,16 +18,19 @@ public sealed class BucketOptions : LimitOptions
     /// and under no lock; it may use the same bucket, and must not throw: an exception ends the process.</summary>
     public Action<BucketEvent>? OnEvent { get; init; }
 
+    internal bool IsObserved => OnEvent is not null || Statistics;
+
     // As ToConfig; without OnEvent.
     internal tb_config ToBucketConfig()
     {
         // -1 has a meaning of its own in the native struct.
-        ArgumentOutOfRangeException.ThrowIfLessThan(InitialTokens ?? 0, 0, nameof(InitialTokens));
+        Refusal.Require(!(InitialTokens < 0), InitialTokens, "from 0 to the capacity, or null");
         tb_config config = ToConfig();
         config.flags = Statistics ? NativeMethods.TB_STATISTICS : 0;
         config.initial_tokens = InitialTokens ?? NativeMethods.TB_INITIALLY_FULL;
         return config;
     }
 
-    internal string DescribeBucket() => $"{Describe()}, initially {InitialTokens}";
+    internal override Dictionary<string, Refusal.Given> Given =>
+        new(base.Given) { ["initial_tokens"] = new(nameof(InitialTokens), InitialTokens) };
 }

@@ -8,7 +8,7 @@ internal sealed class BucketPlace(IBucket bucket, double tokens) : IPlace<bool>
 {
     private ulong _number;
 
-    public bool IsOnManualClock => bucket.IsOnManualClock;
+    public TimeProvider? Timers => bucket.Timers;
 
     public bool IsShared => bucket.IsShared;
 

@@ -1,10 +1,15 @@
 using System;
+using System.ComponentModel;
+using System.Runtime.InteropServices;
 using System.Text;
+using static System.FormattableString;
 
 namespace TokenBucket;
 
 public sealed unsafe partial class Bucket
 {
+    private const string FileName = "the name of a file or an absolute path";
+
     /// <summary>Opens the bucket of that name in memory that processes share, or creates it. All that have opened it, in
     /// any of the library's languages, take from the same tokens and stand in one queue; what one changes, by
     /// <see cref="SetRate"/> or <see cref="Close"/>, holds for all.</summary>
@@ -35,7 +40,7 @@ public sealed unsafe partial class Bucket
             int status = NativeMethods.tb_shared_remove(text, out int fault);
             if (status != NativeMethods.TB_SUCCESS)
             {
-                throw TokenBucketException.ForShared(status, name, fault, name, nameof(name));
+                throw NotOpened(status, name, fault);
             }
         }
     }
@@ -45,18 +50,61 @@ public sealed unsafe partial class Bucket
         ArgumentNullException.ThrowIfNull(options);
         tb_config config = options.ToBucketConfig();
         _isShared = true;
-        _hasEvents = options.OnEvent is not null;
-        IsObserved = _hasEvents || options.Statistics;
+        IsObserved = options.IsObserved;
         fixed (byte* text = TextOf(name))
         {
             int status = BucketHandle.OpenShared(
-                &config, options.OnEvent, text, adopt ? NativeMethods.TB_SHARED_ADOPT : 0, out _handle, out int fault);
+                &config, options.OnEvent, ProviderClock.Of(options.TimeProvider), text,
+                adopt ? NativeMethods.TB_SHARED_ADOPT : 0, out _handle, out int fault);
             GC.KeepAlive(options.Clock);
-            if (status != NativeMethods.TB_SUCCESS)
+            switch (status)
             {
-                throw TokenBucketException.ForShared(
-                    status, name, fault, $"{name}: {options.DescribeBucket()}", $"{nameof(name)}, {nameof(options)}");
+                case NativeMethods.TB_SUCCESS:
+                    return;
+                case NativeMethods.TB_E_MISMATCH when fault is NativeMethods.TB_SHARED_CAPACITY or NativeMethods.TB_SHARED_RATE:
+                    throw OtherLimit(name, options, fault);
+                case NativeMethods.TB_E_INVALID_ARGUMENT or NativeMethods.TB_E_OUT_OF_RANGE
+                    when NativeMethods.tb_config_check(&config, out tb_config_fault refused) != NativeMethods.TB_SUCCESS:
+                    throw Refusal.OfConfig(status, refused, options.Given);
+                default:
+                    throw NotOpened(status, name, fault);
             }
+        }
+    }
+
+    // The limit that is there is another one.
+    private static TokenBucketException OtherLimit(string name, BucketOptions options, int fault)
+    {
+        using var there = new Bucket(name, options, adopt: true);
+        BucketLimit limit = there.Limit;
+        Refusal.Given capacity = options.Given["capacity"], rate = options.Given["rate_tokens"];
+        string what = fault == NativeMethods.TB_SHARED_CAPACITY
+            ? Refusal.Text(capacity.Name, capacity.Value, Invariant($"{limit.Capacity}, as it is there"))
+            : Refusal.Text(
+                rate.Name, Invariant($"{rate.Value} per {options.PeriodNanoseconds} ns"),
+                Invariant($"{limit.Tokens} per {limit.PeriodNanoseconds} ns, as it is there"));
+        return TokenBucketException.Shared(Status.Mismatch, name, what);
+    }
+
+    private static Exception NotOpened(int status, string name, int fault)
+    {
+        switch (status)
+        {
+            case NativeMethods.TB_E_SYSTEM:
+                var error = new Win32Exception(fault);
+                return TokenBucketException.Shared(Status.System, name, error.Message, error);
+            case NativeMethods.TB_E_MISMATCH:
+                return TokenBucketException.Shared(
+                    Status.Mismatch, name, Marshal.PtrToStringUTF8((nint)NativeMethods.tb_shared_fault_message(fault))!);
+            case NativeMethods.TB_E_INVALID_ARGUMENT:
+                return Refusal.OutOfRange(nameof(name), name, FileName);
+            case NativeMethods.TB_CLOSED:
+                return TokenBucketException.Disposed(typeof(Bucket), $": {name}");
+            case NativeMethods.TB_E_UNSUPPORTED:
+                return TokenBucketException.Shared(
+                    Status.Unsupported, name, "it goes by the system's clock, on a system that has such memory");
+            default:
+                return new TokenBucketException((Status)status);
         }
     }
 
@@ -65,7 +113,7 @@ public sealed unsafe partial class Bucket
     {
         ArgumentNullException.ThrowIfNull(name);
         return name.Contains('\0')
-            ? throw new ArgumentOutOfRangeException(nameof(name), name, "A name has no zero byte.")
+            ? throw Refusal.OutOfRange(nameof(name), name, FileName + " without a zero byte")
             : Encoding.UTF8.GetBytes(name + '\0');
     }
 }

@@ -60,13 +60,13 @@ public sealed partial class Bucket : IBucket
     // Spares a wait that need not wait its waiter; but a denied take would be seen.
     private bool TakesAtOnce(double tokens) => !IsObserved && AllowNative(tokens) == NativeMethods.TB_SUCCESS;
 
-    bool IBucket.IsOnManualClock => IsOnManualClock;
+    TimeProvider? IBucket.Timers => Timers;
 
     bool IBucket.IsShared => _isShared;
 
     int IBucket.Allow(double tokens) => AllowNative(tokens);
 
-    int IBucket.Available(out double tokens) => NativeMethods.tb_available(_handle, out tokens);
+    int IBucket.Available(out double tokens) => _handle.Available(out tokens);
 
     int IBucket.TimeUntil(double tokens, out long ns) => TimeUntilNative(tokens, out ns);
 
@@ -96,6 +96,6 @@ public sealed partial class Bucket : IBucket
     int IBucket.Settle(ref tb_reservation reservation, double actual) =>
         IsLeft ? NativeMethods.TB_CLOSED : NativeMethods.tb_settle(_handle, ref reservation, actual);
 
-    Exception IBucket.Failure(int status, object? value, string parameter) =>
-        TokenBucketException.For(status, value, parameter);
+    Exception IBucket.Failure(int status, object? value, string argument, string? allowed) =>
+        Failure(status, value, argument, allowed);
 }

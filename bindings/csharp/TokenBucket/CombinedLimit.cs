@@ -30,13 +30,14 @@ public sealed unsafe class CombinedLimit
     private readonly bool _isObserved;
 
     /// <summary>Creates a limit of these.</summary>
-    /// <exception cref="ArgumentException">None, more than 16, or the same bucket or key twice.</exception>
+    /// <exception cref="ArgumentException">None, more than 16, the same bucket or key twice, or two that go by different
+    /// <see cref="TimeProvider"/>s.</exception>
     public CombinedLimit(params ReadOnlySpan<Member> members)
     {
         if (members.Length is 0 or > NativeMethods.TB_MAX_MEMBERS)
         {
             throw new ArgumentException(
-                $"There are {members.Length} members; 1 .. {NativeMethods.TB_MAX_MEMBERS} are possible.", nameof(members));
+                Refusal.Text(nameof(members), members.Length, $"from 1 to {NativeMethods.TB_MAX_MEMBERS}"), nameof(members));
         }
         _members = members.ToArray();
         for (int i = 0; i < _members.Length; i++)
@@ -50,13 +51,17 @@ public sealed unsafe class CombinedLimit
         }
         _isObserved = _members.Any(m => m.Bucket is { IsObserved: true });
         Members = Array.AsReadOnly(_members);
-        IsOnManualClock = _members.All(m => m.Limit.IsOnManualClock);
+        TimeProvider[] timers = [.. _members.Select(m => m.Limit.Timers).OfType<TimeProvider>().Distinct()];
+        Timers = timers.Length > 1
+            ? throw new ArgumentException("The members go by different TimeProviders.", nameof(members))
+            : timers.FirstOrDefault();
     }
 
     /// <summary>The members, in the order in which they were given.</summary>
     public IReadOnlyList<Member> Members { get; }
 
-    internal bool IsOnManualClock { get; }
+    // As of an IPlace: those on a manual clock, which needs none, may be among others.
+    internal TimeProvider? Timers { get; }
 
     /// <summary>Takes from all members if all grant now. False too for more than a capacity, and for a new key that has no
     /// room. Never blocks, and overtakes nobody who waits.</summary>
@@ -227,12 +232,28 @@ public sealed unsafe class CombinedLimit
         ? default
         : new CombinedDecision((Status)status, _members[refusal.member], refusal.retry_after_ns);
 
-    internal Exception Failure(int status, in tb_refusal refusal, ReadOnlySpan<double> tokens) => status switch
+    internal Exception Failure(int status, in tb_refusal refusal, ReadOnlySpan<double> tokens)
     {
-        NativeMethods.TB_CLOSED => _members[refusal.member].Closed(refusal.member),
-        > 0 => TokenBucketException.Refused(status, refusal.retry_after_ns, _members[refusal.member]),
-        _ => TokenBucketException.For(status, $"[{string.Join(", ", tokens.ToArray())}]", nameof(tokens)),
-    };
+        if (status < 0)
+        {
+            int bad = tokens.IndexOfAnyExceptInRange(double.Epsilon, double.MaxValue);
+            return status is not (NativeMethods.TB_E_INVALID_ARGUMENT or NativeMethods.TB_E_OUT_OF_RANGE)
+                ? new TokenBucketException((Status)status)
+                : bad >= 0
+                ? Refusal.OutOfRange(nameof(tokens), tokens[bad], Refusal.Amount, $"[{bad}]")
+                : new ArgumentOutOfRangeException(nameof(tokens), $"{nameof(tokens)} must be {Refusal.WithinDebt}");
+        }
+        Member by = _members[refusal.member];
+        return status switch
+        {
+            NativeMethods.TB_CLOSED => by.Closed(refusal.member),
+            NativeMethods.TB_EXCEEDS_CAPACITY when tokens.Length == _members.Length => TokenBucketException.ExceedsCapacity(
+                $"{nameof(tokens)}[{refusal.member}]", tokens[refusal.member], by.Capacity, by: by),
+            NativeMethods.TB_EXCEEDS_CAPACITY => TokenBucketException.ExceedsCapacity(
+                $"{nameof(Members)}[{refusal.member}].{nameof(Member.Tokens)}", by.Tokens, by.Capacity, by: by),
+            _ => TokenBucketException.Refused(status, refusal.retry_after_ns, by),
+        };
+    }
 
     private int ReserveNative(
         ReadOnlySpan<double> tokens, long maxWaitNs, out CombinedReservation reservation, out tb_refusal refusal)
@@ -258,7 +279,8 @@ public sealed unsafe class CombinedLimit
     {
         if (!tokens.IsEmpty && tokens.Length != _members.Length)
         {
-            throw new ArgumentException($"There are {_members.Length} members and {tokens.Length} amounts.", nameof(tokens));
+            throw new ArgumentException(
+                Refusal.Text(nameof(tokens), tokens.Length, $"{_members.Length} amounts, one for each member"), nameof(tokens));
         }
     }
 }

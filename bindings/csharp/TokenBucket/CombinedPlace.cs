@@ -15,7 +15,7 @@ internal sealed class CombinedPlace(CombinedLimit limit, ReadOnlySpan<double> to
     private bool _checking, _leaving;
     private tb_refusal _refusal;
 
-    public bool IsOnManualClock => limit.IsOnManualClock;
+    public TimeProvider? Timers => limit.Timers;
 
     // The library lets no shared bucket be waited for with others.
     public bool IsShared => false;

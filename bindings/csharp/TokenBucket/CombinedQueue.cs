@@ -95,8 +95,8 @@ internal sealed class CombinedQueue(LimiterState limiter)
         return status switch
         {
             NativeMethods.TB_SUCCESS or NativeMethods.TB_DENIED or NativeMethods.TB_TABLE_FULL => status,
-            NativeMethods.TB_EXCEEDS_CAPACITY => throw new ArgumentOutOfRangeException(
-                nameof(permitCount), permitCount, $"More permits than member {refusal.member} can ever grant."),
+            NativeMethods.TB_EXCEEDS_CAPACITY => throw Refusal.OutOfRange(
+                nameof(permitCount), permitCount, $"so few that member {refusal.member} can grant them at once"),
             _ => throw limit.Failure(status, refusal, [permitCount]),
         };
     }

@@ -27,36 +27,61 @@ internal sealed unsafe class BucketHandle(nint address) : NativeHandle(address)
     // The native bucket refers to it weakly, for it may refer to this bucket.
     private Action<BucketEvent>? _onEvent;
     private GCHandle _weakOnEvent;
+    private ProviderClock? _clock;
+
+    // A take runs managed code.
+    private bool _callsBack;
 
     ~BucketHandle()
     {
         NativeMethods.tb_destroy(Release());
+        _clock?.Free();
         if (_weakOnEvent.IsAllocated)
         {
             _weakOnEvent.Free();
         }
     }
 
-    internal static int Create(tb_config* config, Action<BucketEvent>? onEvent, out BucketHandle handle)
+    internal static int Create(
+        tb_config* config, Action<BucketEvent>? onEvent, ProviderClock? clock, out BucketHandle handle)
     {
-        handle = Prepare(config, onEvent);
+        handle = Prepare(config, onEvent, clock);
         int status = NativeMethods.tb_create_with(config, out nint address);
         handle.Address = address;
         return status;
     }
 
     internal static int OpenShared(
-        tb_config* config, Action<BucketEvent>? onEvent, byte* name, uint flags, out BucketHandle handle, out int fault)
+        tb_config* config, Action<BucketEvent>? onEvent, ProviderClock? clock, byte* name, uint flags,
+        out BucketHandle handle, out int fault)
     {
-        handle = Prepare(config, onEvent);
+        handle = Prepare(config, onEvent, clock);
         int status = NativeMethods.tb_shared_open(config, name, flags, out nint address, out fault);
         handle.Address = address;
         return status;
     }
 
-    private static BucketHandle Prepare(tb_config* config, Action<BucketEvent>? onEvent)
+    internal int Allow(double n) => _callsBack ? NativeMethods.AllowCallingBack(this, n) : NativeMethods.tb_allow(this, n);
+
+    internal int Take(double n, out tb_decision decision) => _callsBack
+        ? NativeMethods.TakeCallingBack(this, n, out decision) : NativeMethods.tb_take(this, n, out decision);
+
+    internal int TakeUpTo(double most, out double taken) => _callsBack
+        ? NativeMethods.TakeUpToCallingBack(this, most, out taken) : NativeMethods.tb_take_up_to(this, most, out taken);
+
+    internal int Available(out double tokens) => _callsBack
+        ? NativeMethods.AvailableCallingBack(this, out tokens) : NativeMethods.tb_available(this, out tokens);
+
+    internal int TimeUntil(double n, out long ns) => _callsBack
+        ? NativeMethods.TimeUntilCallingBack(this, n, out ns) : NativeMethods.tb_time_until(this, n, out ns);
+
+    private static BucketHandle Prepare(tb_config* config, Action<BucketEvent>? onEvent, ProviderClock? clock)
     {
-        var handle = new BucketHandle(0);
+        var handle = new BucketHandle(0) { _clock = clock, _callsBack = clock is not null || onEvent is not null };
+        if (clock is not null)
+        {
+            config->clock = clock.Address;
+        }
         if (onEvent is not null)
         {
             handle._onEvent = onEvent;
@@ -77,15 +102,46 @@ internal sealed unsafe class BucketHandle(nint address) : NativeHandle(address)
 [NativeMarshalling(typeof(HandleMarshaller<TableHandle>))]
 internal sealed unsafe class TableHandle(nint address) : NativeHandle(address)
 {
-    ~TableHandle() => NativeMethods.tb_table_destroy(Release());
+    private ProviderClock? _clock;
 
-    internal static int Create(tb_config* limit, tb_table_config* config, out TableHandle handle)
+    ~TableHandle()
     {
+        NativeMethods.tb_table_destroy(Release());
+        _clock?.Free();
+    }
+
+    internal static int Create(tb_config* limit, tb_table_config* config, ProviderClock? clock, out TableHandle handle)
+    {
+        handle = new TableHandle(0) { _clock = clock };
+        if (clock is not null)
+        {
+            limit->clock = clock.Address;
+        }
         limit->on_wake = &Waiter.OnWake;
         int status = NativeMethods.tb_table_create_with(limit, config, out nint address);
-        handle = new TableHandle(address);
+        handle.Address = address;
         return status;
     }
+
+    internal int Allow(ReadOnlySpan<byte> key, double n) => _clock is null
+        ? NativeMethods.tb_table_allow(this, key, (nuint)key.Length, n)
+        : NativeMethods.AllowCallingBack(this, key, (nuint)key.Length, n);
+
+    internal int Take(ReadOnlySpan<byte> key, double n, out tb_decision decision) => _clock is null
+        ? NativeMethods.tb_table_take(this, key, (nuint)key.Length, n, out decision)
+        : NativeMethods.TakeCallingBack(this, key, (nuint)key.Length, n, out decision);
+
+    internal int TakeUpTo(ReadOnlySpan<byte> key, double most, out double taken) => _clock is null
+        ? NativeMethods.tb_table_take_up_to(this, key, (nuint)key.Length, most, out taken)
+        : NativeMethods.TakeUpToCallingBack(this, key, (nuint)key.Length, most, out taken);
+
+    internal int Available(ReadOnlySpan<byte> key, out double tokens) => _clock is null
+        ? NativeMethods.tb_table_available(this, key, (nuint)key.Length, out tokens)
+        : NativeMethods.AvailableCallingBack(this, key, (nuint)key.Length, out tokens);
+
+    internal int TimeUntil(ReadOnlySpan<byte> key, double n, out long ns) => _clock is null
+        ? NativeMethods.tb_table_time_until(this, key, (nuint)key.Length, n, out ns)
+        : NativeMethods.TimeUntilCallingBack(this, key, (nuint)key.Length, n, out ns);
 }
 
 [NativeMarshalling(typeof(HandleMarshaller<ClockHandle>))]

@@ -5,7 +5,8 @@ namespace TokenBucket;
 // A bucket of its own, or that of a key in a table: for what outlives a call. The answers are the library's.
 internal interface IBucket
 {
-    bool IsOnManualClock { get; }
+    // What wakes who waits; null: a manual clock, which does so by itself.
+    TimeProvider? Timers { get; }
 
     // With other processes, which wake nobody here.
     bool IsShared { get; }
@@ -28,6 +29,7 @@ internal interface IBucket
 
     int Settle(ref tb_reservation reservation, double actual);
 
-    // The exception for a status that is not the ordinary outcome of a call whose argument was `value`.
-    Exception Failure(int status, object? value, string parameter);
+    // For a status that is not the ordinary outcome of a call with that argument. What else it must be where it is more
+    // than an amount.
+    Exception Failure(int status, object? value, string argument, string? allowed = null);
 }

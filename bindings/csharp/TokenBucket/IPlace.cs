@@ -6,7 +6,8 @@ namespace TokenBucket;
 // are the library's.
 internal interface IPlace
 {
-    bool IsOnManualClock { get; }
+    // What wakes who waits; null: a manual clock, which does so by itself.
+    TimeProvider? Timers { get; }
 
     // With other processes, which wake nobody here.
     bool IsShared { get; }

@@ -7,7 +7,7 @@ internal sealed class KeyBucket(KeyedTable table, ReadOnlySpan<byte> key) : IBuc
     private readonly TableHandle _table = table.Handle;
     private readonly byte[] _key = key.ToArray();
 
-    public bool IsOnManualClock { get; } = table.IsOnManualClock;
+    public TimeProvider? Timers { get; } = table.Timers;
 
     public bool IsShared => false;
 
@@ -15,12 +15,11 @@ internal sealed class KeyBucket(KeyedTable table, ReadOnlySpan<byte> key) : IBuc
 
     private nuint Size => (nuint)_key.Length;
 
-    public int Allow(double tokens) => NativeMethods.tb_table_allow(_table, _key, Size, tokens);
+    public int Allow(double tokens) => _table.Allow(_key, tokens);
 
-    public int Available(out double tokens) => NativeMethods.tb_table_available(_table, _key, Size, out tokens);
+    public int Available(out double tokens) => _table.Available(_key, out tokens);
 
-    public int TimeUntil(double tokens, out long ns) =>
-        NativeMethods.tb_table_time_until(_table, _key, Size, tokens, out ns);
+    public int TimeUntil(double tokens, out long ns) => _table.TimeUntil(_key, tokens, out ns);
 
     public int Refund(double tokens) => NativeMethods.tb_table_refund(_table, _key, Size, tokens);
 
@@ -39,6 +38,6 @@ internal sealed class KeyBucket(KeyedTable table, ReadOnlySpan<byte> key) : IBuc
     public int Settle(ref tb_reservation reservation, double actual) =>
         NativeMethods.tb_table_settle(_table, _key, Size, ref reservation, actual);
 
-    public Exception Failure(int status, object? value, string parameter) =>
-        KeyedTable.Failure(status, value, parameter);
+    public Exception Failure(int status, object? value, string argument, string? allowed) =>
+        KeyedTable.Failure(_table, status, value, argument, allowed);
 }

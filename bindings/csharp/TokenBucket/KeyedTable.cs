@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 using System.Runtime.CompilerServices;
 using System.Threading;
 using System.Threading.Tasks;
@@ -26,6 +27,9 @@ namespace TokenBucket;
 [SkipLocalsInit]
 public sealed unsafe class KeyedTable : IDisposable
 {
+    private const string OneOrMore = "1 or more";
+    private const long FastestUnits = 8191;
+
     private readonly TableHandle _handle;
     private volatile bool _disposed;
 
@@ -35,11 +39,18 @@ public sealed unsafe class KeyedTable : IDisposable
     /// <param name="maxKeys">How many keys may be short of tokens at a time; 24.6 bytes each. At least 1.</param>
     public KeyedTable(double capacity, double tokensPerSecond, long maxKeys)
     {
-        ArgumentOutOfRangeException.ThrowIfLessThan(maxKeys, 1);
+        Refusal.Require(maxKeys >= 1, maxKeys, OneOrMore);
         tb_config limit = LimitOptions.NewConfig(capacity, tokensPerSecond);
         tb_table_config config = NewConfig(maxKeys, 0, WhenTableFull.EvictFullest);
-        int status = TableHandle.Create(&limit, &config, out _handle);
-        Require(status, (capacity, tokensPerSecond, maxKeys), "capacity, tokensPerSecond, maxKeys");
+        int status = TableHandle.Create(&limit, &config, null, out _handle);
+        if (status != NativeMethods.TB_SUCCESS)
+        {
+            throw Unmade(status, &limit, &config, new()
+            {
+                ["capacity"] = new(nameof(capacity), capacity), ["rate_tokens"] = new(nameof(tokensPerSecond), tokensPerSecond),
+                ["max_keys"] = new(nameof(maxKeys), maxKeys),
+            });
+        }
     }
 
     /// <summary>Creates a table from options.</summary>
@@ -50,27 +61,29 @@ public sealed unsafe class KeyedTable : IDisposable
         {
             throw new ArgumentException("One of MaxKeys and MaxBytes must be set, and not both.", nameof(options));
         }
-        ArgumentOutOfRangeException.ThrowIfLessThan(options.MaxKeys ?? 1, 1, nameof(KeyedTableOptions.MaxKeys));
-        ArgumentOutOfRangeException.ThrowIfLessThan(options.MaxBytes ?? 64, 64, nameof(KeyedTableOptions.MaxBytes));
+        Refusal.Require(options.MaxKeys is null or >= 1, options.MaxKeys, OneOrMore);
+        Refusal.Require(options.MaxBytes is null or >= 64, options.MaxBytes, "64 or more");
         tb_config limit = options.ToConfig();
         tb_table_config config = NewConfig(options.MaxKeys ?? 0, options.MaxBytes ?? 0, options.WhenFull);
-        IsOnManualClock = options.Clock is not null;
-        int status = TableHandle.Create(&limit, &config, out _handle);
+        Timers = options.Timers;
+        int status = TableHandle.Create(&limit, &config, ProviderClock.Of(options.TimeProvider), out _handle);
         GC.KeepAlive(options.Clock);
-        Require(status, options.Describe(), nameof(options));
+        if (status != NativeMethods.TB_SUCCESS)
+        {
+            throw Unmade(status, &limit, &config, options.Given);
+        }
     }
 
     internal TableHandle Handle => _handle;
 
-    internal bool IsOnManualClock { get; }
+    internal TimeProvider? Timers { get; } = TimeProvider.System;
 
     /// <summary>The limit in force on each key.</summary>
     public BucketLimit Limit
     {
         get
         {
-            tb_config c = new() { struct_size = (nuint)sizeof(tb_config) };
-            Require(NativeMethods.tb_table_get_limit(Undisposed, ref c), 0, nameof(Limit));
+            tb_config c = LimitOf(Undisposed);
             return new BucketLimit(c.capacity, c.rate_tokens, c.rate_period_ns, c.unit);
         }
     }
@@ -84,7 +97,7 @@ public sealed unsafe class KeyedTable : IDisposable
         {
             NativeMethods.TB_SUCCESS => true,
             NativeMethods.TB_DENIED or NativeMethods.TB_EXCEEDS_CAPACITY or NativeMethods.TB_TABLE_FULL => false,
-            int status => throw Failure(status, tokens, nameof(tokens)),
+            int status => throw Failure(_handle, status, tokens, nameof(tokens)),
         };
     }
 
@@ -92,14 +105,14 @@ public sealed unsafe class KeyedTable : IDisposable
     public Decision Take(TableKey key, double tokens = 1)
     {
         using var bytes = new Bytes(key, stackalloc byte[Bytes.BufferSize]);
-        int status = NativeMethods.tb_table_take(_handle, bytes.Span, bytes.Size, tokens, out tb_decision d);
+        int status = _handle.Take(bytes.Span, tokens, out tb_decision d);
         return status switch
         {
             NativeMethods.TB_SUCCESS or NativeMethods.TB_DENIED or NativeMethods.TB_EXCEEDS_CAPACITY =>
                 new Decision((Status)status, d.remaining, d.retry_after_ns, d.reset_after_ns),
             NativeMethods.TB_TABLE_FULL =>
                 new Decision(Status.TableFull, 0, NativeMethods.TB_FOREVER, NativeMethods.TB_FOREVER),
-            _ => throw Failure(status, tokens, nameof(tokens)),
+            _ => throw Failure(_handle, status, tokens, nameof(tokens)),
         };
     }
 
@@ -107,7 +120,7 @@ public sealed unsafe class KeyedTable : IDisposable
     public double TakeUpTo(TableKey key, double most)
     {
         using var bytes = new Bytes(key, stackalloc byte[Bytes.BufferSize]);
-        Require(NativeMethods.tb_table_take_up_to(_handle, bytes.Span, bytes.Size, most, out double taken), most);
+        Require(_handle.TakeUpTo(bytes.Span, most, out double taken), most);
         return taken;
     }
 
@@ -241,7 +254,7 @@ public sealed unsafe class KeyedTable : IDisposable
     public double Available(TableKey key)
     {
         using var bytes = new Bytes(key, stackalloc byte[Bytes.BufferSize]);
-        Require(NativeMethods.tb_table_available(Undisposed, bytes.Span, bytes.Size, out double tokens), 0, nameof(key));
+        Require(Undisposed.Available(bytes.Span, out double tokens), 0, nameof(key));
         return tokens;
     }
 
@@ -249,7 +262,7 @@ public sealed unsafe class KeyedTable : IDisposable
     public TimeSpan TimeUntil(TableKey key, double tokens)
     {
         using var bytes = new Bytes(key, stackalloc byte[Bytes.BufferSize]);
-        Require(NativeMethods.tb_table_time_until(Undisposed, bytes.Span, bytes.Size, tokens, out long ns), tokens);
+        Require(Undisposed.TimeUntil(bytes.Span, tokens, out long ns), tokens);
         return Nanoseconds.ToTimeSpan(ns);
     }
 
@@ -262,13 +275,23 @@ public sealed unsafe class KeyedTable : IDisposable
     }
 
     /// <summary>Changes the rate of all keys at once, for those who wait too; reservations keep their times.</summary>
-    public void SetRate(double tokensPerSecond) =>
-        Require(NativeMethods.tb_table_set_rate(_handle, tokensPerSecond), tokensPerSecond);
+    public void SetRate(double tokensPerSecond)
+    {
+        int status = NativeMethods.tb_table_set_rate(_handle, tokensPerSecond);
+        if (status != NativeMethods.TB_SUCCESS)
+        {
+            tb_config limit = LimitOf(_handle);
+            throw Failure(_handle, status, tokensPerSecond, nameof(tokensPerSecond), Refusal.OfLimit(1, tokensPerSecond)
+                ?? (tokensPerSecond / limit.unit >= FastestUnits * 1e9
+                    ? $"less than {FastestUnits} units of this table per nanosecond"
+                    : "so low that at most 2^58 units of this table come in until the last reservation is due"));
+        }
+    }
 
     /// <summary>Changes the capacity of all keys at once; who waits for more than it gets a
     /// <see cref="TokenBucketException"/>. Keys keep what they have spent, so what exceeds a smaller capacity is there
     /// again if it is raised. It holds at most 2^57 of <see cref="BucketLimit.Unit"/>.</summary>
-    public void SetCapacity(double capacity) => Require(NativeMethods.tb_table_set_capacity(_handle, capacity), capacity);
+    public void SetCapacity(double capacity) => SetCapacity(capacity, capacity, nameof(capacity));
 
     /// <summary>How full the table is. Reads all of it: 10 million places take some 50 ms.</summary>
     public KeyedTableStatistics GetStatistics()
@@ -291,13 +314,36 @@ public sealed unsafe class KeyedTable : IDisposable
         Require(NativeMethods.tb_table_close(_handle), 0, nameof(Close));
     }
 
-    internal int AllowNative(ReadOnlySpan<byte> key, double tokens) =>
-        NativeMethods.tb_table_allow(_handle, key, (nuint)key.Length, tokens);
+    // The argument is the capacity as the caller gave it.
+    internal void SetCapacity(double capacity, object given, string argument)
+    {
+        int status = NativeMethods.tb_table_set_capacity(_handle, capacity);
+        if (status != NativeMethods.TB_SUCCESS)
+        {
+            throw Failure(
+                _handle, status, given, argument, Refusal.OfLimit(capacity, 1) ?? "from 1 to 2^57 units of this table");
+        }
+    }
 
-    internal static Exception Failure(int status, object? value, string parameter) =>
-        status == NativeMethods.TB_CLOSED
-            ? new ObjectDisposedException(nameof(KeyedTable), TokenBucketException.MessageOf(Status.Closed))
-            : TokenBucketException.For(status, value, parameter);
+    internal int AllowNative(ReadOnlySpan<byte> key, double tokens) => _handle.Allow(key, tokens);
+
+    internal static Exception Failure(
+        TableHandle table, int status, object? value, string argument, string? allowed = null) =>
+        TokenBucketException.For(status, value, argument, typeof(KeyedTable), LimitOf(table).capacity, allowed);
+
+    private static tb_config LimitOf(TableHandle table)
+    {
+        tb_config c = new() { struct_size = (nuint)sizeof(tb_config) };
+        _ = NativeMethods.tb_table_get_limit(table, ref c);
+        return c;
+    }
+
+    private static Exception Unmade(
+        int status, tb_config* limit, tb_table_config* config, Dictionary<string, Refusal.Given> given)
+    {
+        _ = NativeMethods.tb_table_config_check(limit, config, out tb_config_fault fault);
+        return Refusal.OfConfig(status, fault, given);
+    }
 
     // What is not asked of a disposed table goes by this. The rest the library refuses, for it is closed.
     private TableHandle Undisposed
@@ -343,11 +389,11 @@ public sealed unsafe class KeyedTable : IDisposable
     }
 
     // Generic, so that no call that succeeds allocates.
-    private static void Require<T>(int status, T value, [CallerArgumentExpression(nameof(value))] string parameter = "")
+    private void Require<T>(int status, T value, [CallerArgumentExpression(nameof(value))] string argument = "")
     {
         if (status != NativeMethods.TB_SUCCESS)
         {
-            throw Failure(status, value, parameter);
+            throw Failure(_handle, status, value, argument);
         }
     }
 }

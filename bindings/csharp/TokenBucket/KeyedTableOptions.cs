@@ -1,3 +1,5 @@
+using System.Collections.Generic;
+
 namespace TokenBucket;
 
 /// <summary>What becomes of a new key when its 16 places in a <see cref="KeyedTable"/> are taken.</summary>
@@ -26,4 +28,10 @@ public sealed class KeyedTableOptions : LimitOptions
 
     /// <summary>What becomes of a new key when there is no room.</summary>
     public WhenTableFull WhenFull { get; init; }
+
+    internal override Dictionary<string, Refusal.Given> Given => new(base.Given)
+    {
+        ["max_keys"] = new(nameof(MaxKeys), MaxKeys), ["max_bytes"] = new(nameof(MaxBytes), MaxBytes),
+        ["when_full"] = new(nameof(WhenFull), WhenFull),
+    };
 }

@@ -53,10 +53,9 @@ internal sealed class LimiterState(object limiter, int queueLimit, TokenBucketMe
     {
         NativeMethods.TB_SUCCESS or NativeMethods.TB_DENIED or NativeMethods.TB_TABLE_FULL => status,
         NativeMethods.TB_TIMED_OUT => NativeMethods.TB_DENIED,
-        NativeMethods.TB_EXCEEDS_CAPACITY => throw new ArgumentOutOfRangeException(
-            nameof(permitCount), permitCount, $"More permits than the limiter's token limit of {_tokenLimit}."),
-        NativeMethods.TB_CLOSED => throw new ObjectDisposedException(limiter.GetType().FullName),
-        _ => throw TokenBucketException.For(status, permitCount, nameof(permitCount)),
+        NativeMethods.TB_EXCEEDS_CAPACITY => throw Refusal.OutOfRange(
+            nameof(permitCount), permitCount, $"at most the token limit of {_tokenLimit}"),
+        _ => throw TokenBucketException.For(status, permitCount, nameof(permitCount), limiter.GetType(), _tokenLimit),
     };
 
     internal LimiterLease Grant()

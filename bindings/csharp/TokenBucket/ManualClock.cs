@@ -1,4 +1,5 @@
 using System;
+using System.Runtime.CompilerServices;
 using System.Threading;
 
 namespace TokenBucket;
@@ -14,8 +15,9 @@ public sealed class ManualClock : IDisposable
     /// <summary>Creates a clock that stands at a time, in nanoseconds.</summary>
     public ManualClock(long startNanoseconds = 0)
     {
+        RequireNotNegative(startNanoseconds);
         int status = NativeMethods.tb_manual_clock_create(startNanoseconds, out nint address);
-        Require(status, startNanoseconds, nameof(startNanoseconds));
+        Require(status);
         _handle = new ClockHandle(address);
         _now = startNanoseconds;
     }
@@ -41,6 +43,7 @@ public sealed class ManualClock : IDisposable
     public void Set(long nanoseconds)
     {
         ClockHandle handle = Handle;
+        RequireNotNegative(nanoseconds);
         for (long now = Now, seen; now < nanoseconds; now = seen)
         {
             seen = Interlocked.CompareExchange(ref _now, nanoseconds, now);
@@ -49,45 +52,56 @@ public sealed class ManualClock : IDisposable
                 break;
             }
         }
-        Require(NativeMethods.tb_manual_clock_set(handle, nanoseconds), nanoseconds, nameof(nanoseconds));
+        Require(NativeMethods.tb_manual_clock_set(handle, nanoseconds));
     }
 
     /// <summary>Moves the clock on.</summary>
     public void Advance(long nanoseconds)
+    {
+        RequireNotNegative(nanoseconds);
+        Advance(nanoseconds, nanoseconds, nameof(nanoseconds));
+    }
+
+    /// <summary>Moves the clock on.</summary>
+    public void Advance(TimeSpan time) => Advance(Nanoseconds.FromNonNegative(time, nameof(time)), time, nameof(time));
+
+    /// <inheritdoc/>
+    public void Dispose() => _disposed = true;
+
+    // The argument is the time as the caller gave it.
+    private void Advance(long nanoseconds, object given, string argument)
     {
         ClockHandle handle = Handle;
         long now, then;
         do
         {
             now = Now;
-            int status = nanoseconds < 0 ? NativeMethods.TB_E_INVALID_ARGUMENT
-                : nanoseconds > long.MaxValue - now ? NativeMethods.TB_E_OUT_OF_RANGE
-                : NativeMethods.TB_SUCCESS;
-            Require(status, nanoseconds, nameof(nanoseconds));
+            if (nanoseconds > long.MaxValue - now)
+            {
+                throw Refusal.OutOfRange(argument, given, $"at most the {long.MaxValue - now} ns that the clock can still count");
+            }
             then = now + nanoseconds;
         }
         while (Interlocked.CompareExchange(ref _now, then, now) != now);
         // Not tb_manual_clock_advance: calls of both kinds at once would come to the library in another order than here.
-        Require(NativeMethods.tb_manual_clock_set(handle, then), nanoseconds, nameof(nanoseconds));
+        Require(NativeMethods.tb_manual_clock_set(handle, then));
     }
-
-    /// <summary>Moves the clock on.</summary>
-    public void Advance(TimeSpan time) => Advance(Nanoseconds.From(time, nameof(time)));
-
-    /// <inheritdoc/>
-    public void Dispose() => _disposed = true;
 
     private (long Count, long NextDue) Look()
     {
-        Require(NativeMethods.tb_manual_clock_waiters(Handle, out long count, out long nextDue), 0, "");
+        Require(NativeMethods.tb_manual_clock_waiters(Handle, out long count, out long nextDue));
         return (count, nextDue);
     }
 
-    private static void Require(int status, long value, string parameter)
+    private static void RequireNotNegative(
+        long value, [CallerArgumentExpression(nameof(value))] string argument = "") =>
+        Refusal.Require(value >= 0, value, "0 or more", argument);
+
+    private static void Require(int status)
     {
         if (status != NativeMethods.TB_SUCCESS)
         {
-            throw TokenBucketException.For(status, value, parameter);
+            throw new TokenBucketException((Status)status);
         }
     }
 }

@@ -14,7 +14,7 @@ public sealed class Member
     public Member(Bucket bucket, double tokens = 1)
     {
         ArgumentNullException.ThrowIfNull(bucket);
-        RequireAmount(tokens);
+        Refusal.RequireAmount(tokens);
         Bucket = bucket;
         Tokens = tokens;
     }
@@ -27,7 +27,7 @@ public sealed class Member
     public Member(KeyedTable table, TableKey key, double tokens = 1)
     {
         ArgumentNullException.ThrowIfNull(table);
-        RequireAmount(tokens);
+        Refusal.RequireAmount(tokens);
         using var bytes = new TableKey.Bytes(key, stackalloc byte[TableKey.Bytes.BufferSize]);
         _key = new KeyBucket(table, bytes.Span);
         Table = table;
@@ -54,15 +54,8 @@ public sealed class Member
     internal bool IsSameLimit(Member other) =>
         Bucket == other.Bucket && Table == other.Table && Key.SequenceEqual(other.Key);
 
-    internal ObjectDisposedException Closed(int index) => new(
-        Bucket is null ? nameof(KeyedTable) : nameof(TokenBucket.Bucket),
-        $"{TokenBucketException.MessageOf(Status.Closed)} (member {index})");
+    internal ObjectDisposedException Closed(int index) => TokenBucketException.Disposed(
+        Bucket is null ? typeof(KeyedTable) : typeof(Bucket), $" (member {index})");
 
-    private static void RequireAmount(double tokens)
-    {
-        if (!(tokens > 0 && double.IsFinite(tokens)))
-        {
-            throw TokenBucketException.For(NativeMethods.TB_E_INVALID_ARGUMENT, tokens, nameof(tokens));
-        }
-    }
+    internal double Capacity => Bucket?.Limit.Capacity ?? Table!.Limit.Capacity;
 }

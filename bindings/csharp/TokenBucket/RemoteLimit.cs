@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 using System.Runtime.InteropServices;
 
 namespace TokenBucket;
@@ -12,7 +13,9 @@ internal sealed unsafe class RemoteLimit
 
     private readonly RemoteHandle _handle;
 
-    internal RemoteLimit(double capacity, double tokens, long periodNs, long maxWaitNs)
+    // The fields, and max_wait_ns, are those of `given`.
+    internal RemoteLimit(
+        double capacity, double tokens, long periodNs, long maxWaitNs, Dictionary<string, Refusal.Given> given)
     {
         tb_config limit = LimitOptions.NewConfig(capacity, tokens);
         limit.rate_period_ns = periodNs;
@@ -20,8 +23,8 @@ internal sealed unsafe class RemoteLimit
         _handle = new RemoteHandle(address);
         if (status != NativeMethods.TB_SUCCESS)
         {
-            throw TokenBucketException.For(
-                status, $"{tokens} tokens per {periodNs} ns, capacity {capacity}, wait {maxWaitNs} ns", "options");
+            _ = NativeMethods.tb_remote_config_check(&limit, maxWaitNs, out tb_config_fault fault);
+            throw Refusal.OfConfig(status, fault, given);
         }
     }
 
@@ -57,63 +60,39 @@ internal sealed unsafe class RemoteLimit
         }
     }
 
-    internal int Take(double n, out long[] arguments)
-    {
-        long* buffer = stackalloc long[NativeMethods.TB_REMOTE_MAX_ARGUMENTS];
-        return Written(NativeMethods.tb_remote_take(_handle, n, buffer, out nuint count), buffer, count, out arguments);
-    }
+    internal int Take(double n, out long[] arguments) => Write(NativeMethods.tb_remote_take, n, out arguments);
 
-    internal int TakeUpTo(double most, out long[] arguments)
-    {
-        long* buffer = stackalloc long[NativeMethods.TB_REMOTE_MAX_ARGUMENTS];
-        return Written(NativeMethods.tb_remote_take_up_to(_handle, most, buffer, out nuint count), buffer, count, out arguments);
-    }
+    internal int TakeUpTo(double most, out long[] arguments) =>
+        Write(NativeMethods.tb_remote_take_up_to, most, out arguments);
 
-    internal int Peek(double n, out long[] arguments)
-    {
-        long* buffer = stackalloc long[NativeMethods.TB_REMOTE_MAX_ARGUMENTS];
-        return Written(NativeMethods.tb_remote_peek(_handle, n, buffer, out nuint count), buffer, count, out arguments);
-    }
+    internal int Peek(double n, out long[] arguments) => Write(NativeMethods.tb_remote_peek, n, out arguments);
 
-    internal int Charge(double n, out long[] arguments)
-    {
-        long* buffer = stackalloc long[NativeMethods.TB_REMOTE_MAX_ARGUMENTS];
-        return Written(NativeMethods.tb_remote_charge(_handle, n, buffer, out nuint count), buffer, count, out arguments);
-    }
+    internal int Charge(double n, out long[] arguments) => Write(NativeMethods.tb_remote_charge, n, out arguments);
 
-    internal int Refund(double n, out long[] arguments)
-    {
-        long* buffer = stackalloc long[NativeMethods.TB_REMOTE_MAX_ARGUMENTS];
-        return Written(NativeMethods.tb_remote_refund(_handle, n, buffer, out nuint count), buffer, count, out arguments);
-    }
+    internal int Refund(double n, out long[] arguments) => Write(NativeMethods.tb_remote_refund, n, out arguments);
 
-    internal int Reset(double tokens, out long[] arguments)
-    {
-        long* buffer = stackalloc long[NativeMethods.TB_REMOTE_MAX_ARGUMENTS];
-        return Written(NativeMethods.tb_remote_reset(_handle, tokens, buffer, out nuint count), buffer, count, out arguments);
-    }
+    internal int Reset(double tokens, out long[] arguments) => Write(NativeMethods.tb_remote_reset, tokens, out arguments);
 
-    internal int Reserve(double n, long maxWaitNs, out long[] arguments)
-    {
-        long* buffer = stackalloc long[NativeMethods.TB_REMOTE_MAX_ARGUMENTS];
-        return Written(
-            NativeMethods.tb_remote_reserve(_handle, n, maxWaitNs, buffer, out nuint count), buffer, count, out arguments);
-    }
+    internal int Reserve(double n, long maxWaitNs, out long[] arguments) => Write(
+        (RemoteHandle remote, double of, long* to, out nuint count) =>
+            NativeMethods.tb_remote_reserve(remote, of, maxWaitNs, to, out count),
+        n, out arguments);
 
-    internal int Cancel(tb_reservation reservation, out long[] arguments)
-    {
-        long* buffer = stackalloc long[NativeMethods.TB_REMOTE_MAX_ARGUMENTS];
-        return Written(
-            NativeMethods.tb_remote_cancel(_handle, &reservation, buffer, out nuint count), buffer, count, out arguments);
-    }
+    internal int Cancel(tb_reservation reservation, out long[] arguments) => Write(
+        (RemoteHandle remote, double _, long* to, out nuint count) =>
+        {
+            tb_reservation own = reservation;
+            return NativeMethods.tb_remote_cancel(remote, &own, to, out count);
+        },
+        0, out arguments);
 
-    internal int Settle(tb_reservation reservation, double actual, out long[] arguments)
-    {
-        long* buffer = stackalloc long[NativeMethods.TB_REMOTE_MAX_ARGUMENTS];
-        return Written(
-            NativeMethods.tb_remote_settle(_handle, &reservation, actual, buffer, out nuint count), buffer, count,
-            out arguments);
-    }
+    internal int Settle(tb_reservation reservation, double actual, out long[] arguments) => Write(
+        (RemoteHandle remote, double of, long* to, out nuint count) =>
+        {
+            tb_reservation own = reservation;
+            return NativeMethods.tb_remote_settle(remote, &own, of, to, out count);
+        },
+        actual, out arguments);
 
     internal int Read(long[] arguments, long[] reply, out tb_remote_answer answer)
     {
@@ -133,8 +112,13 @@ internal sealed unsafe class RemoteLimit
         }
     }
 
-    private static int Written(int status, long* buffer, nuint count, out long[] arguments)
+    // The shape of all calls but those that read.
+    private delegate int Writer(RemoteHandle remote, double n, long* arguments, out nuint count);
+
+    private int Write(Writer write, double n, out long[] arguments)
     {
+        long* buffer = stackalloc long[NativeMethods.TB_REMOTE_MAX_ARGUMENTS];
+        int status = write(_handle, n, buffer, out nuint count);
         arguments = status == NativeMethods.TB_SUCCESS ? new ReadOnlySpan<long>(buffer, (int)count).ToArray() : [];
         return status;
     }

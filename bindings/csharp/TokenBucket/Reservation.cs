@@ -69,7 +69,9 @@ public sealed class Reservation
             int status = _bucket.Settle(ref _native, actualTokens);
             if (status != NativeMethods.TB_SUCCESS)
             {
-                throw _bucket.Failure(status, actualTokens, nameof(actualTokens));
+                throw _bucket.Failure(
+                    status, actualTokens, nameof(actualTokens),
+                    status == NativeMethods.TB_E_INVALID_ARGUMENT ? Refusal.AmountOrNone : null);
             }
         }
     }

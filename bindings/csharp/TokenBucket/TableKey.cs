@@ -54,11 +54,11 @@ public readonly ref struct TableKey
         }
     }
 
-    internal static void RequireSize(int size, string parameter = "key")
+    internal static void RequireSize(int size, string argument = "key")
     {
         if (size > MaxSize)
         {
-            throw new ArgumentException($"The key has {size} bytes; {MaxSize} are the most.", parameter);
+            throw new ArgumentException(Refusal.Text(argument, size, $"at most {MaxSize} bytes"), argument);
         }
     }
 

@@ -37,7 +37,7 @@ public sealed class TokenBucketCombinedLimiter : RateLimiter
     public TokenBucketCombinedLimiter(CombinedLimit limit, int queueLimit = 0, TokenBucketMetrics? metrics = null)
     {
         ArgumentNullException.ThrowIfNull(limit);
-        ArgumentOutOfRangeException.ThrowIfNegative(queueLimit);
+        Refusal.Require(queueLimit >= 0, queueLimit, "0 or more");
         _limit = limit;
         _state = new LimiterState(this, queueLimit, metrics);
         _queue = new CombinedQueue(_state);

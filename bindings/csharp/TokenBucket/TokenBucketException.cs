@@ -1,5 +1,5 @@
 using System;
-using System.ComponentModel;
+using System.Globalization;
 using System.Runtime.InteropServices;
 
 namespace TokenBucket;
@@ -16,7 +16,7 @@ public sealed class TokenBucketException : Exception
     {
     }
 
-    private TokenBucketException(Status status, string message, Exception? inner) : base(message, inner) => Status = status;
+    internal TokenBucketException(Status status, string message, Exception? inner) : base(message, inner) => Status = status;
 
     /// <summary>What the library answered.</summary>
     public Status Status { get; }
@@ -34,30 +34,32 @@ public sealed class TokenBucketException : Exception
     internal static unsafe string NameOf(int status) =>
         Marshal.PtrToStringUTF8((nint)NativeMethods.tb_status_name(status))!;
 
-    // The exception for a status that is not the ordinary outcome of a call whose argument was `value`.
-    internal static Exception For(int status, object? value, string parameter) => (Status)status switch
-    {
-        Status.InvalidArgument or Status.OutOfRange =>
-            new ArgumentOutOfRangeException(parameter, value, MessageOf((Status)status)),
-        Status.Closed => new ObjectDisposedException(nameof(Bucket), MessageOf(Status.Closed)),
-        _ => new TokenBucketException((Status)status),
-    };
+    // For a status that is not the ordinary outcome of a call with that argument, on a limit of that capacity. What else
+    // it must be where it is more than an amount.
+    internal static Exception For(
+        int status, object? value, string argument, Type owner, double capacity, string? allowed = null) =>
+        (Status)status switch
+        {
+            Status.InvalidArgument => Refusal.OutOfRange(argument, value, allowed ?? Refusal.Amount),
+            Status.OutOfRange => Refusal.OutOfRange(argument, value, allowed ?? Refusal.WithinDebt),
+            Status.ExceedsCapacity => ExceedsCapacity(argument, value, capacity, allowed),
+            Status.Closed => Disposed(owner),
+            _ => new TokenBucketException((Status)status),
+        };
 
-    // For shared memory of that name. Other statuses than these have no fault.
-    internal static unsafe Exception ForShared(int status, string name, int fault, object? value, string parameter)
+    internal static TokenBucketException ExceedsCapacity(
+        string argument, object? value, double capacity, string? allowed = null, Member? by = null)
     {
-        if (status == NativeMethods.TB_E_SYSTEM)
-        {
-            var error = new Win32Exception(fault);
-            return new TokenBucketException(Status.System, $"{MessageOf(Status.System)}: {name}: {error.Message}", error);
-        }
-        if (status == NativeMethods.TB_E_MISMATCH)
-        {
-            string what = Marshal.PtrToStringUTF8((nint)NativeMethods.tb_shared_fault_message(fault))!;
-            return new TokenBucketException(Status.Mismatch, $"{MessageOf(Status.Mismatch)}: {name}: {what}", null);
-        }
-        return For(status, value, parameter);
+        string most = string.Create(CultureInfo.InvariantCulture, $"at most the capacity of {capacity}");
+        return new(Status.ExceedsCapacity, Refusal.Text(argument, value, allowed ?? most), null) { RefusedBy = by };
     }
+
+    internal static ObjectDisposedException Disposed(Type owner, string more = "") =>
+        new(owner.FullName, MessageOf(Status.Closed) + more);
+
+    // For shared memory of that name.
+    internal static TokenBucketException Shared(Status status, string name, string what, Exception? inner = null) =>
+        new(status, $"{MessageOf(status)}: {name}: {what}", inner);
 
     internal static TokenBucketException Refused(int status, long retryAfterNs, Member? by = null) => new((Status)status)
     {

@@ -6,8 +6,8 @@ using System.Threading.Tasks;
 namespace TokenBucket;
 
 /// <summary>
-/// A <see cref="RateLimiter"/> on an exact token bucket: permits come in evenly, to the nanosecond, and not in steps of a
-/// timer. For ASP.NET Core's rate limiting middleware and everything else that takes a <see cref="RateLimiter"/>.
+/// A <see cref="RateLimiter"/> on an exact token bucket, in place of <see cref="TokenBucketRateLimiter"/>: permits come in
+/// evenly, to the nanosecond, and not in steps of a timer.
 /// </summary>
 /// <remarks>
 /// <para>AttemptAcquire never blocks and, where the oldest request is served first, never overtakes one that waits.
@@ -19,11 +19,13 @@ namespace TokenBucket;
 /// none. Disposing a lease gives nothing back.</para>
 /// <para>All members may be called from any number of threads at once.</para>
 /// </remarks>
-public sealed class TokenBucketLimiter : RateLimiter
+public sealed class TokenBucketLimiter : ReplenishingRateLimiter
 {
     private readonly Lock _idleLock = new();
     private readonly Bucket _bucket;
     private readonly ManualClock? _clock;
+    private readonly TimeProvider _timeProvider;
+    private readonly long _start;
     private readonly LimiterState _state;
     private readonly PermitQueue _queue;
 
@@ -40,6 +42,10 @@ public sealed class TokenBucketLimiter : RateLimiter
     {
         _bucket = bucket;
         _clock = options.Clock;
+        _timeProvider = options.TimeProvider ?? TimeProvider.System;
+        _start = _timeProvider.GetTimestamp();
+        ReplenishmentPeriod = options.ReplenishmentPeriod;
+        IsAutoReplenishing = options.AutoReplenishment;
         _state = new LimiterState(this, options);
         _queue = new PermitQueue(_state, _bucket);
         _fullAt = Now;
@@ -61,6 +67,16 @@ public sealed class TokenBucketLimiter : RateLimiter
         ArgumentNullException.ThrowIfNull(options);
         return new Bucket(options.ToBucketOptions());
     }
+
+    /// <inheritdoc cref="TokenBucketLimiterOptions.ReplenishmentPeriod"/>
+    public override TimeSpan ReplenishmentPeriod { get; }
+
+    /// <inheritdoc cref="TokenBucketLimiterOptions.AutoReplenishment"/>
+    public override bool IsAutoReplenishing { get; }
+
+    /// <summary>Does nothing, for permits come in by the clock. Answers as that of .NET's limiter: true unless
+    /// <see cref="IsAutoReplenishing"/>.</summary>
+    public override bool TryReplenish() => !IsAutoReplenishing;
 
     /// <summary>The largest number of permits held.</summary>
     public int TokenLimit => _state.TokenLimit;
@@ -88,12 +104,12 @@ public sealed class TokenBucketLimiter : RateLimiter
         }
     }
 
-    // Milliseconds of the host are fine enough for idling, and cheap.
-    private long Now => _clock?.Now ?? Environment.TickCount64 * 1_000_000;
+    private long Now => _clock?.Now ?? _timeProvider.GetElapsedTime(_start).Ticks * TimeSpan.NanosecondsPerTick;
 
     /// <summary>Changes the rate at once, for those who wait too; permits and debts are kept.</summary>
     public void SetRate(double tokensPerSecond)
     {
+        _state.ThrowIfDisposed();
         _bucket.SetRate(tokensPerSecond);
         IdleNoMore();
     }
@@ -102,8 +118,9 @@ public sealed class TokenBucketLimiter : RateLimiter
     /// gets a failed lease.</summary>
     public void SetTokenLimit(int tokenLimit)
     {
-        ArgumentOutOfRangeException.ThrowIfLessThan(tokenLimit, 1);
-        _bucket.SetCapacity(tokenLimit);
+        _state.ThrowIfDisposed();
+        TokenBucketLimiterOptions.RequireTokenLimit(tokenLimit, nameof(tokenLimit));
+        _bucket.SetCapacity(tokenLimit, tokenLimit, nameof(tokenLimit));
         _state.TokenLimit = tokenLimit;
         IdleNoMore();
     }
@@ -111,6 +128,7 @@ public sealed class TokenBucketLimiter : RateLimiter
     /// <summary>Sets the permits to what a server said is left; those who wait keep their places.</summary>
     public void SetTokens(double tokens)
     {
+        _state.ThrowIfDisposed();
         _bucket.SetTokens(tokens);
         IdleNoMore();
     }

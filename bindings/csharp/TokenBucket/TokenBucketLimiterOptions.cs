@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 using System.Threading.RateLimiting;
 
 namespace TokenBucket;
@@ -8,44 +9,63 @@ public record TokenBucketLimiterOptions
 {
     /// <summary>The largest number of permits held: the largest burst, and the most that one lease can have. At least 1.
     /// </summary>
-    public required int TokenLimit { get; init; }
+    public required int TokenLimit { get; set; }
 
-    /// <summary>Permits gained in every <see cref="Period"/>, evenly; fractions too.</summary>
-    public required double TokensPerPeriod { get; init; }
+    /// <summary>Permits gained in every <see cref="ReplenishmentPeriod"/>, evenly; fractions too.</summary>
+    public required double TokensPerPeriod { get; set; }
 
     /// <summary>The time in which <see cref="TokensPerPeriod"/> are gained; one second by default.</summary>
-    public TimeSpan Period { get; init; } = TimeSpan.FromSeconds(1);
+    public TimeSpan ReplenishmentPeriod { get; set; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>What <see cref="TokenBucketLimiter.IsAutoReplenishing"/> says; true by default. Permits come in evenly, by
+    /// the clock, also if it is false: then <see cref="TokenBucketLimiter.TryReplenish"/> finds nothing left to do.
+    /// </summary>
+    public bool AutoReplenishment { get; set; } = true;
 
     /// <summary>The most permits that may be waited for at a time; 0 (the default) is no queue: AcquireAsync then
     /// answers at once.</summary>
-    public int QueueLimit { get; init; }
+    public int QueueLimit { get; set; }
 
     /// <summary>Whether the oldest request in the queue is served first (the default) or the newest, for which the oldest
     /// make room with failed leases where the queue is full.</summary>
-    public QueueProcessingOrder QueueProcessingOrder { get; init; } = QueueProcessingOrder.OldestFirst;
+    public QueueProcessingOrder QueueProcessingOrder { get; set; } = QueueProcessingOrder.OldestFirst;
 
     /// <summary>For how long permits that are due are kept for a request that comes late for them, as
     /// <see cref="LimitOptions.MaxLateness"/>.</summary>
-    public TimeSpan? MaxLateness { get; init; }
+    public TimeSpan? MaxLateness { get; set; }
 
     /// <summary>Where to count; null (the default) is nowhere. Many limiters may share one.</summary>
-    public TokenBucketMetrics? Metrics { get; init; }
+    public TokenBucketMetrics? Metrics { get; set; }
 
-    /// <summary>The clock to live by; null (the default) is the system's.</summary>
-    public ManualClock? Clock { get; init; }
+    /// <inheritdoc cref="LimitOptions.Clock"/>
+    public ManualClock? Clock { get; set; }
+
+    /// <inheritdoc cref="LimitOptions.TimeProvider"/>
+    public TimeProvider? TimeProvider { get; set; }
 
     internal BucketOptions ToBucketOptions()
     {
         RequireRanges();
         return new BucketOptions
         {
-            Capacity = TokenLimit, Tokens = TokensPerPeriod, Period = Period, MaxLateness = MaxLateness, Clock = Clock,
+            Capacity = TokenLimit, Tokens = TokensPerPeriod, PeriodNanoseconds = PeriodNanoseconds, MaxLateness = MaxLateness,
+            Clock = Clock, TimeProvider = TimeProvider, GivenAs = Given,
         };
     }
 
+    internal static void RequireTokenLimit(int tokenLimit, string argument) =>
+        Refusal.Require(tokenLimit >= 1, tokenLimit, "1 or more", argument);
+
+    private protected long PeriodNanoseconds => Nanoseconds.FromPositive(ReplenishmentPeriod, nameof(ReplenishmentPeriod));
+
+    private protected Dictionary<string, Refusal.Given> Given => new()
+    {
+        ["capacity"] = new(nameof(TokenLimit), TokenLimit), ["rate_tokens"] = new(nameof(TokensPerPeriod), TokensPerPeriod),
+    };
+
     private protected void RequireRanges()
     {
-        ArgumentOutOfRangeException.ThrowIfLessThan(TokenLimit, 1, nameof(TokenLimit));
-        ArgumentOutOfRangeException.ThrowIfLessThan(QueueLimit, 0, nameof(QueueLimit));
+        RequireTokenLimit(TokenLimit, nameof(TokenLimit));
+        Refusal.Require(QueueLimit >= 0, QueueLimit, "0 or more");
     }
 }

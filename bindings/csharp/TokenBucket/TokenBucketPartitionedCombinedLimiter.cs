@@ -33,7 +33,7 @@ public sealed class TokenBucketPartitionedCombinedLimiter<TResource> : Partition
         Func<TResource, CombinedLimit> limits, int queueLimit = 0, TokenBucketMetrics? metrics = null)
     {
         ArgumentNullException.ThrowIfNull(limits);
-        ArgumentOutOfRangeException.ThrowIfNegative(queueLimit);
+        Refusal.Require(queueLimit >= 0, queueLimit, "0 or more");
         _limits = limits;
         _state = new LimiterState(this, queueLimit, metrics);
         _queue = new CombinedQueue(_state);

@@ -63,13 +63,18 @@ public sealed class TokenBucketPartitionedLimiter<TKey> : PartitionedRateLimiter
     }
 
     /// <summary>Changes the rate of all keys at once, for those who wait too.</summary>
-    public void SetRate(double tokensPerSecond) => _table.SetRate(tokensPerSecond);
+    public void SetRate(double tokensPerSecond)
+    {
+        _state.ThrowIfDisposed();
+        _table.SetRate(tokensPerSecond);
+    }
 
     /// <summary>Changes the token limit of all keys at once; who waits for more than it gets a failed lease.</summary>
     public void SetTokenLimit(int tokenLimit)
     {
-        ArgumentOutOfRangeException.ThrowIfLessThan(tokenLimit, 1);
-        _table.SetCapacity(tokenLimit);
+        _state.ThrowIfDisposed();
+        TokenBucketLimiterOptions.RequireTokenLimit(tokenLimit, nameof(tokenLimit));
+        _table.SetCapacity(tokenLimit, tokenLimit, nameof(tokenLimit));
         _state.TokenLimit = tokenLimit;
     }
 
@@ -81,7 +86,11 @@ public sealed class TokenBucketPartitionedLimiter<TKey> : PartitionedRateLimiter
     }
 
     /// <summary>How full the table is, as <see cref="KeyedTable.GetStatistics"/>.</summary>
-    public KeyedTableStatistics GetTableStatistics() => _table.GetStatistics();
+    public KeyedTableStatistics GetTableStatistics()
+    {
+        _state.ThrowIfDisposed();
+        return _table.GetStatistics();
+    }
 
     /// <inheritdoc/>
     protected override RateLimitLease AttemptAcquireCore(TKey resource, int permitCount)

@@ -5,21 +5,22 @@ namespace TokenBucket;
 public sealed record TokenBucketPartitionedLimiterOptions : TokenBucketLimiterOptions
 {
     /// <inheritdoc cref="KeyedTableOptions.MaxKeys"/>
-    public long? MaxKeys { get; init; }
+    public long? MaxKeys { get; set; }
 
     /// <inheritdoc cref="KeyedTableOptions.MaxBytes"/>
-    public long? MaxBytes { get; init; }
+    public long? MaxBytes { get; set; }
 
     /// <inheritdoc cref="KeyedTableOptions.WhenFull"/>
-    public WhenTableFull WhenFull { get; init; }
+    public WhenTableFull WhenFull { get; set; }
 
     internal KeyedTable CreateTable()
     {
         RequireRanges();
         return new KeyedTable(new KeyedTableOptions
         {
-            Capacity = TokenLimit, Tokens = TokensPerPeriod, Period = Period, MaxLateness = MaxLateness, Clock = Clock,
-            MaxKeys = MaxKeys, MaxBytes = MaxBytes, WhenFull = WhenFull,
+            Capacity = TokenLimit, Tokens = TokensPerPeriod, PeriodNanoseconds = PeriodNanoseconds, MaxLateness = MaxLateness,
+            Clock = Clock, TimeProvider = TimeProvider, MaxKeys = MaxKeys, MaxBytes = MaxBytes, WhenFull = WhenFull,
+            GivenAs = Given,
         });
     }
 }

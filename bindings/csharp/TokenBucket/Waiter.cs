@@ -21,7 +21,10 @@ internal abstract unsafe class Waiter(IPlace place)
 
     private ulong _tag;
 
-    protected bool IsOnManualClock => place.IsOnManualClock;
+    protected TimeProvider? Timers => place.Timers;
+
+    // Neither the system's nor a manual clock: it may have moved between the library's answer and the setting of a timer.
+    protected bool IsOnProvider => Timers is not null && Timers != TimeProvider.System;
 
     // It must look soon. Must not throw.
     protected abstract void Wake();
@@ -58,9 +61,11 @@ internal abstract unsafe class Waiter(IPlace place)
         return left;
     }
 
-    // How long to sleep before the next look. The host's timers count whole milliseconds.
+    // How long to sleep before the next look. Timers count whole milliseconds.
     protected int Milliseconds(long ns) =>
         (int)Math.Clamp(Nanoseconds.DivideUp(ns, 1_000_000), 0, place.IsShared ? LookEveryMs : int.MaxValue);
+
+    protected TimeSpan Duration(long ns) => TimeSpan.FromMilliseconds(Milliseconds(ns));
 
     private void Unlist(bool over)
     {
@@ -86,11 +91,22 @@ internal sealed class ThreadWaiter(IPlace place) : Waiter(place)
             return status;
         }
         using CancellationTokenRegistration ringing = cancellation.UnsafeRegister(static w => ((ThreadWaiter)w!).Wake(), this);
+        using ITimer? timer = IsOnProvider
+            ? Timers!.CreateTimer(static w => ((ThreadWaiter)w!).Wake(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan)
+            : null;
         try
         {
             do
             {
-                Sleep(IsOnManualClock ? Timeout.Infinite : Milliseconds(waitNs));
+                if (timer is not null)
+                {
+                    status = SetTimer(timer, ref waitNs);
+                    if (status != NativeMethods.TB_PENDING)
+                    {
+                        return status;
+                    }
+                }
+                Sleep(Timers == TimeProvider.System ? Milliseconds(waitNs) : Timeout.Infinite);
                 status = Look(out waitNs);
             }
             while (status == NativeMethods.TB_PENDING && !cancellation.IsCancellationRequested);
@@ -112,6 +128,21 @@ internal sealed class ThreadWaiter(IPlace place) : Waiter(place)
             _rung = true;
             Monitor.Pulse(_bell);
         }
+    }
+
+    // What a look then says.
+    private int SetTimer(ITimer timer, ref long waitNs)
+    {
+        int status;
+        long set;
+        do
+        {
+            set = waitNs;
+            timer.Change(Duration(set), Timeout.InfiniteTimeSpan);
+            status = Look(out waitNs);
+        }
+        while (status == NativeMethods.TB_PENDING && Milliseconds(waitNs) != Milliseconds(set));
+        return status;
     }
 
     private void Sleep(int milliseconds)
@@ -138,7 +169,7 @@ internal abstract class TaskWaiter(IPlace place) : Waiter(place)
     // Not yet answered by a look. Who raises it from 0 looks, again until it is 0; it stays above 0 when the wait is over.
     private int _wakes;
     private int _finished;
-    private Timer? _timer;
+    private ITimer? _timer;
     private CancellationTokenRegistration _cancellation;
 
     internal bool IsFinished => Volatile.Read(ref _finished) != 0;
@@ -158,6 +189,10 @@ internal abstract class TaskWaiter(IPlace place) : Waiter(place)
         if (status == NativeMethods.TB_PENDING)
         {
             SleepFor(waitNs);
+            if (IsOnProvider)
+            {
+                Interlocked.Increment(ref _wakes);
+            }
             if (Interlocked.Decrement(ref _wakes) != 0)
             {
                 LookInTurn();
@@ -240,11 +275,13 @@ internal abstract class TaskWaiter(IPlace place) : Waiter(place)
 
     private void Look()
     {
+        long waitNs = 0, set;
         int seen;
         do
         {
+            set = waitNs;
             seen = Volatile.Read(ref _wakes);
-            int status = Look(out long waitNs);
+            int status = Look(out waitNs);
             if (status != NativeMethods.TB_PENDING)
             {
                 if (status != NativeMethods.TB_E_INVALID_ARGUMENT)
@@ -255,20 +292,20 @@ internal abstract class TaskWaiter(IPlace place) : Waiter(place)
             }
             SleepFor(waitNs);
         }
-        while (Interlocked.Add(ref _wakes, -seen) != 0);
+        while (IsOnProvider && Milliseconds(waitNs) != Milliseconds(set) || Interlocked.Add(ref _wakes, -seen) != 0);
     }
 
     private void SleepFor(long waitNs)
     {
-        if (IsOnManualClock)
+        if (Timers is null)
         {
             return;
         }
         if (_timer is null)
         {
-            Interlocked.Exchange(ref _timer, NewTimer());
+            Interlocked.Exchange(ref _timer, NewTimer(Timers));
         }
-        _timer!.Change(Milliseconds(waitNs), Timeout.Infinite);
+        _timer!.Change(Duration(waitNs), Timeout.InfiniteTimeSpan);
         if (IsFinished)
         {
             _timer.Dispose();
@@ -276,15 +313,16 @@ internal abstract class TaskWaiter(IPlace place) : Waiter(place)
     }
 
     // Not in the execution context of the caller.
-    private Timer NewTimer()
+    private ITimer NewTimer(TimeProvider timers)
     {
         if (ExecutionContext.IsFlowSuppressed())
         {
-            return new Timer(static waiter => ((TaskWaiter)waiter!).Wake(), this, Timeout.Infinite, Timeout.Infinite);
+            return timers.CreateTimer(
+                static waiter => ((TaskWaiter)waiter!).Wake(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         }
         using (ExecutionContext.SuppressFlow())
         {
-            return NewTimer();
+            return NewTimer(timers);
         }
     }
 }

@@ -21,7 +21,7 @@ builder.Logging.SetMinimumLevel(LogLevel.Warning);
 builder.Services.AddTokenBucketMetrics("quote").AddTokenBucketMetrics("report").AddSingleton<MetricsPage>();
 
 var perClient = new TokenBucketLimiterOptions { TokenLimit = 20, TokensPerPeriod = 2, Clock = clock };
-var forAll = new TokenBucketLimiterOptions { TokenLimit = 2, TokensPerPeriod = 60, Period = TimeSpan.FromMinutes(1), QueueLimit = 3, Clock = clock };
+var forAll = new TokenBucketLimiterOptions { TokenLimit = 2, TokensPerPeriod = 60, ReplenishmentPeriod = TimeSpan.FromMinutes(1), QueueLimit = 3, Clock = clock };
 
 builder.Services.AddRateLimiter(limits =>
 {
