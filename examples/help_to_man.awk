@@ -25,7 +25,7 @@ NR == 1 {
 
 !described && /^[A-Z]/ { # the first sentence is what the page is for
     what = tolower(substr($0, 1, 1)) substr($0, 2)
-    sub(/\.$/, "", what)
+    sub(/\.( .*)?$/, "", what)
     print ".\\\" Made from " name " --help by examples/help_to_man.awk."
     printf ".TH %s 1 \"\" \"tokenbucket %s\" \"User Commands\"\n.nh\n.ad l\n", toupper(name), version
     heading("Name")

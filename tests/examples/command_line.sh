@@ -6,7 +6,7 @@
 refuses() {
     local name=${1##*/} status=0
     name=${name%.py}
-    "$1" "${@:3}" >out 2>err </dev/null || status=$?
+    timeout 10 "$1" "${@:3}" >out 2>err </dev/null || status=$?
     [[ $status == 2 && ! -s out ]] || fail "$name ${*:3}: exit status $status, $(cat out err)"
     [[ $(cat err) == "$name: $2"$'\n'"Try '$name --help'." ]] || fail "$name ${*:3} says: $(cat err), not: $2"
 }

@@ -5,15 +5,19 @@ Two budgets: requests, and tokens, of which a request costs many and only its an
 one decision, the tokens as many as it may cost at most. Each answer says what the server has left, and both budgets
 follow it, less what is under way. Retry-After is honoured by all tasks at once.
 
-    client.py PORT SECONDS    asks the server for so long, and prints what it says about that as JSON
+    client.py PORT TIME    asks the server for so long, and prints what it says about that as JSON
 """
 
 import asyncio
 import json
+import os
 import random
+import signal
 import sys
 import time
 
+import options
+import progress
 from quota import MINUTE, REQUESTS_PER_MINUTE, TOKENS_PER_MINUTE
 from tokenbucket import Limits, TokenBucket
 
@@ -31,7 +35,10 @@ async def get(port, target):
     finally:
         writer.close()
     first, *lines = head.split("\r\n")
-    return int(first.split()[1]), dict(line.split(": ") for line in lines), json.loads(body)
+    try:
+        return int(first.split()[1]), dict(line.split(": ") for line in lines), json.loads(body)
+    except (IndexError, ValueError):
+        raise ConnectionError("its answer is none of server.py") from None
 
 
 class Budget(TokenBucket):
@@ -63,6 +70,7 @@ class Client:
         self.tokens = tokens
         self.both = Limits([requests, tokens])
         self.not_before = 0.0
+        self.answers = 0
 
     async def take(self, cost):
         """Takes a request and its tokens, once both are there. Cancelled meanwhile, it takes neither."""
@@ -94,12 +102,13 @@ class Client:
                 self.requests.answered(request, headers.get("X-RateLimit-Remaining-Requests"))
                 self.tokens.answered(request, headers.get("X-RateLimit-Remaining-Tokens"))
             if status == 200:
+                self.answers += 1
                 return answer
             self.not_before = max(self.not_before, time.monotonic() + int(headers["Retry-After"]))
 
 
-async def main(port, seconds):
-    client = Client(port, Budget(REQUESTS_PER_MINUTE), Budget(TOKENS_PER_MINUTE))
+async def use(client, seconds):
+    """Asks for so long, and returns what the server says about it."""
     chance = random.Random(2)
     started = time.monotonic()
     deadline = started + seconds
@@ -109,16 +118,61 @@ async def main(port, seconds):
             await client.ask(prompt=chance.randint(50, 250), most=chance.randint(200, 800))
 
     tasks = [asyncio.ensure_future(work()) for _ in range(TASKS)]
-    done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_EXCEPTION)
-    for task in done:
-        task.result()
-    _, _, report = await get(port, "/report")
-    report["seconds"] = time.monotonic() - started
-    print(json.dumps(report))
-    for task in tasks:
-        task.cancel()
-    await asyncio.wait(tasks)
+    try:
+        done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_EXCEPTION)
+        for task in done:
+            task.result()
+        _, _, report = await get(client.port, "/report")
+        report["seconds"] = time.monotonic() - started
+        return report
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+async def main(port, seconds, quiet):
+    client = Client(port, Budget(REQUESTS_PER_MINUTE), Budget(TOKENS_PER_MINUTE))
+    if quiet or not sys.stderr.isatty():
+        return await use(client, seconds)
+    shown = asyncio.ensure_future(progress.show(lambda: client.answers, time.monotonic() + seconds))
+    try:
+        return await use(client, seconds)
+    finally:
+        shown.cancel()
+        await asyncio.wait([shown])
+
+
+def end_by(number):
+    """Ends the program as the signal does."""
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+
+
+def run(words):
+    """The exit status."""
+    o = options.parse(words)
+    try:
+        report = asyncio.run(main(o.port, o.seconds, o.quiet))
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else error
+        options.complain(f"the server at 127.0.0.1:{o.port}: {reason}")
+        return 1
+    try:
+        print(json.dumps(report), flush=True)
+    except OSError as error:
+        # What could not be written would be tried again at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        if isinstance(error, BrokenPipeError):
+            end_by(signal.SIGPIPE)
+        options.complain(f"standard output: {error.strerror}")
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]), float(sys.argv[2])))
+    try:
+        status = run(sys.argv[1:])
+    except KeyboardInterrupt:
+        end_by(signal.SIGINT)
+    sys.exit(status)
