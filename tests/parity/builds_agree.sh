@@ -12,25 +12,15 @@ log=$folder/log
 
 build_with_cmake() {
     cmake -G Ninja -S "$TB_SOURCE" -B "$folder/cmake" -DTOKENBUCKET_TESTS=ON -DCMAKE_INSTALL_PREFIX="$prefix" \
-<<<<<<< HEAD
         -DCMAKE_INSTALL_LIBDIR=lib &&
-        ninja -C "$folder/cmake" -j 2 tokenbucket_shared tokenbucket_static tokenbucket_redis &&
-=======
-        -DCMAKE_INSTALL_LIBDIR=lib -DCMAKE_BUILD_TYPE=RelWithDebInfo &&
         ninja -C "$folder/cmake" -j 2 tokenbucket_shared tokenbucket_static tokenbucket_redis throttle &&
->>>>>>> w-tools
         DESTDIR=$folder/by-cmake cmake --install "$folder/cmake"
 }
 
 build_with_meson() {
     { [ -f "$folder/meson/build.ninja" ] ||
-<<<<<<< HEAD
         meson setup "$folder/meson" "$TB_SOURCE" --prefix="$prefix"; } &&
-        meson compile -C "$folder/meson" -j 2 tokenbucket:shared_library tokenbucket:static_library tokenbucket-redis:shared_library &&
-=======
-        meson setup "$folder/meson" "$TB_SOURCE" --prefix="$prefix" --libdir=lib --buildtype=debugoptimized; } &&
         meson compile -C "$folder/meson" -j 2 tokenbucket:shared_library tokenbucket:static_library tokenbucket-redis:shared_library throttle &&
->>>>>>> w-tools
         meson install -C "$folder/meson" --no-rebuild --destdir "$folder/by-meson"
 }
 
