@@ -39,19 +39,17 @@ redigo=/usr/share/gocode/src/github.com/gomodule/redigo
 blocks=$TB_BUILD/go-blocks
 rm -rf "$blocks"
 mkdir -p "$blocks"
-for page in README.md bindings/go/README.md; do
-    while read -r block; do
-        program=${block%.go}
-        mkdir "$program"
-        mv "$block" "$program/main.go"
-        printf 'module example\n\ngo 1.19\n\nrequire tokenbucket v0.0.0\n\nreplace tokenbucket => %s/bindings/go\n' "$TB_SOURCE" \
-            > "$program/go.mod"
-        if grep -q github.com/gomodule/redigo "$program/main.go"; then
-            [[ -f $redigo/go.mod ]] || continue
-            printf 'require github.com/gomodule/redigo v1.8.3\n\nreplace github.com/gomodule/redigo => %s\n\nexclude github.com/stretchr/testify v1.5.1\n' \
-                "$redigo" >> "$program/go.mod"
-        fi
-        cd "$program"
-        quietly go build -o program .
-    done < <(python3 "$TB_SOURCE/tests/support/code_blocks.py" "$TB_SOURCE/$page" go "$blocks/${page%/*}" go)
-done
+while read -r block; do
+    program=${block%.go}
+    mkdir "$program"
+    mv "$block" "$program/main.go"
+    printf 'module example\n\ngo 1.19\n\nrequire tokenbucket v0.0.0\n\nreplace tokenbucket => %s/bindings/go\n' "$TB_SOURCE" \
+        > "$program/go.mod"
+    if grep -q github.com/gomodule/redigo "$program/main.go"; then
+        [[ -f $redigo/go.mod ]] || continue
+        printf 'require github.com/gomodule/redigo v1.8.3\n\nreplace github.com/gomodule/redigo => %s\n\nexclude github.com/stretchr/testify v1.5.1\n' \
+            "$redigo" >> "$program/go.mod"
+    fi
+    cd "$program"
+    quietly go build -o program .
+done < <(python3 "$TB_SOURCE/tests/support/code_blocks.py" "$TB_SOURCE/bindings/go/README.md" go "$blocks" go)

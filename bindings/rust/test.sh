@@ -47,17 +47,15 @@ check_tests() {
     grep -qE '^test result: ok\. [1-9]' "$log" || fail "no test of $1 ran"
 }
 
-# One program of each block of Rust in the pages; the crates' own pages are documentation tests.
-check_pages() {
-    local page programs program
-    for page in "$folder/README.md" "$TB_SOURCE/README.md"; do
-        programs=$(python3 -B "$TB_SOURCE/tests/support/code_blocks.py" "$page" rust "$(fresh_folder rust-pages)" rs)
-        for program in $programs; do
-            rustc --edition 2021 --crate-name page -Dwarnings -L "$CARGO_TARGET_DIR/debug/deps" \
-                --extern "tokenbucket=$CARGO_TARGET_DIR/debug/libtokenbucket.rlib" -L "native=$TB_BUILD" \
-                -o "${program%.rs}" "$program" || fail "a program in $page is not compiled"
-            "${program%.rs}" >/dev/null || fail "a program in $page fails"
-        done
+# One program of each block of Rust in the README; the crates' own pages are documentation tests.
+check_page() {
+    local programs program
+    programs=$(python3 -B "$TB_SOURCE/tests/support/code_blocks.py" "$folder/README.md" rust "$(fresh_folder rust-pages)" rs)
+    for program in $programs; do
+        rustc --edition 2021 --crate-name page -Dwarnings -L "$CARGO_TARGET_DIR/debug/deps" \
+            --extern "tokenbucket=$CARGO_TARGET_DIR/debug/libtokenbucket.rlib" -L "native=$TB_BUILD" \
+            -o "${program%.rs}" "$program" || fail "a program in README.md is not compiled"
+        "${program%.rs}" >/dev/null || fail "a program in README.md fails"
     done
 }
 
@@ -140,7 +138,7 @@ check_tests "$crates"
 check_tests "$slowcp"
 cargo build --quiet --locked --manifest-path "$crates"
 cargo doc --quiet --locked --no-deps --manifest-path "$crates"
-check_pages
+check_page
 cargo build --quiet --locked --manifest-path "$overload"
 check_overload "$CARGO_TARGET_DIR/debug/overload"
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# No code block of a text escapes the tests: each has a language that a test compiles, or one that is no program.
+# No code block of a text escapes the tests: each has a language that a test compiles, or one that is no program. What
+# the README shows of a language stands in that language's own page.
 set -euo pipefail
 source "$TB_SOURCE/tests/support/shell.sh"
 cd "$TB_SOURCE"
@@ -7,11 +8,7 @@ cd "$TB_SOURCE"
 # Text, language, the test that compiles its blocks. Rust's documentation tests take what has no language for Rust.
 compiled="
 README.md c bindings/cpp/tests/readme.sh
-README.md cpp bindings/cpp/tests/readme.sh
-README.md go bindings/go/test.sh
-README.md rust bindings/rust/test.sh
-README.md csharp bindings/csharp/test.sh
-README.md python bindings/python/test.sh
+capi/README.md c bindings/cpp/tests/readme.sh
 capi/redis/README.md c tests/redis/library.sh
 bindings/cpp/README.md cpp bindings/cpp/tests/readme.sh
 bindings/go/README.md go bindings/go/test.sh
@@ -67,5 +64,13 @@ for text in "${texts[@]}"; do
         check_block "$text" "$language"
     done < <(languages "$text")
 done
+# | language | `code` `code` | [name](page) |
+shown=0
+while read -r page code; do
+    shown=$((shown + 1))
+    grep -qF -- "$code" "$page" || complain "README.md shows '$code', which is not in $page"
+done < <(sed -nE 's/^\| [^|]+ \| (`.*`) \| \[[a-z]+\]\(([^)]+)\) \|$/\2 \1/p' README.md |
+    awk -F '`' '{ for (i = 2; i < NF; i += 2) print $1 $i }')
+[ $shown -ge 12 ] || complain "the README shows $shown lines of code in its table"
 [ $blocks -gt 0 ] || fail "no code blocks found"
 [ $bad = 0 ] || fail "code blocks that are not tested"

@@ -45,11 +45,9 @@ using namespace std::chrono_literals;'
 
 blocks() { python3 -B "$TB_SOURCE/tests/support/code_blocks.py" "$@"; }
 
-blocks "$TB_SOURCE/README.md" c "$folder/root_c" c >"$folder/c"
+blocks "$TB_SOURCE/README.md" c "$folder/root" c >"$folder/c"
+blocks "$TB_SOURCE/capi/README.md" c "$folder/capi" c >>"$folder/c"
 blocks "$TB_SOURCE/bindings/cpp/README.md" cpp "$folder/cpp_blocks" cc >"$folder/cpp"
-if grep -q '^```cpp$' "$TB_SOURCE/README.md"; then
-    blocks "$TB_SOURCE/README.md" cpp "$folder/root_cpp" cc >>"$folder/cpp"
-fi
 while read -r file; do c_block "$file"; done <"$folder/c"
 while read -r file; do cpp_block "$file"; done <"$folder/cpp"
 grep -q '^client 2: 3$' "$folder"/cpp_blocks/*.out || fail "the coroutines of the README did not run to their end"
