@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes the NuGet packages TokenBucket, with the native library in TB_BUILD inside, and TokenBucket.Redis: pack.sh FOLDER
+# Makes the NuGet packages TokenBucket, with the native library in TB_BUILD inside, TokenBucket.AspNetCore and
+# TokenBucket.Redis: pack.sh FOLDER
 set -euo pipefail
 
 if [[ $# != 1 || -z ${TB_BUILD:-} ]]; then
@@ -22,4 +23,6 @@ strip --strip-unneeded -o "$folder/libtokenbucket.so.1" "$TB_BUILD/libtokenbucke
 quietly dotnet pack "$here/TokenBucket" "${build[@]}" --output "$folder" \
     -p:NativeLibrary="$folder/libtokenbucket.so.1" -p:NativeSystem="$system"
 rm "$folder/libtokenbucket.so.1"
-quietly dotnet pack "$here/TokenBucket.Redis" "${build[@]}" --output "$folder"
+for package in TokenBucket.AspNetCore TokenBucket.Redis; do
+    quietly dotnet pack "$here/$package" "${build[@]}" --output "$folder"
+done

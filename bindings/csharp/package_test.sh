@@ -14,6 +14,7 @@ fail() {
 }
 
 restore "$here/Smoke"
+restore "$here/TokenBucket.AspNetCore"
 restore "$here/TokenBucket.Redis"
 work=$TB_BUILD/csharp-package
 rm -rf "$work"
@@ -33,8 +34,11 @@ with zipfile.ZipFile(sys.argv[1]) as package:
         if info.file_size > 0 and not info.filename.startswith(("_rels/", "package/", "[")):
             print(info.filename)
             if info.filename.endswith(".nuspec"):
-                for needed in re.findall(r'<dependency id="(.*?)" version="(.*?)"', package.read(info).decode()):
+                nuspec = package.read(info).decode()
+                for needed in re.findall(r'<dependency id="(.*?)" version="(.*?)"', nuspec):
                     print(*needed)
+                for needed in re.findall(r'<frameworkReference name="(.*?)"', nuspec):
+                    print(needed)
 PYTHON
 }
 case $(uname -m) in aarch64) system=linux-arm64 ;; *) system=linux-x64 ;; esac
@@ -47,6 +51,14 @@ buildTransitive/TokenBucket.targets
 lib/net10.0/TokenBucket.dll
 lib/net10.0/TokenBucket.xml
 runtimes/$system/native/libtokenbucket.so.1
+EOF
+diff - <(content TokenBucket.AspNetCore) <<EOF || fail "the package TokenBucket.AspNetCore is another"
+TokenBucket.AspNetCore.nuspec
+TokenBucket $version
+Microsoft.AspNetCore.App
+README.md
+lib/net10.0/TokenBucket.AspNetCore.dll
+lib/net10.0/TokenBucket.AspNetCore.xml
 EOF
 diff - <(content TokenBucket.Redis) <<EOF || fail "the package TokenBucket.Redis is another"
 TokenBucket.Redis.nuspec

@@ -30,7 +30,7 @@ compile_blocks() { # MARKDOWN
     sdk=$(dotnet --list-sdks | sed -nE 's/^(10\.[^ ]+) \[(.*)\]$/\2\/\1/p' | tail -n 1)
     packs=$(cd "$sdk/../../packs" && pwd)
     for block in "$packs"/Microsoft.{NETCore,AspNetCore}.App.Ref/*/ref/net10.0/*.dll; do references+=("-r:$block"); done
-    for block in TokenBucket TokenBucket.Redis StackExchange.Redis; do
+    for block in TokenBucket TokenBucket.AspNetCore TokenBucket.Redis StackExchange.Redis Microsoft.Extensions.TimeProvider.Testing; do
         references+=("-r:$out/bin/TokenBucket.Tests/release/$block.dll")
     done
     blocks=$out/blocks

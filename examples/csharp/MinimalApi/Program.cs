@@ -20,13 +20,22 @@ WebApplicationBuilder builder = WebApplication.CreateSlimBuilder(args);
 builder.Logging.SetMinimumLevel(LogLevel.Warning);
 builder.Services.AddTokenBucketMetrics("quote").AddTokenBucketMetrics("report").AddSingleton<MetricsPage>();
 
-var perClient = new TokenBucketLimiterOptions { TokenLimit = 20, TokensPerPeriod = 2, Clock = clock };
-var forAll = new TokenBucketLimiterOptions { TokenLimit = 2, TokensPerPeriod = 60, ReplenishmentPeriod = TimeSpan.FromMinutes(1), QueueLimit = 3, Clock = clock };
-
 builder.Services.AddRateLimiter(limits =>
 {
-    limits.AddPolicy("quote", context => Partition(context, Client(context), "quote", perClient));
-    limits.AddPolicy("report", context => Partition(context, "all", "report", forAll));
+    limits.AddExactTokenBucketLimiter("quote", limit =>
+    {
+        limit.TokenLimit = 20;
+        limit.TokensPerPeriod = 2;
+        limit.Clock = clock;
+    }, Client);
+    limits.AddExactTokenBucketLimiter("report", limit =>
+    {
+        limit.TokenLimit = 2;
+        limit.TokensPerPeriod = 60;
+        limit.ReplenishmentPeriod = TimeSpan.FromMinutes(1);
+        limit.QueueLimit = 3;
+        limit.Clock = clock;
+    });
     limits.OnRejected = Reject;
 });
 
@@ -47,13 +56,6 @@ await app.StartAsync();
 bool passed = await new SelfTest(new Uri(app.Urls.Single()), clock, metrics).RunAsync();
 await app.StopAsync();
 return passed ? 0 : 1;
-
-// The middleware makes a client's limiter at its first request, and drops it once it has been full for a while.
-static RateLimitPartition<string> Partition(HttpContext context, string key, string name, TokenBucketLimiterOptions options)
-{
-    TokenBucketMetrics metrics = context.RequestServices.GetRequiredKeyedService<TokenBucketMetrics>(name);
-    return RateLimitPartition.Get(key, _ => (RateLimiter)new TokenBucketLimiter(options with { Metrics = metrics }));
-}
 
 static string Client(HttpContext context) =>
     context.Request.Headers.TryGetValue("X-Api-Key", out var key)
