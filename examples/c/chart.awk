@@ -23,7 +23,7 @@ function cell(quarters, row) {
 END {
     rows = 7
     limit = 4
-    if (last > 69) last = 69
+    if (last > 65) last = 65
     for (row = rows; row >= 1; --row) {
         text = painted = ""
         for (column = 0; column <= last; ++column) text = text cell(int(sum[column] * 10 / rate * limit + 0.5), row)

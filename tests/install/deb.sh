@@ -30,6 +30,7 @@ for package in libtokenbucket1 libtokenbucket-dev; do
     has_field $package Multi-Arch same
     dpkg -x "$folder/$package"_*.deb "$folder/root"
 done
+dpkg -x "$folder/tokenbucket-tools"_*.deb "$folder/root"
 has_field libtokenbucket-dev Depends "libtokenbucket1 (= $(cat "$TB_SOURCE/capi/VERSION"))"
 field libtokenbucket1 Depends | grep -xE 'libc6 \([^,|]*\)' >/dev/null || fail "the library needs $(field libtokenbucket1 Depends)"
 control() { dpkg-deb --ctrl-tarfile "$folder/libtokenbucket1"_*.deb | tar -xO "./$1"; }
@@ -37,6 +38,18 @@ control triggers | grep -x 'activate-noawait ldconfig' >/dev/null || fail "the p
 control symbols | grep -x ' tb_wait_for@TOKENBUCKET_1.0 1.0.0' >/dev/null || fail "no version of a symbol"
 
 installed=$folder/root/usr
+version=$(cat "$TB_SOURCE/capi/VERSION")
+tools=(throttle)
+if command -v go >/dev/null; then
+    tools+=(quotaproxy)
+    field tokenbucket-tools Depends | grep -F 'libtokenbucket1 (>= 1.0.0)' >/dev/null ||
+        fail "the tools need $(field tokenbucket-tools Depends)"
+fi
+for tool in "${tools[@]}"; do
+    said=$(LD_LIBRARY_PATH=$(dirname "$(find "$installed/lib" -name 'libtokenbucket.so.1')") "$installed/bin/$tool" --version)
+    [ "$said" = "$tool (tokenbucket) $version" ] || fail "$tool says: $said"
+    [ -f "$installed/share/man/man1/$tool.1.gz" ] || fail "no manual page of $tool"
+done
 libdir=$(dirname "$(find "$installed/lib" -name libtokenbucket.a)")
 export PKG_CONFIG_LIBDIR=$libdir/pkgconfig PKG_CONFIG_SYSROOT_DIR=$folder/root
 unset PKG_CONFIG_PATH

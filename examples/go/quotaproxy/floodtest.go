@@ -151,7 +151,7 @@ func floodTest(out io.Writer) error {
 	}
 	clientsErr := table(out, tallies, target.served.Load()-s.granted)
 	floodErr := s.report(out, stats)
-	fmt.Fprintf(out, "  done in %.1f s: the seconds of the load are those of a clock that the test moves\n", time.Since(start).Seconds())
+	fmt.Fprintf(out, "  done in %.1f s; the seconds of the load are those of a manual clock\n", time.Since(start).Seconds())
 	if clientsErr != nil {
 		return clientsErr
 	}
@@ -162,13 +162,13 @@ func (s *strangers) report(out io.Writer, stats tokenbucket.TableStats) error {
 	const hammering = floodStrangers / floodHammering
 	expected := int64(floodStrangers - hammering + hammering*testBurst)
 	grew := s.memory[2] - s.memory[1]
-	fmt.Fprintf(out, "%d strangers meanwhile, each with an address of its own in %s, 1 in %d with %d requests at once\n",
-		floodStrangers, testHeader, floodHammering, floodHammers)
+	fmt.Fprintf(out, "%d strangers meanwhile, each with an address of its own, 1 in %d asks %d x\n",
+		floodStrangers, floodHammering, floodHammers)
 	fmt.Fprintf(out, "  asked %d, granted %d, denied %d, expected %d granted\n", s.asked, s.granted, s.denied, expected)
-	fmt.Fprintf(out, "  a table for %d clients is full (%d of %d places) and has forgotten %d keys; the clients gained nothing by that\n",
+	fmt.Fprintf(out, "  a table for %d clients is full (%d of %d places), has forgotten %d\n",
 		floodRoom, stats.Occupied, stats.Places, stats.Evicted)
-	fmt.Fprintf(out, "  memory in MB: %.1f before, %.1f after the first %d strangers, %.1f after all\n", megabytes(s.memory[0]),
-		megabytes(s.memory[1]), floodPerRound, megabytes(s.memory[2]))
+	fmt.Fprintf(out, "  memory in MB: %.1f before, %.1f after a tenth of them, %.1f after all\n", megabytes(s.memory[0]),
+		megabytes(s.memory[1]), megabytes(s.memory[2]))
 	switch {
 	case s.memory[0] < 0:
 		return fmt.Errorf("this system does not tell how much memory a process has")

@@ -18,5 +18,5 @@ coproc server { exec "$python" server.py; }
 readonly server_process=$server_PID
 trap 'kill "$server_process" 2>/dev/null; wait "$server_process" 2>/dev/null || true' EXIT
 read -r port <&"${server[0]}"
-echo "A client of an API with two quotas, 40 tasks, a minute made of 2 seconds, for 5 seconds:"
+echo "40 tasks under two quotas, a minute made of 2 seconds, for 5 seconds:"
 "$python" client.py "$port" 5 | "$python" table.py || { echo "the client was impolite, or too shy" && exit 1; }

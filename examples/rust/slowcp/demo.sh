@@ -60,7 +60,7 @@ row() {
     printf '  %-28s %14s  %s\n' "$@"
 }
 echo "slowcp --rate 4M --burst 256Ki --jobs 4: ${#files[@]} programs of this machine"
-row "copied" "$total" "bytes; SHA-256 and modes compared"
+row "copied" "$total B" "SHA-256 and modes compared"
 row "time" "$((took_ns / 1000000)) ms" "of at least $((least_ns / 1000000))"
 row "rate" "$((total * 1000 / (took_ns / 1000000))) B/s" "of $rate, burst included"
-row "fullest window of any length" "$excess" "bytes from burst + rate * time"
+row "fullest window of any length" "$excess B" "from burst + rate * time"
