@@ -60,7 +60,7 @@ tb_status tb_shared_open(const tb_config *config, const char *name, uint32_t fla
 tb_status tb_shared_remove(const char *name, int32_t *out_fault) {
     if (name == nullptr) return TB_E_INVALID_ARGUMENT;
     int error = 0;
-    const Status s = tb::SharedState::remove(name, &error);
+    const Status s = tb::remove_shared(name, &error);
     tell(s, tb::Difference::none, error, out_fault);
     return to_c(s);
 }
