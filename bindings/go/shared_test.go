@@ -154,8 +154,8 @@ func TestSharedMismatch(t *testing.T) {
 	name := sharedName(t)
 	openForTest(t, name, 10, 1)
 	for what, open := range map[string]func() (*Limiter, error){
-		"the shared bucket has another capacity": func() (*Limiter, error) { return OpenShared(name, 11, 1) },
-		"the shared bucket has another rate":     func() (*Limiter, error) { return OpenShared(name, 10, 2) },
+		"the shared limit has another capacity": func() (*Limiter, error) { return OpenShared(name, 11, 1) },
+		"the shared limit has another rate":     func() (*Limiter, error) { return OpenShared(name, 10, 2) },
 	} {
 		l, err := open()
 		var shared *SharedError

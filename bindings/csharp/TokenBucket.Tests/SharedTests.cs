@@ -133,8 +133,8 @@ public sealed class SharedTests : IDisposable
         using Bucket bucket = Open(10, 1);
         TokenBucketException capacity = Refused(11, 1), rate = Refused(10, 2);
         Assert.Equal((Status.Mismatch, Status.Mismatch), (capacity.Status, rate.Status));
-        Assert.EndsWith($": {_name}: the shared bucket has another capacity", capacity.Message, StringComparison.Ordinal);
-        Assert.EndsWith($": {_name}: the shared bucket has another rate", rate.Message, StringComparison.Ordinal);
+        Assert.EndsWith($": {_name}: the shared limit has another capacity", capacity.Message, StringComparison.Ordinal);
+        Assert.EndsWith($": {_name}: the shared limit has another rate", rate.Message, StringComparison.Ordinal);
         using Bucket adopted = Open(99, 99, adopt: true);
         Assert.Equal((10, 1), (adopted.Limit.Capacity, adopted.Limit.Tokens));
     }

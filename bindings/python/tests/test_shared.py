@@ -45,7 +45,7 @@ class SharedTest(unittest.TestCase):
 
     def test_another_limit_is_a_mismatch(self):
         self.open()
-        with self.assertRaisesRegex(Mismatch, f"^the shared bucket has another capacity: {self.name}$"):
+        with self.assertRaisesRegex(Mismatch, f"^the shared limit has another capacity: {self.name}$"):
             self.open(capacity=11)
         with self.assertRaisesRegex(Mismatch, "another rate"):
             self.open(tokens_per_second=2)

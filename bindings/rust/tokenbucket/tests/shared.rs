@@ -65,10 +65,10 @@ fn another_limit_is_a_mismatch() {
         let capacity = mismatch(Config::new(11.0, 1.0, Duration::from_secs(1_000_000)));
         assert_eq!(
             (capacity.error, capacity.to_string().as_str()),
-            (Error::Mismatch, "the shared bucket has another capacity")
+            (Error::Mismatch, "the shared limit has another capacity")
         );
         let other = Config::new(10.0, 1.0, Duration::from_secs(1));
-        assert_eq!(mismatch(other.clone()).to_string(), "the shared bucket has another rate");
+        assert_eq!(mismatch(other.clone()).to_string(), "the shared limit has another rate");
         let adopted = other.adopt_shared(Some(name)).unwrap();
         assert_eq!(adopted.limit().unwrap().period, Duration::from_secs(1_000_000));
     });
