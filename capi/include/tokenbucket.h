@@ -630,7 +630,7 @@ TB_API void tb_waiter_all_leave(tb_waiter_all *waiter);
  * 40 ns more. Whoever may write the memory can grant himself what he likes; but no content of it makes a function crash
  * or hang. */
 
-/* Why the memory of a name is not the bucket asked for. */
+/* Why the memory of a name is not the bucket or table asked for. */
 #define TB_SHARED_KIND 1     /* what has that name is no plain file */
 #define TB_SHARED_OWNER 2    /* it belongs to another user */
 #define TB_SHARED_MODE 3     /* other users may read or write it */
@@ -638,11 +638,14 @@ TB_API void tb_waiter_all_leave(tb_waiter_all *waiter);
 #define TB_SHARED_LAYOUT 5   /* it is of another version of the library, or none of it */
 #define TB_SHARED_BOOT 6     /* it is from an earlier boot of the machine */
 #define TB_SHARED_CLOCK 7    /* its processes live in another time namespace */
-#define TB_SHARED_DAMAGED 8  /* it holds what no bucket does */
+#define TB_SHARED_DAMAGED 8  /* it holds what no bucket or table does */
 #define TB_SHARED_CAPACITY 9 /* its capacity is another one */
 #define TB_SHARED_RATE 10    /* its rate is another one */
+#define TB_SHARED_OBJECT 11  /* it is a bucket and no table, or the reverse */
+#define TB_SHARED_PLACES 12  /* its table has room for more or fewer keys */
+#define TB_SHARED_FULL 13    /* its table does otherwise with a new key when it is full */
 
-#define TB_SHARED_ADOPT UINT32_C(1) /* take the limit that is in force there, whatever the config says */
+#define TB_SHARED_ADOPT UINT32_C(1) /* take what is in force there, whatever the configs say */
 
 /* Opens the bucket of that name, or creates it as tb_create_with does. A name is that of a file in the system's folder
  * of shared memory (Linux: /dev/shm), or an absolute path in a file system that has O_TMPFILE. Only its user may
@@ -654,8 +657,20 @@ TB_API void tb_waiter_all_leave(tb_waiter_all *waiter);
 TB_API tb_status tb_shared_open(const tb_config *config, const char *name, uint32_t flags, tb_bucket **out_bucket,
                                 int32_t *out_fault);
 
-/* Removes the name. Processes that have the bucket keep it; who opens the name anew creates another, so that both
- * together allow twice the limit. TB_SUCCESS also if
+/* As tb_shared_open, for a table as tb_table_create_with makes it: all that have opened it share each key's tokens, and
+ * what tb_table_set_rate, tb_table_set_capacity, tb_table_remove or tb_table_close does holds for all. What is said
+ * above of a shared bucket holds, but for what it says of waiters and reservations, which a key of this table does not
+ * have: tb_table_wait_for, tb_table_wait_with, tb_table_enqueue, tb_table_reserve and the functions for what these
+ * return are TB_E_UNSUPPORTED and take nothing; so are tb_wait_all, tb_enqueue_all, tb_reserve_all and tb_cancel_all
+ * with such a key. Sleep for the retry_after_ns of tb_table_take instead. While the limit is being changed, for some
+ * 0.1 ms, no tokens accrue for takes; a process that is stopped just then prolongs that until it goes on or is killed.
+ * Size and when_full must be those of the table that is there, as the limit must, unless TB_SHARED_ADOPT takes all from
+ * it. TB_E_UNSUPPORTED: also without the feature "lock_free_table". */
+TB_API tb_status tb_shared_table_open(const tb_config *limit, const tb_table_config *config, const char *name,
+                                      uint32_t flags, tb_table **out_table, int32_t *out_fault);
+
+/* Removes the name of a bucket or table. Processes that have it keep it; who opens the name anew creates another, so
+ * that both together allow twice the limit. TB_SUCCESS also if
  * there is none. TB_E_SYSTEM: *out_fault, which may be NULL, is an errno. TB_E_UNSUPPORTED as above. */
 TB_API tb_status tb_shared_remove(const char *name, int32_t *out_fault);
 
@@ -859,7 +874,7 @@ TB_API int32_t tb_abi_version(void);
  *   "interruptible_wait"  a signal handler ends a wait (Linux)
  *   "timer_slack"         a wait narrows its thread's timer slack (Linux)
  *   "lock_free_table"     the processor has a compare-and-swap of 16 bytes
- *   "shared_memory"       tb_shared_open (Linux) */
+ *   "shared_memory"       tb_shared_open (Linux); with "lock_free_table", tb_shared_table_open */
 TB_API int32_t tb_has_feature(const char *name);
 
 /* The constant's name ("TB_DENIED") and a one-line message, static text; for an unknown number "TB_UNKNOWN" and

@@ -123,6 +123,12 @@ bool is_null(const Handle *handle) {
 // Null if there is no memory. The shared state, which may be null, becomes the bucket's own with success.
 tb_bucket *create_bucket(const ParsedConfig &parsed, SharedState *shared);
 
+// Checks the limit of a table and its config, but for the clock, which must be alive.
+Status read_table(const tb_config *limit, const tb_table_config *config, ParsedConfig *parsed, TableOptions *options,
+                  tb_config_fault *fault);
+// Null if there is no memory. options.shared, which may be null, becomes the table's own with success.
+tb_table *create_table(const ParsedConfig &parsed, TableOptions options);
+
 // The options of a config, for destroy_wait_options; null if there is no memory.
 const tb::WaitOptions *create_wait_options(const tb_config &config);
 void destroy_wait_options(const tb::WaitOptions *options);

@@ -1,7 +1,8 @@
-// Buckets that processes share: check, call the core, translate.
+// Buckets and tables that processes share: check, call the core, translate.
 #include "capi/src/config.h"
 #include "capi/src/handles.h"
 #include "core/shared/shared_state.h"
+#include "core/table/shared_table.h"
 
 namespace {
 
@@ -34,6 +35,27 @@ Status open(const tb::capi::ParsedConfig &parsed, const char *name, uint32_t fla
     return Status::success;
 }
 
+// *table is set on success, and then owns the memory.
+Status open_table(const tb::capi::ParsedConfig &parsed, tb::TableOptions options, const char *name, uint32_t flags,
+                  tb::SharedTable *shared, tb_table **table, int32_t *out_fault) {
+    const tb_config &c = parsed.config;
+    tb::Difference difference{};
+    int error = 0;
+    const Status s = shared->open(name,
+                                  {{c.capacity, c.rate_tokens, c.rate_period_ns},
+                                   parsed.limit,
+                                   options.lines,
+                                   options.when_full,
+                                   tb::platform::monotonic_ns(),
+                                   (flags & TB_SHARED_ADOPT) != 0},
+                                  &difference, &error);
+    tell(s, difference, error, out_fault);
+    if (s != Status::success) return s;
+    options.share(shared);
+    *table = tb::capi::create_table(parsed, options);
+    return *table == nullptr ? Status::out_of_memory : Status::success;
+}
+
 }  // namespace
 
 extern "C" {
@@ -58,10 +80,28 @@ tb_status tb_shared_open(const tb_config *config, const char *name, uint32_t fla
     return to_c(s);
 }
 
+tb_status tb_shared_table_open(const tb_config *limit, const tb_table_config *config, const char *name, uint32_t flags,
+                               tb_table **out_table, int32_t *out_fault) {
+    if (out_table == nullptr) return TB_E_INVALID_ARGUMENT;
+    tb::capi::ParsedConfig parsed;
+    tb::TableOptions options;
+    tb_config_fault fault;
+    if (const Status s = tb::capi::read_table(limit, config, &parsed, &options, &fault); s != Status::success)
+        return to_c(s);
+    if (parsed.config.clock != nullptr || (flags & ~TB_SHARED_ADOPT) != 0) return TB_E_UNSUPPORTED;
+    tb::SharedTable *const shared = tb::create<tb::SharedTable>();
+    if (shared == nullptr) return TB_E_OUT_OF_MEMORY;
+    tb_table *table = nullptr;
+    const Status s = open_table(parsed, options, name, flags, shared, &table, out_fault);
+    if (table == nullptr) tb::destroy(shared);
+    if (table != nullptr) *out_table = table;
+    return to_c(s);
+}
+
 tb_status tb_shared_remove(const char *name, int32_t *out_fault) {
     if (name == nullptr) return TB_E_INVALID_ARGUMENT;
     int error = 0;
-    const Status s = tb::SharedState::remove(name, &error);
+    const Status s = tb::remove_shared(name, &error);
     tell(s, tb::Difference::none, error, out_fault);
     return to_c(s);
 }
@@ -83,11 +123,17 @@ const char *tb_shared_fault_message(int32_t fault) {
         case TB_SHARED_CLOCK:
             return "the shared memory belongs to another time namespace";
         case TB_SHARED_DAMAGED:
-            return "the shared memory holds what no bucket does";
+            return "the shared memory holds what no bucket or table does";
         case TB_SHARED_CAPACITY:
-            return "the shared bucket has another capacity";
+            return "the shared limit has another capacity";
         case TB_SHARED_RATE:
-            return "the shared bucket has another rate";
+            return "the shared limit has another rate";
+        case TB_SHARED_OBJECT:
+            return "the shared memory is a bucket and no table, or the reverse";
+        case TB_SHARED_PLACES:
+            return "the shared table has room for more or fewer keys";
+        case TB_SHARED_FULL:
+            return "the shared table does otherwise with a new key when it is full";
         default:
             return "unknown fault";
     }

@@ -56,10 +56,18 @@ Status read_options(const tb_table_config *config, tb::TableOptions *options, tb
     return read_lines(c, &options->lines, fault);
 }
 
+// invalid_argument: no such key. unsupported: it has no queue. *hash is the key's.
+Status find_queue(tb_table *t, const void *key, size_t size, uint64_t *hash) {
+    if (!has_key(t, key, size, hash)) return Status::invalid_argument;
+    return t->table.shared() == nullptr ? Status::success : Status::unsupported;
+}
+
+}  // namespace
+
 // A table has no events and no counts of its decisions, and a new key is full.
-Status read_table(const tb_config *limit, const tb_table_config *config, tb::capi::ParsedConfig *parsed,
-                  tb::TableOptions *options, tb_config_fault *fault) {
-    Status s = tb::capi::read_config(limit, parsed, fault, tb::kTableGrowth);
+Status tb::capi::read_table(const tb_config *limit, const tb_table_config *config, ParsedConfig *parsed,
+                            TableOptions *options, tb_config_fault *fault) {
+    Status s = read_config(limit, parsed, fault, kTableGrowth);
     if (s == Status::success) s = read_options(config, options, fault);
     if (s != Status::success) return s;
     const tb_config &c = parsed->config;
@@ -71,7 +79,21 @@ Status read_table(const tb_config *limit, const tb_table_config *config, tb::cap
     return Status::success;
 }
 
-}  // namespace
+tb_table *tb::capi::create_table(const ParsedConfig &parsed, TableOptions options) {
+    const tb_config &c = parsed.config;
+    options.clock = c.clock;
+    options.use_counter = is_null(c.clock) && options.shared == nullptr && platform::counter_is_trusted();
+    options.waiting = create_wait_options(c);
+    const LimitSpec spec{c.capacity, c.rate_tokens, c.rate_period_ns};
+    tb_table *const t = options.waiting == nullptr ? nullptr : create<tb_table>(spec, parsed.limit, options);
+    if (t != nullptr && t->table.is_made()) {
+        if (c.clock != nullptr) c.clock->retain();
+        return t;
+    }
+    if (t != nullptr) destroy(t);
+    destroy_wait_options(options.waiting);
+    return nullptr;
+}
 
 extern "C" {
 
@@ -97,22 +119,11 @@ tb_status tb_table_create_with(const tb_config *limit, const tb_table_config *co
     tb::capi::ParsedConfig parsed;
     tb::TableOptions options;
     tb_config_fault fault;
-    if (const Status s = read_table(limit, config, &parsed, &options, &fault); s != Status::success) return to_c(s);
-    tb_clock *const clock = parsed.config.clock;
-    options.clock = clock;
-    options.use_counter = is_null(clock) && tb::platform::counter_is_trusted();
+    const Status s = tb::capi::read_table(limit, config, &parsed, &options, &fault);
+    if (s != Status::success) return to_c(s);
     if (!tb::platform::random_bytes(&options.secret, sizeof options.secret)) return TB_E_SYSTEM;
-    options.waiting = tb::capi::create_wait_options(parsed.config);
-    if (options.waiting == nullptr) return TB_E_OUT_OF_MEMORY;
-    const tb_config &c = parsed.config;
-    const tb::LimitSpec spec{c.capacity, c.rate_tokens, c.rate_period_ns};
-    tb_table *const t = tb::create<tb_table>(spec, parsed.limit, options);
-    if (t == nullptr || !t->table.is_made()) {
-        if (t != nullptr) tb::destroy(t);
-        tb::capi::destroy_wait_options(options.waiting);
-        return TB_E_OUT_OF_MEMORY;
-    }
-    if (clock != nullptr) clock->retain();
+    tb_table *const t = tb::capi::create_table(parsed, options);
+    if (t == nullptr) return TB_E_OUT_OF_MEMORY;
     *out_table = t;
     return TB_SUCCESS;
 }
@@ -122,7 +133,7 @@ tb_status tb_table_config_check(const tb_config *limit, const tb_table_config *c
     tb::capi::ParsedConfig parsed;
     tb::TableOptions options;
     *out_fault = {nullptr, nullptr};
-    return to_c(read_table(limit, config, &parsed, &options, out_fault));
+    return to_c(tb::capi::read_table(limit, config, &parsed, &options, out_fault));
 }
 
 tb_status tb_table_close(tb_table *t) {
@@ -133,7 +144,9 @@ void tb_table_destroy(tb_table *t) {
     if (is_null(t)) return;
     tb_clock *const clock = t->clock();
     const tb::WaitOptions *const waiting = &t->table.waiting_options();
+    tb::SharedTable *const shared = t->table.shared();
     tb::destroy(t);
+    if (shared != nullptr) tb::destroy(shared);
     tb::capi::destroy_wait_options(waiting);
     tb::capi::release_clock(clock);
 }
@@ -188,15 +201,16 @@ tb_status tb_table_wait_for(tb_table *t, const void *key, size_t key_size, doubl
 tb_status tb_table_wait_with(tb_table *t, const void *key, size_t key_size, double n, int64_t timeout_ns,
                              int32_t priority) {
     uint64_t hash = 0;
-    if (!has_key(t, key, key_size, &hash) || timeout_ns < 0) return TB_E_INVALID_ARGUMENT;
+    if (timeout_ns < 0) return TB_E_INVALID_ARGUMENT;
+    if (const Status q = find_queue(t, key, key_size, &hash); q != Status::success) return to_c(q);
     return to_c(t->table.wait(hash, n, timeout_ns, priority));
 }
 
 tb_status tb_table_enqueue(tb_table *t, const void *key, size_t key_size, double n, int64_t timeout_ns,
                            int32_t priority, uint64_t tag, uint64_t *out_waiter, int64_t *out_wait_ns) {
     uint64_t hash = 0;
-    if (!has_key(t, key, key_size, &hash) || timeout_ns < 0) return TB_E_INVALID_ARGUMENT;
-    if (out_waiter == nullptr || out_wait_ns == nullptr) return TB_E_INVALID_ARGUMENT;
+    if (timeout_ns < 0 || out_waiter == nullptr || out_wait_ns == nullptr) return TB_E_INVALID_ARGUMENT;
+    if (const Status q = find_queue(t, key, key_size, &hash); q != Status::success) return to_c(q);
     tb::QueuePlace place;
     const Status s = t->table.enqueue(hash, n, timeout_ns, priority, tag, &place);
     if (s == Status::success || s == Status::waiting) *out_waiter = place.waiter;
@@ -206,7 +220,8 @@ tb_status tb_table_enqueue(tb_table *t, const void *key, size_t key_size, double
 
 tb_status tb_table_waiter_check(tb_table *t, const void *key, size_t key_size, uint64_t waiter, int64_t *out_wait_ns) {
     uint64_t hash = 0;
-    if (!has_key(t, key, key_size, &hash) || out_wait_ns == nullptr) return TB_E_INVALID_ARGUMENT;
+    if (out_wait_ns == nullptr) return TB_E_INVALID_ARGUMENT;
+    if (const Status q = find_queue(t, key, key_size, &hash); q != Status::success) return to_c(q);
     int64_t wait_ns = 0;
     const Status s = t->table.check(hash, waiter, &wait_ns);
     if (s == Status::success || s == Status::waiting) *out_wait_ns = wait_ns;
@@ -215,14 +230,15 @@ tb_status tb_table_waiter_check(tb_table *t, const void *key, size_t key_size, u
 
 tb_status tb_table_waiter_leave(tb_table *t, const void *key, size_t key_size, uint64_t waiter) {
     uint64_t hash = 0;
-    return has_key(t, key, key_size, &hash) ? to_c(t->table.leave(hash, waiter)) : TB_E_INVALID_ARGUMENT;
+    const Status q = find_queue(t, key, key_size, &hash);
+    return to_c(q == Status::success ? t->table.leave(hash, waiter) : q);
 }
 
 tb_status tb_table_reserve(tb_table *t, const void *key, size_t key_size, double n, int64_t max_wait_ns,
                            tb_reservation *out_reservation) {
     uint64_t hash = 0;
-    if (!has_key(t, key, key_size, &hash) || out_reservation == nullptr || max_wait_ns < 0)
-        return TB_E_INVALID_ARGUMENT;
+    if (out_reservation == nullptr || max_wait_ns < 0) return TB_E_INVALID_ARGUMENT;
+    if (const Status q = find_queue(t, key, key_size, &hash); q != Status::success) return to_c(q);
     tb::Reservation r;
     const Status s = t->table.reserve(hash, n, max_wait_ns, &r);
     if (s == Status::success) *out_reservation = to_c(r);
@@ -231,7 +247,8 @@ tb_status tb_table_reserve(tb_table *t, const void *key, size_t key_size, double
 
 tb_status tb_table_cancel(tb_table *t, const void *key, size_t key_size, tb_reservation *reservation) {
     uint64_t hash = 0;
-    if (!has_key(t, key, key_size, &hash) || reservation == nullptr) return TB_E_INVALID_ARGUMENT;
+    if (reservation == nullptr) return TB_E_INVALID_ARGUMENT;
+    if (const Status q = find_queue(t, key, key_size, &hash); q != Status::success) return to_c(q);
     if (reservation->tokens == 0) return TB_SUCCESS;
     const Status s = t->table.cancel(hash, tb::capi::to_core(*reservation));
     if (s == Status::success) reservation->tokens = 0;
@@ -240,7 +257,8 @@ tb_status tb_table_cancel(tb_table *t, const void *key, size_t key_size, tb_rese
 
 tb_status tb_table_settle(tb_table *t, const void *key, size_t key_size, tb_reservation *reservation, double actual) {
     uint64_t hash = 0;
-    if (!has_key(t, key, key_size, &hash) || reservation == nullptr) return TB_E_INVALID_ARGUMENT;
+    if (reservation == nullptr) return TB_E_INVALID_ARGUMENT;
+    if (const Status q = find_queue(t, key, key_size, &hash); q != Status::success) return to_c(q);
     const Status s = t->table.settle(hash, tb::capi::to_core(*reservation), actual);
     if (s == Status::success) reservation->tokens = 0;
     return to_c(s);

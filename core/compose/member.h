@@ -18,7 +18,8 @@ class Member {
 
     bool is_same_limit(const Member &other) const {
         if (limiter_ != nullptr && other.limiter_ != nullptr) return limiter_->is_same_limit(*other.limiter_);
-        return limiter_ == other.limiter_ && table_ == other.table_ && key_ == other.key_;
+        if (is_key() != other.is_key()) return false;
+        return key_ == other.key_ && table_->is_same_table(*other.table_);
     }
 
     double n() const { return n_; }

@@ -4,6 +4,7 @@
 #include "core/limiter/retry.h"
 #include "core/platform/counter.h"
 #include "core/queue/ticket.h"
+#include "core/shared/possible.h"
 
 namespace tb {
 

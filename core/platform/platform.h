@@ -168,6 +168,7 @@ class SharedMemory {
     static Fault remove(const char *path, int *error);
 
     void *memory() const { return memory_; }
+    std::size_t size() const { return size_; }  // of the file when it was opened
     bool is_same_file(const SharedMemory &other) const { return device_ == other.device_ && inode_ == other.inode_; }
     int error() const { return error_; }  // errno
 

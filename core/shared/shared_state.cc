@@ -1,24 +1,23 @@
 #include "core/shared/shared_state.h"
 
 #include <algorithm>
-#include <bit>
 #include <cstddef>
 #include <cstring>
 #include <new>
 
+#include "core/shared/possible.h"
+
 namespace tb {
 namespace {
 
-using platform::SharedMemory;
-using Fault = SharedMemory::Fault;
 using Word = std::atomic<uint64_t>;
 
-constexpr uint64_t kMagic = 0x74656b6355424274;
 constexpr uint32_t kLayout = 1;  // another one with each change of SharedPage
+constexpr SharedHeader kObject{kBucketMagic, kLayout, QueueImage::kMostEntries, sizeof(SharedPage), {}};
 constexpr std::size_t kFixedWords = (offsetof(SharedQueue, image) + offsetof(QueueImage, entries)) / sizeof(uint64_t);
 constexpr std::size_t kEntryWords = sizeof(EntryImage) / sizeof(uint64_t);
 
-static_assert(sizeof(SharedHeader) == 48 && sizeof(Plan) == 112 && sizeof(Cell) % 8 == 0);
+static_assert(sizeof(Plan) == 112 && sizeof(Cell) % 8 == 0);
 static_assert(offsetof(SharedPage, cell) == 64 && std::atomic<uint64_t>::is_always_lock_free);
 static_assert(sizeof(SharedQueue) == 32 + sizeof(QueueImage));
 
@@ -44,106 +43,49 @@ std::size_t words_of(uint32_t reached) {
     return kFixedWords + kEntryWords * std::min(reached, QueueImage::kMostEntries);
 }
 
-Difference difference_of(Fault fault) {
-    switch (fault) {
-        case Fault::not_a_file:
-            return Difference::kind;
-        case Fault::foreign:
-            return Difference::owner;
-        case Fault::open:
-            return Difference::mode;
-        case Fault::truncated:
-            return Difference::size;
-        default:
-            return Difference::none;
-    }
-}
-
-bool is_same_rate(const LimitSpec &a, const LimitSpec &b) {
-    tbu_fraction x, y;
-    if (read_limit(a, &x) != Status::success || read_limit(b, &y) != Status::success) return false;
-    return x.numerator.hi == y.numerator.hi && x.numerator.lo == y.numerator.lo &&
-           x.denominator.hi == y.denominator.hi && x.denominator.lo == y.denominator.lo;
-}
-
 }  // namespace
 
 // ---- Opening ----
 
 Status SharedState::open(const char *name, const Terms &terms, Difference *difference, int *error) {
-    constexpr int kRounds = 100;  // others may create and remove it meanwhile
-    *difference = Difference::none;
     buffer_ = static_cast<SharedQueue *>(std::calloc(1, sizeof(SharedQueue)));
     if (buffer_ == nullptr) return Status::out_of_memory;
-    char path[SharedMemory::kLongestPath];
-    if (!platform::kSharesMemory) return Status::unsupported;
-    if (name == nullptr) return create(nullptr, terms, error);
-    if (!SharedMemory::find_path(name, path, sizeof path)) return Status::invalid_argument;
-    for (int round = 0; round < kRounds; ++round) {
-        const Fault fault = memory_.open(path, sizeof(SharedPage));
-        *difference = difference_of(fault);
-        *error = memory_.error();
-        if (fault == Fault::none) return attach(terms, difference);
-        if (fault == Fault::refused) return Status::system;
-        if (fault != Fault::absent) return Status::mismatch;
-        const Status s = create(path, terms, error);
-        if (s != Status::stale) return s;
-    }
-    return Status::system;
-}
-
-Status SharedState::remove(const char *name, int *error) {
-    char path[SharedMemory::kLongestPath];
-    if (!platform::kSharesMemory) return Status::unsupported;
-    if (!SharedMemory::find_path(name, path, sizeof path)) return Status::invalid_argument;
-    const Fault fault = SharedMemory::remove(path, error);
-    return fault == Fault::none || fault == Fault::absent ? Status::success : Status::system;
+    const auto created = [&](const char *path) { return create(path, terms, error); };
+    bool is_new = false;
+    const Status s = open_shared(&memory_, name, kObject, created, &is_new, difference, error);
+    return s != Status::success || is_new ? s : attach(terms, difference);
 }
 
 // stale: another process was first.
 Status SharedState::create(const char *path, const Terms &terms, int *error) {
-    Fault fault = memory_.create(path, sizeof(SharedPage));
-    if (fault == Fault::none) {
-        const Plan plan = make_plan(terms.limit, terms.now_ns, {0, {0, 0}});
-        page_ = new (memory_.memory()) SharedPage(plan, terms.initial_units);
-        page_->header = {kMagic, kLayout, QueueImage::kMostEntries, sizeof(SharedPage), {}};
-        if (!platform::read_clock_identity(&page_->header.clock)) return Status::system;
-        *buffer_ = {};
-        buffer_->change = 1;
-        buffer_->spec = terms.spec;
-        buffer_->image.capacity = static_cast<int64_t>(terms.limit.capacity);
-        buffer_->image.last_word = page_->cell.word();
-        if (!platform::random_bytes(&buffer_->image.arrivals, sizeof buffer_->image.arrivals)) return Status::system;
-        buffer_->image.arrivals >>= Chain::kIndexBits;
-        buffer_->image.serial =
-            static_cast<uint32_t>(buffer_->image.arrivals >> (64 - Chain::kIndexBits - Chain::kSerialBits));
-        copy(buffer_, kFixedWords, page_->queues[0]);
-        if (path != nullptr) fault = memory_.publish(path);
-    }
-    *error = memory_.error();
-    if (fault == Fault::exists) return Status::stale;
-    return fault == Fault::none ? Status::success : Status::system;
+    if (const Status s = create_shared(&memory_, path, kObject, error); s != Status::success) return s;
+    const SharedHeader header = *static_cast<SharedHeader *>(memory_.memory());
+    page_ = new (memory_.memory())
+        SharedPage(header, make_plan(terms.limit, terms.now_ns, {0, {0, 0}}), terms.initial_units);
+    *buffer_ = {};
+    buffer_->change = 1;
+    buffer_->spec = terms.spec;
+    buffer_->image.capacity = static_cast<int64_t>(terms.limit.capacity);
+    buffer_->image.last_word = page_->cell.word();
+    if (!platform::random_bytes(&buffer_->image.arrivals, sizeof buffer_->image.arrivals)) return Status::system;
+    buffer_->image.arrivals >>= Chain::kIndexBits;
+    buffer_->image.serial =
+        static_cast<uint32_t>(buffer_->image.arrivals >> (64 - Chain::kIndexBits - Chain::kSerialBits));
+    copy(buffer_, kFixedWords, page_->queues[0]);
+    return publish_shared(&memory_, path, error);
 }
 
 Status SharedState::attach(const Terms &terms, Difference *difference) {
     page_ = static_cast<SharedPage *>(memory_.memory());
-    const SharedHeader header = page_->header;
-    platform::ClockIdentity here;
-    if (!platform::read_clock_identity(&here)) return Status::system;
-    const bool is_layout = header.magic == kMagic && header.layout == kLayout && header.size == sizeof(SharedPage) &&
-                           header.most_entries == QueueImage::kMostEntries;
+    if (page_->header.size != sizeof(SharedPage)) *difference = Difference::layout;
+    if (memory_.size() < sizeof(SharedPage)) *difference = Difference::size;
+    if (*difference != Difference::none) return Status::mismatch;
     uint64_t word = 0;
     const Plan plan = page_->cell.read(&word);
     read(word, buffer_);
     tbu_fraction rate;
     const LimitSpec &spec = buffer_->spec;
-    if (!is_layout) {
-        *difference = Difference::layout;
-    } else if (std::memcmp(header.clock.boot, here.boot, sizeof here.boot) != 0) {
-        *difference = Difference::boot;
-    } else if (header.clock.time_namespace != here.time_namespace) {
-        *difference = Difference::time_namespace;
-    } else if (!is_possible(plan, INT64_MAX) || read_limit(spec, &rate) != Status::success) {
+    if (!is_possible(plan, INT64_MAX) || read_limit(spec, &rate) != Status::success) {
         *difference = Difference::damaged;
     } else if (!terms.adopts && spec.capacity != terms.spec.capacity) {
         *difference = Difference::capacity;
@@ -198,32 +140,6 @@ void SharedState::carry(uint64_t word) {
     const std::size_t count = words_of(reached);
     for (std::size_t i = 0; i < count; ++i)
         to[i].store(from[i].load(std::memory_order_relaxed), std::memory_order_release);
-}
-
-// ---- Plans that were read ----
-
-bool is_possible(const Plan &plan, int64_t now) {
-    constexpr uint64_t kMostPlaces = 9;
-    constexpr uint64_t kMostElapsed = uint64_t{1} << 62;
-    constexpr uint64_t kLeastElapsed = uint64_t{1} << 19;  // nanoseconds; no scale and rate make it shorter
-    const bool has_units = plan.scale != 0 && plan.scale < uint64_t{1} << 53 && plan.refinement() != 0 &&
-                           plan.places() <= kMostPlaces &&
-                           plan.scale == tbu_power_of_ten(static_cast<int>(plan.places())) * plan.refinement();
-    const bool has_capacity = plan.capacity != 0 && plan.capacity <= kMaxCapacityUnits;
-    const bool has_amount =
-        plan.is_closed() ? plan.largest_amount == 0 : is_amount(std::bit_cast<double>(plan.largest_amount));
-    const bool has_time = plan.base_ns >= 0 && plan.base_ns <= now && plan.elapsed_limit >= kLeastElapsed &&
-                          plan.elapsed_limit <= kMostElapsed;
-    const bool has_rate = tbu_gain(&plan.rate, {0, {0, 0}}, plan.elapsed_limit) <= kMaxGrowthUnits;
-    return has_units && has_capacity && has_amount && has_time && has_rate;
-}
-
-Plan closed_plan() {
-    Limit limit;
-    make_limit({1, 1, 1000000000}, &limit);
-    Plan plan = make_plan(limit, 0, {0, {0, 0}});
-    plan.close();
-    return plan;
 }
 
 }  // namespace tb

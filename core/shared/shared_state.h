@@ -17,23 +17,9 @@
 #include "core/platform/platform.h"
 #include "core/queue/image.h"
 #include "core/queue/wait_queue.h"
+#include "core/shared/opening.h"
 
 namespace tb {
-
-// What is wrong with memory of that name.
-enum class Difference : int32_t {
-    none = 0,
-    kind = 1,            // no plain file
-    owner = 2,           // of another user
-    mode = 3,            // others may open it
-    size = 4,            // too short
-    layout = 5,          // of another version of the library, or of something else
-    boot = 6,            // of an earlier boot of the machine
-    time_namespace = 7,  // of processes that see another CLOCK_MONOTONIC
-    damaged = 8,
-    capacity = 9,
-    rate = 10,
-};
 
 // The queue, with what else is in force with it.
 struct SharedQueue {
@@ -42,18 +28,11 @@ struct SharedQueue {
     QueueImage image;
 };
 
-struct SharedHeader {
-    uint64_t magic;
-    uint32_t layout;
-    uint32_t most_entries;
-    uint64_t size;
-    platform::ClockIdentity clock;
-};
-
 struct SharedPage {
     using Words = std::atomic<uint64_t>[sizeof(SharedQueue) / sizeof(uint64_t)];
 
-    SharedPage(const Plan &plan, int64_t units) : cell(plan, units) {}
+    SharedPage(const SharedHeader &its_header, const Plan &plan, int64_t units)
+        : header(its_header), cell(plan, units) {}
 
     SharedHeader header;
     alignas(64) Cell cell;
@@ -81,7 +60,6 @@ class SharedState {
     // Opens the memory of that name, or creates it; null: new memory without a name. mismatch: *difference says why.
     // system: *error is an errno.
     Status open(const char *name, const Terms &terms, Difference *difference, int *error);
-    static Status remove(const char *name, int *error);
 
     Cell *cell() { return &page_->cell; }
     std::atomic<uint32_t> *bells() { return page_->bells; }
@@ -109,11 +87,6 @@ class SharedState {
     uint64_t loaded_ = 0;   // the change that the queue shows; 0: none
     uint64_t written_ = 0;  // the last change written
 };
-
-// Can a bucket have that plan at that time? Then all that is computed by it is defined and ends.
-bool is_possible(const Plan &plan, int64_t now);
-// A plan by which everything is refused.
-Plan closed_plan();
 
 }  // namespace tb
 

@@ -4,14 +4,6 @@
 
 namespace tb {
 
-Cells::Cells(uint64_t lines)
-    : count_(lines),
-      lines_(static_cast<Line *>(platform::map_zeroed(static_cast<std::size_t>(lines) * sizeof(Line)))) {}
-
-Cells::~Cells() {
-    if (lines_ != nullptr) platform::unmap(lines_, static_cast<std::size_t>(count_) * sizeof(Line));
-}
-
 // Odd numbers without structure: the products with a hash differ in all their bits.
 Line *Cells::line(uint64_t key, int choice) const {
     constexpr uint64_t kFactors[kLines] = {1, 0x9e3779b97f4a7c15, 0xd6e8feb86659fd93, 0xc2b2ae3d27d4eb4f};
@@ -34,6 +26,14 @@ Candidates<Slot> Cells::candidates(uint64_t key) const {
         for (Slot &slot : l->slots) c.slots[c.count++] = &slot;
     }
     return c;
+}
+
+void Cells::doubt(uint64_t key) {
+    const Candidates<Slot> all = candidates(key);
+    for (int i = 0; i < all.count; ++i) {
+        const SlotValue value = all.slots[i]->read();
+        if (value.head.is_tentative()) exchange(all.slots[i], value, {value.head.with(Head::kPinned), value.state});
+    }
 }
 
 bool Cells::put(uint64_t key, const KeyPlace &into, uint64_t cost) {

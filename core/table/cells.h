@@ -20,13 +20,12 @@ class Cells {
     // A free slot; it may be given to any key.
     static constexpr int64_t kFree = INT64_MAX;
 
-    explicit Cells(uint64_t lines);
-    ~Cells();
+    // The slots of so many lines.
+    Cells(Line *lines, uint64_t count) : count_(count), lines_(lines) {}
     Cells(const Cells &) = delete;
     Cells &operator=(const Cells &) = delete;
 
-    // False if there was no memory.
-    bool is_made() const { return lines_ != nullptr; }
+    uint64_t lines() const { return count_; }
     uint64_t slots() const { return count_ * Line::kSlots; }
 
     void prefetch(uint64_t key) const;
@@ -38,10 +37,12 @@ class Cells {
     }
 
     // A slot for a new key: a free one in the first line that has kEnough of them, else in the line that has most, else
-    // the one that holds most, at least 0. held(value): the units in a slot, below 0: in debt; kFree. Pinned and
-    // tentative slots are not given away. *holds is what it held. Null: there is none.
+    // the one that holds most, at least 0. held(value): the units in a slot, below 0: in debt; kFree. A doubted slot is
+    // free, others that are pinned or tentative are not given away. *holds is what it held. Null: there is none.
     template <class Held>
     KeyPlace choose(uint64_t key, Held held, int64_t *holds) const;
+    // No room was found: the tentative ones of these slots are doubted from now on.
+    void doubt(uint64_t key);
     // Puts the key into that slot, tentatively, at that cost in units. False if another thread was faster.
     bool put(uint64_t key, const KeyPlace &into, uint64_t cost);
     // After put(): the key's slot if it is that one; null if another thread's was kept, or this one is gone again.
@@ -86,8 +87,8 @@ KeyPlace Cells::choose(uint64_t key, Held held, int64_t *holds) const {
         int free_count = 0;
         for (Slot &slot : line(key, choice)->slots) {
             const SlotValue value = slot.read();
-            if (value.head.is_pinned() || value.head.is_tentative()) continue;
-            const int64_t units = value.head.is_empty() ? kFree : held(value);
+            if (value.head.is_pinned() != value.head.is_tentative()) continue;
+            const int64_t units = value.head.is_empty() || value.head.is_doubted() ? kFree : held(value);
             if (units == kFree) {
                 ++free_count;
                 if (free.slot == nullptr || value.head.is_empty()) free = {&slot, value};

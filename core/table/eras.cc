@@ -1,5 +1,7 @@
 #include "core/table/eras.h"
 
+#include "core/shared/possible.h"
+
 namespace tb {
 namespace {
 
@@ -24,6 +26,14 @@ Plan in_era(const Plan &plan, int64_t now) {
     }
     next.elapsed_limit = rest_of_era(next);
     return next;
+}
+
+Plan plan_of_table(const Limit &limit, int64_t now) {
+    return in_era(make_plan(limit, now, {0, {0, 0}}), now);
+}
+
+bool is_possible_in_table(const Plan &plan) {
+    return has_possible_limit(plan) && plan.capacity <= kMaxTableCapacityUnits && plan.rate.whole < kMaxTableGrowth;
 }
 
 }  // namespace tb

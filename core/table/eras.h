@@ -29,6 +29,11 @@ inline constexpr uint64_t kMaxTableGrowth = (uint64_t{1} << 13) - 1;
 // `plan` with its base moved to `now`, in the era of `now`, and an elapsed_limit that ends with the era.
 Plan in_era(const Plan &plan, int64_t now);
 
+// The first plan of a table.
+Plan plan_of_table(const Limit &limit, int64_t now);
+// Can a table have that plan? Then all that is computed by it is defined and ends.
+bool is_possible_in_table(const Plan &plan);
+
 // Was a slot that was last changed in that era changed so long ago that it is full?
 inline bool is_long_idle(uint64_t era_of_slot, uint64_t era) {
     constexpr uint64_t kNear = 6;

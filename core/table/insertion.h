@@ -9,7 +9,8 @@
 //      confirm it, unless it was removed meanwhile; else begin again at 2. The position of a confirmed slot is that of
 //      a full bucket less the cost, at a time read after the scan: the key may have had another slot until then.
 //
-// Each thread that meets a tentative slot of its key does 2 and 3 itself, so no thread waits for another.
+// Each thread that meets a tentative slot of its key does 2 and 3 itself, so no thread waits for another. A tentative
+// slot may be given to another key at any time: whoever has put it in begins anew.
 // Of two slots put in at once, the one put in later was there when the second scan for the other ended, or its own
 // scans begin after the other was put in and find it. tests/unit/insertion_test.cc tries all interleavings.
 #ifndef TOKENBUCKET_CORE_TABLE_INSERTION_H
@@ -40,6 +41,11 @@ struct Found {
 // Step 1: what is put into a slot that held `was`.
 inline SlotValue tentative(const SlotValue &was, uint64_t key, uint64_t cost) {
     return {Head::make(key, 0).with(Head::kTentative), word_at(cost, next_generation(was.state))};
+}
+
+// The head of a tentative slot once it is confirmed, in that era.
+inline Head confirmed(Head tentative, uint64_t era) {
+    return tentative.without(Head::kTentative | Head::kPinned).with_era(era);
 }
 
 // Steps 2 and 3, once: the key's confirmed slot, or none. False if they must begin again. settled(value) is the

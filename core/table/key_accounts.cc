@@ -87,7 +87,7 @@ void KeyAccounts::forget_other_processes() {
     chains_ = nullptr;
     count_ = 0;
     inside_.abandon();
-    keys_.unpin_all();
+    if (keys_.shared() == nullptr) keys_.unpin_all();
 }
 
 // ---- Not under the lock ----

@@ -35,23 +35,35 @@ uint64_t word_of(const KeyPlace &place, const LivePlan::View &view) {
     return is_full ? Level(view).full_state() : place.value.state;
 }
 
-Plan table_plan(const Limit &limit, int64_t now) {
-    return in_era(make_plan(limit, now, {0, {0, 0}}), now);
+// In memory of this process; null if there is none.
+TableImage *make_image(const LimitSpec &spec, const Limit &limit, uint64_t lines, int64_t now) {
+    void *const memory = platform::map_zeroed(TableImage::size(lines));
+    return memory == nullptr ? nullptr : new (memory) TableImage(plan_of_table(limit, now), spec);
 }
 
 Decision changed_to(uint64_t word, uint64_t spent, const Balance &b) {
     return {Status::success, false, word_at(spent, word), 0, 0, b.at};
 }
 
+// How often a take begins anew. Of threads that fight for a key none loses as often; damage to shared memory could make
+// it go on for ever.
+constexpr int kMostRounds = 1 << 14;
+
 }  // namespace
 
-Keys::Keys(const Limit &limit, const TableOptions &options)
+Keys::Keys(const LimitSpec &spec, const Limit &limit, const TableOptions &options)
     : time_(options.clock, options.use_counter),
-      plan_(table_plan(limit, time_.now())),
+      shared_(options.shared),
+      image_(shared_ != nullptr ? shared_->image() : make_image(spec, limit, options.lines, time_.now())),
+      plan_(image_ != nullptr ? &image_->plan : nullptr, shared_ != nullptr ? shared_->memory() : nullptr),
       secret_(options.secret),
       when_full_(options.when_full),
-      cells_(options.lines),
+      cells_(image_ != nullptr ? image_->lines() : nullptr, options.lines),
       waiting_(*options.waiting) {}
+
+Keys::~Keys() {
+    if (shared_ == nullptr && image_ != nullptr) platform::unmap(image_, TableImage::size(cells_.lines()));
+}
 
 // ---- Takes ----
 
@@ -75,13 +87,14 @@ template <Keys::Pinned kPinned, class Decide>
 Status Keys::take_by(uint64_t key, Decide decide) {
     KeyAttempt a;
     cells_.prefetch(key);
-    for (int round = 0;; ++round) {
+    for (int round = 0; round < kMostRounds; ++round) {
         read(key, round != 0, &a);
-        if (kPinned == Pinned::not_here && a.place.value.head.is_pinned()) return Status::waiting;
+        if (kPinned == Pinned::not_here && has_account(a.place.value)) return Status::waiting;
         if (judge(&a, decide))
             if (const Status s = store(&a); s != Status::stale) return s;
         if (round != 0) wait_after_loss();
     }
+    return Status::denied;
 }
 
 void Keys::read(uint64_t key, bool ordered, KeyAttempt *a) {
@@ -98,7 +111,7 @@ SlotValue Keys::settled(const SlotValue &tentative) {
         const Level level(view);
         if (!plan_.is_still(view)) continue;
         const uint64_t position = (level.full_state() >> kGenerationBits) + (tentative.state >> kGenerationBits);
-        return {tentative.head.without(Head::kTentative).with_era(view.era()), word_at(position, tentative.state)};
+        return {confirmed(tentative.head, view.era()), word_at(position, tentative.state)};
     }
 }
 
@@ -130,6 +143,7 @@ Status Keys::put(KeyAttempt *a, WhenFull when_full) {
     const int64_t cost = word_difference(a->decision.next, level.full_state());
     if (!plan_.is_still(view)) return Status::stale;
     const bool is_free = into.slot != nullptr && holds == Cells::kFree;
+    if (!is_free) cells_.doubt(a->key);
     if (!is_free && find(a->key).slot != nullptr) return Status::stale;
     if (!is_free && when_full == WhenFull::admit) {
         forgive(to_tokens(scale, cost));
@@ -139,7 +153,7 @@ Status Keys::put(KeyAttempt *a, WhenFull when_full) {
     if (!is_free && (into.slot == nullptr || when_full == WhenFull::deny)) return Status::table_full;
     if (!cells_.put(a->key, into, static_cast<uint64_t>(cost))) return Status::stale;
     if (!is_free) {
-        evicted_.fetch_add(1, std::memory_order_relaxed);
+        image_->evicted.fetch_add(1, std::memory_order_relaxed);
         forgive(to_tokens(scale, level.capacity - holds));
     }
     a->place = cells_.confirm_put(a->key, into, [this](const SlotValue &tentative) { return settled(tentative); });
@@ -149,8 +163,8 @@ Status Keys::put(KeyAttempt *a, WhenFull when_full) {
 }
 
 void Keys::forgive(double tokens) {
-    double so_far = forgiven_.load(std::memory_order_relaxed);
-    while (!forgiven_.compare_exchange_weak(so_far, so_far + tokens, std::memory_order_relaxed)) {
+    double so_far = image_->forgiven.load(std::memory_order_relaxed);
+    while (!image_->forgiven.compare_exchange_weak(so_far, so_far + tokens, std::memory_order_relaxed)) {
     }
 }
 
@@ -206,13 +220,14 @@ void Keys::allow_many(const uint64_t *keys, const double *amounts, std::size_t c
 // ---- Takes that may be undone ----
 
 Status Keys::preview(uint64_t key, double n, KeyAttempt *a) {
-    for (int round = 0;; ++round) {
+    for (int round = 0; round < kMostRounds; ++round) {
         read(key, round != 0, a);
         const bool judged =
             judge(a, [n](uint64_t word, const PlanSlot &plan, int64_t now) { return decide(word, plan, n, now); });
         if (judged) return a->decision.status;
         if (round != 0) wait_after_loss();
     }
+    return Status::denied;
 }
 
 Status Keys::allow(uint64_t key, double n, KeyAttempt *a) {
@@ -242,7 +257,7 @@ Status Keys::undo(const KeyAttempt &taken) {
         read(taken.key, true, &a);
         const bool is_same_tenancy = ((a.place.value.state ^ taken.place.value.state) & kGenerationMask) == 0;
         if (a.place.slot != taken.place.slot || !is_same_tenancy) return Status::success;
-        if (a.place.value.head.is_pinned()) return Status::waiting;
+        if (has_account(a.place.value)) return Status::waiting;
         const bool judged = judge(&a, [&](uint64_t word, const PlanSlot &slot, int64_t now) {
             const Plan plan = slot.load();
             const Balance b = balance(word, plan, now);
@@ -264,8 +279,8 @@ Status Keys::charge(uint64_t key, double n, int64_t *repaid_after_ns) {
         if (plan.is_closed()) return refusal(Status::closed);
         const uint64_t units = to_units(plan.scale, n, TBU_UP);
         const Balance b = balance(word, plan, now);
-        const uint64_t room = static_cast<uint64_t>(b.available + static_cast<int64_t>(kMaxDebtUnits));
-        if (units > room) return refusal(Status::out_of_range);
+        const int64_t room = b.available + static_cast<int64_t>(kMaxDebtUnits);
+        if (room < 0 || units > static_cast<uint64_t>(room)) return refusal(Status::out_of_range);
         const int64_t left = b.available - static_cast<int64_t>(units);
         *repaid_after_ns = time_to_grow(plan, b.at, left, 0);
         return changed_to(word, b.accrued - static_cast<uint64_t>(left), b);
@@ -292,7 +307,7 @@ Status Keys::remove(uint64_t key) {
         const KeyPlace place = find(key);
         if (plan_.read().is_closed()) return Status::closed;
         if (place.slot == nullptr) return Status::success;
-        if (place.value.head.is_pinned()) return Status::waiting;
+        if (has_account(place.value)) return Status::waiting;
         const SlotValue empty{{0}, next_generation(place.value.state)};
         if (cells_.exchange(place.slot, place.value, empty)) return Status::success;
     }
@@ -364,8 +379,8 @@ TableCounts Keys::counts() {
     View view;
     plan_.look(&time_, false, &view);
     const Level level(view);
-    TableCounts counts{cells_.slots(), 0, evicted_.load(std::memory_order_relaxed),
-                       forgiven_.load(std::memory_order_relaxed)};
+    TableCounts counts{cells_.slots(), 0, image_->evicted.load(std::memory_order_relaxed),
+                       image_->forgiven.load(std::memory_order_relaxed)};
     cells_.for_each([&](Slot *, const SlotValue &value) {
         if (value.head.is_tentative()) return;
         const bool is_full = level.held(value.state) >= level.capacity || is_long_idle(value.head.era(), view.era());

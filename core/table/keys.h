@@ -8,7 +8,6 @@
 #ifndef TOKENBUCKET_CORE_TABLE_KEYS_H
 #define TOKENBUCKET_CORE_TABLE_KEYS_H
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -17,23 +16,27 @@
 #include "core/limiter/account.h"
 #include "core/table/cells.h"
 #include "core/table/live_plan.h"
+#include "core/table/shared_table.h"
 #include "core/table/siphash.h"
 
 namespace tb {
 
-enum class WhenFull : uint32_t {
-    evict_fullest,  // its key loses what it has taken; of 16 slots, one that is not in debt
-    deny,           // the new key is denied: table_full
-    admit,          // the new key is granted what it asks for, and nothing is remembered
-};
-
 struct TableOptions {
+    // The table is the one in that memory, which is open and must live as long as the table.
+    void share(SharedTable *memory) {
+        shared = memory;
+        lines = memory->lines();
+        when_full = memory->when_full();
+        secret = memory->secret();
+    }
+
     Clock *clock = nullptr;
     bool use_counter = false;
     uint64_t lines = 1;
     WhenFull when_full = WhenFull::evict_fullest;
     HashSecret secret{};
     const WaitOptions *waiting = &kNoWaitOptions;  // of each key; must live as long as the table
+    SharedTable *shared = nullptr;                 // null: the table is this process's alone
 };
 
 struct TableCounts {
@@ -55,13 +58,17 @@ struct KeyAttempt {
 // A key is its hash(). All statuses are those of a bucket, and table_full.
 class Keys {
   public:
-    Keys(const Limit &limit, const TableOptions &options);
+    Keys(const LimitSpec &spec, const Limit &limit, const TableOptions &options);
+    ~Keys();
+    Keys(const Keys &) = delete;
+    Keys &operator=(const Keys &) = delete;
 
     // So many lines hold that many keys, with 65 in 100 slots in use: then 1 of some 10,000 new keys evicts another.
     static uint64_t lines_for(uint64_t keys) { return keys / 13 * 5 + 5; }
 
     // False if there was no memory.
-    bool is_made() const { return cells_.is_made(); }
+    bool is_made() const { return image_ != nullptr; }
+    SharedTable *shared() const { return shared_; }  // null: the table is this process's alone
     bool has_place(uint64_t key) { return find(key).slot != nullptr; }
     bool admits_when_full() const { return when_full_ == WhenFull::admit; }
     uint64_t hash(const void *key, std::size_t size) const { return siphash13(secret_, key, size); }
@@ -111,6 +118,8 @@ class Keys {
     // Pinned slots: decided like others, or waiting is returned.
     enum class Pinned { too, not_here };
 
+    // Is the slot pinned for an account? In a table that processes share none is, whatever it says.
+    bool has_account(const SlotValue &value) const { return shared_ == nullptr && value.head.is_pinned(); }
     template <Pinned kPinned = Pinned::too, class Decide>
     Status take_by(uint64_t key, Decide decide);
     KeyPlace find(uint64_t key);
@@ -123,13 +132,13 @@ class Keys {
     void forgive(double tokens);
 
     TimeSource time_;
+    SharedTable *const shared_;
+    TableImage *const image_;
     LivePlan plan_;
     const HashSecret secret_;
     const WhenFull when_full_;
     Cells cells_;
     const WaitOptions &waiting_;
-    std::atomic<uint64_t> evicted_{0};
-    std::atomic<double> forgiven_{0};
 };
 
 }  // namespace tb

@@ -5,17 +5,14 @@
 
 #include "core/limiter/retry.h"
 #include "core/platform/counter.h"
+#include "core/shared/possible.h"
 
 namespace tb {
-
-LivePlan::LivePlan(const Plan &plan) {
-    slots_[0].store(plan);
-}
 
 void LivePlan::look_at(int64_t now, bool ordered, View *view) {
     view->now_ = now;
     view->ordered_ = ordered;
-    const PlanSlot &shared = slot(view->stamp_);
+    const PlanSlot &shared = image_->plans[index(view->stamp_)];
     const uint64_t version = shared.version();
     const uint64_t elapsed = static_cast<uint64_t>(view->now_) - shared.at<offsetof(Plan, base_ns)>();
     view->era_ = shared.at<offsetof(Plan, traits)>() >> 32;
@@ -26,25 +23,35 @@ void LivePlan::look_at(int64_t now, bool ordered, View *view) {
         look_closely(view);
 }
 
-Plan LivePlan::read() const {
-    for (;;) {
-        const uint64_t stamp = stamp_.load(std::memory_order_acquire);
-        const uint64_t version = slot(stamp).version();
-        const Plan plan = slot(stamp).load();
-        if (slot(stamp).is_still(version) && stamp_.load(std::memory_order_acquire) >> 1 == stamp >> 1) return plan;
+// The rounds end also if damage makes a plan seem to be written for ever.
+bool LivePlan::read(Plan *plan, LimitSpec *spec) const {
+    constexpr int kMostRounds = 1 << 10;
+    for (int round = 0; round < kMostRounds; ++round) {
+        const uint64_t stamp = image_->stamp.load(std::memory_order_acquire);
+        const std::size_t i = index(stamp);
+        const uint64_t plan_version = image_->plans[i].version();
+        const uint64_t spec_version = image_->specs[i].version();
+        *plan = image_->plans[i].load();
+        *spec = image_->specs[i].load();
+        const bool whole = image_->plans[i].is_still(plan_version) && image_->specs[i].is_still(spec_version);
+        if (whole && image_->stamp.load(std::memory_order_acquire) >> 1 == stamp >> 1)
+            return is_possible_in_table(*plan);
     }
+    return false;
 }
 
-// In the child of a fork there is no thread that would end a change which was under way in the parent.
+Plan LivePlan::read() const {
+    Plan plan;
+    LimitSpec spec;
+    return read(&plan, &spec) ? plan : closed_plan();
+}
+
 void LivePlan::look_closely(View *view) {
-    const bool changing = (view->stamp_ & kChanging) != 0;
-    if (changing && changer_.load(std::memory_order_relaxed) != platform::process_generation()) {
-        uint64_t stamp = view->stamp_;
-        stamp_.compare_exchange_strong(stamp, stamp & ~kChanging);
-    } else if (changing) {
-        view->now_ = std::min(view->now_, held_ns_.load(std::memory_order_relaxed));
-    } else {
+    if ((view->stamp_ & kChanging) == 0) {
         move_era(view->now_);
+    } else {
+        end_abandoned_change();
+        view->now_ = std::min(view->now_, image_->held_ns.load(std::memory_order_relaxed));
     }
     // If the plan is another one by now the view no longer counts.
     const Plan plan = in_era(read(), view->now_);
@@ -53,37 +60,50 @@ void LivePlan::look_closely(View *view) {
     view->era_ = plan.era();
 }
 
+// Who changes the plan has the lock. So a change under way while the lock is free is that of a process that was killed,
+// or of a thread that the child of a fork does not have.
+void LivePlan::end_abandoned_change() {
+    if (!lock_.try_lock()) return;
+    if ((image_->stamp.load(std::memory_order_relaxed) & kChanging) != 0) release(false);
+    lock_.unlock();
+}
+
 // Positions stay the same, so all decisions do, and time need not stand still.
 void LivePlan::move_era(int64_t now) {
     if (!lock_.try_lock()) return;
-    const uint64_t stamp = stamp_.load(std::memory_order_relaxed);
-    const Plan plan = slot(stamp).load();
+    Plan plan;
+    LimitSpec spec;
+    const bool is_read = read(&plan, &spec);
     const bool outgrown = now > plan.base_ns && static_cast<uint64_t>(now - plan.base_ns) > plan.elapsed_limit;
-    if ((stamp & kChanging) == 0 && outgrown) {
-        slot(stamp + 2).store(in_era(plan, now));
-        stamp_.store(stamp + 2, std::memory_order_release);
+    if ((image_->stamp.load(std::memory_order_relaxed) & kChanging) == 0 && is_read && outgrown) {
+        prepare(in_era(plan, now), spec);
+        release(true);
     }
     lock_.unlock();
 }
 
 // A reader that saw an even stamp may have read the counter up to kDisorderNs later.
-Plan LivePlan::hold(TimeSource *time) {
-    const int64_t held_ns = time->latest();
-    held_ns_.store(held_ns, std::memory_order_relaxed);
-    changer_.store(platform::process_generation(), std::memory_order_relaxed);
-    const uint64_t stamp = stamp_.load(std::memory_order_relaxed) & ~kChanging;
-    stamp_.store(stamp | kChanging, std::memory_order_seq_cst);
+Plan LivePlan::hold(TimeSource *time, LimitSpec *spec) {
+    image_->held_ns.store(time->latest(), std::memory_order_relaxed);
+    image_->stamp.store(image_->stamp.load(std::memory_order_relaxed) | kChanging, std::memory_order_seq_cst);
     if (time->clock() == nullptr) {
         const int64_t flagged_ns = time->latest();
         while (time->latest() - flagged_ns < kDisorderNs) platform::pause();
     }
-    return in_era(slot(stamp).load(), time->latest());
+    Plan plan;
+    if (!read(&plan, spec)) plan = closed_plan();
+    return in_era(plan, time->latest());
 }
 
-void LivePlan::release(const Plan *next) {
-    const uint64_t stamp = stamp_.load(std::memory_order_relaxed) & ~kChanging;
-    if (next != nullptr) slot(stamp + 2).store(in_era(*next, next->base_ns));
-    stamp_.store(next != nullptr ? stamp + 2 : stamp, std::memory_order_release);
+void LivePlan::prepare(const Plan &next, const LimitSpec &spec) {
+    const std::size_t spare = index(image_->stamp.load(std::memory_order_relaxed)) ^ 1;
+    image_->plans[spare].store(in_era(next, next.base_ns));
+    image_->specs[spare].store(spec);
+}
+
+void LivePlan::release(bool changed) {
+    const uint64_t stamp = image_->stamp.load(std::memory_order_relaxed) & ~kChanging;
+    image_->stamp.store(changed ? stamp + 2 : stamp, std::memory_order_release);
 }
 
 }  // namespace tb

@@ -8,19 +8,37 @@
 #define TOKENBUCKET_CORE_TABLE_LIVE_PLAN_H
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 
 #include "core/bucket/plan.h"
 #include "core/clock/time_source.h"
+#include "core/limiter/state_lock.h"
 #include "core/platform/platform.h"
 #include "core/table/eras.h"
+#include "core/versioned.h"
 
 namespace tb {
 
+// What of it lies in memory that processes may share. The stamp picks the plan and the limit in force; a change writes
+// the others first.
+struct LivePlanImage {
+    LivePlanImage(const Plan &plan, const LimitSpec &spec) {
+        plans[0].store(plan);
+        specs[0].store(spec);
+    }
+
+    std::atomic<uint64_t> stamp{0};   // the number of changes so far * 2, + 1 while one is being made
+    std::atomic<int64_t> held_ns{0};  // where time stands still
+    PlanSlot plans[2];
+    Versioned<LimitSpec> specs[2];  // as asked for
+};
+
 class LivePlan {
   public:
-    explicit LivePlan(const Plan &plan);
+    // memory: what the image lies in, if processes share it; else null. No image: nothing may be called.
+    LivePlan(LivePlanImage *image, platform::SharedMemory *memory) : image_(image), lock_(memory, kLock) {}
 
     // A time and the plan by which to decide at it, in the era of that time.
     class View {
@@ -42,54 +60,52 @@ class LivePlan {
 
     // Reads the clock; after all loads before the call, if ordered.
     void look(TimeSource *time, bool ordered, View *view) {
-        view->stamp_ = stamp_.load(std::memory_order_acquire);
+        view->stamp_ = image_->stamp.load(std::memory_order_acquire);
         look_at(ordered ? time->now_ordered() : time->now(), ordered, view);
     }
     // As look(), ordered, by TimeSource::latest(): for use under a lock.
     void look_at_latest(TimeSource *time, View *view) {
-        view->stamp_ = stamp_.load(std::memory_order_acquire);
+        view->stamp_ = image_->stamp.load(std::memory_order_acquire);
         look_at(time->latest(), true, view);
     }
     // May what was decided by the view be stored?
-    bool is_still(const View &view) const { return stamp_.load(std::memory_order_acquire) == view.stamp_; }
+    bool is_still(const View &view) const { return image_->stamp.load(std::memory_order_acquire) == view.stamp_; }
 
-    // The plan in force; its base is the time of the last change, or the beginning of its era.
+    // The plan in force and the limit as asked for. The plan's base is the time of the last change, or the beginning of
+    // its era. False if memory that is shared is damaged.
+    bool read(Plan *plan, LimitSpec *spec) const;
+    // The plan alone; a closed one for false.
     Plan read() const;
 
-    // edit(&plan) changes the plan, whose base has been moved to the time of the change, unless it returns an error.
+    // edit(&plan, &spec) changes the plan, whose base has been moved to the time of the change, and the limit as asked
+    // for, unless it returns an error.
     template <class Edit>
     Status change(TimeSource *time, Edit edit) {
         time->ask();
         const platform::LockGuard guard(&lock_);
-        Plan next = hold(time);
-        const Status s = edit(&next);
-        release(s == Status::success ? &next : nullptr);
+        LimitSpec spec;
+        Plan next = hold(time, &spec);
+        const Status s = edit(&next, &spec);
+        if (s == Status::success) prepare(next, spec);
+        release(s == Status::success);
         return s;
-    }
-
-    // f(plan), while the plan is not changed.
-    template <class F>
-    void keep(F f) {
-        const platform::LockGuard guard(&lock_);
-        f(read());
     }
 
   private:
     static constexpr uint64_t kChanging = 1;
+    static constexpr unsigned kLock = 0;  // of the memory
 
-    PlanSlot &slot(uint64_t stamp) { return slots_[stamp >> 1 & 1]; }
-    const PlanSlot &slot(uint64_t stamp) const { return slots_[stamp >> 1 & 1]; }
+    static std::size_t index(uint64_t stamp) { return stamp >> 1 & 1; }
     void look_at(int64_t now, bool ordered, View *view);
     void look_closely(View *view);
-    Plan hold(TimeSource *time);
-    void release(const Plan *next);
+    Plan hold(TimeSource *time, LimitSpec *spec);
+    void prepare(const Plan &next, const LimitSpec &spec);
+    void release(bool changed);
+    void end_abandoned_change();
     void move_era(int64_t now);
 
-    std::atomic<uint64_t> stamp_{0};  // the number of changes so far * 2, + 1 while one is being made
-    PlanSlot slots_[2];
-    std::atomic<int64_t> held_ns_{0};   // where time stands still
-    std::atomic<uint32_t> changer_{0};  // the process_generation in which the plan is being changed
-    platform::ForkSafeLock lock_;
+    LivePlanImage *const image_;
+    StateLock lock_;
 };
 
 }  // namespace tb

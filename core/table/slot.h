@@ -5,7 +5,8 @@
 //
 // The fingerprint is a part of the key's hash, and tells keys apart together with the lines in which a key may stand.
 // The era (eras.h) is that of the last change. A pinned slot has a queue (key_accounts.h) and is never given away. A
-// tentative one is being inserted (insertion.h); it says what the key is to cost instead of what is spent. The tenancy
+// tentative one is being inserted (insertion.h); it says what the key is to cost instead of what is spent. One that is
+// both was still tentative when another key found no room: the thread may be gone that has put it in. The tenancy
 // changes with each insertion, so that a thread can tell whether the key in the slot is the one that it has inserted
 // itself.
 #ifndef TOKENBUCKET_CORE_TABLE_SLOT_H
@@ -42,6 +43,7 @@ struct Head {
     bool is_empty() const { return bits == 0; }
     bool is_tentative() const { return (bits & kTentative) != 0; }
     bool is_pinned() const { return (bits & kPinned) != 0; }
+    bool is_doubted() const { return is_pinned() && is_tentative(); }
     bool is_of(uint64_t hash) const { return bits >> kFingerprintShift == fingerprint_of(hash); }
     uint64_t era() const { return bits >> kEraShift & kEraMask; }
 

@@ -5,10 +5,10 @@ namespace tb {
 using Use = KeyAccounts::Use;
 
 Table::Table(const LimitSpec &spec, const Limit &limit, const TableOptions &options)
-    : Keys(limit, options), spec_(spec), accounts_(this) {}
+    : Keys(spec, limit, options), accounts_(this) {}
 
 Table::~Table() {
-    if (is_made()) close();
+    if (is_made() && shared() == nullptr) close();
 }
 
 // ---- Waits and reservations: a take without a lock where there are tokens, else by the key's account ----
@@ -136,23 +136,20 @@ Status Table::remove(uint64_t key) {
 template <class Edit>
 Status Table::set_limit(Edit edit) {
     Limit asked;
-    Status known = Status::success;
-    plan().keep([&](const Plan &plan) {
-        LimitSpec spec = spec_;
-        edit(&spec);
-        known = change_limit(plan.units(), spec, &asked);
-    });
+    Plan now{};
+    LimitSpec spec_now{};
+    if (!plan().read(&now, &spec_now)) return Status::closed;
+    edit(&spec_now);
+    const Status known = change_limit(now.units(), spec_now, &asked);
     if (known == Status::success && !accounts_.fit(asked.rate)) return Status::out_of_range;
-    const Status s = plan().change(&time(), [&](Plan *plan) {
-        LimitSpec spec = spec_;
-        edit(&spec);
+    const Status s = plan().change(&time(), [&](Plan *plan, LimitSpec *spec) {
         Limit limit;
         if (plan->is_closed()) return Status::closed;
-        if (const Status changed = change_limit(plan->units(), spec, &limit); changed != Status::success)
+        edit(spec);
+        if (const Status changed = change_limit(plan->units(), *spec, &limit); changed != Status::success)
             return changed;
         if (limit.capacity > kMaxTableCapacityUnits || limit.rate.whole >= kMaxTableGrowth) return Status::out_of_range;
         *plan = relimited(*plan, limit);
-        spec_ = spec;
         return Status::success;
     });
     if (s == Status::success) accounts_.follow_limit();
@@ -169,7 +166,7 @@ Status Table::set_capacity(double capacity) {
 }
 
 Status Table::close() {
-    const Status s = plan().change(&time(), [](Plan *plan) {
+    const Status s = plan().change(&time(), [](Plan *plan, LimitSpec *) {
         if (plan->is_closed()) return Status::closed;
         plan->close();
         return Status::success;
@@ -179,11 +176,9 @@ Status Table::close() {
 }
 
 LimitSpec Table::limit(uint64_t *scale) {
+    Plan now{};
     LimitSpec spec{};
-    plan().keep([&](const Plan &plan) {
-        *scale = plan.scale;
-        spec = spec_;
-    });
+    *scale = plan().read(&now, &spec) ? now.scale : 1;
     return spec;
 }
 

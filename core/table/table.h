@@ -38,6 +38,11 @@ class Table : public Keys {
     LimitSpec limit(uint64_t *scale);
 
     Clock *clock() { return time().clock(); }
+    // Also if each has opened the same memory.
+    bool is_same_table(const Table &other) const {
+        if (shared() == nullptr || other.shared() == nullptr) return this == &other;
+        return shared()->memory()->is_same_file(*other.shared()->memory());
+    }
     KeyAccounts &accounts() { return accounts_; }
 
   private:
@@ -46,7 +51,6 @@ class Table : public Keys {
     template <class Edit>
     Status set_limit(Edit edit);
 
-    LimitSpec spec_;  // changed and read by plan().change() and keep() alone
     KeyAccounts accounts_;
 };
 

@@ -1,4 +1,6 @@
 // Buckets in memory that processes share: what opens, what does not and why, and what processes do to each other.
+#include "tests/support/shared.h"
+
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -22,7 +24,7 @@ namespace {
 
 using namespace tb_test;
 
-class Shared : public testing::Test {
+class Shared : public SharedTest {
   protected:
     void SetUp() override {
         if (tb_has_feature("shared_memory") != 0) return;
@@ -32,10 +34,6 @@ class Shared : public testing::Test {
         EXPECT_EQ(tb_shared_remove("x", nullptr), TB_E_UNSUPPORTED);
         GTEST_SKIP() << "no shared memory here";
     }
-    void TearDown() override { std::filesystem::remove_all(path()); }
-
-    static std::string name() { return "tokenbucket-test-" + std::to_string(owner); }
-    static std::string path() { return "/dev/shm/" + name(); }
 
     static BucketHandle open(const tb_config &config, uint32_t flags = 0, const char *named = nullptr) {
         tb_bucket *bucket = nullptr;
@@ -60,27 +58,8 @@ class Shared : public testing::Test {
         tb_destroy(bucket);
         return fault;
     }
-    static void write(const std::string &bytes, off_t at) {
-        const int file = ::open(path().c_str(), O_RDWR | O_CREAT, 0600);
-        ASSERT_EQ(::pwrite(file, bytes.data(), bytes.size(), at), static_cast<ssize_t>(bytes.size()));
-        ::close(file);
-    }
-
-    // Runs f in a child, whose exit status it is.
-    template <class F>
-    static pid_t in_child(F f) {
-        const pid_t child = ::fork();
-        if (child == 0) ::_exit(f());
-        return child;
-    }
-    static int result_of(pid_t child) {
-        int status = 0;
-        ::waitpid(child, &status, 0);
-        return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-    }
 
     const tb_config slow = config_of(10, 1e-6, nullptr);  // next to nothing accrues during a test
-    static inline const pid_t owner = ::getpid();
 };
 
 TEST_F(Shared, TokensAreThoseOfAllWhoHaveIt) {

@@ -17,7 +17,7 @@ core/queue:       core/status.h core/versioned.h core/memory.h core/units core/p
 core/shared:      core/status.h core/units core/platform core/bucket core/queue
 core/limiter:     core/status.h core/memory.h core/units core/platform core/clock core/bucket core/queue core/shared
 core/remote:      core/status.h core/units core/bucket
-core/table:       core/status.h core/memory.h core/units core/platform core/clock core/bucket core/queue core/limiter
+core/table:       core/status.h core/versioned.h core/memory.h core/units core/platform core/clock core/bucket core/queue core/shared core/limiter
 core/compose:     core/status.h core/units core/bucket core/queue core/limiter core/table
 capi/include:
 capi/redis:

@@ -68,7 +68,7 @@ class Traces {
           a_(name_, spec_, units_, &clock_),
           b_(name_, spec_, units_, &clock_) {
         int error = 0;
-        EXPECT_EQ(tb::SharedState::remove(name_.c_str(), &error), Status::success);
+        EXPECT_EQ(tb::remove_shared(name_.c_str(), &error), Status::success);
     }
 
     void run(int steps) {

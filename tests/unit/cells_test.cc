@@ -25,7 +25,7 @@ constexpr uint64_t kKey = 0x123456789abcdef0;
 // As if full buckets stood at position 0 in era 5.
 SlotValue settled(const SlotValue &tentative) {
     const uint64_t cost = tentative.state >> tb::kGenerationBits;
-    return {tentative.head.without(Head::kTentative).with_era(5), tb::word_at(cost, tentative.state)};
+    return {tb::confirmed(tentative.head, 5), tb::word_at(cost, tentative.state)};
 }
 SlotValue as_it_is(const SlotValue &tentative) {
     return {tentative.head.without(Head::kTentative), tentative.state};
@@ -43,7 +43,7 @@ uint64_t line_of(const Slot *slot) {
 // A full table, each of whose slots holds a key of its own and so many units as its number is.
 class Filled {
   public:
-    explicit Filled(uint64_t lines) : cells(lines) {
+    explicit Filled(uint64_t count) : lines(count), cells(lines.data(), count) {
         tb_test::Trace trace(1);
         while (slots.size() < cells.slots()) {
             int64_t holds = 0;
@@ -74,6 +74,7 @@ class Filled {
         return sorted;
     }
 
+    std::vector<tb::Line> lines;
     Cells cells;
     std::vector<Slot *> slots;
     std::vector<Slot *> candidates;  // of kKey
@@ -157,6 +158,34 @@ TEST(Cells, EvictsTheFullestThatIsNeitherPinnedNorTentative) {
     EXPECT_EQ(filled.choose(&holds).slot, nullptr);
 }
 
+// Whoever has put it in may be gone. It counts as free once it was met by a key that found no room.
+TEST(Cells, GivesAwayATentativeSlotThatWasDoubted) {
+    Filled filled(64);
+    Slot *const slot = filled.candidates[9];
+    filled.flag(slot, Head::kTentative);
+    int64_t holds = 0;
+    EXPECT_NE(filled.choose(&holds).slot, slot);
+    filled.cells.doubt(kKey);
+    const KeyPlace into = filled.choose(&holds);
+    EXPECT_EQ(into.slot, slot);
+    EXPECT_EQ(holds, Cells::kFree);
+    EXPECT_TRUE(insert(&filled.cells, kKey, into, 1, settled));
+    EXPECT_EQ(filled.cells.find(kKey, settled).slot, slot);
+}
+
+// One whose thread goes on in time is as any other.
+TEST(Cells, ConfirmsADoubtedSlot) {
+    Filled filled(64);
+    int64_t holds = 0;
+    const KeyPlace into = filled.choose(&holds);
+    ASSERT_TRUE(filled.cells.put(kKey, into, 77));
+    filled.cells.doubt(kKey);
+    const KeyPlace place = filled.cells.confirm_put(kKey, into, settled);
+    ASSERT_EQ(place.slot, into.slot);
+    EXPECT_EQ(place.value.head, Head::make(kKey, 5));
+    EXPECT_EQ(into.slot->read(), place.value);
+}
+
 TEST(Cells, NeverEvictsAKeyInDebt) {
     const Filled filled(64);
     const Slot *const fullest = filled.fullest_first()[0];
@@ -207,7 +236,8 @@ TEST(Cells, SpreadsKeysWithStructureLikeRandomOnes) {
     constexpr uint32_t kKeys = 100000;
     constexpr std::size_t kLines = 1000;
     for (const auto &structure : kStructures) {
-        const Cells cells(kLines);
+        std::vector<tb::Line> memory(kLines);
+        const Cells cells(memory.data(), kLines);
         int64_t holds = 0;
         std::vector<uint64_t> lines;
         for (uint32_t i = 0; i < kKeys; ++i) {
@@ -230,7 +260,8 @@ TEST(Cells, SpreadsKeysWithStructureLikeRandomOnes) {
 TEST(Cells, FindRoomForAllKeysThatTheyAreMadeFor) {
     constexpr uint32_t kKeys = 20000;
     for (const auto &structure : kStructures) {
-        Cells cells(tb::Keys::lines_for(kKeys));
+        std::vector<tb::Line> memory(tb::Keys::lines_for(kKeys));
+        Cells cells(memory.data(), memory.size());
         int without_room = 0;
         for (uint32_t i = 0; i < kKeys; ++i) {
             const std::string key = structure.key(i);

@@ -70,6 +70,7 @@ struct Thread {
 struct State {
     uint8_t slot_count = kSlots;
     uint8_t removals = 0;    // of confirmed slots of kKey, that may still happen at any time
+    uint8_t doubts = 0;      // of tentative slots, and what takes doubted ones away, that may still happen at any time
     uint8_t forgotten[3]{};  // spent in slots that their keys have lost, by key
     std::array<Short, kSlots> slots{};
     std::array<Thread, kThreads> threads{};
@@ -194,7 +195,7 @@ class Step {
             return exchange(slot->index, from, to);
         };
         const auto settled = [](const SlotValue &value) {
-            return SlotValue{value.head.without(Head::kTentative), value.state};
+            return SlotValue{tb::confirmed(value.head, 0), value.state};
         };
         Found<AnySlot> place;
         if (!tb::try_confirm(all, by_step, settled, &place)) return {Phase::confirm, thread_.into, thread_.put};
@@ -246,8 +247,8 @@ std::string name_of(const State &state) {
         name += '\xff';
     }
     std::sort(threads.begin(), threads.end());
-    std::string name{static_cast<char>(state.removals), static_cast<char>(state.forgotten[kKey]),
-                     static_cast<char>(state.forgotten[kOther])};
+    std::string name{static_cast<char>(state.removals), static_cast<char>(state.doubts),
+                     static_cast<char>(state.forgotten[kKey]), static_cast<char>(state.forgotten[kOther])};
     for (int i = 0; i < state.slot_count; ++i) {
         const Short &value = state.slots[static_cast<std::size_t>(i)];
         name += {static_cast<char>(value.head), tenancy(value, i)};
@@ -315,6 +316,16 @@ Outcome explore(const State &start, Fault fault) {
             --next.removals;
             reach(next);
         }
+        for (std::size_t i = 0; state.doubts > 0 && i < kSlots; ++i) {
+            const SlotValue value = state.slots[i].value();
+            if (!value.head.is_tentative()) continue;
+            const SlotValue doubted{value.head.with(Head::kPinned), value.state};
+            const SlotValue lost{{0}, tb::next_generation(value.state)};
+            State next = state;
+            next.slots[i] = Short(value.head.is_doubted() ? lost : doubted);
+            --next.doubts;
+            reach(next);
+        }
     }
     outcome.states = known.size();
     return outcome;
@@ -357,6 +368,18 @@ TEST(Insertion, LosesNoTakeOfAKeyThatIsRemovedMeanwhile) {
     EXPECT_GT(outcome.ends, 0u);
     EXPECT_EQ(outcome.two_confirmed, 0u);
     EXPECT_EQ(outcome.lost, 0u);
+}
+
+// Two threads, so that none can be left behind by as many tenancies as there are numbers for.
+TEST(Insertion, LosesNoTakeOfAKeyWhoseSlotIsTakenForAbandoned) {
+    State start = empty_slots(2);
+    start.threads[2].phase = Phase::refused;
+    start.doubts = 4;
+    const Outcome outcome = explore(start, Fault::none);
+    EXPECT_GT(outcome.ends, 0u);
+    EXPECT_EQ(outcome.two_confirmed, 0u);
+    EXPECT_EQ(outcome.lost, 0u);
+    EXPECT_EQ(outcome.twice, 0u);
 }
 
 TEST(Insertion, NeedsItsSecondScan) {

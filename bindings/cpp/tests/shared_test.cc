@@ -77,7 +77,7 @@ TEST_F(CppShared, AnotherLimitIsAMismatch) {
     SharedFault fault;
     EXPECT_EQ(Bucket::open_shared(name.c_str(), slow(11), &fault).status(), Status::mismatch);
     EXPECT_EQ(fault.difference, Difference::capacity);
-    EXPECT_STREQ(message(fault.difference), "the shared bucket has another capacity");
+    EXPECT_STREQ(message(fault.difference), "the shared limit has another capacity");
     const auto adopted = Bucket::adopt_shared(name.c_str(), slow(11), &fault);
     ASSERT_TRUE(adopted);
     EXPECT_EQ(fault.difference, Difference{});

@@ -171,6 +171,9 @@ internal static unsafe partial class NativeMethods
     internal const int TB_SHARED_DAMAGED = 8;
     internal const int TB_SHARED_CAPACITY = 9;
     internal const int TB_SHARED_RATE = 10;
+    internal const int TB_SHARED_OBJECT = 11;
+    internal const int TB_SHARED_PLACES = 12;
+    internal const int TB_SHARED_FULL = 13;
     internal const uint TB_SHARED_ADOPT = 1;
     internal const int TB_REMOTE_QUEUE_KEY_ADDS = 4;
     internal const int TB_REMOTE_MAX_ARGUMENTS = 9;
@@ -245,6 +248,7 @@ internal static unsafe partial class NativeMethods
     [LibraryImport(Library)] internal static partial int tb_waiter_all_check(nint waiter, out long out_wait_ns, out tb_refusal out_refusal);
     [LibraryImport(Library)] internal static partial void tb_waiter_all_leave(nint waiter);
     [LibraryImport(Library)] internal static partial int tb_shared_open(tb_config* config, byte* name, uint flags, out nint out_bucket, out int out_fault);
+    [LibraryImport(Library)] internal static partial int tb_shared_table_open(tb_config* limit, tb_table_config* config, byte* name, uint flags, out nint out_table, out int out_fault);
     [LibraryImport(Library)] internal static partial int tb_shared_remove(byte* name, out int out_fault);
     [LibraryImport(Library)] internal static partial byte* tb_shared_fault_message(int fault);
     [LibraryImport(Library)] internal static partial int tb_remote_create(tb_config* limit, long max_wait_ns, out nint out_remote);

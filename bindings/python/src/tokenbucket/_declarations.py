@@ -242,6 +242,7 @@ FUNCTIONS = {
     "tb_waiter_all_check": [tb_status, POINTER(tb_waiter_all), POINTER(c_int64), POINTER(tb_refusal)],
     "tb_waiter_all_leave": [None, POINTER(tb_waiter_all)],
     "tb_shared_open": [tb_status, POINTER(tb_config), c_char_p, c_uint32, POINTER(POINTER(tb_bucket)), POINTER(c_int32)],
+    "tb_shared_table_open": [tb_status, POINTER(tb_config), POINTER(tb_table_config), c_char_p, c_uint32, POINTER(POINTER(tb_table)), POINTER(c_int32)],
     "tb_shared_remove": [tb_status, c_char_p, POINTER(c_int32)],
     "tb_shared_fault_message": [c_char_p, c_int32],
     "tb_remote_create": [tb_status, POINTER(tb_config), c_int64, POINTER(POINTER(tb_remote))],

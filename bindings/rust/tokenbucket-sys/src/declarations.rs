@@ -186,6 +186,9 @@ pub const TB_SHARED_CLOCK: i32 = 7;
 pub const TB_SHARED_DAMAGED: i32 = 8;
 pub const TB_SHARED_CAPACITY: i32 = 9;
 pub const TB_SHARED_RATE: i32 = 10;
+pub const TB_SHARED_OBJECT: i32 = 11;
+pub const TB_SHARED_PLACES: i32 = 12;
+pub const TB_SHARED_FULL: i32 = 13;
 pub const TB_SHARED_ADOPT: u32 = 1;
 
 /// Opaque; never made or moved by Rust code, and by itself neither `Send` nor `Sync`.
@@ -290,6 +293,7 @@ extern "C" {
     pub fn tb_waiter_all_check(waiter: *mut tb_waiter_all, out_wait_ns: *mut i64, out_refusal: *mut tb_refusal) -> tb_status;
     pub fn tb_waiter_all_leave(waiter: *mut tb_waiter_all);
     pub fn tb_shared_open(config: *const tb_config, name: *const c_char, flags: u32, out_bucket: *mut *mut tb_bucket, out_fault: *mut i32) -> tb_status;
+    pub fn tb_shared_table_open(limit: *const tb_config, config: *const tb_table_config, name: *const c_char, flags: u32, out_table: *mut *mut tb_table, out_fault: *mut i32) -> tb_status;
     pub fn tb_shared_remove(name: *const c_char, out_fault: *mut i32) -> tb_status;
     pub fn tb_shared_fault_message(fault: i32) -> *const c_char;
     pub fn tb_remote_create(limit: *const tb_config, max_wait_ns: i64, out_remote: *mut *mut tb_remote) -> tb_status;

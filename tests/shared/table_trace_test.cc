@@ -1,0 +1,224 @@
+// A table whose memory is shared does what any table does: random traces on both, where each operation on the shared
+// one is done through one of two tables that have the memory open. Both hash keys alike, so they also forget the same
+// ones.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <memory>
+#include <string>
+
+#include "core/table/table.h"
+#include "tests/support/effort.h"
+#include "tests/support/trace.h"
+
+namespace {
+
+using tb::Status;
+using tb_test::Trace;
+
+constexpr int64_t kSecond = 1000000000;
+constexpr int64_t kKeys = 60;  // more than there is room for
+
+tb::Limit limit_of(const tb::LimitSpec &spec) {
+    tb::Limit limit{};
+    EXPECT_EQ(tb::make_limit(spec, &limit, tb::kTableGrowth), Status::success);
+    return limit;
+}
+
+// One of those that have the memory open.
+class Process {
+  public:
+    Process(const std::string &name, const tb::LimitSpec &spec, uint64_t lines, tb::WhenFull when_full,
+            tb::Clock *clock) {
+        tb::Difference difference{};
+        int error = 0;
+        const tb::SharedTable::Terms terms{spec, limit_of(spec), lines, when_full, clock->now(), false};
+        EXPECT_EQ(memory_.open(name.c_str(), terms, &difference, &error), Status::success) << error;
+        tb::TableOptions options;
+        options.clock = clock;
+        options.share(&memory_);
+        table_ = std::make_unique<tb::Table>(spec, terms.limit, options);
+    }
+
+    tb::Table *operator->() { return table_.get(); }
+    const tb::HashSecret &secret() const { return memory_.secret(); }
+
+  private:
+    tb::SharedTable memory_;
+    std::unique_ptr<tb::Table> table_;
+};
+
+class Traces {
+  public:
+    explicit Traces(uint64_t seed)
+        : trace_(seed),
+          spec_{static_cast<double>(trace_.between(1, 20)), static_cast<double>(trace_.between(1, 50)), kSecond},
+          lines_(static_cast<uint64_t>(trace_.between(1, 12))),
+          when_full_(static_cast<tb::WhenFull>(trace_.below(3))),
+          clock_(trace_.below(kSecond)),
+          name_("tokenbucket-test-table-" + std::to_string(::getpid())),
+          a_(name_, spec_, lines_, when_full_, &clock_),
+          b_(name_, spec_, lines_, when_full_, &clock_),
+          alone_(spec_, limit_of(spec_), options()) {
+        int error = 0;
+        EXPECT_EQ(tb::remove_shared(name_.c_str(), &error), Status::success);
+    }
+
+    void run(int steps) {
+        for (int i = 0; i < steps && !testing::Test::HasFailure(); ++i) step();
+    }
+
+  private:
+    tb::TableOptions options() {
+        tb::TableOptions o;
+        o.clock = &clock_;
+        o.lines = lines_;
+        o.when_full = when_full_;
+        o.secret = a_.secret();
+        return o;
+    }
+    Process &any() { return trace_.one_in(2) ? a_ : b_; }
+    double tokens() {
+        return trace_.one_in(3) ? static_cast<double>(trace_.between(1, 200)) / 10
+                                : static_cast<double>(trace_.between(1, 4));
+    }
+
+    template <class T>
+    void same(T alone, T shared, const char *what) {
+        EXPECT_EQ(alone, shared) << what << " after " << trace_.text();
+    }
+
+    void step() {
+        const int64_t number = trace_.below(kKeys);
+        const uint64_t key = alone_.hash(&number, sizeof number);
+        const double n = tokens();
+        trace_.note("key", number, static_cast<int64_t>(n * 10));
+        switch (trace_.below(12)) {
+            case 0:
+                take(key, n);
+                break;
+            case 1:
+                up_to(key, n);
+                break;
+            case 2:
+                many(n);
+                break;
+            case 3:
+                charge(key, n);
+                break;
+            case 4:
+                trace_.note("refund", 0), same(alone_.refund(key, n), any()->refund(key, n), "refund");
+                break;
+            case 5:
+                trace_.note("remove", 0), same(alone_.remove(key), any()->remove(key), "remove");
+                break;
+            case 6:
+                change(n);
+                break;
+            case 7:
+            case 8:
+                advance();
+                break;
+            default:
+                trace_.note("allow", 0), same(alone_.allow(key, n), any()->allow(key, n), "allow");
+                break;
+        }
+        look(key);
+    }
+
+    void look(uint64_t key) {
+        same(alone_.available(key), any()->available(key), "available");
+        int64_t alone = 0;
+        int64_t shared = 0;
+        same(alone_.time_until(key, 1, &alone), any()->time_until(key, 1, &shared), "time_until");
+        same(alone, shared, "time until 1");
+        const tb::TableCounts one = alone_.counts();
+        const tb::TableCounts other = any()->counts();
+        same(one.slots, other.slots, "slots");
+        same(one.occupied, other.occupied, "occupied");
+        same(one.evicted, other.evicted, "evicted");
+        same(one.tokens_forgiven, other.tokens_forgiven, "forgiven");
+    }
+    void advance() {
+        const int64_t ns = trace_.one_in(16) ? trace_.between(0, 40 * 86400 * kSecond)
+                                             : trace_.between(0, trace_.one_in(4) ? 3 * kSecond : kSecond / 20);
+        trace_.note("advance", ns);
+        EXPECT_EQ(clock_.advance(ns), Status::success);
+    }
+    void take(uint64_t key, double n) {
+        trace_.note("take", 0);
+        tb::Answer alone{};
+        tb::Answer shared{};
+        same(alone_.take(key, n, &alone), any()->take(key, n, &shared), "take");
+        same(alone.remaining, shared.remaining, "remaining");
+        same(alone.retry_after_ns, shared.retry_after_ns, "retry after");
+        same(alone.reset_after_ns, shared.reset_after_ns, "reset after");
+    }
+    void up_to(uint64_t key, double most) {
+        trace_.note("take_up_to", 0);
+        double alone = 0;
+        double shared = 0;
+        same(alone_.take_up_to(key, most, &alone), any()->take_up_to(key, most, &shared), "take_up_to");
+        same(alone, shared, "taken");
+    }
+    void many(double n) {
+        constexpr std::size_t kCount = 20;
+        trace_.note("many", 0);
+        uint64_t keys[kCount];
+        double amounts[kCount];
+        Status alone[kCount];
+        Status shared[kCount];
+        for (std::size_t i = 0; i < kCount; ++i) {
+            const int64_t number = trace_.below(kKeys);
+            keys[i] = alone_.hash(&number, sizeof number);
+            amounts[i] = n + static_cast<double>(i % 3);
+        }
+        alone_.allow_many(keys, amounts, kCount, alone);
+        any()->allow_many(keys, amounts, kCount, shared);
+        for (std::size_t i = 0; i < kCount; ++i) same(alone[i], shared[i], "allow_many");
+    }
+    void charge(uint64_t key, double n) {
+        trace_.note("charge", 0);
+        int64_t alone = 0;
+        int64_t shared = 0;
+        same(alone_.charge(key, 3 * n, &alone), any()->charge(key, 3 * n, &shared), "charge");
+        same(alone, shared, "repaid after");
+    }
+    void change(double n) {
+        trace_.note("change", 0);
+        if (trace_.one_in(2)) {
+            same(alone_.set_rate(n * 3), any()->set_rate(n * 3), "set_rate");
+        } else {
+            same(alone_.set_capacity(n), any()->set_capacity(n), "set_capacity");
+        }
+        if (trace_.one_in(40)) same(alone_.close(), any()->close(), "close");
+        uint64_t alone = 0;
+        uint64_t shared = 0;
+        const tb::LimitSpec one = alone_.limit(&alone);
+        const tb::LimitSpec other = any()->limit(&shared);
+        same(alone, shared, "scale");
+        same(one.capacity, other.capacity, "capacity");
+        same(one.rate_tokens, other.rate_tokens, "rate");
+    }
+
+    Trace trace_;
+    const tb::LimitSpec spec_;
+    const uint64_t lines_;
+    const tb::WhenFull when_full_;
+    tb::Clock clock_;
+    const std::string name_;
+    Process a_;
+    Process b_;
+    tb::Table alone_;
+};
+
+TEST(SharedTableTraces, DoWhatATableOfOneProcessDoes) {
+    if (!tb::platform::kSharesMemory || !tb::platform::kHasPairExchange) GTEST_SKIP() << "no shared tables here";
+    const uint64_t traces = support::effort("TB_TRACES", 1500, 150);
+    for (uint64_t seed = 1; seed <= traces && !HasFailure(); ++seed) {
+        SCOPED_TRACE(seed);
+        Traces(seed).run(150);
+    }
+}
+
+}  // namespace
