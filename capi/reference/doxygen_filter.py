@@ -1,7 +1,7 @@
-"""Writes a C header of this project with its comments as Doxygen wants them; Doxygen calls it as its filter.
+"""Writes a header of this project with its comments as Doxygen wants them; Doxygen calls it as its filter.
 
-A heading becomes a group, and a comment above several declarations that of each. Names of functions and constants become
-links. What is literal in the header stays so.
+In C a heading becomes a group, and a comment above several declarations that of each. What is literal stays so. In C++
+the comment at the top of tokenbucket.hpp becomes the first page. In both, what the C header declares is linked.
 """
 
 import pathlib
@@ -11,6 +11,10 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "abi" / "generate"))
 
 import header  # noqa: E402
+
+
+def linked(line, links):
+    return re.sub(r"\b(?:tb|TB)_\w+\b(?!\\?\*|\()", lambda name: links.get(name[0], name[0]), line)
 
 
 def words(comment, links):
@@ -26,7 +30,7 @@ def words(comment, links):
             out.append("")
         line = re.sub(r"^ (?=\d)", "", line)
         line = re.sub(r"[\\<>*]|::", lambda sign: "\\" + sign[0], line)
-        out.append(re.sub(r"\b(?:tb|TB)_\w+\b(?!\\\*)", lambda name: links.get(name[0], name[0]), line))
+        out.append(linked(line, links))
     return "\n".join(line for line in out if not line.startswith("SPDX"))
 
 
@@ -48,10 +52,10 @@ def declaration(entry, comment, links):
     return (f"/** {words(comment, links)} */\n" if comment else "") + text
 
 
-def section(title, number, entries, links):
+def section(title, group, entries, links):
     """A group, which says first what stands in no declaration's comment."""
     free = "\n\n".join(words(entry.text, links) for entry in entries if entry.kind == "comment")
-    out = [f"/** @defgroup g{number:02} {title}\n\n{free}\n\n@{{ */"]
+    out = [f"/** @defgroup {group} {title}\n\n{free}\n\n@{{ */"]
     statuses = [entry for entry in entries if entry.kind == "status"]
     comment = ""
     for entry in entries:
@@ -64,15 +68,34 @@ def section(title, number, entries, links):
     return "\n".join([*out, "/** @} */"])
 
 
-def doxygen(entries, name):
-    links = links_of(entries)
+def doxygen(entries, path, links):
     titles = [i for i, entry in enumerate(entries) if entry.kind == "title"]
-    out = ["#pragma once", f"/** @file {name} */", f"/** @mainpage {name}\n{words(entries[0].text, links)} */"]
+    about = f"{path.name}\n{words(entries[0].text, links)} */"
+    out = ["#pragma once", f"/** @file {about}" if path != header.FILE else f"/** @file */\n/** @mainpage {about}"]
     for number, (start, end) in enumerate(zip(titles, [*titles[1:], None]), 1):
-        out.append(section(entries[start].text, number, entries[start + 1 : end], links))
+        out.append(section(entries[start].text, f"{path.stem}_{number:02}", entries[start + 1 : end], links))
     return "\n".join(out)
 
 
+def cpp(text, path, links):
+    if path.name == "tokenbucket.hpp":
+        head, end, rest = text.partition("#ifndef")
+        text = "/// @mainpage tokenbucket.hpp\n" + re.sub("^//", "///", head, flags=re.M).split("\n", 1)[1] + end + rest
+    prose = re.compile(r"^\s*///(?!     ).*|(?<=;)\s*///<.*", re.M)
+    return prose.sub(lambda line: linked(line[0], links), text)
+
+
+def filtered(path):
+    text, entries = path.read_text("utf-8"), header.read(header.FILE.read_text("utf-8"))
+    if path == header.FILE:
+        return doxygen(entries, path, links_of(entries))
+    if path.suffix == ".hpp":
+        return cpp(text, path, links_of(entries))
+    reader = header.Reader(text.replace(f"{path.stem.upper()}_H", "TOKENBUCKET_H"))
+    reader.types |= {entry.name for entry in entries if entry.name}
+    own = reader.read()
+    return doxygen(own, path, links_of(entries + own))
+
+
 if __name__ == "__main__":
-    path = pathlib.Path(sys.argv[1])
-    print(doxygen(header.read(path.read_text("utf-8")), path.name))
+    print(filtered(pathlib.Path(sys.argv[1]).resolve()))

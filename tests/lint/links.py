@@ -90,8 +90,8 @@ class Tree:
         for target in targets(text):
             if not re.match(r"[a-z]+:", target):
                 yield target, self.fault(target if target[:1] != "#" else page.name + target, [page.parent])
-        for words in re.findall(r'\b[Ss]ee "([^"]+)"', prose(text)):
-            yield f'see "{words}"', "not a link"
+        for words in re.findall(r'\b(?:[Ss]ee|[A-Z]{6,}(?:\.md)?),?\s"[^"]+"', prose(text)):
+            yield " ".join(words.split()), "not a link"
 
     def faults_of_source(self, source):
         text = source.read_text("utf-8", errors="replace")

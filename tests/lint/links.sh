@@ -14,7 +14,7 @@ cat >"$tree/page.md" <<'END_OF_PAGE'
 ## Again
 [good](#two-words-and-code) [good](sub/other.md#again-1) [good](https://example.org/none#none) <img src="sub/other.md">
 `[code](none.md)` [bad](none.md) [bad](#two-words) [bad](sub/other.md#again-2) [bad](../..) <img src="none.svg">
-<source srcset="none.svg"> See "Again".
+<source srcset="none.svg"> See "Again"; README, "Again".
 
 [bad]: none.md
 END_OF_PAGE
@@ -33,7 +33,8 @@ page.md: ../..: no such file
 page.md: none.md: no such file
 page.md: none.svg: no such file
 page.md: none.svg: no such file
-page.md: see "Again": not a link
+page.md: See "Again": not a link
+page.md: README, "Again": not a link
 sub/sections.h: sub/other.md#none: no such heading
 sub/sections.h: sub/none.md: no such file
 sub/sections.h: under "Unknown": no such section

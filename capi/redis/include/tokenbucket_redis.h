@@ -45,8 +45,10 @@ extern "C" {
 
 /* ---- A server ---------------------------------------------------------------------------------------------------- */
 
+/* A server and what is known of it: its address, its connection, its circuit breaker. */
 typedef struct tb_redis tb_redis;
 
+/* How a server is spoken to. */
 typedef struct tb_redis_config {
     size_t struct_size;       /* set by tb_redis_config_init */
     const char *user;         /* NULL (default): the server's default user */
@@ -74,6 +76,7 @@ TB_API tb_status tb_redis_create(const char *address, const tb_redis_config *con
 /* Closes the connection. The limiters must have been destroyed. */
 TB_API void tb_redis_destroy(tb_redis *server);
 
+/* What the calls to a server came to so far. */
 typedef struct tb_redis_stats {
     size_t struct_size;     /* set by the caller: sizeof(tb_redis_stats) */
     int64_t connects;       /* connections made */
@@ -92,6 +95,7 @@ TB_API tb_status tb_redis_last_failure(tb_redis *server, char *out_text, size_t 
 
 /* ---- A limiter --------------------------------------------------------------------------------------------------- */
 
+/* A limit whose buckets lie on a server, each under a key of its own. */
 typedef struct tb_redis_limiter tb_redis_limiter;
 
 /* What a take is told where it would be TB_E_UNAVAILABLE. Error: that. Closed: denied. Open: granted. Local: what a
@@ -160,10 +164,10 @@ TB_API tb_status tb_redis_take_up_to(tb_redis_limiter *limiter, const void *key,
 
 /* One of the takes that stand in one call. The limiters are of one server. */
 typedef struct tb_redis_member {
-    tb_redis_limiter *limiter;
-    const void *key;
-    size_t key_size;
-    double n;
+    tb_redis_limiter *limiter; /* the limit */
+    const void *key;           /* of the bucket, without the prefix */
+    size_t key_size;           /* with the prefix at most TB_MAX_KEY_SIZE */
+    double n;                  /* the tokens */
 } tb_redis_member;
 
 /* tb_redis_take for each of 1 .. TB_REMOTE_MAX_KEYS members, in their order, in one round trip; leases and cached

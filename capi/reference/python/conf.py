@@ -8,7 +8,9 @@ project = "tokenbucket"
 html_title = "tokenbucket for Python"
 extensions = ["sphinx.ext.autodoc"]
 autodoc_member_order = "bysource"
-autodoc_typehints = "description"
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+python_use_unqualified_type_names = True
 autodoc_default_options = {
     "members": True,
     "undoc-members": True,
