@@ -22,10 +22,11 @@ done
 for time in 0 0.05 -5 five '' 1e3 25h 86401 5m nan; do
     refuses "$client" "TIME must be from 0.1s to 24h, such as 500ms, 5s or 2min, not '$time'" 8080 "$time"
 done
-refuses "$client" "the following arguments are required: PORT, TIME"
-refuses "$client" "the following arguments are required: TIME" 8080
-refuses "$client" "it takes no argument such as --no-such" 8080 5 --no-such
-refuses "$client" "it takes no argument such as 7" 8080 5 7
+refuses "$client" "PORT and TIME are needed, such as '8080 5s'"
+refuses "$client" "PORT and TIME are needed, such as '8080 5s'" 8080
+refuses "$client" "unrecognized option '--no-such'" 8080 5 --no-such
+refuses "$client" "it takes no argument such as '7'" 8080 5 7
+refuses "$client" "-q/--quiet ignored explicit argument 'no'" --quiet=no 8080 5
 informs "$client"
 
 coproc server { exec "$python" "$folder/server.py"; }
@@ -65,17 +66,19 @@ status=0
 "$client" "$port" 1 >out 2>err || status=$?
 [[ $status == 1 && ! -s out && $(cat err) == "polite_client: the server at 127.0.0.1:$port: Connection refused" ]]
 "$python" -c '
-import socket
+import itertools, socket
 with socket.create_server(("127.0.0.1", 0)) as listener:
     print(listener.getsockname()[1], flush=True)
-    while True:
+    for answer in itertools.chain([b"220 mail\r\n"] * 40, itertools.repeat(b"HTTP/1.0 404 Not Found\r\n\r\n{}")):
         connection, _ = listener.accept()
         connection.recv(1000)
-        connection.sendall(b"220 mail\r\n")
+        connection.sendall(answer)
         connection.close()
 ' >other &
 pid=$!
 for _ in {1..1000}; do if [[ -s other ]]; then break; fi; sleep 0.01; done
-status=0
-"$client" "$(cat other)" 1 >out 2>err || status=$?
-[[ $status == 1 && ! -s out && $(cat err) == "polite_client: the server at 127.0.0.1:$(cat other): its answer is none of server.py" ]]
+for _ in mail other-pages; do
+    status=0
+    "$client" "$(cat other)" 1 >out 2>err || status=$?
+    [[ $status == 1 && ! -s out && $(cat err) == "polite_client: the server at 127.0.0.1:$(cat other): its answer is none of server.py" ]]
+done
