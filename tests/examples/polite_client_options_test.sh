@@ -33,25 +33,29 @@ coproc server { exec "$python" "$folder/server.py"; }
 # shellcheck disable=SC2154 # coproc sets it
 server_process=$server_PID
 read -r port <&"${server[0]}"
+# Ctrl-C ends it without a word.
+env --default-signal=INT "$client" "$port" 60 >out 2>err &
+pid=$!
+served() { # what the server has served
+    exec 3<>"/dev/tcp/127.0.0.1/$port"
+    printf 'GET /report HTTP/1.0\r\n\r\n' >&3
+    sed -n 's/^{"served": \([0-9]*\).*/\1/p' <&3
+    exec 3>&-
+}
+for _ in {1..1000}; do if (($(served) > 0)); then break; fi; sleep 0.01; done
+kill -INT "$pid"
+status=0
+{ wait "$pid" || status=$?; } 2>/dev/null
+[[ $status == 130 && ! -s err && ! -s out ]]
 "$client" "$port" 200ms >out 2>err
 [[ ! -s err ]]
 grep -qE '^\{"served": [1-9]' out
 status=0
 "$client" "$port" 0.2 >/dev/full 2>err || status=$?
 [[ $status == 1 && $(cat err) == "polite_client: standard output: No space left on device" ]]
-# A reader that has gone, and Ctrl-C, end it without a word.
+# A reader that has gone ends it without a word, too.
 "$client" "$port" 0.2 2>err | true || status=${PIPESTATUS[0]}
 [[ $status == 141 && ! -s err ]]
-env --default-signal=INT "$client" "$port" 60 >out 2>err &
-pid=$!
-sleep 0.7
-kill -INT "$pid"
-status=0
-{ wait "$pid" || status=$?; } 2>/dev/null
-[[ $status == 130 && ! -s err && ! -s out ]]
-on_terminal() { # COMMAND: what it shows there
-    { script -qec "$1" /dev/null </dev/null || true; } | tr '\r' '\n' >shown
-}
 if command -v script >/dev/null; then
     on_terminal "'$client' $port 0.8 >out"
     grep -qE '^[0-9]+ requests, now [0-9.]+/s, average [0-9.]+/s, 0:00 left' shown
