@@ -28,3 +28,8 @@ informs() {
     awk -v version="$(cat "$TB_SOURCE/capi/VERSION")" -f "$TB_SOURCE/examples/help_to_man.awk" out | diff -u --label "$2" --label "$name --help" "$2" - ||
         fail "make it anew: $name --help | awk -v version=\$(cat capi/VERSION) -f examples/help_to_man.awk >$2"
 }
+
+# on_terminal COMMAND: what the command shows on a terminal, in the file shown; each writing over of a line is a line.
+on_terminal() {
+    { script -qec "$1" /dev/null </dev/null || true; } | tr '\r' '\n' >shown
+}

@@ -22,35 +22,40 @@ done
 for time in 0 0.05 -5 five '' 1e3 25h 86401 5m nan; do
     refuses "$client" "TIME must be from 0.1s to 24h, such as 500ms, 5s or 2min, not '$time'" 8080 "$time"
 done
-refuses "$client" "the following arguments are required: PORT, TIME"
-refuses "$client" "the following arguments are required: TIME" 8080
-refuses "$client" "it takes no argument such as --no-such" 8080 5 --no-such
-refuses "$client" "it takes no argument such as 7" 8080 5 7
+refuses "$client" "PORT and TIME are needed, such as '8080 5s'"
+refuses "$client" "PORT and TIME are needed, such as '8080 5s'" 8080
+refuses "$client" "unrecognized option '--no-such'" 8080 5 --no-such
+refuses "$client" "it takes no argument such as '7'" 8080 5 7
+refuses "$client" "-q/--quiet ignored explicit argument 'no'" --quiet=no 8080 5
 informs "$client"
 
 coproc server { exec "$python" "$folder/server.py"; }
 # shellcheck disable=SC2154 # coproc sets it
 server_process=$server_PID
 read -r port <&"${server[0]}"
+# Ctrl-C ends it without a word.
+env --default-signal=INT "$client" "$port" 60 >out 2>err &
+pid=$!
+served() { # what the server has served
+    exec 3<>"/dev/tcp/127.0.0.1/$port"
+    printf 'GET /report HTTP/1.0\r\n\r\n' >&3
+    sed -n 's/^{"served": \([0-9]*\).*/\1/p' <&3
+    exec 3>&-
+}
+for _ in {1..1000}; do if (($(served) > 0)); then break; fi; sleep 0.01; done
+kill -INT "$pid"
+status=0
+{ wait "$pid" || status=$?; } 2>/dev/null
+[[ $status == 130 && ! -s err && ! -s out ]]
 "$client" "$port" 200ms >out 2>err
 [[ ! -s err ]]
 grep -qE '^\{"served": [1-9]' out
 status=0
 "$client" "$port" 0.2 >/dev/full 2>err || status=$?
 [[ $status == 1 && $(cat err) == "polite_client: standard output: No space left on device" ]]
-# A reader that has gone, and Ctrl-C, end it without a word.
+# A reader that has gone ends it without a word, too.
 "$client" "$port" 0.2 2>err | true || status=${PIPESTATUS[0]}
 [[ $status == 141 && ! -s err ]]
-env --default-signal=INT "$client" "$port" 60 >out 2>err &
-pid=$!
-sleep 0.7
-kill -INT "$pid"
-status=0
-{ wait "$pid" || status=$?; } 2>/dev/null
-[[ $status == 130 && ! -s err && ! -s out ]]
-on_terminal() { # COMMAND: what it shows there
-    { script -qec "$1" /dev/null </dev/null || true; } | tr '\r' '\n' >shown
-}
 if command -v script >/dev/null; then
     on_terminal "'$client' $port 0.8 >out"
     grep -qE '^[0-9]+ requests, now [0-9.]+/s, average [0-9.]+/s, 0:00 left' shown
@@ -65,17 +70,19 @@ status=0
 "$client" "$port" 1 >out 2>err || status=$?
 [[ $status == 1 && ! -s out && $(cat err) == "polite_client: the server at 127.0.0.1:$port: Connection refused" ]]
 "$python" -c '
-import socket
+import itertools, socket
 with socket.create_server(("127.0.0.1", 0)) as listener:
     print(listener.getsockname()[1], flush=True)
-    while True:
+    for answer in itertools.chain([b"220 mail\r\n"] * 40, itertools.repeat(b"HTTP/1.0 404 Not Found\r\n\r\n{}")):
         connection, _ = listener.accept()
         connection.recv(1000)
-        connection.sendall(b"220 mail\r\n")
+        connection.sendall(answer)
         connection.close()
 ' >other &
 pid=$!
 for _ in {1..1000}; do if [[ -s other ]]; then break; fi; sleep 0.01; done
-status=0
-"$client" "$(cat other)" 1 >out 2>err || status=$?
-[[ $status == 1 && ! -s out && $(cat err) == "polite_client: the server at 127.0.0.1:$(cat other): its answer is none of server.py" ]]
+for _ in mail other-pages; do
+    status=0
+    "$client" "$(cat other)" 1 >out 2>err || status=$?
+    [[ $status == 1 && ! -s out && $(cat err) == "polite_client: the server at 127.0.0.1:$(cat other): its answer is none of server.py" ]]
+done

@@ -26,6 +26,10 @@ HEADROOM = 0.1
 TASKS = 40
 
 
+def not_understood():
+    return ConnectionError("its answer is none of server.py")
+
+
 async def get(port, target):
     """Status, headers and body of an answer."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -38,7 +42,7 @@ async def get(port, target):
     try:
         return int(first.split()[1]), dict(line.split(": ") for line in lines), json.loads(body)
     except (IndexError, ValueError):
-        raise ConnectionError("its answer is none of server.py") from None
+        raise not_understood() from None
 
 
 class Budget(TokenBucket):
@@ -104,6 +108,8 @@ class Client:
             if status == 200:
                 self.answers += 1
                 return answer
+            if "Retry-After" not in headers:
+                raise not_understood()
             self.not_before = max(self.not_before, time.monotonic() + int(headers["Retry-After"]))
 
 

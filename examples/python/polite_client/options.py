@@ -42,9 +42,14 @@ class Parser(argparse.ArgumentParser):
         return HELP
 
     def error(self, message):
-        words = [("argument ", ""), (": must", " must"), ("unrecognized arguments:", "it takes no argument such as")]
-        for theirs, ours in words:
-            message = message.replace(theirs, ours, 1)
+        kind, _, rest = message.partition(": ")
+        if kind == "unrecognized arguments":
+            option = "unrecognized option" if rest.startswith("-") else "it takes no argument such as"
+            message = f"{option} '{rest}'"
+        elif kind == "the following arguments are required":
+            message = "PORT and TIME are needed, such as '8080 5s'"
+        else:
+            message = f"{kind.replace('argument ', '')} {rest}"
         complain(f"{message}\nTry '{NAME} --help'.")
         sys.exit(2)
 

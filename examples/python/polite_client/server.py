@@ -83,7 +83,11 @@ class Server:
         return start + MAINTENANCE_LASTS - now
 
     async def handle(self, reader, writer):
-        target = (await reader.readline()).decode().split()[1]
+        words = (await reader.readline()).decode().split()
+        if len(words) < 2:  # the client has left
+            writer.close()
+            return
+        target = words[1]
         while (await reader.readline()).strip():
             pass
         url = urlsplit(target)

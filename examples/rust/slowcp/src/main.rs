@@ -69,7 +69,12 @@ fn run(arguments: &Arguments) -> Result<usize, Box<dyn Error>> {
     let bucket = Config::new(arguments.burst, arguments.rate, Duration::from_secs(1)).build()?;
     let log = arguments.log.as_deref();
     let log_failed = |error| format!("cannot write '{}': {}", log.unwrap_or(Path::new("")).display(), reason(&error));
-    let expected = jobs.iter().filter_map(|job| fs::metadata(&job.from).ok()).map(|metadata| metadata.len()).sum();
+    let expected = jobs
+        .iter()
+        .filter_map(|job| fs::metadata(&job.from).ok())
+        .filter(|data| data.is_file())
+        .map(|data| data.len())
+        .sum();
     let progress = Progress::new(expected, arguments.rate, arguments.burst, log).map_err(log_failed)?;
     let is_shown = !arguments.quiet && (arguments.progress || system::is_terminal());
     let failures = thread::scope(|scope| {
