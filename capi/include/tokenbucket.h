@@ -657,15 +657,14 @@ TB_API void tb_waiter_all_leave(tb_waiter_all *waiter);
 TB_API tb_status tb_shared_open(const tb_config *config, const char *name, uint32_t flags, tb_bucket **out_bucket,
                                 int32_t *out_fault);
 
-/* As tb_shared_open, for a table as tb_table_create_with makes it: all that have opened it share each key's tokens, and
- * what tb_table_set_rate, tb_table_set_capacity, tb_table_remove or tb_table_close does holds for all. What is said
- * above of a shared bucket holds, but for what it says of waiters and reservations, which a key of this table does not
- * have: tb_table_wait_for, tb_table_wait_with, tb_table_enqueue, tb_table_reserve and the functions for what these
- * return are TB_E_UNSUPPORTED and take nothing; so are tb_wait_all, tb_enqueue_all, tb_reserve_all and tb_cancel_all
- * with such a key. Sleep for the retry_after_ns of tb_table_take instead. While the limit is being changed, for some
- * 0.1 ms, no tokens accrue for takes; a process that is stopped just then prolongs that until it goes on or is killed.
- * Size and when_full must be those of the table that is there, as the limit must, unless TB_SHARED_ADOPT takes all from
- * it. TB_E_UNSUPPORTED: also without the feature "lock_free_table". */
+/* Opens or creates a table as tb_shared_open does a bucket: all that have it open share the tokens of each key, and a
+ * change, a tb_table_remove or a tb_table_close holds for all. What is said above of a shared bucket holds, but that a
+ * key has no queue: tb_table_wait_for, tb_table_wait_with, tb_table_enqueue, tb_table_reserve and what belongs to them
+ * are TB_E_UNSUPPORTED and take nothing, and such a key is a member of tb_allow_all alone. Instead sleep for the
+ * retry_after_ns of tb_table_take. While the limit is being changed, some 0.1 ms, no tokens accrue for takes; a process
+ * that is stopped just then prolongs that until it goes on or is killed.
+ * Without TB_SHARED_ADOPT the size and when_full of a table that is there must be those of the config, too.
+ * Statuses as tb_shared_open and tb_table_create_with. TB_E_UNSUPPORTED: also where "lock_free_table" is missing. */
 TB_API tb_status tb_shared_table_open(const tb_config *limit, const tb_table_config *config, const char *name,
                                       uint32_t flags, tb_table **out_table, int32_t *out_fault);
 

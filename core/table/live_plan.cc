@@ -48,7 +48,7 @@ Plan LivePlan::read() const {
 
 void LivePlan::look_closely(View *view) {
     if ((view->stamp_ & kChanging) == 0) {
-        move_era(view->now_);
+        move_era(view);
     } else {
         end_abandoned_change();
         view->now_ = std::min(view->now_, image_->held_ns.load(std::memory_order_relaxed));
@@ -68,16 +68,18 @@ void LivePlan::end_abandoned_change() {
     lock_.unlock();
 }
 
-// Positions stay the same, so all decisions do, and time need not stand still.
-void LivePlan::move_era(int64_t now) {
+// Positions stay the same, so all decisions do: time need not stand still, and the view still counts.
+void LivePlan::move_era(View *view) {
     if (!lock_.try_lock()) return;
     Plan plan;
     LimitSpec spec;
     const bool is_read = read(&plan, &spec);
+    const int64_t now = view->now_;
     const bool outgrown = now > plan.base_ns && static_cast<uint64_t>(now - plan.base_ns) > plan.elapsed_limit;
-    if ((image_->stamp.load(std::memory_order_relaxed) & kChanging) == 0 && is_read && outgrown) {
+    if (image_->stamp.load(std::memory_order_relaxed) == view->stamp_ && is_read && outgrown) {
         prepare(in_era(plan, now), spec);
         release(true);
+        view->stamp_ = image_->stamp.load(std::memory_order_relaxed);
     }
     lock_.unlock();
 }

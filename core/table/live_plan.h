@@ -102,7 +102,7 @@ class LivePlan {
     void prepare(const Plan &next, const LimitSpec &spec);
     void release(bool changed);
     void end_abandoned_change();
-    void move_era(int64_t now);
+    void move_era(View *view);
 
     LivePlanImage *const image_;
     StateLock lock_;

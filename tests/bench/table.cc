@@ -110,12 +110,28 @@ class Stream {
 
 // ---- Designs ----
 
-enum Design { kMutexMap, kShardMap, kSingle, kMany, kDesigns };
-constexpr const char *kDesignNames[] = {"mutex and map", "64 mutexes and maps", "table", "table, batches of 16"};
+enum Design { kMutexMap, kShardMap, kSingle, kMany, kShared, kDesigns };
+constexpr const char *kDesignNames[] = {"mutex and map", "64 mutexes and maps", "table", "table, batches of 16",
+                                        "shared table"};
 
 Table table_of(std::size_t keys) {
     tb_table *t = nullptr;
     require(tb_table_create(kCapacity, kPerSecond, static_cast<int64_t>(keys), &t) == TB_SUCCESS, "no table");
+    return Table(t);
+}
+
+// Null where there is none.
+Table shared_table_of(std::size_t keys) {
+    tb_config limit;
+    tb_config_init(&limit, sizeof limit);
+    limit.capacity = kCapacity;
+    limit.rate_tokens = kPerSecond;
+    tb_table_config config;
+    tb_table_config_init(&config, sizeof config);
+    config.max_keys = static_cast<int64_t>(keys);
+    tb_table *t = nullptr;
+    const tb_status s = tb_shared_table_open(&limit, &config, nullptr, 0, &t, nullptr);
+    require(s == TB_SUCCESS || s == TB_E_UNSUPPORTED, "no shared table");
     return Table(t);
 }
 
@@ -145,6 +161,12 @@ class Limiters {
             require(s == TB_SUCCESS, "cannot fill the table");
         }
         table_bytes_ = resident_bytes() - before;
+        shared_ = shared_table_of(keys);
+        for (std::size_t i = 0; shared_ != nullptr && i < keys; ++i) {
+            const std::string key = key_of(i, key_size);
+            const tb_status s = tb_table_allow(shared_.get(), key.data(), key.size(), kTakenAtFirst);
+            require(s == TB_SUCCESS, "cannot fill the shared table");
+        }
         before = heap_bytes();
         for (std::size_t i = 0; has_maps_ && i < keys; ++i) {
             tb_bucket *b = nullptr;
@@ -156,13 +178,14 @@ class Limiters {
         for (std::size_t i = 0; i < buckets_.size(); ++i) shards_.add(key_of(i, key_size), buckets_[i].get());
     }
 
-    bool has(Design design) const { return has_maps_ || design >= kSingle; }
+    bool has(Design design) const { return design == kShared ? shared_ != nullptr : has_maps_ || design >= kSingle; }
     long table_bytes() const { return table_bytes_; }
     long map_bytes() const { return map_bytes_; }
 
     // Asks for the next key; in batches, every 16th time for 16. turn counts the calls.
     bool allow(Design design, Stream *stream, int turn) {
         if (design == kSingle) return tb_table_allow(table_.get(), stream->next(), sizes_[0], 1) == TB_SUCCESS;
+        if (design == kShared) return tb_table_allow(shared_.get(), stream->next(), sizes_[0], 1) == TB_SUCCESS;
         if (design == kMutexMap) return map_.allow({stream->next(), sizes_[0]});
         if (design == kShardMap) return shards_.allow({stream->next(), sizes_[0]});
         if (turn % kBatch != 0) return true;
@@ -174,7 +197,7 @@ class Limiters {
   private:
     const bool has_maps_;
     const std::vector<std::size_t> sizes_;
-    Table table_;
+    Table table_, shared_;
     std::vector<Bucket> buckets_;
     BucketMap map_{1}, shards_{kShards};
     long table_bytes_ = 0, map_bytes_ = 0;
@@ -231,7 +254,7 @@ void print_row(const Rounds &r, const Group &g, Distribution distribution, Desig
     if (design == kSingle && threads == 1 && to_map.samples != 0 && g.keys == kMostKeysInMaps)
         print_goal("x mutex >=", to_map.median, 2);
     if (design == kMany && threads == 1 && g.keys >= kMostKeysInMaps) print_goal("x table >=", to_single.median, 1.5);
-    if (design >= kSingle && threads == 2 && distribution == kUniform && g.keys >= kMostKeysInMaps)
+    if ((design == kSingle || design == kMany) && threads == 2 && distribution == kUniform && g.keys >= kMostKeysInMaps)
         print_goal("x one thread >=", speed_up.median, 1.8);
     std::printf("\n");
 }

@@ -91,6 +91,7 @@ class Traces {
     void step() {
         const int64_t number = trace_.below(kKeys);
         const uint64_t key = alone_.hash(&number, sizeof number);
+        same(key, any()->hash(&number, sizeof number), "hash");
         const double n = tokens();
         trace_.note("key", number, static_cast<int64_t>(n * 10));
         switch (trace_.below(12)) {
