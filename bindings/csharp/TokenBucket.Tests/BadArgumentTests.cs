@@ -278,10 +278,10 @@ public sealed class BadArgumentTests : IDisposable
     }
 
     private static TokenBucketLimiterOptions Options(
-        int limit = 10, double tokens = 5, int periodSeconds = 1, int queue = 0, int lateMs = 10) => new()
+        int limit = 10, double tokens = 5, int periodSeconds = 1, int queue = 0, int lateMs = 10, int order = 0) => new()
         {
             TokenLimit = limit, TokensPerPeriod = tokens, ReplenishmentPeriod = TimeSpan.FromSeconds(periodSeconds), QueueLimit = queue,
-            MaxLateness = TimeSpan.FromMilliseconds(lateMs),
+            MaxLateness = TimeSpan.FromMilliseconds(lateMs), QueueProcessingOrder = (QueueProcessingOrder)order,
         };
 
     [Fact]
@@ -295,6 +295,7 @@ public sealed class BadArgumentTests : IDisposable
             (Options(periodSeconds: 0), "ReplenishmentPeriod", TimeSpan.Zero, "more than 0"),
             (Options(periodSeconds: -60), "ReplenishmentPeriod", TimeSpan.FromMinutes(-1), "more than 0"),
             (Options(queue: -1), "QueueLimit", -1, "0 or more"),
+            (Options(order: 2), "QueueProcessingOrder", (QueueProcessingOrder)2, "OldestFirst or NewestFirst"),
             (Options(lateMs: -5), "MaxLateness", TimeSpan.FromMilliseconds(-5), "more than 0"),
         ];
         foreach ((TokenBucketLimiterOptions options, string name, object value, string range) in rows)
@@ -304,6 +305,7 @@ public sealed class BadArgumentTests : IDisposable
             {
                 TokenLimit = options.TokenLimit, TokensPerPeriod = options.TokensPerPeriod, QueueLimit = options.QueueLimit,
                 ReplenishmentPeriod = options.ReplenishmentPeriod, MaxLateness = options.MaxLateness, MaxKeys = 100,
+                QueueProcessingOrder = options.QueueProcessingOrder,
             };
             IsRefused(() => _ = new TokenBucketPartitionedLimiter<int>(perKey), name, value, range, name);
         }

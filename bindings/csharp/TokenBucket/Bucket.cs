@@ -13,9 +13,9 @@ namespace TokenBucket;
 /// call. The native bucket is freed by the garbage collector, once nothing refers to this object or to one of its
 /// reservations.</para>
 /// <para>Exceptions: <see cref="ArgumentOutOfRangeException"/> for an amount that is not above 0 and finite, or a limit
-/// outside the library's ranges; <see cref="ObjectDisposedException"/> once the bucket is closed or disposed;
-/// <see cref="TokenBucketException"/> for an amount above the capacity where an answer of "no" is not possible. A call
-/// that throws has changed nothing.</para>
+/// outside the library's ranges, with a message that gives the range and the value;
+/// <see cref="ObjectDisposedException"/> once the bucket is closed or disposed; <see cref="TokenBucketException"/> for an
+/// amount above the capacity where an answer of "no" is not possible. A call that throws has changed nothing.</para>
 /// </remarks>
 public sealed unsafe partial class Bucket : IDisposable
 {

@@ -67,5 +67,6 @@ public record TokenBucketLimiterOptions
     {
         RequireTokenLimit(TokenLimit, nameof(TokenLimit));
         Refusal.Require(QueueLimit >= 0, QueueLimit, "0 or more");
+        Refusal.Require(Enum.IsDefined(QueueProcessingOrder), QueueProcessingOrder, "OldestFirst or NewestFirst");
     }
 }
