@@ -61,28 +61,8 @@ func (r *remote) asked(c C.tbgo_remote_call) (question, Status) {
 	return question{int(c.count), *(*[mostArguments]int64)(unsafe.Pointer(&c.arguments))}, Status(c.status)
 }
 
-func (r *remote) askTake(n float64) (question, Status) {
-	return r.asked(C.tbgo_remote_take(r.number(), C.double(n)))
-}
-
-func (r *remote) askTakeUpTo(most float64) (question, Status) {
-	return r.asked(C.tbgo_remote_take_up_to(r.number(), C.double(most)))
-}
-
-func (r *remote) askCharge(n float64) (question, Status) {
-	return r.asked(C.tbgo_remote_charge(r.number(), C.double(n)))
-}
-
-func (r *remote) askRefund(n float64) (question, Status) {
-	return r.asked(C.tbgo_remote_refund(r.number(), C.double(n)))
-}
-
-func (r *remote) askReset(tokens float64) (question, Status) {
-	return r.asked(C.tbgo_remote_reset(r.number(), C.double(tokens)))
-}
-
-func (r *remote) askPeek(n float64) (question, Status) {
-	return r.asked(C.tbgo_remote_peek(r.number(), C.double(n)))
+func (r *remote) prepare(what operation, n float64) (question, Status) {
+	return r.asked(C.tbgo_remote_ask(r.number(), C.int32_t(what), C.double(n)))
 }
 
 func (r *remote) askReserve(n float64, max time.Duration) (question, Status) {

@@ -48,6 +48,19 @@ func ExampleLimiter_Take() {
 	// false 0 2s 4s
 }
 
+// A form that asks for a limit, and says what is wrong with it.
+func ExampleArgumentError() {
+	_, err := tokenbucket.New(100, -1)
+	fmt.Println(err)
+	var refused *tokenbucket.ArgumentError
+	if errors.As(err, &refused) {
+		fmt.Println(refused.Argument, refused.Value)
+	}
+	// Output:
+	// tokenbucket: tokensPerSecond must be from 1e-9 to 1e10 tokens per second, got -1
+	// tokensPerSecond -1
+}
+
 // A limit for each user.
 func ExampleTable() {
 	users, err := tokenbucket.NewTable(2, 1, 100000) // each: bursts of 2, then 1 per second

@@ -107,13 +107,10 @@ type remote struct{}
 
 func newRemote(*settings) (*remote, error) { return nil, errNoCgo }
 
-func (*remote) limit() settings                        { return settings{period: time.Second} }
-func (*remote) askTake(float64) (question, Status)     { return question{}, ErrUnsupported }
-func (*remote) askTakeUpTo(float64) (question, Status) { return question{}, ErrUnsupported }
-func (*remote) askCharge(float64) (question, Status)   { return question{}, ErrUnsupported }
-func (*remote) askRefund(float64) (question, Status)   { return question{}, ErrUnsupported }
-func (*remote) askReset(float64) (question, Status)    { return question{}, ErrUnsupported }
-func (*remote) askPeek(float64) (question, Status)     { return question{}, ErrUnsupported }
+func (*remote) limit() settings { return settings{period: time.Second} }
+func (*remote) prepare(operation, float64) (question, Status) {
+	return question{}, ErrUnsupported
+}
 func (*remote) askReserve(float64, time.Duration) (question, Status) {
 	return question{}, ErrUnsupported
 }

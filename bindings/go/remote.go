@@ -96,7 +96,7 @@ func granted(err error) (bool, error) {
 // Take is AllowN with the reasons: the error is nil if the tokens were taken, else ErrDenied, ErrExceedsCapacity, which
 // is known without the server, so that the decision has RetryAfter alone, ErrInvalidArgument, or as [Remote] says.
 func (r *Remote) Take(ctx context.Context, key string, n float64) (Decision, error) {
-	q, s := r.askTake(n)
+	q, s := r.prepare(opTake, n)
 	if s == ErrExceedsCapacity {
 		return Decision{RetryAfter: InfDuration}, s
 	}
@@ -109,7 +109,7 @@ func (r *Remote) Take(ctx context.Context, key string, n float64) (Decision, err
 
 // TakeUpTo takes as many whole tokens as are there now, at most most, and returns how many: possibly 0.
 func (r *Remote) TakeUpTo(ctx context.Context, key string, most float64) (float64, error) {
-	q, s := r.askTakeUpTo(most)
+	q, s := r.prepare(opTakeUpTo, most)
 	a, err := r.ask(ctx, key, oneKey, q, refusedAmount(s, "most", most))
 	if f := r.fallback(err); f != nil {
 		return f.takeUpTo(key, most)
@@ -120,14 +120,14 @@ func (r *Remote) TakeUpTo(ctx context.Context, key string, most float64) (float6
 // Charge takes n tokens unconditionally, going into debt if need be: for work whose cost is known afterwards. It returns
 // the time until the debt is repaid, 0 without debt. ErrOutOfRange: more debt than accrues in the time of [WithMaxWait].
 func (r *Remote) Charge(ctx context.Context, key string, n float64) (time.Duration, error) {
-	q, s := r.askCharge(n)
+	q, s := r.prepare(opCharge, n)
 	a, err := r.ask(ctx, key, twoKeys, q, refusedDebt(s.err(), "n", n))
 	return a.retry, refusedDebt(err, "n", n)
 }
 
 // Refund puts n tokens in, at most up to the capacity; the rest is dropped.
 func (r *Remote) Refund(ctx context.Context, key string, n float64) error {
-	q, s := r.askRefund(n)
+	q, s := r.prepare(opRefund, n)
 	_, err := r.ask(ctx, key, twoKeys, q, refusedAmount(s, "n", n))
 	return err
 }
@@ -135,14 +135,14 @@ func (r *Remote) Refund(ctx context.Context, key string, n float64) error {
 // Reset sets the tokens of the key, 0 up to the capacity or InitiallyFull, and forgives all debt, pending reservations
 // too.
 func (r *Remote) Reset(ctx context.Context, key string, tokens float64) error {
-	q, s := r.askReset(tokens)
+	q, s := r.prepare(opReset, tokens)
 	_, err := r.ask(ctx, key, twoKeys, q, refusedBalance(s, tokens))
 	return err
 }
 
 // Tokens returns the tokens of the key now, fractions included; negative while in debt.
 func (r *Remote) Tokens(ctx context.Context, key string) (float64, error) {
-	q, s := r.askPeek(r.Burst())
+	q, s := r.prepare(opPeek, r.Burst())
 	a, err := r.ask(ctx, key, oneKey, q, refusedCall(s))
 	return a.remaining, err
 }
@@ -150,7 +150,7 @@ func (r *Remote) Tokens(ctx context.Context, key string) (float64, error) {
 // TimeUntil returns the time until n tokens would be there if nobody took any; 0 if they are.
 // ErrExceedsCapacity: never.
 func (r *Remote) TimeUntil(ctx context.Context, key string, n float64) (time.Duration, error) {
-	q, s := r.askPeek(n)
+	q, s := r.prepare(opPeek, n)
 	a, err := r.ask(ctx, key, oneKey, q, refusedAmount(s, "n", n))
 	return a.retry, err
 }

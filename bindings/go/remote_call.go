@@ -17,6 +17,18 @@ const (
 	mostNumbers   = 6
 )
 
+// operation is a call with an amount alone; its number is the shim's.
+type operation int32
+
+const (
+	opTake operation = iota
+	opTakeUpTo
+	opCharge
+	opRefund
+	opReset
+	opPeek
+)
+
 type question struct {
 	count     int
 	arguments [mostArguments]int64

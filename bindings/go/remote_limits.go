@@ -109,7 +109,7 @@ func (l RemoteLimits) Take(ctx context.Context) (Refusal, error) {
 // tooMuch names a member that asks for more than it can ever hold.
 func (l RemoteLimits) tooMuch() Refusal {
 	for i, m := range l {
-		if _, s := m.remote.askTake(m.n); s == ErrExceedsCapacity {
+		if _, s := m.remote.prepare(opTake, m.n); s == ErrExceedsCapacity {
 			return Refusal{i, InfDuration}
 		}
 	}

@@ -62,39 +62,30 @@ static inline tb_config tbgo_remote_get_limit(tbgo_remote r) {
     return config;
 }
 
-static inline tbgo_remote_call tbgo_remote_take(tbgo_remote r, double n) {
-    tbgo_remote_call c = {0};
-    c.status = tb_remote_take((tb_remote *)r, n, c.arguments, &c.count);
-    return c;
-}
-
-static inline tbgo_remote_call tbgo_remote_take_up_to(tbgo_remote r, double most) {
-    tbgo_remote_call c = {0};
-    c.status = tb_remote_take_up_to((tb_remote *)r, most, c.arguments, &c.count);
-    return c;
-}
-
-static inline tbgo_remote_call tbgo_remote_charge(tbgo_remote r, double n) {
-    tbgo_remote_call c = {0};
-    c.status = tb_remote_charge((tb_remote *)r, n, c.arguments, &c.count);
-    return c;
-}
-
-static inline tbgo_remote_call tbgo_remote_refund(tbgo_remote r, double n) {
-    tbgo_remote_call c = {0};
-    c.status = tb_remote_refund((tb_remote *)r, n, c.arguments, &c.count);
-    return c;
-}
-
-static inline tbgo_remote_call tbgo_remote_reset(tbgo_remote r, double tokens) {
-    tbgo_remote_call c = {0};
-    c.status = tb_remote_reset((tb_remote *)r, tokens, c.arguments, &c.count);
-    return c;
-}
-
-static inline tbgo_remote_call tbgo_remote_peek(tbgo_remote r, double n) {
-    tbgo_remote_call c = {0};
-    c.status = tb_remote_peek((tb_remote *)r, n, c.arguments, &c.count);
+// The calls with an amount alone, numbered as in remote_call.go.
+static inline tbgo_remote_call tbgo_remote_ask(tbgo_remote r, int32_t what, double n) {
+    const tb_remote *const remote = (tb_remote *)r;
+    tbgo_remote_call c = {TB_E_UNSUPPORTED, 0, {0}};
+    switch (what) {
+        case 0:
+            c.status = tb_remote_take(remote, n, c.arguments, &c.count);
+            break;
+        case 1:
+            c.status = tb_remote_take_up_to(remote, n, c.arguments, &c.count);
+            break;
+        case 2:
+            c.status = tb_remote_charge(remote, n, c.arguments, &c.count);
+            break;
+        case 3:
+            c.status = tb_remote_refund(remote, n, c.arguments, &c.count);
+            break;
+        case 4:
+            c.status = tb_remote_reset(remote, n, c.arguments, &c.count);
+            break;
+        case 5:
+            c.status = tb_remote_peek(remote, n, c.arguments, &c.count);
+            break;
+    }
     return c;
 }
 

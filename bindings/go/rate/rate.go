@@ -178,9 +178,6 @@ func (lim *Limiter) SetLimit(limit Limit) { lim.SetLimitAt(time.Now(), limit) }
 func (lim *Limiter) SetLimitAt(t time.Time, limit Limit) {
 	lim.set(t, func(to *state) error {
 		to.limit = limit
-		if to.bucket == nil {
-			return nil
-		}
 		return to.bucket.SetLimit(rateOf(limit))
 	})
 }
@@ -191,10 +188,10 @@ func (lim *Limiter) SetBurst(burst int) { lim.SetBurstAt(time.Now(), burst) }
 // SetBurstAt changes the burst at t. Reservations keep their times; a wait for more than the new burst fails.
 func (lim *Limiter) SetBurstAt(t time.Time, burst int) {
 	lim.set(t, func(to *state) error {
-		to.burst = burst
-		if to.bucket == nil {
-			return nil
+		if to.burst <= 0 && to.bucket.Tokens() > 0 {
+			_ = to.bucket.SetTokens(0) // what a burst of 0 has, see capacityOf
 		}
+		to.burst = burst
 		return to.bucket.SetBurst(capacityOf(burst))
 	})
 }
@@ -202,12 +199,10 @@ func (lim *Limiter) SetBurstAt(t time.Time, burst int) {
 // set replaces the state. A bucket that counts in fractions which are too fine for the new limit gives way to another one
 // with its tokens; who waits for the old one gets what it was promised.
 func (lim *Limiter) set(t time.Time, change func(to *state) error) {
+	lim.at(t)
 	lim.mu.Lock()
 	defer lim.mu.Unlock()
 	to := *lim.load()
-	if to.bucket != nil {
-		to.clock.Tell(t)
-	}
 	if err := change(&to); err != nil {
 		tokens := to.bucket.Tokens()
 		to = *newState(t, to.limit, to.burst, math.Max(0, math.Min(tokens, capacityOf(to.burst))))

@@ -230,3 +230,14 @@ func TestCallsAllocateNothing(t *testing.T) {
 		t.Errorf("Reserve allocates %v times, not its answer alone", n)
 	}
 }
+
+// A limiter is full when it is created, not when it is first asked.
+func TestChangeBeforeTheFirstCall(t *testing.T) {
+	lim := NewLimiter(1, 1)
+	lim.SetBurstAt(origin, 5)
+	expect(t, "tokens", lim.TokensAt(after(time.Second)), 2.0)
+	var zero Limiter
+	zero.SetLimitAt(origin, 1)
+	zero.SetBurstAt(origin, 5)
+	expect(t, "tokens of what began with none", zero.TokensAt(after(time.Second)), 1.0)
+}

@@ -1,4 +1,5 @@
-// Package xtime holds tokenbucket against golang.org/x/time/rate: the same sequences of calls, in one virtual time.
+// Package xtime holds tokenbucket against golang.org/x/time/rate: the same sequences of calls, in one virtual time. In
+// the random ones tokenbucket/rate must answer as tokenbucket does, to the letter.
 //
 // What is compared, and how closely:
 //
@@ -20,6 +21,7 @@ import (
 
 	"golang.org/x/time/rate"
 	"tokenbucket"
+	dropin "tokenbucket/rate"
 )
 
 // tolerance of balances and amounts, in tokens: the unit that this library counts in where limits are as in these
@@ -31,6 +33,7 @@ type pair struct {
 	*testing.T
 	ours   *tokenbucket.Limiter
 	theirs *rate.Limiter
+	same   *dropin.Limiter // answers to the letter as ours does; nil: not asked
 	clock  *tokenbucket.ManualClock
 	origin time.Time
 	limit  float64
@@ -46,7 +49,7 @@ func newPair(t *testing.T, limit float64, burst int) *pair {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &pair{t, ours, rate.NewLimiter(rate.Limit(limit), burst), clock, time.Unix(1e9, 0), limit}
+	return &pair{t, ours, rate.NewLimiter(rate.Limit(limit), burst), nil, clock, time.Unix(1e9, 0), limit}
 }
 
 func (p *pair) now() time.Time { return p.origin.Add(p.clock.Now()) }
@@ -64,6 +67,9 @@ func (p *pair) tokens() float64 {
 	if !(math.Abs(ours-theirs) <= tolerance) {
 		p.Fatalf("at %v: %v tokens, x/time %v", p.clock.Now(), ours, theirs)
 	}
+	if p.same != nil && p.same.TokensAt(p.now()) != ours {
+		p.Fatalf("at %v: %v tokens, package rate %v", p.clock.Now(), ours, p.same.TokensAt(p.now()))
+	}
 	return ours
 }
 
@@ -74,6 +80,9 @@ func (p *pair) allow(n int) bool {
 	if ours != theirs {
 		p.Fatalf("at %v: AllowN(%d) %v, x/time %v", p.clock.Now(), n, ours, theirs)
 	}
+	if p.same != nil && p.same.AllowN(p.now(), n) != ours {
+		p.Fatalf("at %v: AllowN(%d) %v, package rate %v", p.clock.Now(), n, ours, !ours)
+	}
 	return ours
 }
 
@@ -81,6 +90,7 @@ func (p *pair) allow(n int) bool {
 type reserved struct {
 	ours   *tokenbucket.Reservation
 	theirs *rate.Reservation
+	same   *dropin.Reservation // nil: not asked
 	n      int
 }
 
@@ -90,7 +100,7 @@ func (r *reserved) delay() time.Duration { return r.ours.Delay() }
 func (p *pair) reserve(n int) *reserved {
 	p.Helper()
 	p.tokens()
-	r := &reserved{p.ours.ReserveN(float64(n)), p.theirs.ReserveN(p.now(), n), n}
+	r := &reserved{p.ours.ReserveN(float64(n)), p.theirs.ReserveN(p.now(), n), nil, n}
 	if r.ours.OK() != r.theirs.OK() {
 		p.Fatalf("at %v: ReserveN(%d) %v, x/time %v", p.clock.Now(), n, r.ours.OK(), r.theirs.OK())
 	}
@@ -98,6 +108,12 @@ func (p *pair) reserve(n int) *reserved {
 	slack := time.Duration(math.Ceil(tolerance/p.limit*1e9)) + 1
 	if d := ours - theirs; r.ok() && (d < -slack || d > slack) {
 		p.Fatalf("at %v: ReserveN(%d) after %v, x/time %v", p.clock.Now(), n, ours, theirs)
+	}
+	if p.same != nil {
+		r.same = p.same.ReserveN(p.now(), n)
+		if r.same.OK() != r.ok() || r.same.DelayFrom(p.now()) != ours {
+			p.Fatalf("at %v: ReserveN(%d) after %v, package rate %v", p.clock.Now(), n, ours, r.same.DelayFrom(p.now()))
+		}
 	}
 	return r
 }
@@ -108,6 +124,9 @@ func (p *pair) cancel(r *reserved) {
 	before := p.tokens()
 	r.ours.Cancel()
 	r.theirs.CancelAt(p.now())
+	if r.same != nil {
+		r.same.CancelAt(p.now())
+	}
 	if after := p.tokens(); !(math.Abs(after-before-float64(r.n)) <= tolerance) {
 		p.Fatalf("at %v: cancelling %d gave back %v", p.clock.Now(), r.n, after-before)
 	}
@@ -117,6 +136,9 @@ func (p *pair) cancel(r *reserved) {
 func (p *pair) setLimit(limit float64) {
 	p.Helper()
 	p.theirs.SetLimitAt(p.now(), rate.Limit(limit))
+	if p.same != nil {
+		p.same.SetLimitAt(p.now(), dropin.Limit(limit))
+	}
 	if err := p.ours.SetLimit(limit); err != nil {
 		p.Fatal(err)
 	}
@@ -126,6 +148,9 @@ func (p *pair) setLimit(limit float64) {
 func (p *pair) setBurst(burst int) {
 	p.Helper()
 	p.theirs.SetBurstAt(p.now(), burst)
+	if p.same != nil {
+		p.same.SetBurstAt(p.now(), burst)
+	}
 	if err := p.ours.SetBurst(float64(burst)); err != nil {
 		p.Fatal(err)
 	}

@@ -6,6 +6,8 @@ import (
 	"math/rand"
 	"testing"
 	"time"
+
+	dropin "tokenbucket/rate"
 )
 
 const (
@@ -21,6 +23,8 @@ func TestRandomSequences(t *testing.T) {
 				var granted, refused, cancelled, skipped int
 				for seed := int64(1); seed <= sequences; seed++ {
 					s := &sequence{pair: newPair(t, limit, burst), random: rand.New(rand.NewSource(seed)), burst: burst}
+					s.same = dropin.NewLimiter(dropin.Limit(limit), burst)
+					s.tokens() // its clock begins here
 					s.run()
 					granted, refused, cancelled = granted+s.granted, refused+s.refused, cancelled+s.cancelled
 					skipped += s.skipped
