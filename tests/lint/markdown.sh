@@ -65,12 +65,17 @@ for text in "${texts[@]}"; do
     done < <(languages "$text")
 done
 # | language | `code` `code` | [name](page) |
+# shellcheck disable=SC2016 # backticks of Markdown
+shown_lines() {
+    sed -nE 's/^\| [^|]+ \| (`.*`) \| \[[a-z]+\]\(([^)]+)\) \|$/\2 \1/p' README.md |
+        awk -F '`' '{ for (i = 2; i < NF; i += 2) print $1 $i }'
+}
+
 shown=0
 while read -r page code; do
     shown=$((shown + 1))
     grep -qF -- "$code" "$page" || complain "README.md shows '$code', which is not in $page"
-done < <(sed -nE 's/^\| [^|]+ \| (`.*`) \| \[[a-z]+\]\(([^)]+)\) \|$/\2 \1/p' README.md |
-    awk -F '`' '{ for (i = 2; i < NF; i += 2) print $1 $i }')
+done < <(shown_lines)
 [ $shown -ge 12 ] || complain "the README shows $shown lines of code in its table"
 [ $blocks -gt 0 ] || fail "no code blocks found"
 [ $bad = 0 ] || fail "code blocks that are not tested"
