@@ -178,10 +178,14 @@ public class TimeProviderTests
         Assert.Equal(7 * OneSecond, limiter.IdleDuration);
     }
 
+    // The library reads the system's clock by itself, and keeps its own bound on lateness.
     [Fact]
-    public void The_systems_own_is_no_other_clock()
+    public unsafe void The_systems_own_is_no_other_clock()
     {
         using Bucket bucket = BucketOn(TimeProvider.System, perSecond: 1e-6);
+        tb_config limit = new() { struct_size = (nuint)sizeof(tb_config) };
+        Assert.Equal(NativeMethods.TB_SUCCESS, NativeMethods.tb_get_limit(bucket.Handle, ref limit));
+        Assert.Equal((0, 0), (limit.clock, limit.max_lateness_ns));
         using var both = new Bucket(1, 1);
         Assert.True(new CombinedLimit(bucket, both).Allow());
         Assert.True(bucket.Allow(9));
