@@ -18,27 +18,33 @@
 
 namespace tokenbucket {
 
-// No limit, and as an answer: longer than can be expressed.
+/// No limit, and as an answer: longer than can be expressed.
 inline constexpr std::chrono::nanoseconds kForever{TB_FOREVER};
+/// For Config::initial_tokens and reset(): as much as fits.
 inline constexpr double kInitiallyFull = TB_INITIALLY_FULL;
 
-// See tb_event.
+/// See tb_event.
 struct Event {
-    Status status;
-    double n;
-    std::chrono::nanoseconds waited;
+    Status status;                    ///< the answer that was given
+    double n;                         ///< the tokens that were asked for
+    std::chrono::nanoseconds waited;  ///< how long it waited, by the bucket's clock
 };
 
-// The bytes of a key of a Table, which it does not own: those of a string, or of anything contiguous with data() and
-// size(), such as a span of std::byte. Text that is a pointer ends at its zero; otherwise zeros are bytes like others.
+/// The bytes of a key of a Table, which it does not own: those of a string, or of anything contiguous with data() and
+/// size(), such as a span of std::byte. Text that is a pointer ends at its zero; otherwise zeros are bytes like others.
 class Key {
   public:
+    /// `size` bytes from there, at most TB_MAX_KEY_SIZE.
     Key(const void *bytes, std::size_t size) noexcept : data_(bytes), size_(size) {}
+    /// The text, without its zero.
     Key(const char *text) noexcept : Key(std::string_view(text)) {}  // NOLINT(google-explicit-constructor)
+    /// The bytes of a string, a vector or a span.
     template <class Bytes, class = std::enable_if_t<sizeof(*std::declval<const Bytes &>().data()) == 1>>
     Key(const Bytes &bytes) noexcept : Key(bytes.data(), bytes.size()) {}  // NOLINT(google-explicit-constructor)
 
+    /// The first byte.
     const void *data() const noexcept { return data_; }
+    /// How many bytes.
     std::size_t size() const noexcept { return size_; }
 
   private:
@@ -46,26 +52,28 @@ class Key {
     std::size_t size_;
 };
 
-// See tb_config. Capacity and rate_tokens must be set; in C++20: Bucket::create({.capacity = 10, .rate_tokens = 60,
-// .rate_period = 1min}).
+/// See tb_config. Capacity and rate_tokens must be set; in C++20: Bucket::create({.capacity = 10, .rate_tokens = 60,
+/// .rate_period = 1min}).
 struct Config {
-    double capacity = 0;
-    double rate_tokens = 0;
-    std::chrono::nanoseconds rate_period = std::chrono::seconds(1);
+    double capacity = 0;     ///< the largest number of tokens held, 1e-6 .. 1e15: the largest burst
+    double rate_tokens = 0;  ///< the tokens gained
+    std::chrono::nanoseconds rate_period = std::chrono::seconds(1);  ///< in this time
+    /// 0 .. capacity, or kInitiallyFull
     double initial_tokens = kInitiallyFull;
-    tb_clock *clock = nullptr;  // the system clock; otherwise clock.get(), which the bucket or table keeps alive
-    double unit = 0;            // read-only, filled by Bucket::limit
-    std::int64_t max_waiters = 0;
-    std::chrono::nanoseconds max_lateness{0};  // 0: 10 ms, and no limit on a manual clock
-    bool precise_wait = false;
+    tb_clock *clock = nullptr;     ///< the system clock; otherwise clock.get(), which the bucket or table keeps alive
+    double unit = 0;               ///< read-only, filled by Bucket::limit
+    std::int64_t max_waiters = 0;  ///< how many may wait at once; 0: no limit
+    std::chrono::nanoseconds max_lateness{0};  ///< 0: 10 ms, and no limit on a manual clock
+    bool precise_wait = false;                 ///< see TB_PRECISE_WAIT
+    /// Bucket::stats() counts
     bool statistics = false;
-    tb_event_fn on_event = nullptr;
-    void *event_user = nullptr;
-    tb_wake_fn on_wake = nullptr;  // for enqueue; where it is set, wait_on and call_when_granted are unsupported
-    void *wake_user = nullptr;
+    tb_event_fn on_event = nullptr;  ///< see notify()
+    void *event_user = nullptr;      ///< what on_event is passed
+    tb_wake_fn on_wake = nullptr;    ///< for enqueue; where it is set, wait_on and call_when_granted are unsupported
+    void *wake_user = nullptr;       ///< what on_wake is passed
 
-    // Has handler(const Event &) called at events. It is not copied: it must outlive the bucket. It may be called from
-    // several threads at once, and a program whose handler throws is terminated.
+    /// Has handler(const Event &) called at events. It is not copied: it must outlive the bucket. It may be called from
+    /// several threads at once, and a program whose handler throws is terminated.
     template <class Handler>
     void notify(Handler &handler) noexcept {
         on_event = [](void *user, const tb_event *e) noexcept {
@@ -74,7 +82,7 @@ struct Config {
         event_user = const_cast<void *>(static_cast<const void *>(std::addressof(handler)));
     }
 
-    // Has handler(std::uint64_t tag) called when a waiter of enqueue is to call check(); see tb_wake_fn. As notify.
+    /// Has handler(std::uint64_t tag) called when a waiter of enqueue is to call check(); see tb_wake_fn. As notify.
     template <class Handler>
     void wake_by(Handler &handler) noexcept {
         on_wake = [](void *user, std::uint64_t tag) noexcept { (*static_cast<Handler *>(user))(tag); };
@@ -82,28 +90,30 @@ struct Config {
     }
 };
 
-// See tb_decision. All but the status is 0 where that is none of success, denied and exceeds_capacity.
+/// See tb_decision. All but the status is 0 where that is none of success, denied and exceeds_capacity.
 struct [[nodiscard]] Decision {
-    Status status;
-    double remaining;
+    Status status;     ///< success, denied, exceeds_capacity, or a failure
+    double remaining;  ///< the tokens left now; 0 while in debt
+    /// until this take would be granted; zero: it was; kForever: it never will be
     std::chrono::nanoseconds retry_after;
-    std::chrono::nanoseconds reset_after;
+    std::chrono::nanoseconds reset_after;  ///< until the bucket is full again
 
+    /// True if the tokens were taken.
     explicit operator bool() const noexcept { return status == Status::success; }
 };
 
-// See tb_stats.
+/// See tb_stats.
 struct Stats {
-    std::int64_t granted;
-    std::int64_t denied;
-    std::int64_t timed_out;
-    std::int64_t cancelled;
-    std::int64_t waits;
-    std::chrono::nanoseconds total_wait;
-    std::chrono::nanoseconds longest_wait;
-    std::int64_t waiting;
-    double tokens_taken;
-    double tokens_given_back;
+    std::int64_t granted;                   ///< takes, waits and reservations that got their tokens
+    std::int64_t denied;                    ///< takes that were denied
+    std::int64_t timed_out;                 ///< waits and reservations, at once or later
+    std::int64_t cancelled;                 ///< reservations cancelled, and waits that ended early
+    std::int64_t waits;                     ///< waits in the queue that are over
+    std::chrono::nanoseconds total_wait;    ///< how long they took together
+    std::chrono::nanoseconds longest_wait;  ///< the longest of them
+    std::int64_t waiting;                   ///< waiters in the queue that are not due
+    double tokens_taken;                    ///< by what was granted, and by waits that ended otherwise
+    double tokens_given_back;               ///< of these, by cancelling, settling and waits that ended
 };
 
 namespace detail {

@@ -26,6 +26,7 @@ namespace tokenbucket {
 
 // ---- Members and answers --------------------------------------------------------------------------------------------
 
+/// The most limits in one decision.
 inline constexpr std::size_t kMaxMembers = TB_MAX_MEMBERS;
 
 namespace detail {
@@ -35,8 +36,8 @@ class WaitForAll;
 
 }  // namespace detail
 
-// One of the limits that a decision must satisfy, and what it costs there: what Bucket::member and Table::member
-// return. It owns nothing: the bucket or table, which may be moved, and the bytes of the key must outlive it.
+/// One of the limits that a decision must satisfy, and what it costs there: what Bucket::member and Table::member
+/// return. It owns nothing: the bucket or table, which may be moved, and the bytes of the key must outlive it.
 class Member {
   private:
     friend class Bucket;
@@ -48,11 +49,11 @@ class Member {
     detail::Wakes *wakes_;  // null: there is another on_wake, or no bucket or table
 };
 
-// The member that refused, by its place among all, and how long until it would grant; kForever: it never will. Of
-// several it is the one that takes longest. -1 and zero where none refused.
+/// The member that refused, by its place among all, and how long until it would grant; kForever: it never will. Of
+/// several it is the one that takes longest. -1 and zero where none refused.
 struct Refusal {
-    std::int32_t member = -1;
-    std::chrono::nanoseconds retry_after{0};
+    std::int32_t member = -1;                 ///< its place among the members, from 0; -1: none
+    std::chrono::nanoseconds retry_after{0};  ///< until it would grant; kForever: never
 };
 
 namespace detail {
@@ -65,13 +66,15 @@ inline Refusal refusal(const tb_refusal &c) noexcept {
 
 }  // namespace detail
 
-// What all members answered: a Result, and who refused. With success, and where the status is a failure, nobody did.
+/// What all members answered: a Result, and who refused. With success, and where the status is a failure, nobody did.
 template <class T = void>
 class [[nodiscard]] ResultAll : public Result<T> {
   public:
+    /// Made by the functions of Limits.
     template <class Answer>
     ResultAll(Answer answer, const Refusal &refusal) noexcept : Result<T>(std::move(answer)), refusal_(refusal) {}
 
+    /// Who refused, and for how long.
     const Refusal &refusal() const noexcept { return refusal_; }
 
   private:
@@ -155,16 +158,18 @@ struct LeaveAll {
 
 // ---- Reservations ---------------------------------------------------------------------------------------------------
 
-// What all members promised. Destroyed while any of it is pending and not committed, it gives all back, what is due
-// already too; once all is due it counts as used. It must not outlive a member's bucket or table, and belongs to one
-// thread at a time. See tb_reserve_all.
+/// What all members promised. Destroyed while any of it is pending and not committed, it gives all back, what is due
+/// already too; once all is due it counts as used. It must not outlive a member's bucket or table, and belongs to one
+/// thread at a time. See tb_reserve_all.
 class [[nodiscard]] ReservationAll {
   public:
+    /// Moves: the other holds nothing from then on.
     ReservationAll(ReservationAll &&other) noexcept
         : members_(std::move(other.members_)),
           reservations_(std::move(other.reservations_)),
           wait_ns_(other.wait_ns_),
           held_(std::exchange(other.held_, false)) {}
+    /// Cancels what this held, and moves.
     ReservationAll &operator=(ReservationAll &&other) noexcept {
         if (this == &other) return *this;
         cancel();
@@ -176,21 +181,21 @@ class [[nodiscard]] ReservationAll {
     }
     ~ReservationAll() { cancel(); }
 
-    // From the call of reserve until all tokens may be used; zero: at once.
+    /// From the call of reserve until all tokens may be used; zero: at once.
     std::chrono::nanoseconds delay() const noexcept { return std::chrono::nanoseconds(wait_ns_); }
 
-    // Keeps the tokens: they are not given back.
+    /// Keeps the tokens: they are not given back.
     void commit() noexcept { held_ = false; }
 
-    // Gives all back while any of it is pending; see tb_cancel_all. Nothing once committed, cancelled or settled.
+    /// Gives all back while any of it is pending; see tb_cancel_all. Nothing once committed, cancelled or settled.
     void cancel() noexcept {
         if (!std::exchange(held_, false)) return;
         tb_cancel_all(members_.get()->data(), members_.get()->count(), reservations_.get());
     }
 
-    // Ends what one member promised at what the work cost there; see tb_settle. What the others promised is then kept,
-    // since it can no longer be cancelled with the rest, and may be settled too. On failure all stays as it was.
-    // invalid_argument: also no such member, and one that was settled or cancelled.
+    /// Ends what one member promised at what the work cost there; see tb_settle. What the others promised is then kept,
+    /// since it can no longer be cancelled with the rest, and may be settled too. On failure all stays as it was.
+    /// invalid_argument: also no such member, and one that was settled or cancelled.
     Result<void> settle(std::size_t member, double actual) noexcept {
         if (members_.get() == nullptr || member >= members_.get()->kept())
             return Result<void>(Status::invalid_argument);
@@ -225,16 +230,18 @@ class [[nodiscard]] ReservationAll {
 
 // ---- Waiting without a thread ---------------------------------------------------------------------------------------
 
-// A wait for all members that is no thread; see tb_enqueue_all. Destroyed while it is pending, it leaves: all comes
-// back, what one member had granted too, and those behind it move up. It must not outlive a member's bucket or table,
-// and belongs to one thread at a time.
+/// A wait for all members that is no thread; see tb_enqueue_all. Destroyed while it is pending, it leaves: all comes
+/// back, what one member had granted too, and those behind it move up. It must not outlive a member's bucket or table,
+/// and belongs to one thread at a time.
 class [[nodiscard]] WaiterAll {
   public:
+    /// Moves: the other answers Status::invalid_argument from then on.
     WaiterAll(WaiterAll &&other) noexcept
         : waiter_(std::move(other.waiter_)),
           wait_ns_(other.wait_ns_),
           status_(std::exchange(other.status_, Status::invalid_argument)),
           refusal_(other.refusal_) {}
+    /// Leaves the wait that this held, and moves.
     WaiterAll &operator=(WaiterAll &&other) noexcept {
         waiter_ = std::move(other.waiter_);
         wait_ns_ = other.wait_ns_;
@@ -244,15 +251,15 @@ class [[nodiscard]] WaiterAll {
     }
     ~WaiterAll() = default;
 
-    // As last told. success: all is taken. pending: it waits. Otherwise it is over, and nothing is taken.
+    /// As last told. success: all is taken. pending: it waits. Otherwise it is over, and nothing is taken.
     Status status() const noexcept { return status_; }
-    // pending: from the last call until the next member's tokens are due. Else zero.
+    /// pending: from the last call until the next member's tokens are due. Else zero.
     std::chrono::nanoseconds delay() const noexcept { return std::chrono::nanoseconds(wait_ns_); }
-    // Who ended the wait, at once or later.
+    /// Who ended the wait, at once or later.
     const Refusal &refusal() const noexcept { return refusal_; }
 
-    // Collects what is due, or learns how long the next will still take; see tb_waiter_all_check. Nothing once it is
-    // over.
+    /// Collects what is due, or learns how long the next will still take; see tb_waiter_all_check. Nothing once it is
+    /// over.
     Status check() noexcept {
         if (waiter_ == nullptr) return status_;
         tb_refusal refusal = detail::kNoRefusal;
@@ -261,7 +268,7 @@ class [[nodiscard]] WaiterAll {
         return status_;
     }
 
-    // Gives up if it is pending; its status is interrupted then.
+    /// Gives up if it is pending; its status is interrupted then.
     void leave() noexcept {
         if (waiter_ == nullptr) return;
         wait_ns_ = 0;
@@ -354,35 +361,41 @@ class WaitForAll {
 
 // ---- Limits ---------------------------------------------------------------------------------------------------------
 
-// Limits that must all grant, or nothing is taken: 1 .. kMaxMembers buckets and keys of tables, none twice, each with
-// what it costs there.
-//
-//     const tokenbucket::Limits both(second.member(), hour.member());    // ten a second, and a thousand an hour
-//     if (both.allow()) serve();
-//     if (Limits(requests.member(), words.member(750)).wait_for(2s)) ask();
-//
-// It is a list that owns no more than its members do. Reservations and waits on loops keep copies of the keys, and
-// answer out_of_memory without memory for that. Each member function answers invalid_argument also to no members, too
-// many, and a limit that occurs twice.
+/// Limits that must all grant, or nothing is taken: 1 .. kMaxMembers buckets and keys of tables, none twice, each with
+/// what it costs there.
+///
+///     const tokenbucket::Limits both(second.member(), hour.member());    // ten a second, and a thousand an hour
+///     if (both.allow()) serve();
+///     if (Limits(requests.member(), words.member(750)).wait_for(2s)) ask();
+///
+/// It is a list that owns no more than its members do. Reservations and waits on loops keep copies of the keys, and
+/// answer out_of_memory without memory for that. Each member function answers invalid_argument also to no members, too
+/// many, and a limit that occurs twice.
 class Limits {
   public:
+    /// Of these members.
     template <class... More, class = std::enable_if_t<(std::is_same_v<More, Member> && ...)>>
     explicit Limits(const Member &first, const More &...more) noexcept : members_({first, more...}) {
         static_assert(1 + sizeof...(More) <= kMaxMembers, "too many limits for one decision");
     }
+    /// Of `count` members in a row.
     Limits(const Member *members, std::size_t count) noexcept : members_(members, count) {}
 
+    /// How many members there are.
     std::size_t size() const noexcept { return members_.count(); }
 
-    // Takes from all, or from none; never blocks. See tb_allow_all.
+    /// Takes from all, or from none; never blocks. See tb_allow_all.
     ResultAll<> allow() const noexcept {
         tb_refusal refusal = detail::kNoRefusal;
         const tb_status status = tb_allow_all(members_.data(), members_.count(), &refusal);
         return {Status{status}, detail::refusal(refusal)};
     }
 
-    // Waiting: blocks the thread until all have granted. Timeouts and priorities as those of a Bucket. See tb_wait_all.
+    // Waiting: blocks the thread until all have granted.
+    /// Sleeps until all grant, and takes from all. See tb_wait_all.
     ResultAll<> wait() const noexcept { return wait_for(kForever); }
+    /// As wait(), for at most the timeout. timed_out: not in that time; said at once, nothing is taken. Timeouts and
+    /// priorities as those of a Bucket.
     template <class Rep, class Period>
     ResultAll<> wait_for(std::chrono::duration<Rep, Period> timeout, std::int32_t priority = 0) const noexcept {
         tb_refusal refusal = detail::kNoRefusal;
@@ -391,13 +404,14 @@ class Limits {
         return {Status{status}, detail::refusal(refusal)};
     }
 
-    // Waiting without a thread, each as the function of a Bucket. The answer is a ResultAll<>, done(const ResultAll<>
-    // &) is what the loop runs, and one loop serves all members.
+    // Waiting without a thread.
+    /// As Bucket::wait_on(); the answer is a ResultAll<>. One loop serves all members.
     template <class Loop, class Rep = std::chrono::nanoseconds::rep, class Period = std::chrono::nanoseconds::period>
     LoopAwait<Loop, detail::WaitForAll> wait_on(Loop &loop, std::chrono::duration<Rep, Period> timeout = kForever,
                                                 std::int32_t priority = 0) const noexcept {
         return {loop, detail::WaitForAll(members_), detail::timeout_ns(timeout), priority};
     }
+    /// As Bucket::call_when_granted(), with done(const ResultAll<> &).
     template <class Loop, class Done, class Rep = std::chrono::nanoseconds::rep,
               class Period = std::chrono::nanoseconds::period>
     [[nodiscard]] PendingCall<Loop, detail::WaitForAll> call_when_granted(
@@ -405,7 +419,7 @@ class Limits {
         return detail::call_when_granted(loop, detail::WaitForAll(members_), std::move(done),
                                          detail::timeout_ns(timeout), priority);
     }
-    // The tag goes to each member's Config::wake_by.
+    /// As Bucket::enqueue(). The tag goes to each member's Config::wake_by.
     template <class Rep = std::chrono::nanoseconds::rep, class Period = std::chrono::nanoseconds::period>
     WaiterAll enqueue(std::uint64_t tag, std::chrono::duration<Rep, Period> timeout = kForever,
                       std::int32_t priority = 0) const noexcept {
@@ -414,8 +428,10 @@ class Limits {
         return waiter;
     }
 
-    // Reserving: waiting in your own way. max_wait as wait_for's timeout. See tb_reserve_all.
+    // Reserving: waiting in your own way. max_wait as wait_for's timeout.
+    /// Promises all at the first time at which all can be had, however late. See tb_reserve_all.
     ResultAll<ReservationAll> reserve() const noexcept { return reserve(kForever); }
+    /// As above, if that is within max_wait; else timed_out, and nothing is taken.
     template <class Rep, class Period>
     ResultAll<ReservationAll> reserve(std::chrono::duration<Rep, Period> max_wait) const noexcept {
         return ReservationAll::make(members_, detail::timeout_ns(max_wait));

@@ -25,16 +25,16 @@ namespace tokenbucket {
 
 // ---- Replies and answers --------------------------------------------------------------------------------------------
 
-// What a server replied: its number or those of its array, or the text of its error, such as "NOSCRIPT No matching
-// script". Neither: no reply came.
+/// What a server replied: its number or those of its array, or the text of its error, such as "NOSCRIPT No matching
+/// script". Neither: no reply came.
 struct RemoteReply {
-    std::vector<std::int64_t> numbers;
-    std::string error;
+    std::vector<std::int64_t> numbers;  ///< the number, or those of the array
+    std::string error;                  ///< the text of the error; empty: none
 
-    // The server has lost the script and decided nothing: send RemoteCall::command_with_script().
+    /// The server has lost the script and decided nothing: send RemoteCall::command_with_script().
     bool is_noscript() const noexcept { return std::string_view(error).substr(0, 8) == "NOSCRIPT"; }
 
-    // A reply as the server sends it; see tb_remote_parse. invalid_argument: also where it is no error.
+    /// A reply as the server sends it; see tb_remote_parse. invalid_argument: also where it is no error.
     static Result<RemoteReply> parse(std::string_view text) {
         RemoteReply reply;
         const std::size_t size = text.size();
@@ -50,16 +50,17 @@ struct RemoteReply {
     }
 };
 
-// See tb_remote_answer, and tb_remote_read for the status. unavailable: no reply came, or an error. mismatch: the key
-// holds something else, or it is no reply to that call. All but the status is 0 where that is neither success nor
-// denied.
+/// See tb_remote_answer, and tb_remote_read for the status. unavailable: no reply came, or an error. mismatch: the key
+/// holds something else, or it is no reply to that call. All but the status is 0 where that is neither success nor
+/// denied.
 struct [[nodiscard]] RemoteAnswer {
-    Status status;
-    double tokens;
-    double remaining;
-    std::chrono::nanoseconds retry_after;
-    std::chrono::nanoseconds reset_after;
+    Status status;                         ///< success, denied, or a failure
+    double tokens;                         ///< taken, charged, reserved or put in; 0 if it was refused
+    double remaining;                      ///< the tokens left now; negative while in debt
+    std::chrono::nanoseconds retry_after;  ///< until what was asked for is there; zero: it is
+    std::chrono::nanoseconds reset_after;  ///< until the bucket is full again
 
+    /// True if the server granted it.
     explicit operator bool() const noexcept { return status == Status::success; }
 };
 
@@ -103,19 +104,20 @@ inline Status status_of(tb_status read) noexcept {
 
 // ---- Calls ----------------------------------------------------------------------------------------------------------
 
-// A question to the server, whose answer is an Answer. It may be asked again and is then decided anew. The RemoteLimit
-// that made it must outlive it.
+/// A question to the server, whose answer is an Answer. It may be asked again and is then decided anew. The RemoteLimit
+/// that made it must outlive it.
 template <class Answer>
 class RemoteCall {
   public:
-    // The words of the command to send: EVALSHA, and where a reply is_noscript() the same with the script's text.
+    /// The words of the command to send: EVALSHA with the script's SHA-1.
     std::vector<std::string> command() const { return words("EVALSHA", tb_remote_script_sha1()); }
+    /// The same with the script's text, EVAL: to be sent after a reply that is_noscript().
     std::vector<std::string> command_with_script() const { return words("EVAL", tb_remote_script()); }
 
-    // What the reply says.
+    /// What the reply says.
     Answer read(const RemoteReply &reply) const { return read_(question_, reply); }
 
-    // Asks by send(command), which returns a RemoteReply: once, or twice if the server has lost the script.
+    /// Asks by send(command), which returns a RemoteReply: once, or twice if the server has lost the script.
     template <class Send>
     Answer ask(Send &&send) const {
         RemoteReply reply = send(command());
@@ -167,19 +169,20 @@ class RemoteCall {
     Read read_;
 };
 
-// Tokens that the server promised for a later time: a value. They may be used once delay() has passed since the reply
-// came. Destroyed it stays, since it takes a call to give it back: cancel() it, once. Its limit must outlive it.
+/// Tokens that the server promised for a later time: a value. They may be used once delay() has passed since the reply
+/// came. Destroyed it stays, since it takes a call to give it back: cancel() it, once. Its limit must outlive it.
 class RemoteReservation {
   public:
+    /// How many tokens are promised.
     double tokens() const noexcept { return c_.tokens; }
-    // From the server's decision until the tokens may be used; zero: at once.
+    /// From the server's decision until the tokens may be used; zero: at once.
     std::chrono::nanoseconds delay() const noexcept { return std::chrono::nanoseconds(c_.wait_ns); }
-    // The same as a time of the server's clock, since 1970.
+    /// The same as a time of the server's clock, since 1970.
     std::chrono::nanoseconds ready_at() const noexcept { return std::chrono::nanoseconds(c_.ready_at_ns); }
 
-    // Gives the tokens back while they are not due; see tb_remote_cancel.
+    /// Gives the tokens back while they are not due; see tb_remote_cancel.
     Result<RemoteCall<RemoteAnswer>> cancel() const;
-    // Ends it at what the work cost; see tb_remote_settle.
+    /// Ends it at what the work cost; see tb_remote_settle.
     Result<RemoteCall<RemoteAnswer>> settle(double actual) const;
 
   private:
@@ -190,7 +193,7 @@ class RemoteReservation {
     tb_reservation c_;
 };
 
-// One of the takes of RemoteLimit::take_all and take_each: what RemoteLimit::member returns.
+/// One of the takes of RemoteLimit::take_all and take_each: what RemoteLimit::member returns.
 class RemoteMember {
   private:
     friend class RemoteLimit;
@@ -202,36 +205,41 @@ class RemoteMember {
 
 // ---- Limits ---------------------------------------------------------------------------------------------------------
 
+/// The most keys in one call of RemoteLimit::take_each.
 inline constexpr std::size_t kMaxRemoteKeys = TB_REMOTE_MAX_KEYS;
 
-// The script, for SCRIPT LOAD, and its SHA-1; static text.
+/// The script, for SCRIPT LOAD; static text.
 inline const char *remote_script() noexcept {
     return tb_remote_script();
 }
+/// Its SHA-1 as 40 hexadecimal digits; static text.
 inline const char *remote_script_sha1() noexcept {
     return tb_remote_script_sha1();
 }
 
-// Owns a tb_remote: a limit whose buckets lie on a server, each under a key behind the limit's prefix.
-//
-//     auto limit = tokenbucket::RemoteLimit::create(config, 5s, "tb:uploads:");
-//     auto call = limit->take("alice", 1);
-//     if (call && call->ask(send)) serve();    // RemoteReply send(const std::vector<std::string> &words) is yours
-//
-// Each function makes the call of its name; what the library refuses without asking is the status of the Result.
-// invalid_argument: also a key that has more than TB_MAX_KEY_SIZE bytes with the prefix. Those that allocate may throw
-// std::bad_alloc.
+/// Owns a tb_remote: a limit whose buckets lie on a server, each under a key behind the limit's prefix.
+///
+///     auto limit = tokenbucket::RemoteLimit::create(config, 5s, "tb:uploads:");
+///     auto call = limit->take("alice", 1);
+///     if (call && call->ask(send)) serve();    // RemoteReply send(const std::vector<std::string> &words) is yours
+///
+/// Each function makes the call of its name; what the library refuses without asking is the status of the Result.
+/// invalid_argument: also a key that has more than TB_MAX_KEY_SIZE bytes with the prefix. Those that allocate may throw
+/// std::bad_alloc.
 class RemoteLimit {
   public:
+    /// A question whose answer is a RemoteAnswer.
     using Call = RemoteCall<RemoteAnswer>;
+    /// A question whose answer is a RemoteReservation, or why there is none.
     using ReserveCall = RemoteCall<Result<RemoteReservation>>;
+    /// A question whose answer is one RemoteAnswer for each member.
     using ManyCall = RemoteCall<Result<std::vector<RemoteAnswer>>>;
 
-    // What all languages of this library take if nothing is said, so that they share their keys.
+    /// What all languages of this library take if nothing is said, so that they share their keys.
     static constexpr std::chrono::seconds kDefaultMaxWait{60};
 
-    // Of the config only the limit may be set. Nobody waits longer than max_wait. All that use a prefix give the same
-    // limit and max_wait. See tb_remote_create.
+    /// Of the config only the limit may be set. Nobody waits longer than max_wait. All that use a prefix give the same
+    /// limit and max_wait. See tb_remote_create.
     template <class Rep = std::chrono::seconds::rep, class Period = std::chrono::seconds::period>
     static Result<RemoteLimit> create(const Config &limit,
                                       std::chrono::duration<Rep, Period> max_wait = kDefaultMaxWait,
@@ -242,10 +250,11 @@ class RemoteLimit {
         return detail::result(status, RemoteLimit(remote, std::move(prefix)));
     }
 
-    // The handle, for C functions; still owned by this.
+    /// The handle, for C functions; still owned by this.
     const tb_remote *get() const noexcept { return handle_.get(); }
+    /// What stands before each key.
     const std::string &prefix() const noexcept { return prefix_; }
-    // With the unit in which the server counts.
+    /// With the unit in which the server counts.
     Result<Config> limit() const noexcept {
         tb_config c;
         tb_config_init(&c, sizeof c);
@@ -253,13 +262,18 @@ class RemoteLimit {
         return detail::result(status, detail::from_c(c));
     }
 
-    // Taking, and looking. The answer to a take is success or denied; the rest is refused by failures alone.
+    // Taking, and looking.
+    /// Takes n tokens of the key's bucket if they are there. The answer is success or denied. See tb_remote_take.
     Result<Call> take(Key key, double n = 1) const { return of_bucket(key, n, tb_remote_take); }
+    /// Takes as many whole tokens as are there, at most `most`. See tb_remote_take_up_to.
     Result<Call> take_up_to(Key key, double most) const { return of_bucket(key, most, tb_remote_take_up_to); }
+    /// What is there, and how long until n tokens are. Takes nothing. See tb_remote_peek.
     Result<Call> peek(Key key, double n = 1) const { return of_bucket(key, n, tb_remote_peek); }
 
-    // Reserving. max_wait as wait_for's timeout of a Bucket, and at most that of the limit.
+    // Reserving. max_wait as wait_for's timeout of a Bucket.
+    /// Promises n tokens within the limit's max_wait; else timed_out. See tb_remote_reserve.
     Result<ReserveCall> reserve(Key key, double n = 1) const { return reserve(key, n, kForever); }
+    /// As above, within max_wait if that is less.
     template <class Rep, class Period>
     Result<ReserveCall> reserve(Key key, double n, std::chrono::duration<Rep, Period> max_wait) const {
         const std::int64_t ns = detail::timeout_ns(max_wait);
@@ -269,22 +283,27 @@ class RemoteLimit {
     }
 
     // Adjusting.
+    /// Takes n tokens, into debt if need be. See tb_remote_charge.
     Result<Call> charge(Key key, double n) const { return of_queue(key, n, tb_remote_charge); }
+    /// Puts n tokens back. See tb_remote_refund.
     Result<Call> refund(Key key, double n) const { return of_queue(key, n, tb_remote_refund); }
+    /// Sets the tokens, and voids what is reserved. See tb_remote_reset.
     Result<Call> reset(Key key, double tokens = kInitiallyFull) const { return of_queue(key, tokens, tb_remote_reset); }
 
-    // Several keys in one call, of this limit or others: a key and a cost of n there.
+    // Several keys in one call, of this limit or others.
+    /// A key and a cost of n there, for take_all() and take_each().
     RemoteMember member(Key key, double n = 1) const { return RemoteMember(of(key), n); }
-    // From all, which have one tag in braces, or from none; see tb_remote_take_all.
+    /// From all, which have one tag in braces, or from none; see tb_remote_take_all.
     static Result<ManyCall> take_all(const std::vector<RemoteMember> &members) {
         return of_members(members, tb_remote_take_all);
     }
-    // From each that has enough, of up to kMaxRemoteKeys; see tb_remote_take_each.
+    /// From each that has enough, of up to kMaxRemoteKeys; see tb_remote_take_each.
     static Result<ManyCall> take_each(const std::vector<RemoteMember> &members) {
         return of_members(members, tb_remote_take_each);
     }
 
 #if defined(__cpp_exceptions)
+    /// As create(), but throws Error.
     template <class Rep = std::chrono::seconds::rep, class Period = std::chrono::seconds::period>
     explicit RemoteLimit(const Config &limit, std::chrono::duration<Rep, Period> max_wait = kDefaultMaxWait,
                          std::string prefix = "tb:")

@@ -15,7 +15,7 @@
 
 namespace tokenbucket {
 
-// What a call answers. A later library may answer with another number.
+/// What a call answers. A later library may answer with another number.
 enum class Status : tb_status {
     success = TB_SUCCESS,
     denied = TB_DENIED,
@@ -35,20 +35,24 @@ enum class Status : tb_status {
     mismatch = TB_E_MISMATCH,
 };
 
-// The C constant's name and a one-line message; static text.
+/// The name of the C constant, such as "TB_DENIED"; static text.
 inline const char *name(Status status) noexcept {
     return tb_status_name(static_cast<tb_status>(status));
 }
+/// The status as one line; static text.
 inline const char *message(Status status) noexcept {
     return tb_status_message(static_cast<tb_status>(status));
 }
 
 #if defined(__cpp_exceptions)
-// Thrown by constructors and by value(), for every status but success.
+/// Thrown by constructors and by value(), for every status but success.
 class Error : public std::exception {
   public:
+    /// For a status other than success.
     explicit Error(Status status) noexcept : status_(status) {}
+    /// Why the call failed.
     Status status() const noexcept { return status_; }
+    /// The status's message; static text.
     const char *what() const noexcept override { return message(status_); }
 
   private:
@@ -64,34 +68,46 @@ inline void require(Status status) {
 }  // namespace detail
 #endif
 
-// A T, or the status that says why there is none; used as std::expected is. It is a type of its own so that programs
-// may be linked from parts in different standards.
+/// A T, or the status that says why there is none; used as std::expected is. It is a type of its own so that programs
+/// may be linked from parts in different standards.
 template <class T>
 class [[nodiscard]] Result {
   public:
+    /// No value, for this reason.
     explicit Result(Status failure) noexcept : status_(failure) {}
+    /// A value; the status is success.
     explicit Result(T value) noexcept : status_(Status::success), value_(std::move(value)) {}
 
+    /// True if there is a value.
     explicit operator bool() const noexcept { return value_.has_value(); }
+    /// True if there is a value.
     bool has_value() const noexcept { return value_.has_value(); }
+    /// success, or why there is no value.
     Status status() const noexcept { return status_; }
 
-    // There must be a value.
+    /// The value. There must be one.
     T &operator*() &noexcept { return *value_; }
+    /// The value. There must be one.
     const T &operator*() const &noexcept { return *value_; }
+    /// The value. There must be one.
     T &&operator*() &&noexcept { return *std::move(value_); }
+    /// A member of the value. There must be one.
     T *operator->() noexcept { return &*value_; }
+    /// A member of the value. There must be one.
     const T *operator->() const noexcept { return &*value_; }
 
 #if defined(__cpp_exceptions)
+    /// The value; throws Error if there is none.
     T &value() & {
         detail::require(status_);
         return *value_;
     }
+    /// The value; throws Error if there is none.
     const T &value() const & {
         detail::require(status_);
         return *value_;
     }
+    /// The value; throws Error if there is none.
     T &&value() && {
         detail::require(status_);
         return *std::move(value_);
@@ -103,17 +119,22 @@ class [[nodiscard]] Result {
     std::optional<T> value_;
 };
 
-// True if done, or if the tokens are granted; otherwise the status says why not.
+/// True if done, or if the tokens are granted; otherwise the status says why not.
 template <>
 class [[nodiscard]] Result<void> {
   public:
+    /// Done, or why not.
     explicit Result(Status status) noexcept : status_(status) {}
 
+    /// True if done.
     explicit operator bool() const noexcept { return status_ == Status::success; }
+    /// True if done.
     bool has_value() const noexcept { return status_ == Status::success; }
+    /// success, or why not.
     Status status() const noexcept { return status_; }
 
 #if defined(__cpp_exceptions)
+    /// Throws Error unless done.
     void value() const {
         detail::require(status_);
     }

@@ -12,7 +12,7 @@
 
 namespace tokenbucket {
 
-// Why the memory of a name is not the bucket asked for. A later library may say another number.
+/// Why the memory of a name is not the bucket asked for. A later library may say another number.
 enum class Difference : std::int32_t {
     kind = TB_SHARED_KIND,
     owner = TB_SHARED_OWNER,
@@ -26,15 +26,15 @@ enum class Difference : std::int32_t {
     rate = TB_SHARED_RATE,
 };
 
-// It as a sentence; static text.
+/// It as a sentence; static text.
 inline const char *message(Difference difference) noexcept {
     return tb_shared_fault_message(static_cast<std::int32_t>(difference));
 }
 
-// Why shared memory was refused.
+/// Why shared memory was refused.
 struct SharedFault {
-    Difference difference{};  // with Status::mismatch
-    int error_number = 0;     // with Status::system_error: an errno
+    Difference difference{};  ///< with Status::mismatch
+    int error_number = 0;     ///< with Status::system_error: an errno
 };
 
 namespace detail {
@@ -48,7 +48,7 @@ inline void tell(tb_status status, std::int32_t number, SharedFault *fault) noex
 
 }  // namespace detail
 
-// Removes the name of a shared bucket; see tb_shared_remove. *fault, which may be null, is always written.
+/// Removes the name of a shared bucket; see tb_shared_remove. *fault, which may be null, is always written.
 inline Result<void> remove_shared(const char *name, SharedFault *fault = nullptr) noexcept {
     std::int32_t number = 0;
     const tb_status status = tb_shared_remove(name, &number);

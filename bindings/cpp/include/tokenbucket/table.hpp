@@ -25,10 +25,12 @@ namespace tokenbucket {
 
 // ---- Keys -----------------------------------------------------------------------------------------------------------
 
-// What address_key answers: a Key of 4 or 16 bytes.
+/// What address_key answers: a Key of 4 or 16 bytes.
 class AddressKey {
   public:
+    /// The bytes, in network order.
     const unsigned char *data() const noexcept { return bytes_; }
+    /// How many bytes: 4 for IPv4, 16 for IPv6.
     std::size_t size() const noexcept { return size_; }
 
   private:
@@ -39,24 +41,25 @@ class AddressKey {
     std::size_t size_ = 0;
 };
 
-// The key of a network address, such as "[2001:db8::1]:80"; one for each IPv6 network of `ipv6_prefix` bits. See
-// tb_address_key.
+/// The key of a network address, such as "[2001:db8::1]:80"; one for each IPv6 network of `ipv6_prefix` bits. See
+/// tb_address_key.
 inline Result<AddressKey> address_key(std::string_view text, std::int32_t ipv6_prefix = 64) noexcept {
     AddressKey key;
     const tb_status status = tb_address_key(text.data(), text.size(), ipv6_prefix, key.bytes_, &key.size_);
     return detail::result(status, key);
 }
 
-// Requests for Table::allow_many, and their answers. Cleared it keeps its memory, for the next ones.
+/// Requests for Table::allow_many, and their answers. Cleared it keeps its memory, for the next ones.
 class Batch {
   public:
-    // It allocates, and where that throws only clear() may follow.
+    /// It allocates, and where that throws only clear() may follow.
     void add(Key key, double n = 1) {
         bytes_.append(static_cast<const char *>(key.data()), key.size());
         sizes_.push_back(key.size());
         amounts_.push_back(n);
         answers_.push_back(TB_E_INVALID_ARGUMENT);
     }
+    /// Removes all requests and answers, and keeps the memory.
     void clear() noexcept {
         bytes_.clear();
         sizes_.clear();
@@ -64,8 +67,9 @@ class Batch {
         answers_.clear();
     }
 
+    /// How many requests there are.
     std::size_t size() const noexcept { return sizes_.size(); }
-    // What the i-th request was answered; before that, invalid_argument.
+    /// What the i-th request was answered; before that, invalid_argument.
     Status operator[](std::size_t i) const noexcept { return Status{answers_[i]}; }
 
   private:
@@ -79,34 +83,34 @@ class Batch {
 
 // ---- Tables ---------------------------------------------------------------------------------------------------------
 
-// What becomes of a new key when its places are taken.
+/// What becomes of a new key when its places are taken.
 enum class WhenFull : std::int32_t {
     evict_fullest = TB_TABLE_EVICT_FULLEST,
     deny = TB_TABLE_DENY,
     admit = TB_TABLE_ADMIT,
 };
 
-// See tb_table_config. Either max_keys or max_bytes must be set.
+/// See tb_table_config. Either max_keys or max_bytes must be set.
 struct TableConfig {
-    std::int64_t max_keys = 0;
-    std::int64_t max_bytes = 0;
-    WhenFull when_full = WhenFull::evict_fullest;
+    std::int64_t max_keys = 0;                     ///< keys that are not full at one time; 0: as max_bytes says
+    std::int64_t max_bytes = 0;                    ///< of memory, 64 or more; 0: as max_keys says
+    WhenFull when_full = WhenFull::evict_fullest;  ///< what becomes of a new key then
 };
 
-// See tb_table_stats.
+/// See tb_table_stats.
 struct TableStats {
-    std::int64_t places;
-    std::int64_t occupied;
-    std::int64_t evicted;
-    double tokens_forgiven;
+    std::int64_t places;     ///< for keys, free ones included
+    std::int64_t occupied;   ///< by keys that are not full now
+    std::int64_t evicted;    ///< keys so far
+    double tokens_forgiven;  ///< what evicted keys had spent, and what admit granted
 };
 
-// Owns a tb_table: a bucket for each key. Each member function is the C function of its name, with the same rules and
-// statuses. Of a key nothing is kept but by what waits or is reserved, which has a copy: out_of_memory also without
-// memory for that.
+/// Owns a tb_table: a bucket for each key. Each member function is the C function of its name, with the same rules and
+/// statuses. Of a key nothing is kept but by what waits or is reserved, which has a copy: out_of_memory also without
+/// memory for that.
 class Table {
   public:
-    // Status of a failure: as tb_table_create and tb_table_create_with.
+    /// A table for up to max_keys keys at once, each with a full bucket of that limit. See tb_table_create.
     static Result<Table> create(double capacity, double tokens_per_second, std::int64_t max_keys) noexcept {
         Config limit;
         limit.capacity = capacity;
@@ -115,6 +119,7 @@ class Table {
         config.max_keys = max_keys;
         return create(limit, config);
     }
+    /// A table as the configs say; see tb_table_create_with.
     static Result<Table> create(const Config &limit, const TableConfig &config) noexcept {
         tb_config l = detail::to_c(limit);
         std::unique_ptr<detail::Wakes> wakes;
@@ -128,42 +133,51 @@ class Table {
         const tb_status status = tb_table_create_with(&l, &c, &table);
         return detail::result(status, Table(table, std::move(wakes)));
     }
+    /// Moves: the other answers Status::invalid_argument from then on.
     Table(Table &&) noexcept = default;
+    /// Destroys the table that this held, and moves.
     Table &operator=(Table &&) noexcept = default;
-    // Destroying a table wakes those who wait.
+    /// Destroying a table wakes those who wait.
     ~Table() { handle_.reset(); }
 
-    // The handle, for C functions; still owned by this.
+    /// The handle, for C functions; still owned by this.
     tb_table *get() const noexcept { return handle_.get(); }
 
+    /// As Bucket::close(), for all keys.
     void close() noexcept { tb_table_close(get()); }
 
     // Taking: never blocks.
+    /// As Bucket::allow(), of the key's bucket. table_full: no room for another key.
     Result<void> allow(Key key, double n = 1) noexcept {
         return detail::done(tb_table_allow(get(), key.data(), key.size(), n));
     }
+    /// As Bucket::take(), of the key's bucket.
     Decision take(Key key, double n = 1) noexcept {
         tb_decision d{};
         const tb_status status = tb_table_take(get(), key.data(), key.size(), n, &d);
         return detail::decision(status, d);
     }
+    /// As Bucket::take_up_to(), of the key's bucket.
     Result<double> take_up_to(Key key, double most) noexcept {
         double taken = 0;
         const tb_status status = tb_table_take_up_to(get(), key.data(), key.size(), most, &taken);
         return detail::result(status, taken);
     }
-    // Writes the answers into the batch. invalid_argument: also if a key is too long; then nothing is taken.
+    /// Writes the answers into the batch. invalid_argument: also if a key is too long; then nothing is taken.
     Result<void> allow_many(Batch &batch) noexcept {
         return detail::done(tb_table_allow_many(get(), batch.bytes_.data(), batch.sizes_.data(), batch.amounts_.data(),
                                                 batch.size(), batch.answers_.data()));
     }
 
     // Waiting: blocks the thread. Timeouts as those of a Bucket.
+    /// As Bucket::wait(), in the key's queue.
     Result<void> wait(Key key, double n = 1) noexcept { return wait_for(key, n, kForever); }
+    /// As Bucket::wait_for(), in the key's queue.
     template <class Rep, class Period>
     Result<void> wait_for(Key key, double n, std::chrono::duration<Rep, Period> timeout) noexcept {
         return detail::done(tb_table_wait_for(get(), key.data(), key.size(), n, detail::timeout_ns(timeout)));
     }
+    /// As above, with a priority.
     template <class Rep, class Period>
     Result<void> wait_for(Key key, double n, std::chrono::duration<Rep, Period> timeout,
                           std::int32_t priority) noexcept {
@@ -171,12 +185,14 @@ class Table {
         return detail::done(tb_table_wait_with(get(), key.data(), key.size(), n, timeout_ns, priority));
     }
 
-    // Waiting without a thread, each as the function of a Bucket.
+    // Waiting without a thread.
+    /// As Bucket::wait_on(), in the key's queue.
     template <class Loop, class Rep = std::chrono::nanoseconds::rep, class Period = std::chrono::nanoseconds::period>
     LoopAwait<Loop> wait_on(Key key, Loop &loop, double n = 1, std::chrono::duration<Rep, Period> timeout = kForever,
                             std::int32_t priority = 0) noexcept {
         return LoopAwait<Loop>(loop, wait_for_one(key, n), detail::timeout_ns(timeout), priority);
     }
+    /// As Bucket::call_when_granted(), in the key's queue.
     template <class Loop, class Done, class Rep = std::chrono::nanoseconds::rep,
               class Period = std::chrono::nanoseconds::period>
     [[nodiscard]] PendingCall<Loop> call_when_granted(Key key, Loop &loop, Done done, double n = 1,
@@ -185,6 +201,7 @@ class Table {
         return detail::call_when_granted(loop, wait_for_one(key, n), std::move(done), detail::timeout_ns(timeout),
                                          priority);
     }
+    /// As Bucket::enqueue(), in the key's queue.
     template <class Rep = std::chrono::nanoseconds::rep, class Period = std::chrono::nanoseconds::period>
     Waiter enqueue(Key key, std::uint64_t tag, double n = 1, std::chrono::duration<Rep, Period> timeout = kForever,
                    std::int32_t priority = 0) noexcept {
@@ -192,49 +209,60 @@ class Table {
     }
 
     // Reserving: waiting in your own way. max_wait as wait_for's timeout.
+    /// As Bucket::reserve(), of the key's bucket.
     Result<Reservation> reserve(Key key, double n = 1) noexcept { return reserve(key, n, kForever); }
+    /// As above, within max_wait.
     template <class Rep, class Period>
     Result<Reservation> reserve(Key key, double n, std::chrono::duration<Rep, Period> max_wait) noexcept {
         return Reservation::make(account(key), n, detail::timeout_ns(max_wait));
     }
 
-    // A key and a cost of n there, for Limits. The bytes of the key are not copied.
+    /// A key and a cost of n there, for Limits. The bytes of the key are not copied.
     Member member(Key key, double n = 1) const noexcept {
         return Member({nullptr, get(), key.data(), key.size(), n}, wakes_.get());
     }
 
-    // Adjusting. Charge answers the time until the debt is repaid.
+    // Adjusting.
+    /// As Bucket::charge(), of the key's bucket.
     Result<std::chrono::nanoseconds> charge(Key key, double n) noexcept {
         std::int64_t ns = 0;
         const tb_status status = tb_table_charge(get(), key.data(), key.size(), n, &ns);
         return detail::result(status, std::chrono::nanoseconds(ns));
     }
+    /// As Bucket::refund(), of the key's bucket.
     Result<void> refund(Key key, double n) noexcept {
         return detail::done(tb_table_refund(get(), key.data(), key.size(), n));
     }
+    /// Forgets the key: its bucket is full from then on. See tb_table_remove.
     Result<void> remove(Key key) noexcept { return detail::done(tb_table_remove(get(), key.data(), key.size())); }
+    /// Changes the rate of all keys. See tb_table_set_rate.
     Result<void> set_rate(double tokens_per_second) noexcept {
         return detail::done(tb_table_set_rate(get(), tokens_per_second));
     }
+    /// Changes the capacity of all keys. See tb_table_set_capacity.
     Result<void> set_capacity(double capacity) noexcept { return detail::done(tb_table_set_capacity(get(), capacity)); }
 
     // Looking: takes nothing.
+    /// As Bucket::available(), of the key's bucket; a key that is not there is full.
     Result<double> available(Key key) const noexcept {
         double tokens = 0;
         const tb_status status = tb_table_available(get(), key.data(), key.size(), &tokens);
         return detail::result(status, tokens);
     }
+    /// As Bucket::time_until(), of the key's bucket.
     Result<std::chrono::nanoseconds> time_until(Key key, double n) const noexcept {
         std::int64_t ns = 0;
         const tb_status status = tb_table_time_until(get(), key.data(), key.size(), n, &ns);
         return detail::result(status, std::chrono::nanoseconds(ns));
     }
+    /// The limit of each key, and the unit. See tb_table_get_limit.
     Result<Config> limit() const noexcept {
         tb_config c;
         tb_config_init(&c, sizeof c);
         const tb_status status = tb_table_get_limit(get(), &c);
         return detail::limit(status, c, wakes_.get());
     }
+    /// How full the table is. See tb_table_get_stats.
     Result<TableStats> stats() const noexcept {
         tb_table_stats s{};
         s.struct_size = sizeof s;
@@ -243,8 +271,10 @@ class Table {
     }
 
 #if defined(__cpp_exceptions)
+    /// As create(), but throws Error.
     Table(double capacity, double tokens_per_second, std::int64_t max_keys)
         : Table(create(capacity, tokens_per_second, max_keys).value()) {}
+    /// As create(), but throws Error.
     Table(const Config &limit, const TableConfig &config) : Table(create(limit, config).value()) {}
 #endif
 

@@ -85,13 +85,15 @@ class Account {
 
 // ---- Reservations ---------------------------------------------------------------------------------------------------
 
-// Tokens taken for a later time, given back when this is destroyed before that time and was not committed. Once due
-// they count as used: settle(0) gives them back, nothing else does. It must not outlive its bucket or table, and
-// belongs to one thread at a time. See tb_reservation.
+/// Tokens taken for a later time, given back when this is destroyed before that time and was not committed. Once due
+/// they count as used: settle(0) gives them back, nothing else does. It must not outlive its bucket or table, and
+/// belongs to one thread at a time. See tb_reservation.
 class [[nodiscard]] Reservation {
   public:
+    /// Moves: the other holds nothing from then on.
     Reservation(Reservation &&other) noexcept
         : account_(std::move(other.account_)), c_(other.c_), held_(std::exchange(other.held_, false)) {}
+    /// Cancels what this held, and moves.
     Reservation &operator=(Reservation &&other) noexcept {
         if (this == &other) return *this;
         cancel();
@@ -102,25 +104,26 @@ class [[nodiscard]] Reservation {
     }
     ~Reservation() { cancel(); }
 
+    /// How many tokens are promised.
     double tokens() const noexcept { return c_.tokens; }
-    // From the call of reserve until the tokens may be used; zero: at once.
+    /// From the call of reserve until the tokens may be used; zero: at once.
     std::chrono::nanoseconds delay() const noexcept { return std::chrono::nanoseconds(c_.wait_ns); }
-    // The same as a time of the bucket's clock. The system clock goes as std::chrono::steady_clock does; the time of
-    // another clock is counted from the origin of steady_clock.
+    /// The same as a time of the bucket's clock. The system clock goes as std::chrono::steady_clock does; the time of
+    /// another clock is counted from the origin of steady_clock.
     std::chrono::steady_clock::time_point ready_at() const noexcept {
         return std::chrono::steady_clock::time_point(std::chrono::nanoseconds(c_.ready_at_ns));
     }
 
-    // Keeps the tokens: they are not given back.
+    /// Keeps the tokens: they are not given back.
     void commit() noexcept { held_ = false; }
 
-    // Gives all tokens back while they are not due; see tb_cancel. Nothing once committed, cancelled or settled.
+    /// Gives all tokens back while they are not due; see tb_cancel. Nothing once committed, cancelled or settled.
     void cancel() noexcept {
         if (std::exchange(held_, false)) account_.cancel(&c_);
     }
 
-    // Ends it at what the work cost; see tb_settle. On failure it stays as it was. invalid_argument: also once
-    // committed, cancelled or settled.
+    /// Ends it at what the work cost; see tb_settle. On failure it stays as it was. invalid_argument: also once
+    /// committed, cancelled or settled.
     Result<void> settle(double actual) noexcept {
         if (!held_) return Result<void>(Status::invalid_argument);
         const tb_status status = account_.settle(&c_, actual);
@@ -152,16 +155,18 @@ class WaitForOne;
 
 }  // namespace detail
 
-// A wait in the queue that is no thread; see tb_enqueue. Destroyed while it is pending, it leaves: all its tokens come
-// back, due or not, and those behind it move up. It must not outlive its bucket or table, and belongs to one thread at
-// a time.
+/// A wait in the queue that is no thread; see tb_enqueue. Destroyed while it is pending, it leaves: all its tokens come
+/// back, due or not, and those behind it move up. It must not outlive its bucket or table, and belongs to one thread at
+/// a time.
 class [[nodiscard]] Waiter {
   public:
+    /// Moves: the other answers Status::invalid_argument from then on.
     Waiter(Waiter &&other) noexcept
         : account_(std::move(other.account_)),
           number_(std::exchange(other.number_, 0)),
           wait_ns_(other.wait_ns_),
           status_(std::exchange(other.status_, Status::invalid_argument)) {}
+    /// Leaves the wait that this held, and moves.
     Waiter &operator=(Waiter &&other) noexcept {
         if (this == &other) return *this;
         leave();
@@ -173,12 +178,13 @@ class [[nodiscard]] Waiter {
     }
     ~Waiter() { leave(); }
 
-    // As last told. success: the tokens are taken. pending: it waits. Otherwise it is over, and nothing is taken.
+    /// As last told. success: the tokens are taken. pending: it waits. Otherwise it is over, and nothing is taken.
     Status status() const noexcept { return status_; }
-    // pending: from the last call until the tokens are due. timed_out at once: how long it would have taken. Else zero.
+    /// pending: from the last call until the tokens are due. timed_out at once: how long it would have taken. Else
+    /// zero.
     std::chrono::nanoseconds delay() const noexcept { return std::chrono::nanoseconds(wait_ns_); }
 
-    // Collects the tokens, or learns how long they will still take; see tb_waiter_check. Nothing once it is over.
+    /// Collects the tokens, or learns how long they will still take; see tb_waiter_check. Nothing once it is over.
     Status check() noexcept {
         if (number_ == 0) return status_;
         wait_ns_ = 0;
@@ -187,7 +193,7 @@ class [[nodiscard]] Waiter {
         return status_;
     }
 
-    // Gives up if it is pending; its status is interrupted then.
+    /// Gives up if it is pending; its status is interrupted then.
     void leave() noexcept {
         if (number_ == 0) return;
         account_.leave(std::exchange(number_, 0));
@@ -217,13 +223,14 @@ class [[nodiscard]] Waiter {
     Status status_;
 };
 
-// How a wait on an event loop ended.
+/// How a wait on an event loop ended.
 class [[nodiscard]] Waited : public Result<void> {
   public:
+    /// Made by wait_on and call_when_granted.
     Waited(Status status, std::chrono::nanoseconds would_take) noexcept
         : Result<void>(status), would_take_(would_take) {}
 
-    // Refused at once as timed_out: how long it would have taken. Otherwise zero.
+    /// Refused at once as timed_out: how long it would have taken. Otherwise zero.
     std::chrono::nanoseconds would_take() const noexcept { return would_take_; }
 
   private:
@@ -394,18 +401,22 @@ class LoopWait {
 
 }  // namespace detail
 
-// What wait_on returns; to be awaited at once.
+/// What wait_on returns; to be awaited at once.
 template <class Loop, class Wait = detail::WaitForOne>
 class [[nodiscard]] LoopAwait {
   public:
+    /// Made by wait_on.
     LoopAwait(Loop &loop, Wait wait, std::int64_t timeout_ns, std::int32_t priority) noexcept
         : wait_(loop, std::move(wait)), timeout_ns_(timeout_ns), priority_(priority) {}
 
+    /// Enters the queue. True if it need not wait.
     bool await_ready() { return wait_.enter(timeout_ns_, priority_) != Status::pending; }
+    /// Resumes the coroutine on the loop when the wait is over.
     template <class Handle>
     void await_suspend(Handle waiting) {
         wait_.call({[](void *frame) { Handle::from_address(frame).resume(); }, waiting.address()});
     }
+    /// How the wait ended.
     typename Wait::Answer await_resume() noexcept { return wait_.answer(); }
 
   private:
@@ -414,7 +425,7 @@ class [[nodiscard]] LoopAwait {
     std::int32_t priority_;
 };
 
-// What call_when_granted returns. Destroyed before its callback is called, it ends the wait.
+/// What call_when_granted returns. Destroyed before its callback is called, it ends the wait.
 template <class Loop, class Wait = detail::WaitForOne>
 using PendingCall = std::unique_ptr<detail::LoopWait<Loop, Wait, std::function<void(const typename Wait::Answer &)>>>;
 
