@@ -94,7 +94,8 @@ TEST_F(CppStop, OtherAnswersAreThoseOfAWait) {
     EXPECT_EQ(bucket.wait_for(4, 2h - 1ns, source.get_token()).status(), Status::timed_out);
     EXPECT_EQ(bucket.wait(11, source.get_token()).status(), Status::exceeds_capacity);
     EXPECT_STREQ(bucket.wait(-1, source.get_token()).message().c_str(), "n must be finite and more than 0, got -1");
-    EXPECT_STREQ(bucket.wait_for(1, -1h, source.get_token()).message().c_str(), "timeout must be 0 or more, got -3600s");
+    EXPECT_STREQ(bucket.wait_for(1, -1h, source.get_token()).message().c_str(),
+                 "timeout must be 0 or more, got -3600s");
     std::optional<Status> closed;
     std::thread waiting([&] { closed = bucket.wait(1, source.get_token()).status(); });
     until_waiting(1);
