@@ -28,6 +28,8 @@ lrwxrwxrwx LIB/$soname libtokenbucket.so.$version
 -rw-r--r-- include/tokenbucket.hpp
 -rw-r--r-- include/tokenbucket/config.hpp
 -rw-r--r-- include/tokenbucket/limits.hpp
+-rw-r--r-- include/tokenbucket/message.hpp
+-rw-r--r-- include/tokenbucket/print.hpp
 -rw-r--r-- include/tokenbucket/remote.hpp
 -rw-r--r-- include/tokenbucket/result.hpp
 -rw-r--r-- include/tokenbucket/shared.hpp

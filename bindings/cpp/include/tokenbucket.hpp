@@ -2,10 +2,10 @@
 //
 // The C++ face of tokenbucket.h, whose comments are the manual: every rule there holds here. C++17 or newer, with or
 // without exceptions and run-time types; all calls are inline, and cost what the C function costs. All are noexcept but
-// wait_on, call_when_granted, Batch::add and those of remote limits, which allocate.
+// wait_on, call_when_granted, waits with a stop token, Batch::add and those of remote limits, which allocate.
 //
 //     auto bucket = tokenbucket::Bucket::create(100, 50);    // bursts of 100, then 50 per second
-//     if (!bucket) return tokenbucket::message(bucket.status());
+//     if (!bucket) return log(bucket.message().c_str());     // which argument, what it must be, and what it was
 //     if (bucket->allow()) serve();                          // never blocks
 //     if (bucket->wait_for(5, 2s)) serve();                  // within two seconds, or Status::timed_out at once
 //     if (co_await bucket->wait_on(loop, 5, 2s)) serve();    // the same in a coroutine: no thread waits
@@ -37,6 +37,8 @@
 
 #include "tokenbucket/config.hpp"
 #include "tokenbucket/limits.hpp"
+#include "tokenbucket/message.hpp"
+#include "tokenbucket/print.hpp"
 #include "tokenbucket/remote.hpp"
 #include "tokenbucket/result.hpp"
 #include "tokenbucket/shared.hpp"
@@ -57,17 +59,10 @@ class Bucket {
         Config config;
         config.capacity = capacity;
         config.rate_tokens = tokens_per_second;
-        return create(config);
+        return create(config, "tokens_per_second");
     }
     /// A bucket as the config says; see tb_create_with.
-    static Result<Bucket> create(const Config &config) noexcept {
-        tb_config c = detail::to_c(config);
-        std::unique_ptr<detail::Wakes> wakes;
-        if (!detail::serve_wakes(c, &wakes)) return Result<Bucket>(Status::out_of_memory);
-        tb_bucket *bucket = nullptr;
-        const tb_status status = tb_create_with(&c, &bucket);
-        return detail::result(status, Bucket(bucket, std::move(wakes)));
-    }
+    static Result<Bucket> create(const Config &config) noexcept { return create(config, "rate_tokens"); }
 
     /// In memory that the processes of this user share, under a name, or without one (null) for the children that are
     /// forked from now on; see tb_shared_open. Waits on a loop ask every 100 ms what other processes have changed; who
@@ -97,37 +92,55 @@ class Bucket {
     // Taking: never blocks.
     /// Takes n tokens if they are there now, all or nothing; never blocks. denied: not enough now. exceeds_capacity:
     /// never. See tb_allow.
-    Result<void> allow(double n = 1) noexcept { return detail::done(tb_allow(get(), n)); }
+    Result<void> allow(double n = 1) noexcept { return detail::done(tb_allow(get(), n), detail::amount(n)); }
     /// The same as allow().
-    Result<void> try_consume(double n = 1) noexcept { return detail::done(tb_try_consume(get(), n)); }
+    Result<void> try_consume(double n = 1) noexcept {
+        return detail::done(tb_try_consume(get(), n), detail::amount(n));
+    }
     /// As allow(), and says what is left and when to come back. See tb_take.
     Decision take(double n = 1) noexcept {
         tb_decision d{};
         const tb_status status = tb_take(get(), n, &d);
-        return detail::decision(status, d);
+        return detail::decision(status, d, detail::amount(n));
     }
     /// Takes as many whole tokens as are there, at most `most`; the answer may be 0. Never blocks. See tb_take_up_to.
     Result<double> take_up_to(double most) noexcept {
         double taken = 0;
         const tb_status status = tb_take_up_to(get(), most, &taken);
-        return detail::result(status, taken);
+        return detail::result(status, taken, detail::amount(most, "most"));
     }
 
     // Waiting: blocks the thread.
     /// Sleeps until n tokens are there and takes them. interrupted: a signal came. closed. See tb_wait.
-    Result<void> wait(double n = 1) noexcept { return detail::done(tb_wait(get(), n)); }
+    Result<void> wait(double n = 1) noexcept { return detail::done(tb_wait(get(), n), detail::amount(n)); }
     /// Sleeps at most for the timeout. timed_out: cannot be granted in that time; said at once, nothing is taken. A
     /// timeout below zero is invalid_argument, one beyond what can be expressed is no limit. See tb_wait_for.
     template <class Rep, class Period>
     Result<void> wait_for(double n, std::chrono::duration<Rep, Period> timeout) noexcept {
-        return detail::done(tb_wait_for(get(), n, detail::timeout_ns(timeout)));
+        const std::int64_t timeout_ns = detail::timeout_ns(timeout);
+        return detail::done(tb_wait_for(get(), n, timeout_ns), detail::amount(n, timeout_ns));
     }
     /// As above; those of a higher priority are served first, equal ones in the order in which they came. See
     /// tb_wait_with.
     template <class Rep, class Period>
     Result<void> wait_for(double n, std::chrono::duration<Rep, Period> timeout, std::int32_t priority) noexcept {
-        return detail::done(tb_wait_with(get(), n, detail::timeout_ns(timeout), priority));
+        const std::int64_t timeout_ns = detail::timeout_ns(timeout);
+        return detail::done(tb_wait_with(get(), n, timeout_ns, priority), detail::amount(n, timeout_ns));
     }
+
+#if defined(__cpp_lib_jthread)
+    /// As wait, until the token asks to stop, as when a std::jthread is to end: interrupted, and the tokens come back.
+    /// Sleeps until something happens. unsupported: where Config::on_wake is set. May throw std::bad_alloc.
+    Result<void> wait(double n, const std::stop_token &stop) {
+        return wait_for(n, kForever, stop);
+    }
+    /// As wait_for, until the token asks to stop.
+    template <class Rep, class Period>
+    Result<void> wait_for(double n, std::chrono::duration<Rep, Period> timeout, const std::stop_token &stop,
+                          std::int32_t priority = 0) {
+        return detail::wait_or_stop(wait_for_one(n), detail::timeout_ns(timeout), priority, stop);
+    }
+#endif
 
     /// Waiting in a coroutine of C++20, without blocking a thread; the answer is a Waited:
     ///
@@ -170,7 +183,9 @@ class Bucket {
     // Reserving: waiting in your own way. max_wait as wait_for's timeout.
     /// Promises n tokens for the first time at which they can be had, however late. Does not block; sleep for delay().
     /// See tb_reserve.
-    Result<Reservation> reserve(double n = 1) noexcept { return reserve(n, kForever); }
+    Result<Reservation> reserve(double n = 1) noexcept {
+        return reserve(n, kForever);
+    }
     /// As above, if that is within max_wait; else timed_out, and nothing is taken.
     template <class Rep, class Period>
     Result<Reservation> reserve(double n, std::chrono::duration<Rep, Period> max_wait) noexcept {
@@ -178,27 +193,39 @@ class Bucket {
     }
 
     /// This bucket and a cost of n, for Limits: several limits in one decision.
-    Member member(double n = 1) const noexcept { return Member({get(), nullptr, nullptr, 0, n}, wakes_.get()); }
+    Member member(double n = 1) const noexcept {
+        return Member({get(), nullptr, nullptr, 0, n}, wakes_.get());
+    }
 
     // Adjusting.
     /// Takes n tokens whether they are there or not. Answers the time until the debt is repaid. See tb_charge.
     Result<std::chrono::nanoseconds> charge(double n) noexcept {
         std::int64_t ns = 0;
         const tb_status status = tb_charge(get(), n, &ns);
-        return detail::result(status, std::chrono::nanoseconds(ns));
+        return detail::result(status, std::chrono::nanoseconds(ns), detail::amount(n));
     }
     /// Puts n tokens back, up to a full bucket; those who wait move up. See tb_refund.
-    Result<void> refund(double n) noexcept { return detail::done(tb_refund(get(), n)); }
+    Result<void> refund(double n) noexcept {
+        return detail::done(tb_refund(get(), n), detail::amount(n));
+    }
     /// Sets the tokens, 0 .. capacity, forgives all debt, and voids pending reservations. See tb_reset.
-    Result<void> reset(double tokens = kInitiallyFull) noexcept { return detail::done(tb_reset(get(), tokens)); }
+    Result<void> reset(double tokens = kInitiallyFull) noexcept {
+        return detail::done(tb_reset(get(), tokens), {detail::Kind::level, "tokens", tokens, nullptr});
+    }
     /// Takes over what a server says is left. Waiters keep their places, reservations their times. See tb_set_tokens.
-    Result<void> set_tokens(double tokens) noexcept { return detail::done(tb_set_tokens(get(), tokens)); }
+    Result<void> set_tokens(double tokens) noexcept {
+        return detail::done(tb_set_tokens(get(), tokens), {detail::Kind::level, "tokens", tokens, nullptr});
+    }
     /// Changes the rate, 1e-9 .. 1e10 tokens per second, from now on. See tb_set_rate.
     Result<void> set_rate(double tokens_per_second) noexcept {
-        return detail::done(tb_set_rate(get(), tokens_per_second));
+        return detail::done(tb_set_rate(get(), tokens_per_second),
+                            {detail::Kind::rate, "tokens_per_second", tokens_per_second, nullptr});
     }
     /// Changes the capacity, from now on. out_of_range: also one that does not fit the unit. See tb_set_capacity.
-    Result<void> set_capacity(double capacity) noexcept { return detail::done(tb_set_capacity(get(), capacity)); }
+    Result<void> set_capacity(double capacity) noexcept {
+        return detail::done(tb_set_capacity(get(), capacity),
+                            {detail::Kind::capacity, "capacity", capacity, "from 1 to 2^58 units of this bucket"});
+    }
 
     // Looking: takes nothing.
     /// The tokens that a take finds now; negative while in debt. See tb_available.
@@ -211,7 +238,7 @@ class Bucket {
     Result<std::chrono::nanoseconds> time_until(double n) const noexcept {
         std::int64_t ns = 0;
         const tb_status status = tb_time_until(get(), n, &ns);
-        return detail::result(status, std::chrono::nanoseconds(ns));
+        return detail::result(status, std::chrono::nanoseconds(ns), detail::amount(n));
     }
     /// The limit in force, and the unit. See tb_get_limit.
     Result<Config> limit() const noexcept {
@@ -239,6 +266,17 @@ class Bucket {
 #endif
 
   private:
+    static Result<Bucket> create(const Config &config, const char *rate_name) noexcept {
+        tb_config c = detail::to_c(config);
+        std::unique_ptr<detail::Wakes> wakes;
+        if (!detail::serve_wakes(c, &wakes)) return Result<Bucket>(Status::out_of_memory);
+        tb_bucket *bucket = nullptr;
+        const tb_status status = tb_create_with(&c, &bucket);
+        if (status == TB_SUCCESS) return Result<Bucket>(Bucket(bucket, std::move(wakes)));
+        tb_config_fault fault{nullptr, nullptr};
+        tb_config_check(&c, &fault);
+        return Result<Bucket>(Status{status}, detail::message_of(fault, c, rate_name));
+    }
     Bucket(tb_bucket *handle, std::unique_ptr<detail::Wakes> wakes) noexcept
         : handle_(handle), wakes_(std::move(wakes)) {}
     static Result<Bucket> open_shared(const char *name, const Config &config, std::uint32_t flags,
@@ -252,7 +290,8 @@ class Bucket {
         std::int32_t number = 0;
         const tb_status status = tb_shared_open(&c, name, flags, &bucket, &number);
         detail::tell(status, number, fault);
-        return detail::result(status, Bucket(bucket, std::move(wakes)));
+        if (status == TB_SUCCESS) return Result<Bucket>(Bucket(bucket, std::move(wakes)));
+        return Result<Bucket>(Status{status}, detail::message_of(status, number, name, c));
     }
     detail::Account account() const noexcept {
         return detail::Account(get());
@@ -280,7 +319,7 @@ class ManualClock {
     static Result<ManualClock> create(std::chrono::nanoseconds start = {}) noexcept {
         tb_clock *clock = nullptr;
         const tb_status status = tb_manual_clock_create(start.count(), &clock);
-        return detail::result(status, ManualClock(clock));
+        return detail::result(status, ManualClock(clock), detail::time("start", start));
     }
 
     /// For Config::clock; still owned by this.
@@ -289,11 +328,11 @@ class ManualClock {
     /// Moves the clock to a time, and wakes those who are due. An earlier time changes nothing. See
     /// tb_manual_clock_set.
     Result<void> set(std::chrono::nanoseconds now) noexcept {
-        return detail::done(tb_manual_clock_set(get(), now.count()));
+        return detail::done(tb_manual_clock_set(get(), now.count()), detail::time("now", now));
     }
     /// Moves the clock on, and wakes those who are due. See tb_manual_clock_advance.
     Result<void> advance(std::chrono::nanoseconds duration) noexcept {
-        return detail::done(tb_manual_clock_advance(get(), duration.count()));
+        return detail::done(tb_manual_clock_advance(get(), duration.count()), detail::time("duration", duration));
     }
     /// Who waits on this clock and is not due. See tb_manual_clock_waiters.
     Result<ManualWaiters> waiters() const noexcept {

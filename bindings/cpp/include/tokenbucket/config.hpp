@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <string_view>
 #include <type_traits>
@@ -97,9 +98,12 @@ struct [[nodiscard]] Decision {
     /// until this take would be granted; zero: it was; kForever: it never will be
     std::chrono::nanoseconds retry_after;
     std::chrono::nanoseconds reset_after;  ///< until the bucket is full again
+    detail::Blame blame{};                 ///< for message()
 
     /// True if the tokens were taken.
     explicit operator bool() const noexcept { return status == Status::success; }
+    /// The status as text; where an argument was refused: which, what it must be, and what it was.
+    Message message() const noexcept { return detail::message_of(static_cast<tb_status>(status), blame); }
 };
 
 /// See tb_stats.
@@ -125,7 +129,7 @@ struct Destroy {
     void operator()(tb_remote *remote) const noexcept { tb_remote_destroy(remote); }
 };
 
-// What cannot be expressed is for ever. What is below zero, or NaN, is an invalid argument.
+// What cannot be expressed is for ever. What is below zero, or NaN, is an invalid argument, and stays below zero.
 template <class Rep, class Period>
 constexpr std::int64_t timeout_ns(std::chrono::duration<Rep, Period> timeout) noexcept {
     if constexpr (std::is_same_v<decltype(timeout), std::chrono::nanoseconds>) {
@@ -133,13 +137,52 @@ constexpr std::int64_t timeout_ns(std::chrono::duration<Rep, Period> timeout) no
     } else {
         const long double ns = std::chrono::duration<long double, std::nano>(timeout).count();
         if (ns >= 0x1p63L) return TB_FOREVER;
-        return ns >= 0 ? static_cast<std::int64_t>(ns) : -1;
+        if (ns >= 0) return static_cast<std::int64_t>(ns);
+        return ns <= -1 && ns > -0x1p63L ? static_cast<std::int64_t>(ns) : -1;
     }
 }
 
-inline Decision decision(tb_status status, const tb_decision &d) noexcept {
+inline Decision decision(tb_status status, const tb_decision &d, const Blame &blame) noexcept {
     return {Status{status}, d.remaining, std::chrono::nanoseconds(d.retry_after_ns),
-            std::chrono::nanoseconds(d.reset_after_ns)};
+            std::chrono::nanoseconds(d.reset_after_ns), blame};
+}
+
+// The field of a Config that was refused, what it must be and what it was; empty if none was. The table's config and
+// max_wait are those of who has one; rate_name is how the rate was given.
+inline Message message_of(const tb_config_fault &fault, const tb_config &c, const char *rate_name,
+                          const tb_table_config *table = nullptr, std::int64_t max_wait_ns = 0) noexcept {
+    Message message;
+    if (fault.field == nullptr) return message;
+    const auto is = [&](const char *field) { return std::strcmp(fault.field, field) == 0; };
+    const auto must_be = [&](const char *name, double value, const char *unit = "") {
+        append(message, "%s must be %s, got %.15g%s", name, fault.allowed, value, unit);
+    };
+    if (is("capacity"))
+        must_be("capacity", c.capacity);
+    else if (is("rate_tokens"))
+        must_be(rate_name, c.rate_tokens);
+    else if (is("rate_period_ns"))
+        must_be("rate_period", seconds(c.rate_period_ns), "s");
+    else if (is("initial_tokens"))
+        must_be("initial_tokens", c.initial_tokens);
+    else if (is("max_waiters"))
+        must_be("max_waiters", static_cast<double>(c.max_waiters));
+    else if (is("max_lateness_ns"))
+        must_be("max_lateness", seconds(c.max_lateness_ns), "s");
+    else if (is("max_wait_ns"))
+        must_be("max_wait", seconds(max_wait_ns), "s");
+    else if (is("max_keys"))
+        must_be("max_keys", static_cast<double>(table->max_keys));
+    else if (is("max_bytes"))
+        must_be("max_bytes", static_cast<double>(table->max_bytes));
+    else if (is("when_full"))
+        must_be("when_full", table->when_full);
+    else if (is("flags"))
+        append(message, "%s must be false for this kind of limit, got true",
+               (c.flags & TB_STATISTICS) != 0 ? "statistics" : "precise_wait");
+    else
+        append(message, "%s must be %s", fault.field, fault.allowed);
+    return message;
 }
 
 inline tb_config to_c(const Config &config) noexcept {

@@ -71,6 +71,8 @@ template <class T = void>
 class [[nodiscard]] ResultAll : public Result<T> {
   public:
     /// Made by the functions of Limits.
+    ResultAll(Status status, const Refusal &refusal, const detail::Blame &blame = {}) noexcept
+        : Result<T>(status, blame), refusal_(refusal) {}
     template <class Answer>
     ResultAll(Answer answer, const Refusal &refusal) noexcept : Result<T>(std::move(answer)), refusal_(refusal) {}
 
@@ -108,6 +110,11 @@ class Members {
     std::size_t kept() const noexcept { return std::min(count_, kMaxMembers); }
     tb_member &operator[](std::size_t i) noexcept { return c_[i]; }
     Wakes *wakes(std::size_t i) const noexcept { return wakes_[i]; }
+    // Of a call for all, within a time.
+    Blame blame(std::int64_t time_ns = 0, const char *time_name = "timeout") const noexcept {
+        if (time_ns < 0) return amount(0, time_ns, time_name);
+        return {Kind::members, "members", static_cast<double>(count_), nullptr};
+    }
 
   private:
     tb_member c_[kMaxMembers];  // so many as are kept
@@ -201,8 +208,9 @@ class [[nodiscard]] ReservationAll {
             return Result<void>(Status::invalid_argument);
         const tb_member &m = (*members_.get())[member];
         tb_reservation *const r = &reservations_[member];
-        if (m.bucket != nullptr) return detail::done(tb_settle(m.bucket, r, actual));
-        return detail::done(tb_table_settle(m.table, m.key, m.key_size, r, actual));
+        const tb_status status = m.bucket != nullptr ? tb_settle(m.bucket, r, actual)
+                                                     : tb_table_settle(m.table, m.key, m.key_size, r, actual);
+        return detail::done(status, detail::actual(actual));
     }
 
   private:
@@ -214,7 +222,7 @@ class [[nodiscard]] ReservationAll {
         tb_refusal refusal = detail::kNoRefusal;
         const tb_status status =
             tb_reserve_all(own.data(), own.count(), max_wait_ns, all.reservations_.get(), &all.wait_ns_, &refusal);
-        if (status != TB_SUCCESS) return {Status{status}, detail::refusal(refusal)};
+        if (status != TB_SUCCESS) return {Status{status}, detail::refusal(refusal), own.blame(max_wait_ns, "max_wait")};
         all.held_ = true;
         return {std::move(all), Refusal()};
     }
@@ -270,9 +278,7 @@ class [[nodiscard]] WaiterAll {
 
     /// Gives up if it is pending; its status is interrupted then.
     void leave() noexcept {
-        if (waiter_ == nullptr) return;
-        wait_ns_ = 0;
-        end_with(TB_INTERRUPTED, detail::kNoRefusal);
+        if (waiter_ != nullptr) give_up();
     }
 
   private:
@@ -288,6 +294,10 @@ class [[nodiscard]] WaiterAll {
             tb_enqueue_all(members.data(), members.count(), timeout_ns, priority, tag, &waiter, &wait_ns_, &refusal);
         waiter_.reset(waiter);
         end_with(status, refusal);
+    }
+    void give_up() noexcept {
+        wait_ns_ = 0;
+        end_with(TB_INTERRUPTED, detail::kNoRefusal);
     }
     // One that is over is freed: it need no longer be outlived by its members.
     void end_with(tb_status status, const tb_refusal &refusal) noexcept {
@@ -327,6 +337,8 @@ class WaitForAll {
     Status status() const noexcept { return waiter_.status(); }
     std::chrono::nanoseconds delay() const noexcept { return waiter_.delay(); }
     ResultAll<> answer() const noexcept { return {waiter_.status(), waiter_.refusal()}; }
+    // Also before it has entered.
+    void leave() noexcept { waiter_.give_up(); }
     // Of what was granted.
     void give_back() noexcept {
         for (std::size_t i = 0; i < members_.get()->kept(); ++i) {
@@ -388,7 +400,7 @@ class Limits {
     ResultAll<> allow() const noexcept {
         tb_refusal refusal = detail::kNoRefusal;
         const tb_status status = tb_allow_all(members_.data(), members_.count(), &refusal);
-        return {Status{status}, detail::refusal(refusal)};
+        return {Status{status}, detail::refusal(refusal), members_.blame()};
     }
 
     // Waiting: blocks the thread until all have granted.
@@ -399,10 +411,23 @@ class Limits {
     template <class Rep, class Period>
     ResultAll<> wait_for(std::chrono::duration<Rep, Period> timeout, std::int32_t priority = 0) const noexcept {
         tb_refusal refusal = detail::kNoRefusal;
-        const tb_status status =
-            tb_wait_all(members_.data(), members_.count(), detail::timeout_ns(timeout), priority, &refusal);
-        return {Status{status}, detail::refusal(refusal)};
+        const std::int64_t timeout_ns = detail::timeout_ns(timeout);
+        const tb_status status = tb_wait_all(members_.data(), members_.count(), timeout_ns, priority, &refusal);
+        return {Status{status}, detail::refusal(refusal), members_.blame(timeout_ns)};
     }
+
+#if defined(__cpp_lib_jthread)
+    /// As wait, until the token asks to stop: interrupted, and all comes back. As Bucket's.
+    ResultAll<> wait(const std::stop_token &stop) const {
+        return wait_for(kForever, stop);
+    }
+    /// As wait_for, until the token asks to stop.
+    template <class Rep, class Period>
+    ResultAll<> wait_for(std::chrono::duration<Rep, Period> timeout, const std::stop_token &stop,
+                         std::int32_t priority = 0) const {
+        return detail::wait_or_stop(detail::WaitForAll(members_), detail::timeout_ns(timeout), priority, stop);
+    }
+#endif
 
     // Waiting without a thread.
     /// As Bucket::wait_on(); the answer is a ResultAll<>. One loop serves all members.
@@ -430,7 +455,9 @@ class Limits {
 
     // Reserving: waiting in your own way. max_wait as wait_for's timeout.
     /// Promises all at the first time at which all can be had, however late. See tb_reserve_all.
-    ResultAll<ReservationAll> reserve() const noexcept { return reserve(kForever); }
+    ResultAll<ReservationAll> reserve() const noexcept {
+        return reserve(kForever);
+    }
     /// As above, if that is within max_wait; else timed_out, and nothing is taken.
     template <class Rep, class Period>
     ResultAll<ReservationAll> reserve(std::chrono::duration<Rep, Period> max_wait) const noexcept {

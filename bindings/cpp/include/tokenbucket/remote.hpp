@@ -132,26 +132,31 @@ class RemoteCall {
     RemoteCall(detail::RemoteQuestion question, Read reader) noexcept : question_(std::move(question)), read_(reader) {}
 
     // write(remote, out_arguments, out_count) is one of tb_remote_take and its like.
+    // For what is to blame if it is refused.
     template <class Write>
-    static Result<RemoteCall> with_one_key(detail::RemoteKey key, Read reader, Write write) {
+    static Result<RemoteCall> with_one_key(detail::RemoteKey key, const detail::Blame &blame, Read reader,
+                                           Write write) {
         std::int64_t arguments[TB_REMOTE_MAX_ARGUMENTS];
         std::size_t count = 0;
         tb_status status = TB_E_INVALID_ARGUMENT;
         if (key.bytes.size() <= TB_MAX_KEY_SIZE) status = write(key.remote, arguments, &count);
-        if (status != TB_SUCCESS) return Result<RemoteCall>(Status{status});
+        if (status != TB_SUCCESS) return Result<RemoteCall>(Status{status}, detail::or_key(key.bytes.size(), blame));
         detail::RemoteQuestion question;
         question.keys.push_back(std::move(key));
         question.arguments.assign(arguments, arguments + count);
         return Result<RemoteCall>(RemoteCall(std::move(question), reader));
     }
     template <class Write>
-    static Result<RemoteCall> with_two_keys(detail::RemoteKey key, Read reader, Write write) {
+    static Result<RemoteCall> with_two_keys(detail::RemoteKey key, const detail::Blame &blame, Read reader,
+                                            Write write) {
         std::string queue_key(key.bytes.size() + TB_REMOTE_QUEUE_KEY_ADDS, '\0');
         std::size_t size = 0;
         const tb_status status = tb_remote_queue_key(key.bytes.data(), key.bytes.size(), queue_key.data(), &size);
-        if (status != TB_SUCCESS) return Result<RemoteCall>(Status{status});
+        if (status != TB_SUCCESS)
+            return Result<RemoteCall>(
+                Status{status}, detail::or_key(key.bytes.size(), {detail::Kind::told, "key", 0, detail::kTaggedKey}));
         queue_key.resize(size);
-        Result<RemoteCall> call = with_one_key(std::move(key), reader, write);
+        Result<RemoteCall> call = with_one_key(std::move(key), blame, reader, write);
         if (call) call->question_.queue_key = std::move(queue_key);
         return call;
     }
@@ -246,8 +251,12 @@ class RemoteLimit {
                                       std::string prefix = "tb:") noexcept {
         const tb_config c = detail::to_c(limit);
         tb_remote *remote = nullptr;
-        const tb_status status = tb_remote_create(&c, detail::timeout_ns(max_wait), &remote);
-        return detail::result(status, RemoteLimit(remote, std::move(prefix)));
+        const std::int64_t max_wait_ns = detail::timeout_ns(max_wait);
+        const tb_status status = tb_remote_create(&c, max_wait_ns, &remote);
+        if (status == TB_SUCCESS) return Result<RemoteLimit>(RemoteLimit(remote, std::move(prefix)));
+        tb_config_fault fault{nullptr, nullptr};
+        tb_remote_config_check(&c, max_wait_ns, &fault);
+        return Result<RemoteLimit>(Status{status}, detail::message_of(fault, c, "rate_tokens", nullptr, max_wait_ns));
     }
 
     /// The handle, for C functions; still owned by this.
@@ -264,11 +273,13 @@ class RemoteLimit {
 
     // Taking, and looking.
     /// Takes n tokens of the key's bucket if they are there. The answer is success or denied. See tb_remote_take.
-    Result<Call> take(Key key, double n = 1) const { return of_bucket(key, n, tb_remote_take); }
+    Result<Call> take(Key key, double n = 1) const { return of_bucket(key, amount(n), tb_remote_take); }
     /// Takes as many whole tokens as are there, at most `most`. See tb_remote_take_up_to.
-    Result<Call> take_up_to(Key key, double most) const { return of_bucket(key, most, tb_remote_take_up_to); }
+    Result<Call> take_up_to(Key key, double most) const {
+        return of_bucket(key, amount(most, "most"), tb_remote_take_up_to);
+    }
     /// What is there, and how long until n tokens are. Takes nothing. See tb_remote_peek.
-    Result<Call> peek(Key key, double n = 1) const { return of_bucket(key, n, tb_remote_peek); }
+    Result<Call> peek(Key key, double n = 1) const { return of_bucket(key, amount(n), tb_remote_peek); }
 
     // Reserving. max_wait as wait_for's timeout of a Bucket.
     /// Promises n tokens within the limit's max_wait; else timed_out. See tb_remote_reserve.
@@ -277,18 +288,22 @@ class RemoteLimit {
     template <class Rep, class Period>
     Result<ReserveCall> reserve(Key key, double n, std::chrono::duration<Rep, Period> max_wait) const {
         const std::int64_t ns = detail::timeout_ns(max_wait);
-        return ReserveCall::with_two_keys(of(key), read_reservation, [=](auto remote, auto arguments, auto count) {
-            return tb_remote_reserve(remote, n, ns, arguments, count);
-        });
+        const detail::Blame blame = ns < 0 ? detail::amount(n, ns, "max_wait") : amount(n);
+        return ReserveCall::with_two_keys(of(key), blame, read_reservation,
+                                          [=](auto remote, auto arguments, auto count) {
+                                              return tb_remote_reserve(remote, n, ns, arguments, count);
+                                          });
     }
 
     // Adjusting.
     /// Takes n tokens, into debt if need be. See tb_remote_charge.
-    Result<Call> charge(Key key, double n) const { return of_queue(key, n, tb_remote_charge); }
+    Result<Call> charge(Key key, double n) const { return of_queue(key, amount(n), tb_remote_charge); }
     /// Puts n tokens back. See tb_remote_refund.
-    Result<Call> refund(Key key, double n) const { return of_queue(key, n, tb_remote_refund); }
+    Result<Call> refund(Key key, double n) const { return of_queue(key, amount(n), tb_remote_refund); }
     /// Sets the tokens, and voids what is reserved. See tb_remote_reset.
-    Result<Call> reset(Key key, double tokens = kInitiallyFull) const { return of_queue(key, tokens, tb_remote_reset); }
+    Result<Call> reset(Key key, double tokens = kInitiallyFull) const {
+        return of_queue(key, {detail::Kind::level, "tokens", tokens, nullptr}, tb_remote_reset);
+    }
 
     // Several keys in one call, of this limit or others.
     /// A key and a cost of n there, for take_all() and take_each().
@@ -322,14 +337,18 @@ class RemoteLimit {
         whole.bytes.append(static_cast<const char *>(key.data()), key.size());
         return whole;
     }
-    Result<Call> of_bucket(Key key, double n, Ask ask) const {
-        return Call::with_one_key(of(key), read_answer, [=](auto remote, auto arguments, auto count) {
-            return ask(remote, n, arguments, count);
+    static detail::Blame amount(double n, const char *name = "n") noexcept {
+        return detail::amount(n, name, detail::kRemoteDebt);
+    }
+    // A call for the value of the argument.
+    Result<Call> of_bucket(Key key, const detail::Blame &argument, Ask ask) const {
+        return Call::with_one_key(of(key), argument, read_answer, [=](auto remote, auto arguments, auto count) {
+            return ask(remote, argument.value, arguments, count);
         });
     }
-    Result<Call> of_queue(Key key, double n, Ask ask) const {
-        return Call::with_two_keys(of(key), read_answer, [=](auto remote, auto arguments, auto count) {
-            return ask(remote, n, arguments, count);
+    Result<Call> of_queue(Key key, const detail::Blame &argument, Ask ask) const {
+        return Call::with_two_keys(of(key), argument, read_answer, [=](auto remote, auto arguments, auto count) {
+            return ask(remote, argument.value, arguments, count);
         });
     }
     static Result<ManyCall> of_members(const std::vector<RemoteMember> &members, AskMany ask) {
@@ -383,12 +402,12 @@ class RemoteLimit {
 
 inline Result<RemoteCall<RemoteAnswer>> RemoteReservation::cancel() const {
     return RemoteLimit::Call::with_two_keys(
-        key_, RemoteLimit::read_answer,
+        key_, RemoteLimit::amount(tokens()), RemoteLimit::read_answer,
         [this](auto remote, auto arguments, auto count) { return tb_remote_cancel(remote, &c_, arguments, count); });
 }
 
 inline Result<RemoteCall<RemoteAnswer>> RemoteReservation::settle(double actual) const {
-    return RemoteLimit::Call::with_two_keys(key_, RemoteLimit::read_answer,
+    return RemoteLimit::Call::with_two_keys(key_, detail::actual(actual, detail::kRemoteDebt), RemoteLimit::read_answer,
                                             [this, actual](auto remote, auto arguments, auto count) {
                                                 return tb_remote_settle(remote, &c_, actual, arguments, count);
                                             });

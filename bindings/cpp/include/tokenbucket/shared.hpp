@@ -7,7 +7,9 @@
 #include <tokenbucket.h>
 
 #include <cstdint>
+#include <cstring>
 
+#include "tokenbucket/config.hpp"
 #include "tokenbucket/result.hpp"
 
 namespace tokenbucket {
@@ -39,11 +41,51 @@ struct SharedFault {
 
 namespace detail {
 
+// False: it is no difference of the limits, or the bucket is gone.
+inline bool append_difference(Message &message, std::int32_t number, const char *name, const tb_config &c) noexcept {
+    if (number != TB_SHARED_CAPACITY && number != TB_SHARED_RATE) return false;
+    tb_bucket *bucket = nullptr;
+    if (tb_shared_open(&c, name, TB_SHARED_ADOPT, &bucket, nullptr) != TB_SUCCESS) return false;
+    tb_config found;
+    tb_config_init(&found, sizeof found);
+    tb_get_limit(bucket, &found);
+    tb_destroy(bucket);
+    if (number == TB_SHARED_CAPACITY) {
+        append(message, "capacity must be %.15g, got %.15g", found.capacity, c.capacity);
+        return true;
+    }
+    append(message, "rate_tokens must be %.15g", found.rate_tokens);
+    if (found.rate_period_ns != c.rate_period_ns) append(message, " in %.15gs", seconds(found.rate_period_ns));
+    append(message, ", got %.15g", c.rate_tokens);
+    if (found.rate_period_ns != c.rate_period_ns) append(message, " in %.15gs", seconds(c.rate_period_ns));
+    return true;
+}
+
 inline void tell(tb_status status, std::int32_t number, SharedFault *fault) noexcept {
     if (fault == nullptr) return;
     *fault = {};
     if (status == TB_E_MISMATCH) fault->difference = Difference{number};
     if (status == TB_E_SYSTEM) fault->error_number = number;
+}
+
+// Why a name was not opened for the config; of another limit, what was found and what was asked for.
+inline Message message_of(tb_status status, std::int32_t number, const char *name, const tb_config &c) noexcept {
+    if (status == TB_E_INVALID_ARGUMENT || status == TB_E_OUT_OF_RANGE) {
+        tb_config_fault fault{nullptr, nullptr};
+        tb_config_check(&c, &fault);
+        if (fault.field != nullptr) return message_of(fault, c, "rate_tokens");
+    }
+    const char *const shown = name == nullptr ? "" : name;
+    Message message;
+    if (status == TB_E_INVALID_ARGUMENT) append(message, "name must be %s, got %s", kBucketName, shown);
+    if (status == TB_E_UNSUPPORTED && c.clock != nullptr) append(message, "clock must be null for a shared bucket");
+    if (status != TB_E_MISMATCH && status != TB_E_SYSTEM) return message;
+    append(message, "shared bucket \"%s\": ", shown);
+    if (status == TB_E_SYSTEM)
+        append(message, "%s", std::strerror(number));
+    else if (!append_difference(message, number, name, c))
+        append(message, "%s", tb_shared_fault_message(number));
+    return message;
 }
 
 }  // namespace detail
@@ -53,7 +95,7 @@ inline Result<void> remove_shared(const char *name, SharedFault *fault = nullptr
     std::int32_t number = 0;
     const tb_status status = tb_shared_remove(name, &number);
     detail::tell(status, number, fault);
-    return detail::done(status);
+    return detail::done(status, {detail::Kind::told, "name", 0, detail::kBucketName});
 }
 
 }  // namespace tokenbucket

@@ -6,6 +6,7 @@
 
 #include <tokenbucket.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -46,7 +47,14 @@ class AddressKey {
 inline Result<AddressKey> address_key(std::string_view text, std::int32_t ipv6_prefix = 64) noexcept {
     AddressKey key;
     const tb_status status = tb_address_key(text.data(), text.size(), ipv6_prefix, key.bytes_, &key.size_);
-    return detail::result(status, key);
+    if (status == TB_SUCCESS) return Result<AddressKey>(key);
+    Message message;
+    if (ipv6_prefix < 0 || ipv6_prefix > 128)
+        detail::append(message, "ipv6_prefix must be from 0 to 128, got %d", static_cast<int>(ipv6_prefix));
+    else
+        detail::append(message, "text must be an IPv4 or IPv6 address, got %.*s",
+                       static_cast<int>(std::min<std::size_t>(text.size(), 64)), text.data());
+    return Result<AddressKey>(Status{status}, message);
 }
 
 /// Requests for Table::allow_many, and their answers. Cleared it keeps its memory, for the next ones.
@@ -117,21 +125,11 @@ class Table {
         limit.rate_tokens = tokens_per_second;
         TableConfig config;
         config.max_keys = max_keys;
-        return create(limit, config);
+        return create(limit, config, "tokens_per_second");
     }
     /// A table as the configs say; see tb_table_create_with.
     static Result<Table> create(const Config &limit, const TableConfig &config) noexcept {
-        tb_config l = detail::to_c(limit);
-        std::unique_ptr<detail::Wakes> wakes;
-        if (!detail::serve_wakes(l, &wakes)) return Result<Table>(Status::out_of_memory);
-        tb_table_config c;
-        tb_table_config_init(&c, sizeof c);
-        c.max_keys = config.max_keys;
-        c.max_bytes = config.max_bytes;
-        c.when_full = static_cast<std::int32_t>(config.when_full);
-        tb_table *table = nullptr;
-        const tb_status status = tb_table_create_with(&l, &c, &table);
-        return detail::result(status, Table(table, std::move(wakes)));
+        return create(limit, config, "rate_tokens");
     }
     /// Moves: the other answers Status::invalid_argument from then on.
     Table(Table &&) noexcept = default;
@@ -149,19 +147,19 @@ class Table {
     // Taking: never blocks.
     /// As Bucket::allow(), of the key's bucket. table_full: no room for another key.
     Result<void> allow(Key key, double n = 1) noexcept {
-        return detail::done(tb_table_allow(get(), key.data(), key.size(), n));
+        return detail::done(tb_table_allow(get(), key.data(), key.size(), n), amount(key, n));
     }
     /// As Bucket::take(), of the key's bucket.
     Decision take(Key key, double n = 1) noexcept {
         tb_decision d{};
         const tb_status status = tb_table_take(get(), key.data(), key.size(), n, &d);
-        return detail::decision(status, d);
+        return detail::decision(status, d, amount(key, n));
     }
     /// As Bucket::take_up_to(), of the key's bucket.
     Result<double> take_up_to(Key key, double most) noexcept {
         double taken = 0;
         const tb_status status = tb_table_take_up_to(get(), key.data(), key.size(), most, &taken);
-        return detail::result(status, taken);
+        return detail::result(status, taken, detail::or_key(key.size(), detail::amount(most, "most")));
     }
     /// Writes the answers into the batch. invalid_argument: also if a key is too long; then nothing is taken.
     Result<void> allow_many(Batch &batch) noexcept {
@@ -175,15 +173,31 @@ class Table {
     /// As Bucket::wait_for(), in the key's queue.
     template <class Rep, class Period>
     Result<void> wait_for(Key key, double n, std::chrono::duration<Rep, Period> timeout) noexcept {
-        return detail::done(tb_table_wait_for(get(), key.data(), key.size(), n, detail::timeout_ns(timeout)));
+        const std::int64_t timeout_ns = detail::timeout_ns(timeout);
+        return detail::done(tb_table_wait_for(get(), key.data(), key.size(), n, timeout_ns),
+                            amount(key, n, timeout_ns));
     }
     /// As above, with a priority.
     template <class Rep, class Period>
     Result<void> wait_for(Key key, double n, std::chrono::duration<Rep, Period> timeout,
                           std::int32_t priority) noexcept {
         const std::int64_t timeout_ns = detail::timeout_ns(timeout);
-        return detail::done(tb_table_wait_with(get(), key.data(), key.size(), n, timeout_ns, priority));
+        return detail::done(tb_table_wait_with(get(), key.data(), key.size(), n, timeout_ns, priority),
+                            amount(key, n, timeout_ns));
     }
+
+#if defined(__cpp_lib_jthread)
+    /// As wait, until the token asks to stop: interrupted, and the tokens come back. As Bucket's.
+    Result<void> wait(Key key, double n, const std::stop_token &stop) {
+        return wait_for(key, n, kForever, stop);
+    }
+    /// As wait_for, until the token asks to stop.
+    template <class Rep, class Period>
+    Result<void> wait_for(Key key, double n, std::chrono::duration<Rep, Period> timeout, const std::stop_token &stop,
+                          std::int32_t priority = 0) {
+        return detail::wait_or_stop(wait_for_one(key, n), detail::timeout_ns(timeout), priority, stop);
+    }
+#endif
 
     // Waiting without a thread.
     /// As Bucket::wait_on(), in the key's queue.
@@ -210,7 +224,9 @@ class Table {
 
     // Reserving: waiting in your own way. max_wait as wait_for's timeout.
     /// As Bucket::reserve(), of the key's bucket.
-    Result<Reservation> reserve(Key key, double n = 1) noexcept { return reserve(key, n, kForever); }
+    Result<Reservation> reserve(Key key, double n = 1) noexcept {
+        return reserve(key, n, kForever);
+    }
     /// As above, within max_wait.
     template <class Rep, class Period>
     Result<Reservation> reserve(Key key, double n, std::chrono::duration<Rep, Period> max_wait) noexcept {
@@ -227,33 +243,40 @@ class Table {
     Result<std::chrono::nanoseconds> charge(Key key, double n) noexcept {
         std::int64_t ns = 0;
         const tb_status status = tb_table_charge(get(), key.data(), key.size(), n, &ns);
-        return detail::result(status, std::chrono::nanoseconds(ns));
+        return detail::result(status, std::chrono::nanoseconds(ns), amount(key, n));
     }
     /// As Bucket::refund(), of the key's bucket.
     Result<void> refund(Key key, double n) noexcept {
-        return detail::done(tb_table_refund(get(), key.data(), key.size(), n));
+        return detail::done(tb_table_refund(get(), key.data(), key.size(), n), amount(key, n));
     }
     /// Forgets the key: its bucket is full from then on. See tb_table_remove.
-    Result<void> remove(Key key) noexcept { return detail::done(tb_table_remove(get(), key.data(), key.size())); }
+    Result<void> remove(Key key) noexcept {
+        return detail::done(tb_table_remove(get(), key.data(), key.size()), detail::or_key(key.size(), {}));
+    }
     /// Changes the rate of all keys. See tb_table_set_rate.
     Result<void> set_rate(double tokens_per_second) noexcept {
-        return detail::done(tb_table_set_rate(get(), tokens_per_second));
+        return detail::done(tb_table_set_rate(get(), tokens_per_second),
+                            {detail::Kind::rate, "tokens_per_second", tokens_per_second,
+                             "less than 8191 units of this table per nanosecond"});
     }
     /// Changes the capacity of all keys. See tb_table_set_capacity.
-    Result<void> set_capacity(double capacity) noexcept { return detail::done(tb_table_set_capacity(get(), capacity)); }
+    Result<void> set_capacity(double capacity) noexcept {
+        return detail::done(tb_table_set_capacity(get(), capacity),
+                            {detail::Kind::capacity, "capacity", capacity, "from 1 to 2^57 units of this table"});
+    }
 
     // Looking: takes nothing.
     /// As Bucket::available(), of the key's bucket; a key that is not there is full.
     Result<double> available(Key key) const noexcept {
         double tokens = 0;
         const tb_status status = tb_table_available(get(), key.data(), key.size(), &tokens);
-        return detail::result(status, tokens);
+        return detail::result(status, tokens, detail::or_key(key.size(), {}));
     }
     /// As Bucket::time_until(), of the key's bucket.
     Result<std::chrono::nanoseconds> time_until(Key key, double n) const noexcept {
         std::int64_t ns = 0;
         const tb_status status = tb_table_time_until(get(), key.data(), key.size(), n, &ns);
-        return detail::result(status, std::chrono::nanoseconds(ns));
+        return detail::result(status, std::chrono::nanoseconds(ns), amount(key, n));
     }
     /// The limit of each key, and the unit. See tb_table_get_limit.
     Result<Config> limit() const noexcept {
@@ -279,8 +302,28 @@ class Table {
 #endif
 
   private:
+    static Result<Table> create(const Config &limit, const TableConfig &config, const char *rate_name) noexcept {
+        tb_config l = detail::to_c(limit);
+        std::unique_ptr<detail::Wakes> wakes;
+        if (!detail::serve_wakes(l, &wakes)) return Result<Table>(Status::out_of_memory);
+        tb_table_config c;
+        tb_table_config_init(&c, sizeof c);
+        c.max_keys = config.max_keys;
+        c.max_bytes = config.max_bytes;
+        c.when_full = static_cast<std::int32_t>(config.when_full);
+        tb_table *table = nullptr;
+        const tb_status status = tb_table_create_with(&l, &c, &table);
+        if (status == TB_SUCCESS) return Result<Table>(Table(table, std::move(wakes)));
+        tb_config_fault fault{nullptr, nullptr};
+        tb_table_config_check(&l, &c, &fault);
+        return Result<Table>(Status{status}, detail::message_of(fault, l, rate_name, &c));
+    }
     Table(tb_table *handle, std::unique_ptr<detail::Wakes> wakes) noexcept
         : handle_(handle), wakes_(std::move(wakes)) {}
+    // A key that is too long is refused before the rest.
+    static detail::Blame amount(Key key, double n, std::int64_t timeout_ns = 0) noexcept {
+        return detail::or_key(key.size(), detail::amount(n, timeout_ns));
+    }
     detail::Account account(Key key) const noexcept {
         return detail::Account(get(), key);
     }

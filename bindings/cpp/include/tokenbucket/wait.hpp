@@ -20,6 +20,14 @@
 #include <unordered_map>
 #include <utility>
 
+#if __has_include(<version>)
+#include <version>
+#endif
+#if defined(__cpp_lib_jthread)
+#include <condition_variable>
+#include <stop_token>
+#endif
+
 #include "tokenbucket/config.hpp"
 #include "tokenbucket/result.hpp"
 
@@ -35,6 +43,10 @@ class Account {
         if (!has_bytes()) return;
         key_.reset(new (std::nothrow) unsigned char[size_]);
         if (key_ != nullptr) std::memcpy(key_.get(), key.data(), size_);
+    }
+    // Of a call for n tokens within a time.
+    Blame blame(double n, std::int64_t time_ns, const char *time_name) const noexcept {
+        return or_key(size_, amount(n, time_ns, time_name));
     }
     bool is_null() const noexcept { return bucket_ == nullptr && table_ == nullptr; }
 
@@ -128,7 +140,7 @@ class [[nodiscard]] Reservation {
         if (!held_) return Result<void>(Status::invalid_argument);
         const tb_status status = account_.settle(&c_, actual);
         if (status == TB_SUCCESS) held_ = false;
-        return detail::done(status);
+        return detail::done(status, detail::actual(actual));
     }
 
   private:
@@ -137,7 +149,7 @@ class [[nodiscard]] Reservation {
     static Result<Reservation> make(detail::Account account, double n, std::int64_t max_wait_ns) noexcept {
         tb_reservation c{};
         const tb_status status = account.reserve(n, max_wait_ns, &c);
-        if (status != TB_SUCCESS) return Result<Reservation>(Status{status});
+        if (status != TB_SUCCESS) return Result<Reservation>(Status{status}, account.blame(n, max_wait_ns, "max_wait"));
         return Result<Reservation>(Reservation(std::move(account), c));
     }
     Reservation(detail::Account account, const tb_reservation &c) noexcept : account_(std::move(account)), c_(c) {}
@@ -165,7 +177,8 @@ class [[nodiscard]] Waiter {
         : account_(std::move(other.account_)),
           number_(std::exchange(other.number_, 0)),
           wait_ns_(other.wait_ns_),
-          status_(std::exchange(other.status_, Status::invalid_argument)) {}
+          status_(std::exchange(other.status_, Status::invalid_argument)),
+          blame_(std::exchange(other.blame_, {})) {}
     /// Leaves the wait that this held, and moves.
     Waiter &operator=(Waiter &&other) noexcept {
         if (this == &other) return *this;
@@ -174,6 +187,7 @@ class [[nodiscard]] Waiter {
         number_ = std::exchange(other.number_, 0);
         wait_ns_ = other.wait_ns_;
         status_ = std::exchange(other.status_, Status::invalid_argument);
+        blame_ = std::exchange(other.blame_, {});
         return *this;
     }
     ~Waiter() { leave(); }
@@ -183,6 +197,9 @@ class [[nodiscard]] Waiter {
     /// pending: from the last call until the tokens are due. timed_out at once: how long it would have taken. Else
     /// zero.
     std::chrono::nanoseconds delay() const noexcept { return std::chrono::nanoseconds(wait_ns_); }
+
+    /// The status as text; where an argument was refused: which, what it must be, and what it was.
+    Message message() const noexcept { return detail::message_of(static_cast<tb_status>(status_), blame_); }
 
     /// Collects the tokens, or learns how long they will still take; see tb_waiter_check. Nothing once it is over.
     Status check() noexcept {
@@ -195,10 +212,7 @@ class [[nodiscard]] Waiter {
 
     /// Gives up if it is pending; its status is interrupted then.
     void leave() noexcept {
-        if (number_ == 0) return;
-        account_.leave(std::exchange(number_, 0));
-        wait_ns_ = 0;
-        status_ = Status::interrupted;
+        if (number_ != 0) give_up();
     }
 
   private:
@@ -213,22 +227,29 @@ class [[nodiscard]] Waiter {
     // Not in the queue: nobody would tell it when to check.
     explicit Waiter(detail::Account account) noexcept
         : account_(std::move(account)), status_(account_.is_null() ? Status::invalid_argument : Status::unsupported) {}
+    void give_up() noexcept {
+        if (number_ != 0) account_.leave(std::exchange(number_, 0));
+        wait_ns_ = 0;
+        status_ = Status::interrupted;
+    }
     void enter(double n, std::int64_t timeout_ns, std::int32_t priority, std::uint64_t tag) noexcept {
         status_ = Status{account_.enqueue(n, timeout_ns, priority, tag, &number_, &wait_ns_)};
+        blame_ = account_.blame(n, timeout_ns, "timeout");
     }
 
     detail::Account account_;
     std::uint64_t number_ = 0;  // 0: not in the queue
     std::int64_t wait_ns_ = 0;
     Status status_;
+    detail::Blame blame_;
 };
 
 /// How a wait on an event loop ended.
 class [[nodiscard]] Waited : public Result<void> {
   public:
     /// Made by wait_on and call_when_granted.
-    Waited(Status status, std::chrono::nanoseconds would_take) noexcept
-        : Result<void>(status), would_take_(would_take) {}
+    Waited(Status status, std::chrono::nanoseconds would_take, const detail::Blame &blame = {}) noexcept
+        : Result<void>(status, blame), would_take_(would_take) {}
 
     /// Refused at once as timed_out: how long it would have taken. Otherwise zero.
     std::chrono::nanoseconds would_take() const noexcept { return would_take_; }
@@ -313,7 +334,9 @@ class WaitForOne {
     Status status() const noexcept { return waiter_.status(); }
     // Until it is to check. Pending, so there are wakes.
     std::chrono::nanoseconds delay() const noexcept { return std::min(waiter_.delay(), wakes_->ask_every()); }
-    Waited answer() const noexcept { return {waiter_.status(), waiter_.delay()}; }
+    Waited answer() const noexcept { return {waiter_.status(), waiter_.delay(), waiter_.blame_}; }
+    // Also before it has entered.
+    void leave() noexcept { waiter_.give_up(); }
     // Of what was granted.
     void give_back() noexcept { waiter_.account_.refund(n_); }
 
@@ -322,6 +345,44 @@ class WaitForOne {
     const double n_;
     Waiter waiter_;
 };
+
+#if defined(__cpp_lib_jthread)
+// Blocks the thread until the wait is over or the token asks to stop, which ends it as interrupted: what it had comes
+// back. The thread sleeps until its tokens are due, on_wake is called, or it is to stop.
+template <class Wait>
+typename Wait::Answer wait_or_stop(Wait wait, std::int64_t timeout_ns, std::int32_t priority,
+                                   const std::stop_token &stop) {
+    // A time of this length may be added to that of any clock.
+    constexpr std::chrono::nanoseconds kLongSleep = std::chrono::hours(24);
+    if (!wait.can_enter()) return wait.answer();
+    std::mutex mutex;
+    std::condition_variable_any changed;
+    bool is_woken = false;
+    const auto tag = reinterpret_cast<std::uintptr_t>(&is_woken);
+    wait.listen(tag, [&] {
+        const std::lock_guard<std::mutex> guard(mutex);
+        is_woken = true;
+        changed.notify_one();
+    });
+    if (stop.stop_requested())
+        wait.leave();
+    else
+        wait.enter(timeout_ns, priority, tag);
+    while (wait.status() == Status::pending) {
+        {
+            std::unique_lock<std::mutex> lock(mutex);
+            changed.wait_for(lock, stop, std::min(wait.delay(), kLongSleep), [&] { return is_woken; });
+            is_woken = false;
+        }
+        if (stop.stop_requested())
+            wait.leave();
+        else
+            wait.check();
+    }
+    wait.ignore(tag);
+    return wait.answer();
+}
+#endif
 
 // One wait of done(const Answer &) on an event loop. Used on the loop's thread only.
 template <class Loop, class Wait, class Done>
