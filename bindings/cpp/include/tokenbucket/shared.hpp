@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// What Bucket::open_shared says besides its status. Included by tokenbucket.hpp.
+// What Bucket::open_shared and Table::open_shared say besides their status. Included by tokenbucket.hpp.
 #ifndef TOKENBUCKET_SHARED_HPP
 #define TOKENBUCKET_SHARED_HPP
 
@@ -12,7 +12,7 @@
 
 namespace tokenbucket {
 
-// Why the memory of a name is not the bucket asked for. A later library may say another number.
+// Why the memory of a name is not the bucket or table asked for. A later library may say another number.
 enum class Difference : std::int32_t {
     kind = TB_SHARED_KIND,
     owner = TB_SHARED_OWNER,
@@ -24,6 +24,9 @@ enum class Difference : std::int32_t {
     damaged = TB_SHARED_DAMAGED,
     capacity = TB_SHARED_CAPACITY,
     rate = TB_SHARED_RATE,
+    object = TB_SHARED_OBJECT,
+    places = TB_SHARED_PLACES,
+    when_full = TB_SHARED_FULL,
 };
 
 // It as a sentence; static text.
@@ -48,7 +51,7 @@ inline void tell(tb_status status, std::int32_t number, SharedFault *fault) noex
 
 }  // namespace detail
 
-// Removes the name of a shared bucket; see tb_shared_remove. *fault, which may be null, is always written.
+// Removes the name of a shared bucket or table; see tb_shared_remove. *fault, which may be null, is always written.
 inline Result<void> remove_shared(const char *name, SharedFault *fault = nullptr) noexcept {
     std::int32_t number = 0;
     const tb_status status = tb_shared_remove(name, &number);

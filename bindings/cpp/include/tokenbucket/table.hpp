@@ -19,6 +19,7 @@
 #include "tokenbucket/config.hpp"
 #include "tokenbucket/limits.hpp"
 #include "tokenbucket/result.hpp"
+#include "tokenbucket/shared.hpp"
 #include "tokenbucket/wait.hpp"
 
 namespace tokenbucket {
@@ -119,15 +120,22 @@ class Table {
         tb_config l = detail::to_c(limit);
         std::unique_ptr<detail::Wakes> wakes;
         if (!detail::serve_wakes(l, &wakes)) return Result<Table>(Status::out_of_memory);
-        tb_table_config c;
-        tb_table_config_init(&c, sizeof c);
-        c.max_keys = config.max_keys;
-        c.max_bytes = config.max_bytes;
-        c.when_full = static_cast<std::int32_t>(config.when_full);
+        const tb_table_config c = to_c(config);
         tb_table *table = nullptr;
         const tb_status status = tb_table_create_with(&l, &c, &table);
         return detail::result(status, Table(table, std::move(wakes)));
     }
+
+    // As Bucket::open_shared and adopt_shared; see tb_shared_table_open. Waits and reservations are unsupported.
+    static Result<Table> open_shared(const char *name, const Config &limit, const TableConfig &config,
+                                     SharedFault *fault = nullptr) noexcept {
+        return open_shared(name, limit, config, 0, fault);
+    }
+    static Result<Table> adopt_shared(const char *name, const Config &limit, const TableConfig &config,
+                                      SharedFault *fault = nullptr) noexcept {
+        return open_shared(name, limit, config, TB_SHARED_ADOPT, fault);
+    }
+
     Table(Table &&) noexcept = default;
     Table &operator=(Table &&) noexcept = default;
     // Destroying a table wakes those who wait.
@@ -251,6 +259,25 @@ class Table {
   private:
     Table(tb_table *handle, std::unique_ptr<detail::Wakes> wakes) noexcept
         : handle_(handle), wakes_(std::move(wakes)) {}
+    static tb_table_config to_c(const TableConfig &config) noexcept {
+        tb_table_config c;
+        tb_table_config_init(&c, sizeof c);
+        c.max_keys = config.max_keys;
+        c.max_bytes = config.max_bytes;
+        c.when_full = static_cast<std::int32_t>(config.when_full);
+        return c;
+    }
+    static Result<Table> open_shared(const char *name, const Config &limit, const TableConfig &config,
+                                     std::uint32_t flags, SharedFault *fault) noexcept {
+        const tb_config l = detail::to_c(limit);
+        const tb_table_config c = to_c(config);
+        tb_table *table = nullptr;
+        std::int32_t number = 0;
+        if (fault != nullptr) *fault = {};
+        const tb_status status = tb_shared_table_open(&l, &c, name, flags, &table, &number);
+        detail::tell(status, number, fault);
+        return detail::result(status, Table(table, nullptr));
+    }
     detail::Account account(Key key) const noexcept {
         return detail::Account(get(), key);
     }
