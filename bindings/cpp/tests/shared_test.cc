@@ -109,6 +109,39 @@ TEST_F(CppShared, Failures) {
     EXPECT_EQ(Limits(bucket.member()).wait().status(), Status::unsupported);
 }
 
+tokenbucket::TableConfig of_keys(std::int64_t max_keys) {
+    tokenbucket::TableConfig config;
+    config.max_keys = max_keys;
+    return config;
+}
+
+TEST_F(CppShared, ATableIsThatOfAll) {
+    using tokenbucket::Table;
+    if (!tokenbucket::has_feature("lock_free_table")) {
+        EXPECT_EQ(Table::open_shared(nullptr, slow(), of_keys(100)).status(), Status::unsupported);
+        GTEST_SKIP() << "no shared tables here";
+    }
+    Table one = Table::open_shared(name.c_str(), slow(), of_keys(100)).value();
+    SharedFault fault;
+    EXPECT_EQ(Table::open_shared(name.c_str(), slow(), of_keys(200), &fault).status(), Status::mismatch);
+    EXPECT_EQ(fault.difference, Difference::places);
+    EXPECT_EQ(Bucket::open_shared(name.c_str(), slow(), &fault).status(), Status::mismatch);
+    EXPECT_EQ(fault.difference, Difference::object);
+    Table other = Table::adopt_shared(name.c_str(), slow(11), of_keys(200), &fault).value();
+    EXPECT_EQ(other.limit()->capacity, 10);
+    EXPECT_TRUE(one.allow("alice", 4));
+    const pid_t child = ::fork();
+    if (child == 0) ::_exit(one.allow("alice", 3) ? 0 : 1);
+    int status = -1;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0);
+    EXPECT_EQ(other.allow("alice", 4).status(), Status::denied);
+    EXPECT_TRUE(other.allow("alice", 3));
+    EXPECT_EQ(other.reserve("bob").status(), Status::unsupported);
+    EXPECT_EQ(other.wait("bob").status(), Status::unsupported);
+    EXPECT_EQ(Limits(one.member("bob"), other.member("bob")).allow().status(), Status::invalid_argument);
+}
+
 // Keeps what it is to run next, and how long it was told to wait for it.
 struct OneTimer {
     using Work = std::function<void()>;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// What Bucket::open_shared says besides its status. Included by tokenbucket.hpp.
+// What Bucket::open_shared and Table::open_shared say besides their status. Included by tokenbucket.hpp.
 #ifndef TOKENBUCKET_SHARED_HPP
 #define TOKENBUCKET_SHARED_HPP
 
@@ -14,7 +14,7 @@
 
 namespace tokenbucket {
 
-/// Why the memory of a name is not the bucket asked for. A later library may say another number.
+/// Why the memory of a name is not the bucket or table asked for. A later library may say another number.
 enum class Difference : std::int32_t {
     kind = TB_SHARED_KIND,
     owner = TB_SHARED_OWNER,
@@ -26,6 +26,9 @@ enum class Difference : std::int32_t {
     damaged = TB_SHARED_DAMAGED,
     capacity = TB_SHARED_CAPACITY,
     rate = TB_SHARED_RATE,
+    object = TB_SHARED_OBJECT,
+    places = TB_SHARED_PLACES,
+    when_full = TB_SHARED_FULL,
 };
 
 /// It as a sentence; static text.
@@ -88,9 +91,23 @@ inline Message message_of(tb_status status, std::int32_t number, const char *nam
     return message;
 }
 
+// As above, of a table.
+inline Message message_of(tb_status status, std::int32_t number, const char *name, const tb_config &limit,
+                          const tb_table_config &config) noexcept {
+    tb_config_fault fault{nullptr, nullptr};
+    tb_table_config_check(&limit, &config, &fault);
+    if (fault.field != nullptr) return message_of(fault, limit, "rate_tokens", &config);
+    const char *const shown = name == nullptr ? "" : name;
+    Message message;
+    if (status == TB_E_INVALID_ARGUMENT) append(message, "name must be %s, got %s", kBucketName, shown);
+    if (status == TB_E_MISMATCH) append(message, "shared table \"%s\": %s", shown, tb_shared_fault_message(number));
+    if (status == TB_E_SYSTEM) append(message, "shared table \"%s\": %s", shown, std::strerror(number));
+    return message;
+}
+
 }  // namespace detail
 
-/// Removes the name of a shared bucket; see tb_shared_remove. *fault, which may be null, is always written.
+/// Removes the name of a shared bucket or table; see tb_shared_remove. *fault, which may be null, is always written.
 inline Result<void> remove_shared(const char *name, SharedFault *fault = nullptr) noexcept {
     std::int32_t number = 0;
     const tb_status status = tb_shared_remove(name, &number);

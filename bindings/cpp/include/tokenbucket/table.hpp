@@ -20,6 +20,7 @@
 #include "tokenbucket/config.hpp"
 #include "tokenbucket/limits.hpp"
 #include "tokenbucket/result.hpp"
+#include "tokenbucket/shared.hpp"
 #include "tokenbucket/wait.hpp"
 
 namespace tokenbucket {
@@ -131,6 +132,17 @@ class Table {
     static Result<Table> create(const Config &limit, const TableConfig &config) noexcept {
         return create(limit, config, "rate_tokens");
     }
+    /// As Bucket::open_shared(), for limits by key; see tb_shared_table_open. Waits and reservations are unsupported.
+    static Result<Table> open_shared(const char *name, const Config &limit, const TableConfig &config,
+                                     SharedFault *fault = nullptr) noexcept {
+        return open_shared(name, limit, config, 0, fault);
+    }
+    /// As open_shared(), but takes over the limit and the size that are in force there.
+    static Result<Table> adopt_shared(const char *name, const Config &limit, const TableConfig &config,
+                                      SharedFault *fault = nullptr) noexcept {
+        return open_shared(name, limit, config, TB_SHARED_ADOPT, fault);
+    }
+
     /// Moves: the other answers Status::invalid_argument from then on.
     Table(Table &&) noexcept = default;
     /// Destroys the table that this held, and moves.
@@ -306,17 +318,33 @@ class Table {
         tb_config l = detail::to_c(limit);
         std::unique_ptr<detail::Wakes> wakes;
         if (!detail::serve_wakes(l, &wakes)) return Result<Table>(Status::out_of_memory);
-        tb_table_config c;
-        tb_table_config_init(&c, sizeof c);
-        c.max_keys = config.max_keys;
-        c.max_bytes = config.max_bytes;
-        c.when_full = static_cast<std::int32_t>(config.when_full);
+        const tb_table_config c = to_c(config);
         tb_table *table = nullptr;
         const tb_status status = tb_table_create_with(&l, &c, &table);
         if (status == TB_SUCCESS) return Result<Table>(Table(table, std::move(wakes)));
         tb_config_fault fault{nullptr, nullptr};
         tb_table_config_check(&l, &c, &fault);
         return Result<Table>(Status{status}, detail::message_of(fault, l, rate_name, &c));
+    }
+    static tb_table_config to_c(const TableConfig &config) noexcept {
+        tb_table_config c;
+        tb_table_config_init(&c, sizeof c);
+        c.max_keys = config.max_keys;
+        c.max_bytes = config.max_bytes;
+        c.when_full = static_cast<std::int32_t>(config.when_full);
+        return c;
+    }
+    static Result<Table> open_shared(const char *name, const Config &limit, const TableConfig &config,
+                                     std::uint32_t flags, SharedFault *fault) noexcept {
+        const tb_config l = detail::to_c(limit);
+        const tb_table_config c = to_c(config);
+        tb_table *table = nullptr;
+        std::int32_t number = 0;
+        if (fault != nullptr) *fault = {};
+        const tb_status status = tb_shared_table_open(&l, &c, name, flags, &table, &number);
+        detail::tell(status, number, fault);
+        if (status == TB_SUCCESS) return Result<Table>(Table(table, nullptr));
+        return Result<Table>(Status{status}, detail::message_of(status, number, name, l, c));
     }
     Table(tb_table *handle, std::unique_ptr<detail::Wakes> wakes) noexcept
         : handle_(handle), wakes_(std::move(wakes)) {}
