@@ -31,7 +31,7 @@ languages() {
 compiles() { # TEST TEXT LANGUAGE
     case $1 in
         *.rs) grep -qF '#![doc = include_str!("../README.md")]' "$1" ;;
-        *) grep -qE "^(script|once) [a-z_]+ $1$" tests/tests.txt && grep -q code_blocks.py "$1" && grep -qF "$(basename "$2")" "$1" &&
+        *) grep -qE "^(script|once|calm) [a-z_]+ $1$" tests/tests.txt && grep -q code_blocks.py "$1" && grep -qF "$(basename "$2")" "$1" &&
             grep -qw "$3" "$1" ;;
     esac
 }
