@@ -171,11 +171,11 @@ inline Message message_of(const tb_config_fault &fault, const tb_config &c, cons
         must_be("max_lateness", seconds(c.max_lateness_ns), "s");
     else if (is("max_wait_ns"))
         must_be("max_wait", seconds(max_wait_ns), "s");
-    else if (is("max_keys"))
+    else if (table != nullptr && is("max_keys"))
         must_be("max_keys", static_cast<double>(table->max_keys));
-    else if (is("max_bytes"))
+    else if (table != nullptr && is("max_bytes"))
         must_be("max_bytes", static_cast<double>(table->max_bytes));
-    else if (is("when_full"))
+    else if (table != nullptr && is("when_full"))
         must_be("when_full", table->when_full);
     else if (is("flags"))
         append(message, "%s must be false for this kind of limit, got true",
