@@ -18,7 +18,7 @@ const (
 	ErrTableFull       Status = 7  // no room for another key
 	Pending            Status = 8  // waits in the queue; never returned
 	ErrInvalidArgument Status = -1 // such as an amount that is not above 0, or not finite
-	ErrOutOfRange      Status = -2 // not representable by a limiter
+	ErrOutOfRange      Status = -2 // an argument is outside the range allowed
 	ErrOutOfMemory     Status = -3 // also too many waiters and reservations
 	ErrUnsupported     Status = -4 // the library does not know what is asked for
 	ErrSystem          Status = -5 // the operating system refused a needed service
