@@ -276,7 +276,7 @@ Status Keys::charge(uint64_t key, double n, int64_t *repaid_after_ns) {
         const uint64_t version = slot.version();
         const Plan plan = slot.load();
         if (!slot.is_still(version)) return refusal(Status::stale);
-        if (plan.is_closed()) return refusal(Status::closed);
+        if (!is_possible_in_table(plan) || plan.is_closed()) return refusal(Status::closed);
         const uint64_t units = to_units(plan.scale, n, TBU_UP);
         const Balance b = balance(word, plan, now);
         const int64_t room = b.available + static_cast<int64_t>(kMaxDebtUnits);
@@ -293,7 +293,7 @@ Status Keys::refund(uint64_t key, double n) {
         const uint64_t version = slot.version();
         const Plan plan = slot.load();
         if (!slot.is_still(version)) return refusal(Status::stale);
-        if (plan.is_closed()) return refusal(Status::closed);
+        if (!is_possible_in_table(plan) || plan.is_closed()) return refusal(Status::closed);
         const Balance b = balance(word, plan, now);
         const uint64_t room = plan.capacity - static_cast<uint64_t>(b.available);
         const uint64_t units = std::min(to_units(plan.scale, n, TBU_DOWN), room);

@@ -73,10 +73,10 @@ void LivePlan::move_era(View *view) {
     if (!lock_.try_lock()) return;
     Plan plan;
     LimitSpec spec;
-    const bool is_read = read(&plan, &spec);
     const int64_t now = view->now_;
-    const bool outgrown = now > plan.base_ns && static_cast<uint64_t>(now - plan.base_ns) > plan.elapsed_limit;
-    if (image_->stamp.load(std::memory_order_relaxed) == view->stamp_ && is_read && outgrown) {
+    const bool outgrown =
+        read(&plan, &spec) && now > plan.base_ns && static_cast<uint64_t>(now - plan.base_ns) > plan.elapsed_limit;
+    if (image_->stamp.load(std::memory_order_relaxed) == view->stamp_ && outgrown) {
         prepare(in_era(plan, now), spec);
         release(true);
         view->stamp_ = image_->stamp.load(std::memory_order_relaxed);
