@@ -1,32 +1,24 @@
 // Whatever the memory of a shared bucket holds, and however it changes, no function crashes or hangs. A child writes
 // page after page through a mapping of its own and calls every function on each; its parent sees how it ends.
+#include "tests/shared/hostile.h"
+
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <signal.h>
 #include <sys/mman.h>
-#include <sys/time.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
-#include <bit>
-#include <cstring>
-#include <new>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "core/platform/counter.h"
 #include "core/shared/shared_state.h"
 #include "tests/support/api.h"
-#include "tests/support/effort.h"
 #include "tests/support/trace.h"
 
 namespace {
 
 using namespace tb_test;
-
-using Word = std::atomic<uint64_t>;
 
 constexpr std::size_t kWords = sizeof(tb::SharedPage) / sizeof(uint64_t);
 constexpr std::size_t kCell = offsetof(tb::SharedPage, cell) / sizeof(uint64_t);
@@ -37,33 +29,8 @@ constexpr std::size_t kFixedWords =
 constexpr std::size_t kEntryWords = sizeof(tb::EntryImage) / sizeof(uint64_t);
 constexpr std::size_t kUsedEntries = 40;  // more than a template has
 
-const uint64_t kTargets[] = {0,
-                             1,
-                             2,
-                             7,
-                             1000,
-                             1001,
-                             0xff,
-                             0xffff,
-                             0xffffffff,
-                             uint64_t{1} << 32,
-                             uint64_t{1} << 53,
-                             uint64_t{1} << 58,
-                             uint64_t{1} << 59,
-                             uint64_t{1} << 60,
-                             uint64_t{1} << 61,
-                             uint64_t{1} << 62,
-                             uint64_t{1} << 63,
-                             (uint64_t{1} << 63) - 1,
-                             UINT64_MAX,
-                             UINT64_MAX - 1,
-                             std::bit_cast<uint64_t>(1.0),
-                             std::bit_cast<uint64_t>(1e300),
-                             0x7ff0000000000000,
-                             0x7ff8000000000000};
-
 std::string name() {
-    return "tokenbucket-test-hostile-" + std::to_string(::getppid());
+    return hostile_name(::getppid());
 }
 
 // One bucket, through two handles, and its page by a third mapping.
@@ -111,7 +78,7 @@ class Victim {
                 randomize(in_force() + kFixedWords, kEntryWords * kUsedEntries / 2);
                 break;
             default:
-                for (int64_t i = trace_.between(1, 5); i > 0; --i) change_word(&words_[any_word()]);
+                for (int64_t i = trace_.between(1, 5); i > 0; --i) change_word(&trace_, &words_[any_word()]);
                 break;
         }
         if (trace_.one_in(4)) set(in_force(), trace_.draw());  // a change that nobody has loaded
@@ -156,16 +123,6 @@ class Victim {
                 return in_force() + kFixedWords + static_cast<std::size_t>(trace_.below(kEntryWords * kUsedEntries));
         }
     }
-    void change_word(Word *word) {
-        const uint64_t before = word->load(std::memory_order_relaxed);
-        uint64_t after = trace_.pick(kTargets);
-        if (trace_.one_in(3)) after = before ^ uint64_t { 1 } << trace_.below(64);
-        if (trace_.one_in(4)) after = before + static_cast<uint64_t>(trace_.between(-3, 3));
-        if (trace_.one_in(6)) after = trace_.draw();
-        if (trace_.one_in(6)) after = (before & 0xffffffff) | after << 32;
-        word->store(after, std::memory_order_relaxed);
-    }
-
     // Reservations and waiters, some of which are due, late or over.
     void fill(int64_t least, int64_t most) {
         tb_set_tokens(buckets_[0], 0);
@@ -321,71 +278,9 @@ class Victim {
     std::vector<Number> waiters_;
 };
 
-// A second of computing, or ten of anything, is a hang.
-void limit_time() {
-    const itimerval computing{{0, 0}, {2, 0}};  // of two threads
-    const itimerval anything{{0, 0}, {10, 0}};
-    ::setitimer(ITIMER_PROF, &computing, nullptr);
-    ::setitimer(ITIMER_REAL, &anything, nullptr);
-}
-
-// A victim and its pages. One in four is changed by another thread, too.
-void run_victim(uint64_t seed, int64_t pages, std::atomic<int64_t> *page) {
-    Trace trace(seed);
-    limit_time();
-    Victim victim(&trace);
-    std::atomic<bool> goes_on{trace.one_in(4)};
-    const uint64_t other_seed = trace.draw();
-    std::thread other;
-    if (goes_on) other = std::thread([&] { victim.change_while(&goes_on, other_seed); });
-    for (int64_t i = 0; i < pages; ++i) {
-        page->store(i, std::memory_order_relaxed);
-        limit_time();
-        victim.spoil();
-        victim.call_some();
-    }
-    goes_on = false;
-    if (other.joinable()) other.join();
-    limit_time();
-}
-
-class Hostile : public testing::Test {};
-
-TEST_F(Hostile, NoContentMakesAFunctionCrashOrHang) {
+TEST(Hostile, NoContentMakesAFunctionCrashOrHang) {
     if (!tb::platform::kSharesMemory) GTEST_SKIP() << "no shared memory here";
-    constexpr int64_t kPages = 50;   // of a victim
-    constexpr uint64_t kBatch = 40;  // victims of a child
-    const uint64_t victims = support::effort("TB_HOSTILE_PAGES", 100000, 5000) / kPages;
-    const uint64_t first = support::effort("TB_HOSTILE_SEED", 1, 1);
-    struct Progress {
-        std::atomic<uint64_t> seed{0};
-        std::atomic<int64_t> page{0};
-    };
-    void *const memory = ::mmap(nullptr, sizeof(Progress), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    ASSERT_NE(memory, MAP_FAILED);
-    Progress *const progress = new (memory) Progress;
-    int failures = 0;
-    for (uint64_t seed = first; seed < first + victims && failures < 10;) {
-        const uint64_t end = std::min(seed + kBatch, first + victims);
-        const pid_t child = ::fork();
-        if (child == 0) {
-            for (; seed < end; ++seed) {
-                progress->seed = seed;
-                run_victim(seed, kPages, &progress->page);
-            }
-            ::_exit(0);
-        }
-        int status = 0;
-        ASSERT_EQ(::waitpid(child, &status, 0), child);
-        seed = end;
-        if (status == 0) continue;
-        ++failures;
-        seed = progress->seed + 1;
-        ADD_FAILURE() << "TB_HOSTILE_SEED=" << progress->seed << " page " << progress->page << ": "
-                      << (WIFSIGNALED(status) ? ::strsignal(WTERMSIG(status)) : "exit");
-    }
-    ::munmap(memory, sizeof(Progress));
-    tb_shared_remove(("tokenbucket-test-hostile-" + std::to_string(::getpid())).c_str(), nullptr);
+    expect_no_harm<Victim>();
 }
 
 }  // namespace

@@ -1,31 +1,22 @@
 // As hostile_test.cc, of the memory of a shared table.
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <signal.h>
 #include <sys/mman.h>
-#include <sys/time.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
-#include <bit>
-#include <cstring>
-#include <new>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "core/platform/counter.h"
 #include "core/table/shared_table.h"
-#include "tests/support/effort.h"
+#include "tests/shared/hostile.h"
 #include "tests/support/table.h"
 #include "tests/support/trace.h"
 
 namespace {
 
 using namespace tb_test;
-
-using Word = std::atomic<uint64_t>;
 
 constexpr std::size_t kLines = 3;
 constexpr std::size_t kBytes = sizeof(tb::SharedTablePage) + kLines * sizeof(tb::Line);
@@ -35,30 +26,8 @@ constexpr std::size_t kPlanWords = sizeof(tb::LivePlanImage) / sizeof(uint64_t);
 constexpr std::size_t kSlots = sizeof(tb::SharedTablePage) / sizeof(uint64_t);
 constexpr int64_t kKeys = 9;
 
-const uint64_t kTargets[] = {0,
-                             1,
-                             2,
-                             3,
-                             7,
-                             0xffff,
-                             0xffffffff,
-                             uint64_t{1} << 32,
-                             uint64_t{1} << 53,
-                             uint64_t{1} << 57,
-                             uint64_t{1} << 59,
-                             uint64_t{1} << 60,
-                             uint64_t{1} << 62,
-                             uint64_t{1} << 63,
-                             (uint64_t{1} << 63) - 1,
-                             UINT64_MAX,
-                             UINT64_MAX - 1,
-                             std::bit_cast<uint64_t>(1.0),
-                             std::bit_cast<uint64_t>(1e300),
-                             0x7ff0000000000000,
-                             0x7ff8000000000000};
-
 std::string name() {
-    return "tokenbucket-test-hostile-table-" + std::to_string(::getppid());
+    return hostile_name(::getppid());
 }
 
 // One table, through two handles, and its memory by a third mapping.
@@ -106,7 +75,7 @@ class Victim {
                 copy_slots();
                 break;
             default:
-                for (int64_t i = trace_.between(1, 5); i > 0; --i) change_word(&words_[any_word()]);
+                for (int64_t i = trace_.between(1, 5); i > 0; --i) change_word(&trace_, &words_[any_word()]);
                 break;
         }
     }
@@ -155,15 +124,6 @@ class Victim {
             words_[to + 1].store(words_[from + 1], std::memory_order_relaxed);
         }
     }
-    void change_word(Word *word) {
-        const uint64_t before = word->load(std::memory_order_relaxed);
-        uint64_t after = trace_.pick(kTargets);
-        if (trace_.one_in(3)) after = before ^ uint64_t { 1 } << trace_.below(64);
-        if (trace_.one_in(4)) after = before + static_cast<uint64_t>(trace_.between(-3, 3));
-        if (trace_.one_in(6)) after = trace_.draw();
-        word->store(after, std::memory_order_relaxed);
-    }
-
     void call(int64_t which) {
         const TableHandle &t = any();
         const std::string k = key();
@@ -252,69 +212,9 @@ class Victim {
     std::vector<uint64_t> kept_ = std::vector<uint64_t>(kWords);
 };
 
-// Two seconds of computing, of two threads, or ten of anything, is a hang.
-void limit_time() {
-    const itimerval computing{{0, 0}, {2, 0}};
-    const itimerval anything{{0, 0}, {10, 0}};
-    ::setitimer(ITIMER_PROF, &computing, nullptr);
-    ::setitimer(ITIMER_REAL, &anything, nullptr);
-}
-
-// A victim and its pages. One in four is changed by another thread, too.
-void run_victim(uint64_t seed, int64_t pages, std::atomic<int64_t> *page) {
-    Trace trace(seed);
-    limit_time();
-    Victim victim(&trace);
-    std::atomic<bool> goes_on{trace.one_in(4)};
-    const uint64_t other_seed = trace.draw();
-    std::thread other;
-    if (goes_on) other = std::thread([&] { victim.change_while(&goes_on, other_seed); });
-    for (int64_t i = 0; i < pages; ++i) {
-        page->store(i, std::memory_order_relaxed);
-        limit_time();
-        victim.spoil();
-        victim.call_some();
-    }
-    goes_on = false;
-    if (other.joinable()) other.join();
-    limit_time();
-}
-
 TEST(HostileTable, NoContentMakesAFunctionCrashOrHang) {
     if (!tb::platform::kSharesMemory || !tb::platform::kHasPairExchange) GTEST_SKIP() << "no shared tables here";
-    constexpr int64_t kPages = 50;   // of a victim
-    constexpr uint64_t kBatch = 40;  // victims of a child
-    const uint64_t victims = support::effort("TB_HOSTILE_PAGES", 100000, 5000) / kPages;
-    const uint64_t first = support::effort("TB_HOSTILE_SEED", 1, 1);
-    struct Progress {
-        std::atomic<uint64_t> seed{0};
-        std::atomic<int64_t> page{0};
-    };
-    void *const memory = ::mmap(nullptr, sizeof(Progress), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    ASSERT_NE(memory, MAP_FAILED);
-    Progress *const progress = new (memory) Progress;
-    int failures = 0;
-    for (uint64_t seed = first; seed < first + victims && failures < 10;) {
-        const uint64_t end = std::min(seed + kBatch, first + victims);
-        const pid_t child = ::fork();
-        if (child == 0) {
-            for (; seed < end; ++seed) {
-                progress->seed = seed;
-                run_victim(seed, kPages, &progress->page);
-            }
-            ::_exit(0);
-        }
-        int status = 0;
-        ASSERT_EQ(::waitpid(child, &status, 0), child);
-        seed = end;
-        if (status == 0) continue;
-        ++failures;
-        seed = progress->seed + 1;
-        ADD_FAILURE() << "TB_HOSTILE_SEED=" << progress->seed << " page " << progress->page << ": "
-                      << (WIFSIGNALED(status) ? ::strsignal(WTERMSIG(status)) : "exit");
-    }
-    ::munmap(memory, sizeof(Progress));
-    tb_shared_remove(("tokenbucket-test-hostile-table-" + std::to_string(::getpid())).c_str(), nullptr);
+    expect_no_harm<Victim>();
 }
 
 }  // namespace
