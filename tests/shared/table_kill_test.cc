@@ -235,6 +235,33 @@ TEST_F(TableKills, TimeGoesOnAfterAKilledChange) {
     }
 }
 
+// A process that is stopped within a change holds up the time of all, but no take.
+TEST_F(TableKills, TakesGoOnWhileAChangeIsStopped) {
+    constexpr int kAttempts = 50;
+    open(1, 1000, 256, TB_TABLE_DENY);
+    const auto takes = [this] { return ask(tb_table_allow, table_, "key", 1.0) == TB_SUCCESS; };
+    bool time_stood_still = false;
+    for (int i = 0; i < kAttempts && !time_stood_still; ++i) {
+        const pid_t child = start([this] { tb_table_set_rate(table_.get(), 1000); });
+        spin(kMillisecond);
+        int status = 0;
+        ::kill(child, SIGSTOP);
+        EXPECT_EQ(::waitpid(child, &status, WUNTRACED), child);
+        EXPECT_TRUE(WIFSTOPPED(status));
+        ::alarm(kHangSeconds);
+        takes();
+        spin(10 * kMillisecond);
+        time_stood_still = !takes();
+        ::alarm(0);
+        kill(child);
+        spin(2 * kMillisecond);
+        takes();  // ends the change, or is granted
+        spin(2 * kMillisecond);
+        EXPECT_TRUE(takes());
+    }
+    EXPECT_TRUE(time_stood_still);
+}
+
 // A key that was never confirmed is asked for by nobody any more. A new one finds room all the same: at the latest the
 // second time.
 TEST_F(TableKills, PlacesOfTheKilledAreGivenAway) {
