@@ -1,6 +1,7 @@
 using System;
 using System.Collections.Generic;
 using System.Linq;
+using System.Runtime.CompilerServices;
 using System.Threading;
 using System.Threading.RateLimiting;
 using System.Threading.Tasks;
@@ -205,19 +206,34 @@ public class TimeProviderTests
         Assert.Throws<ArgumentException>(() => new CombinedLimit(one, system));
     }
 
-    // The library asks for the time until the last of them is freed.
-    [Fact]
-    public void It_may_be_dropped_with_what_goes_by_it()
+    private sealed class TimeOfABucket : FakeTimeProvider
     {
-        for (int i = 0; i < 100; i++)
-        {
-            var time = new FakeTimeProvider();
-            Assert.True(BucketOn(time).Allow() && TableOn(time).Allow("a"));
-            Assert.Throws<ArgumentOutOfRangeException>(() => BucketOn(time, capacity: 0));
-            Task waiting = BucketOn(time, initial: 0).WaitAsync();
-            time.Advance(OneSecond);
-            Assert.True(waiting.IsCompletedSuccessfully);
-            Collect();
-        }
+        internal Bucket? Bucket { get; set; }
+    }
+
+    [Fact]
+    public void It_is_collected_with_what_goes_by_it()
+    {
+        WeakReference[] dropped = [.. Enumerable.Range(0, 20).Select(_ => UsedAndDropped())];
+        Assert.True(SpinWait.SpinUntil(
+            () =>
+            {
+                Collect();
+                return !dropped.Any(time => time.IsAlive);
+            },
+            Patience));
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static WeakReference UsedAndDropped()
+    {
+        var time = new TimeOfABucket();
+        time.Bucket = BucketOn(time);
+        Assert.True(time.Bucket.Allow() && TableOn(time).Allow("a"));
+        Assert.Throws<ArgumentOutOfRangeException>(() => BucketOn(time, capacity: 0));
+        Task waiting = BucketOn(time, initial: 0).WaitAsync();
+        time.Advance(OneSecond);
+        Assert.True(waiting.IsCompletedSuccessfully);
+        return new WeakReference(time);
     }
 }
