@@ -225,7 +225,7 @@ TEST_F(TableKills, TimeGoesOnAfterAKilledChange) {
     open(1, 1000, 256, TB_TABLE_DENY);
     for (int i = 0; i < 100 && !HasFailure(); ++i) {
         const pid_t child = start([this] { tb_table_set_rate(table_.get(), 1000); });
-        spin(kMillisecond + i * 5000);
+        spin(kMillisecond + int64_t{i} * 5000);
         kill(child);
         const int64_t end = tb::platform::monotonic_ns() + kSecond;
         int taken = 0;

@@ -141,7 +141,7 @@ class Traces {
         same(one.tokens_forgiven, other.tokens_forgiven, "forgiven");
     }
     void advance() {
-        const int64_t ns = trace_.one_in(16) ? trace_.between(0, 40 * 86400 * kSecond)
+        const int64_t ns = trace_.one_in(16) ? trace_.between(0, int64_t{40} * 86400 * kSecond)
                                              : trace_.between(0, trace_.one_in(4) ? 3 * kSecond : kSecond / 20);
         trace_.note("advance", ns);
         EXPECT_EQ(clock_.advance(ns), Status::success);
