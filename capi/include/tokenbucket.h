@@ -633,7 +633,7 @@ TB_API void tb_waiter_all_leave(tb_waiter_all *waiter);
  * function crash or hang. */
 
 /* Why the memory of that name is not the bucket or table asked for. */
-#define TB_SHARED_KIND 1     /* what has that name is no plain file */
+#define TB_SHARED_KIND 1     /* what has that name is not a regular file */
 #define TB_SHARED_OWNER 2    /* it belongs to another user */
 #define TB_SHARED_MODE 3     /* other users may read or write it */
 #define TB_SHARED_SIZE 4     /* it is too short */
@@ -760,7 +760,7 @@ TB_API tb_status tb_remote_peek(const tb_remote *remote, double n, int64_t *out_
 
 /* As tb_reserve, with a wait of at most max_wait_ns and at most that of tb_remote_create; as tb_cancel; as tb_settle.
  * The reservation is one that tb_remote_read_reservation wrote, for the same key; pass it to one tb_remote_cancel or
- * tb_remote_settle only. TB_E_INVALID_ARGUMENT: also if it is no such reservation. */
+ * tb_remote_settle only. TB_E_INVALID_ARGUMENT: also if it is not such a reservation. */
 TB_API tb_status tb_remote_reserve(const tb_remote *remote, double n, int64_t max_wait_ns, int64_t *out_arguments,
                                    size_t *out_count);
 TB_API tb_status tb_remote_cancel(const tb_remote *remote, const tb_reservation *reservation, int64_t *out_arguments,
