@@ -611,106 +611,113 @@ TB_API void tb_waiter_all_leave(tb_waiter_all *waiter);
 
 /* ---- One limit for the processes of a host ----------------------------------------------------------------------- */
 
-/* A bucket in memory that processes share: all that have opened it take from the same tokens and stand in the same
- * queue. Its functions do what they do for any tb_bucket, and what one process changes, a rate or by tb_close, holds
- * for all at once. Different are:
- *  - Convention 9: after fork the child goes on with the same bucket. Reservations and waiters are the parent's.
- *  - Convention 8: the functions that take a lock take one of files, too; a process that is stopped while it holds it
- *    stops these functions in all others until it goes on. A take may try that lock, too, without waiting for it, where
- *    more has accrued than it can count. A program that closes all its descriptors must not close those of the bucket.
- *  - A process may be killed at any instant: nothing is granted twice and nothing hangs. What it had taken or reserved
- *    stays taken. A waiter of it holds up those behind it until its turn comes, and then for max_lateness_ns.
- *  - on_wake is called for what this process changes. A waiter of tb_enqueue learns at the time it was told, or when it
- *    asks, what others have changed.
- *  - At most 1000 waiters and reservations are pending, then TB_E_OUT_OF_MEMORY. A waiter that is a second late twice
- *    may then lose its place: TB_QUEUE_FULL.
- *  - It is no member of tb_wait_all or tb_enqueue_all: TB_E_UNSUPPORTED. tb_destroy ends the waits of this process
- *    alone. on_event and TB_STATISTICS count what this process does.
- * Its clock is CLOCK_MONOTONIC, read by the system call or its substitute in the process, so a take costs some 20 to
- * 40 ns more. Whoever may write the memory can grant himself what he likes; but no content of it makes a function crash
- * or hang. */
+/* A bucket in memory that several processes share: all that have it open take from the same tokens and wait in the same
+ * queue. Its functions work as for any tb_bucket, and a change that one process makes, such as tb_set_rate or tb_close,
+ * applies to all of them at once. The differences are:
+ *  - Convention 9: after fork, parent and child share the bucket. Reservations and waiters belong to the parent.
+ *  - Convention 8: functions that take a lock also take a file lock. If a process is stopped while it holds that lock,
+ *    these functions block in all other processes until it continues. A take may try that lock, without waiting for it,
+ *    when more tokens have accrued than the bucket's state can count. A program that closes all its file descriptors
+ *    must keep those of the bucket.
+ *  - A process may be killed at any instant: nothing is granted twice and nothing hangs. What it took or reserved stays
+ *    taken. Its waiters delay those behind them until their turn comes, and for max_lateness_ns after that.
+ *  - on_wake is called only for changes that this process makes. A waiter of tb_enqueue learns of changes by other
+ *    processes when its time comes, or when it is checked.
+ *  - At most 1000 waiters and reservations can be pending; another one gets TB_E_OUT_OF_MEMORY. When the queue is
+ *    full, a waiter that is a second overdue and no longer delays others (it was passed over, or its wait has ended)
+ *    may lose its place: TB_QUEUE_FULL.
+ *  - It cannot be a member of tb_wait_all or tb_enqueue_all: TB_E_UNSUPPORTED. tb_destroy ends only the waits of this
+ *    process. on_event and TB_STATISTICS cover only what this process does.
+ * Its clock is CLOCK_MONOTONIC, read through the vDSO or a system call, so a take costs some 20 to 40 ns more. A
+ * process that can write the memory can grant itself any number of tokens, but no content of the memory makes a
+ * function crash or hang. */
 
-/* Why the memory of a name is not the bucket or table asked for. */
-#define TB_SHARED_KIND 1     /* what has that name is no plain file */
+/* Why the memory of that name is not the bucket or table asked for. */
+#define TB_SHARED_KIND 1     /* what has that name is not a regular file */
 #define TB_SHARED_OWNER 2    /* it belongs to another user */
 #define TB_SHARED_MODE 3     /* other users may read or write it */
 #define TB_SHARED_SIZE 4     /* it is too short */
-#define TB_SHARED_LAYOUT 5   /* it is of another version of the library, or none of it */
+#define TB_SHARED_LAYOUT 5   /* it was made by another version of the library, or is something else */
 #define TB_SHARED_BOOT 6     /* it is from an earlier boot of the machine */
-#define TB_SHARED_CLOCK 7    /* its processes live in another time namespace */
-#define TB_SHARED_DAMAGED 8  /* it holds what no bucket or table does */
-#define TB_SHARED_CAPACITY 9 /* its capacity is another one */
-#define TB_SHARED_RATE 10    /* its rate is another one */
-#define TB_SHARED_OBJECT 11  /* it is a bucket and no table, or the reverse */
+#define TB_SHARED_CLOCK 7    /* its processes run in another time namespace */
+#define TB_SHARED_DAMAGED 8  /* its content is not that of a valid bucket or table */
+#define TB_SHARED_CAPACITY 9 /* its capacity is different */
+#define TB_SHARED_RATE 10    /* its rate is different */
+#define TB_SHARED_OBJECT 11  /* it is a bucket instead of a table, or the reverse */
 #define TB_SHARED_PLACES 12  /* its table has room for more or fewer keys */
-#define TB_SHARED_FULL 13    /* its table does otherwise with a new key when it is full */
+#define TB_SHARED_FULL 13    /* its table has a different when_full */
 
-#define TB_SHARED_ADOPT UINT32_C(1) /* take what is in force there, whatever the configs say */
+#define TB_SHARED_ADOPT UINT32_C(1) /* use what is in force there, whatever the configs say */
 
-/* Opens the bucket of that name, or creates it as tb_create_with does. A name is that of a file in the system's folder
- * of shared memory (Linux: /dev/shm), or an absolute path in a file system that has O_TMPFILE. Only its user may
- * open it. NULL: a bucket without a name, for the children that this process forks from now on. Without TB_SHARED_ADOPT
- * the limit there must be that of the config, else TB_E_MISMATCH; initial_tokens is for a new bucket.
- * TB_CLOSED: it was closed, which holds until the name is removed. TB_E_MISMATCH: *out_fault, which may be NULL, is one
- * of the list. TB_E_SYSTEM: it is an errno, such as EACCES for a bucket of another user. TB_E_INVALID_ARGUMENT: also no
- * such name. TB_E_UNSUPPORTED: also a clock, an unknown flag, or this system has no such memory. */
+/* Opens the bucket of that name, or creates it as tb_create_with does. A name is that of a file in the system's shared
+ * memory folder (Linux: /dev/shm), or an absolute path in a file system that supports O_TMPFILE. Only processes of the
+ * same user can open it. NULL: a bucket without a name, shared with the children that this process forks from now on.
+ * Without TB_SHARED_ADOPT, the limit of an existing bucket must equal that of the config, else TB_E_MISMATCH.
+ * initial_tokens applies to a new bucket only.
+ * TB_CLOSED: it was closed; this lasts until the name is removed. TB_E_MISMATCH: *out_fault, which may be NULL, is one
+ * of the codes above. TB_E_SYSTEM: *out_fault is an errno, such as EACCES for a bucket of another user.
+ * TB_E_INVALID_ARGUMENT: also an invalid name. TB_E_UNSUPPORTED: also a clock, an unknown flag, or a system without the
+ * feature "shared_memory". */
 TB_API tb_status tb_shared_open(const tb_config *config, const char *name, uint32_t flags, tb_bucket **out_bucket,
                                 int32_t *out_fault);
 
 /* Opens or creates a table as tb_shared_open does a bucket: all that have it open share the tokens of each key, and a
- * change, a tb_table_remove or a tb_table_close holds for all. What is said above of a shared bucket holds, but that a
- * key has no queue: tb_table_wait_for, tb_table_wait_with, tb_table_enqueue, tb_table_reserve and what belongs to them
- * are TB_E_UNSUPPORTED and take nothing, and such a key is a member of tb_allow_all alone. Instead sleep for the
- * retry_after_ns of tb_table_take. While the limit is being changed, some 0.1 ms, no tokens accrue for takes; a process
- * that is stopped just then prolongs that until it goes on or is killed.
- * Without TB_SHARED_ADOPT the size and when_full of a table that is there must be those of the config, too.
- * Statuses as tb_shared_open and tb_table_create_with. TB_E_UNSUPPORTED: also where "lock_free_table" is missing. */
+ * change of the limit, a tb_table_remove or a tb_table_close applies to all. What is said above of a shared bucket
+ * holds, except that its keys have no queue: tb_table_wait_for, tb_table_wait_with, tb_table_enqueue, tb_table_reserve
+ * and the functions that go with them return TB_E_UNSUPPORTED and take nothing, and a key can be a member of
+ * tb_allow_all only. To wait, sleep for the retry_after_ns of tb_table_take and try again. While the limit is being
+ * changed, some 0.1 ms, no tokens accrue for takes; if a process is stopped at that moment, this lasts until it
+ * continues or is killed.
+ * Without TB_SHARED_ADOPT, the size and when_full of an existing table must also equal those of the config.
+ * Statuses as tb_shared_open and tb_table_create_with. TB_E_UNSUPPORTED: also without the feature "lock_free_table". */
 TB_API tb_status tb_shared_table_open(const tb_config *limit, const tb_table_config *config, const char *name,
                                       uint32_t flags, tb_table **out_table, int32_t *out_fault);
 
-/* Removes the name of a bucket or table. Processes that have it keep it; who opens the name anew creates another, so
- * that both together allow twice the limit. TB_SUCCESS also if
- * there is none. TB_E_SYSTEM: *out_fault, which may be NULL, is an errno. TB_E_UNSUPPORTED as above. */
+/* Removes the name of a bucket or table. Processes that have it open keep it. Opening the name again creates a new one,
+ * and both together then allow twice the limit. TB_SUCCESS also if there is nothing of that name. TB_E_SYSTEM:
+ * *out_fault, which may be NULL, is an errno. TB_E_UNSUPPORTED as above. */
 TB_API tb_status tb_shared_remove(const char *name, int32_t *out_fault);
 
-/* One of these faults as a sentence; "unknown fault" for other numbers. Static text. */
+/* The message for one of these codes; "unknown fault" for any other number. Static text. */
 TB_API const char *tb_shared_fault_message(int32_t fault);
 
 /* ---- Limits in Redis or Valkey ----------------------------------------------------------------------------------- */
 
-/* A limit whose buckets lie on a server, each under a key of its own, for all processes of a fleet. The library does no
- * I/O: it turns a question into the arguments of one script call, and the reply into an answer. Your client sends
+/* A limit whose buckets are stored on a server, each under its own key, for all processes of a fleet. The library does
+ * no I/O: it turns a request into the arguments of one script call, and the reply into an answer. Your client sends
  *
  *     EVALSHA sha1 1 key argument ...              for tb_remote_take, tb_remote_take_up_to and tb_remote_peek
- *     EVALSHA sha1 2 key queue_key argument ...    for the others; the second key is that of tb_remote_queue_key
+ *     EVALSHA sha1 2 key queue_key argument ...    for the others; tb_remote_queue_key makes the second key
  *
- * with the arguments as decimal numbers. A server that answers NOSCRIPT has lost the script, by a restart, a failover
- * or SCRIPT FLUSH; it has decided nothing: send EVAL with the text, and the same keys and arguments. Any other error is
- * neither a grant nor a denial.
+ * with the arguments as decimal numbers. If the server answers NOSCRIPT, it has lost the script (after a restart, a
+ * failover or SCRIPT FLUSH) and has decided nothing: send EVAL with the text of the script and the same keys and
+ * arguments. Any other error is neither a grant nor a denial.
  *
- * The server decides, by its own clock, in microseconds. The first key holds one number of at most 16 digits, expires
- * when its bucket is full, and a key that is absent is full. What a bucket grants is what a tb_bucket of the same units
- * would at the same times, rounded up to a microsecond: in any window of w at most capacity + rate * (w + 1 us) + 1
- * unit. tb_remote_get_limit shows the unit; it may be coarser than that of a tb_bucket, but is never more than a token.
+ * The server decides, by its own clock, in microseconds. The first key holds one number of at most 16 digits and
+ * expires when its bucket is full; a bucket whose key does not exist is full. A bucket grants what a tb_bucket with the
+ * same unit would grant at the same times, rounded up to a microsecond: at most capacity + rate * (w + 1 us) + 1 unit
+ * in any window of w. tb_remote_get_limit shows the unit; it may be coarser than that of a tb_bucket, but is never more
+ * than a token.
  *
- * If the server's clock goes back, a bucket that owes more than max_wait_ns allows, or seems to hold what it cannot,
- * counts as empty from then on: what it owed is forgiven, its reservations are void, and a caller is kept out for at
- * most max_wait_ns and the time of a fill. If the clock goes forward or the first key is lost, a bucket gains at most
- * its capacity and what it owed; so it does, with a small chance, if the clock goes back by very much.
+ * If the server's clock goes back, a bucket whose debt or balance is then impossible (more debt than max_wait_ns
+ * allows, or more tokens than it can hold) counts as empty from then on: its debt is forgiven, its reservations are
+ * void, and a caller is denied for at most max_wait_ns plus the time to fill the bucket. If the clock goes forward or
+ * the first key is lost, a bucket gains at most its capacity and what it owed; the same may happen, with a small
+ * probability, if the clock goes back very far.
  *
- * The second key is there while something is reserved. A reservation stands behind those that are pending, or in a gap
- * that a cancelled one left, and keeps its time; what is given back goes to who asks next. Of one bucket, the last 64
- * that are pending can be cancelled; older ones count as used. A reservation that a reset made void stays so until a
- * full bucket and max_wait_ns have passed.
+ * The second key exists while something is reserved. A reservation stands behind the pending ones, or in a gap that a
+ * cancelled one left, and keeps its time; tokens given back go to the next caller. The last 64 pending reservations of
+ * a bucket can be cancelled; older ones count as used. A reservation voided by a reset stays void for max_wait_ns plus
+ * the time to fill the bucket.
  *
  * A key belongs to one limit with one max_wait_ns: put a name for the limit into the key. */
 typedef struct tb_remote tb_remote;
 
-/* Prepares a limit as for tb_create_with. No bucket may owe more than accrues in max_wait_ns, whole microseconds of
- * which count. A tb_remote does not change: any number of threads may use it.
- * TB_E_INVALID_ARGUMENT: also a negative max_wait_ns. TB_E_OUT_OF_RANGE: also a limit that the server, which counts
- * with 53 bits, cannot count exactly: as a rule a rate of more than 9 digits, or a bucket that takes more than 285
- * years to fill. TB_E_UNSUPPORTED: also initial_tokens, max_waiters, a clock, flags, on_event or on_wake. */
+/* Prepares a limit as for tb_create_with. A bucket may owe at most what accrues in max_wait_ns, of which whole
+ * microseconds count. A tb_remote never changes: any number of threads may use it.
+ * TB_E_INVALID_ARGUMENT: also a negative max_wait_ns. TB_E_OUT_OF_RANGE: also a limit that the server, which has 53-bit
+ * integers, cannot count exactly: typically a rate of more than 9 digits, or a bucket that takes more than 285 years to
+ * fill. TB_E_UNSUPPORTED: also initial_tokens, max_waiters, a clock, flags, on_event or on_wake. */
 TB_API tb_status tb_remote_create(const tb_config *limit, int64_t max_wait_ns, tb_remote **out_remote);
 
 /* As tb_config_check, for tb_remote_create. */
@@ -721,28 +728,29 @@ TB_API void tb_remote_destroy(tb_remote *remote);
 /* The limit and the unit, as tb_get_limit. */
 TB_API tb_status tb_remote_get_limit(const tb_remote *remote, tb_config *out_config);
 
-/* The text of the script, the same for all limits, and its SHA-1 as 40 lower-case hexadecimal digits: static text. */
+/* The text of the script, which is the same for all limits, and its SHA-1 as 40 lower-case hexadecimal digits. Static
+ * text. */
 TB_API const char *tb_remote_script(void);
 TB_API const char *tb_remote_script_sha1(void);
 
-/* By how many bytes the second key may be longer than the first. */
+/* The most bytes by which the second key is longer than the first. */
 #define TB_REMOTE_QUEUE_KEY_ADDS 4
 
-/* Writes the second key of a bucket, in the same slot of a cluster: q:key, or q:{key} if the key has no tag in braces.
- * Let no first key begin with q: and none is the second key of another. out_queue_key has room for key_size +
- * TB_REMOTE_QUEUE_KEY_ADDS bytes; no zero is added. TB_E_INVALID_ARGUMENT: a key without a tag that is empty or holds a
- * closing brace, or key_size above TB_MAX_KEY_SIZE. */
+/* Writes the second key of a bucket, which is in the same slot of a cluster: q:key, or q:{key} if the key has no tag in
+ * braces. If no first key begins with q:, no first key equals a second key. out_queue_key has room for key_size +
+ * TB_REMOTE_QUEUE_KEY_ADDS bytes; no terminating zero is written. TB_E_INVALID_ARGUMENT: a key without a tag that is
+ * empty or contains a closing brace, or key_size above TB_MAX_KEY_SIZE. */
 TB_API tb_status tb_remote_queue_key(const void *key, size_t key_size, void *out_queue_key, size_t *out_size);
 
-/* The most arguments of a call for one key, and the most numbers in the reply. */
+/* The most arguments of a call for one key, and the most numbers in its reply. */
 #define TB_REMOTE_MAX_ARGUMENTS 9
 #define TB_REMOTE_MAX_REPLY 6
 
 /* Write the arguments of a call: *out_count of them, at most TB_REMOTE_MAX_ARGUMENTS, for which out_arguments must have
- * room. Keep them until the reply is there. The calls do what these functions do: tb_take; tb_take_up_to; tb_charge,
- * with the debt that max_wait_ns allows; tb_refund; tb_reset; and tb_available with tb_time_until for n tokens.
- * TB_EXCEEDS_CAPACITY as there, known without asking; nothing is written then. TB_E_OUT_OF_RANGE, tb_remote_charge:
- * more than a full bucket and the debt allowed. */
+ * room. Keep them until the reply has been read. The calls do what these functions do: tb_take; tb_take_up_to;
+ * tb_charge, up to the debt that max_wait_ns allows; tb_refund; tb_reset; and tb_available with tb_time_until for n
+ * tokens. TB_EXCEEDS_CAPACITY as for those functions, without asking the server; nothing is written then.
+ * TB_E_OUT_OF_RANGE, tb_remote_charge only: n is more than a full bucket plus the debt allowed. */
 TB_API tb_status tb_remote_take(const tb_remote *remote, double n, int64_t *out_arguments, size_t *out_count);
 TB_API tb_status tb_remote_take_up_to(const tb_remote *remote, double most, int64_t *out_arguments, size_t *out_count);
 TB_API tb_status tb_remote_charge(const tb_remote *remote, double n, int64_t *out_arguments, size_t *out_count);
@@ -750,9 +758,9 @@ TB_API tb_status tb_remote_refund(const tb_remote *remote, double n, int64_t *ou
 TB_API tb_status tb_remote_reset(const tb_remote *remote, double tokens, int64_t *out_arguments, size_t *out_count);
 TB_API tb_status tb_remote_peek(const tb_remote *remote, double n, int64_t *out_arguments, size_t *out_count);
 
-/* As tb_reserve, with a wait of at most max_wait_ns and that of tb_remote_create; as tb_cancel; as tb_settle. The
- * reservation is one that tb_remote_read_reservation wrote, for the same key; use it for one tb_remote_cancel or
- * tb_remote_settle. TB_E_INVALID_ARGUMENT: also no such reservation. */
+/* As tb_reserve, with a wait of at most max_wait_ns and at most that of tb_remote_create; as tb_cancel; as tb_settle.
+ * The reservation is one that tb_remote_read_reservation wrote, for the same key; pass it to one tb_remote_cancel or
+ * tb_remote_settle only. TB_E_INVALID_ARGUMENT: also if it is not such a reservation. */
 TB_API tb_status tb_remote_reserve(const tb_remote *remote, double n, int64_t max_wait_ns, int64_t *out_arguments,
                                    size_t *out_count);
 TB_API tb_status tb_remote_cancel(const tb_remote *remote, const tb_reservation *reservation, int64_t *out_arguments,
@@ -760,31 +768,31 @@ TB_API tb_status tb_remote_cancel(const tb_remote *remote, const tb_reservation 
 TB_API tb_status tb_remote_settle(const tb_remote *remote, const tb_reservation *reservation, double actual,
                                   int64_t *out_arguments, size_t *out_count);
 
-/* retry_after_ns is the time until the n of a take, a peek or a reservation is there; of others, until no debt is left;
- * 0 if it is so now. */
+/* For a take, a peek or a reservation, retry_after_ns is the time until its n tokens are there; for other calls, the
+ * time until the debt is repaid. 0 if that is so now. */
 typedef struct tb_remote_answer {
-    double tokens;          /* taken, charged, reserved or put in; 0 if it was refused */
+    double tokens;          /* taken, charged, reserved or put in; 0 if the call was refused */
     double remaining;       /* tokens left now, negative while in debt */
     int64_t retry_after_ns; /* see above */
     int64_t reset_after_ns; /* until the bucket is full again */
 } tb_remote_answer;
 
-/* Reads the reply to a call: the number that the server sent, or those of the array, for the arguments that the call
- * had. TB_SUCCESS. TB_DENIED: a take, TB_TIMED_OUT: a reservation; *out_answer is written, too. TB_E_OUT_OF_RANGE: a
- * charge or a settling; more debt than max_wait_ns allows. TB_E_INVALID_ARGUMENT: no reply to that call, or no call of
- * that limit. */
+/* Reads the reply to a call, a number or an array of numbers, with the arguments of that call. TB_SUCCESS. TB_DENIED,
+ * of a take, and TB_TIMED_OUT, of a reservation: *out_answer is written, too. TB_E_OUT_OF_RANGE: a charge or settlement
+ * would need more debt than max_wait_ns allows. TB_E_INVALID_ARGUMENT: not a reply to that call, or not a call of this
+ * limit. */
 TB_API tb_status tb_remote_read(const tb_remote *remote, const int64_t *arguments, size_t argument_count,
                                 const int64_t *reply, size_t reply_count, tb_remote_answer *out_answer);
 
-/* Reads the reply to tb_remote_reserve as a reservation: wait_ns from when the server decided, ready_at_ns by its
- * clock. Sleep for wait_ns. TB_SUCCESS. TB_TIMED_OUT, TB_E_INVALID_ARGUMENT as tb_remote_read. */
+/* Reads the reply to tb_remote_reserve as a reservation: wait_ns counts from the server's decision, ready_at_ns is a
+ * time of the server's clock. Sleep for wait_ns. TB_SUCCESS. TB_TIMED_OUT, TB_E_INVALID_ARGUMENT as tb_remote_read. */
 TB_API tb_status tb_remote_read_reservation(const tb_remote *remote, const int64_t *arguments, size_t argument_count,
                                             const int64_t *reply, size_t reply_count, tb_reservation *out_reservation);
 
 /* The most keys in one call of tb_remote_take_each. */
 #define TB_REMOTE_MAX_KEYS 1024
 
-/* One of the takes that stand in one call: n tokens of the bucket of a key. */
+/* One of the takes in a call for many keys: n tokens from the bucket of a key. */
 typedef struct tb_remote_member {
     const tb_remote *remote; /* the limit */
     const void *key;         /* of the bucket on the server */
@@ -794,64 +802,65 @@ typedef struct tb_remote_member {
 
 /* Write the arguments of one call for many keys, EVALSHA sha1 count key ... argument ..., with the keys in the order of
  * the members. out_arguments has room for 5 * count + 1. tb_remote_take_all takes from all of 1 .. TB_MAX_MEMBERS
- * members, or from none; their keys have one tag in braces, or a server in a cluster would refuse the call.
- * tb_remote_take_each takes from each of 1 .. TB_REMOTE_MAX_KEYS that has enough, in their order; in a cluster their
- * keys must lie in one slot, so send one call for each group of them. Where a key holds something else, the call is an
- * error, and those before it may have been taken.
+ * members, or from none; their keys must share one tag in braces, as a cluster requires. tb_remote_take_each takes from
+ * each of 1 .. TB_REMOTE_MAX_KEYS members that has enough, in order; in a cluster the keys of a call must be in one
+ * slot, so send one call for each slot. If one of the keys holds something else, the whole call is an error, but tokens
+ * may have been taken from the keys before it.
  * TB_EXCEEDS_CAPACITY: a member asks for more than its bucket can ever hold. TB_E_INVALID_ARGUMENT: also
- * tb_remote_take_all for keys without a common tag, or for the same key twice. */
+ * tb_remote_take_all for keys without a common tag, or with the same key twice. */
 TB_API tb_status tb_remote_take_all(const tb_remote_member *members, size_t count, int64_t *out_arguments,
                                     size_t *out_count);
 TB_API tb_status tb_remote_take_each(const tb_remote_member *members, size_t count, int64_t *out_arguments,
                                      size_t *out_count);
 
 /* Reads the reply to such a call, 3 * count numbers: for each member what tb_remote_read says of a take. out_statuses
- * and out_answers have `count` elements. Where tb_remote_take_all took from none, those who would have granted are
- * TB_DENIED with retry_after_ns 0; the others say how long each would take. TB_SUCCESS: all have granted. TB_DENIED:
- * not all; both outputs are written, too. TB_E_INVALID_ARGUMENT as tb_remote_read. */
+ * and out_answers have `count` elements. Where tb_remote_take_all took from none, the members that would have granted
+ * are TB_DENIED with retry_after_ns 0; for the others, retry_after_ns says how long to wait. TB_SUCCESS: all have
+ * granted. TB_DENIED: not all; both outputs are written, too. TB_E_INVALID_ARGUMENT as tb_remote_read. */
 TB_API tb_status tb_remote_read_many(const tb_remote_member *members, size_t count, const int64_t *arguments,
                                      size_t argument_count, const int64_t *reply, size_t reply_count,
                                      tb_status *out_statuses, tb_remote_answer *out_answers);
 
-/* For clients that hand out a reply as the server sends it, such as "*3\r\n:1\r\n:0\r\n:0\r\n": its numbers, at most
- * `room`, for which out_reply has room. TB_E_INVALID_ARGUMENT: an error, or anything else that is not one number or an
- * array of numbers, or not all of it. */
+/* Parses a reply as the server sends it, such as "*3\r\n:1\r\n:0\r\n:0\r\n", for clients that do not: writes its
+ * numbers, at most `room`, for which out_reply has room. TB_E_INVALID_ARGUMENT: an error, anything else that is not a
+ * number or an array of numbers, an incomplete reply, or one with more numbers than `room`. */
 TB_API tb_status tb_remote_parse(const char *text, size_t text_size, size_t room, int64_t *out_reply,
                                  size_t *out_count);
 
 /* ---- Clocks ------------------------------------------------------------------------------------------------------ */
 
-/* The system clock, used when no other is named, is CLOCK_MONOTONIC, read from the CPU's cycle counter where the kernel
- * itself does so. On Linux the time during which the machine is suspended does not count. The clocks below replace it.
- * A clock may serve many buckets, is kept alive by them, and never runs back: where an earlier time is set or returned,
- * the latest one stays. */
+/* The system clock, used when no other is given, is CLOCK_MONOTONIC. It is read from the CPU's cycle counter where the
+ * kernel itself does so. On Linux, time during which the machine is suspended does not count. The clocks below replace
+ * it. A clock may serve many buckets and lives as long as any of them. It never runs back: if it is set to an earlier
+ * time, or a callback returns one, the latest time stays. */
 
 /* Creates a clock that stands at start_ns (not negative) until it is moved: for tests and simulations.
  * TB_E_INVALID_ARGUMENT. TB_E_OUT_OF_MEMORY. */
 TB_API tb_status tb_manual_clock_create(int64_t start_ns, tb_clock **out_clock);
 
-/* Move a manual clock to a time, or on by a duration (not negative), and wake the waiters that are due. Without
- * max_lateness_ns none of them is late, as if each had come at its own time. A time before
- * the present one is TB_SUCCESS and leaves the clock where it is.
- * TB_E_INVALID_ARGUMENT: negative, or no manual clock. TB_E_OUT_OF_RANGE: past INT64_MAX. */
+/* Set a manual clock to a time, or advance it by a duration (not negative), and wake the waiters that are due. Unless
+ * max_lateness_ns is set, no waiter is late: each is served as if it had come at its due time. Setting an earlier time
+ * than the present one is TB_SUCCESS and changes nothing.
+ * TB_E_INVALID_ARGUMENT: negative, or not a manual clock. TB_E_OUT_OF_RANGE: past INT64_MAX. */
 TB_API tb_status tb_manual_clock_set(tb_clock *clock, int64_t now_ns);
 TB_API tb_status tb_manual_clock_advance(tb_clock *clock, int64_t duration_ns);
 
-/* How many waiters on a manual clock, of all its buckets, are not due yet, and when the first of them is (TB_FOREVER:
- * none). Either output may be NULL. A waiter is counted once its place in the order is fixed, so that a test knows
- * without sleeping that it waits. TB_E_INVALID_ARGUMENT: no manual clock. */
+/* How many waiters on a manual clock, of all its buckets, are not due yet, and when the first of them is due
+ * (TB_FOREVER: there are none). Either output may be NULL. A waiter is counted once its place in the order is fixed, so
+ * a test can tell without sleeping that it waits. TB_E_INVALID_ARGUMENT: not a manual clock. */
 TB_API tb_status tb_manual_clock_waiters(tb_clock *clock, int64_t *out_count, int64_t *out_next_due_ns);
 
-/* Returns the present time in nanoseconds from any fixed origin. Called on the calling thread, from several at once,
- * with no lock held; must neither throw nor longjmp. A negative time counts as 0. If it changes the bucket that asks,
- * it may be asked again without end. */
+/* Returns the current time in nanoseconds since any fixed origin. It is called on the calling thread, by several
+ * threads at once, with no lock held, and must neither throw nor longjmp. A negative time counts as 0. A function that
+ * changes the bucket for which it is called may be called again without end. */
 typedef int64_t (*tb_clock_fn)(void *user);
 
-/* Creates a clock that asks `now` each time. Waiters on it sleep for real what remains, then ask again.
+/* Creates a clock that calls `now` for each reading. Its waiters sleep for what remains in real time, then call it
+ * again.
  * TB_E_OUT_OF_MEMORY. */
 TB_API tb_status tb_callback_clock_create(tb_clock_fn now, void *user, tb_clock **out_clock);
 
-/* Gives up the creator's hold on the clock; it is freed when the last bucket using it is. */
+/* Drops the creator's reference. The clock is freed with the last bucket that uses it. */
 TB_API void tb_clock_destroy(tb_clock *clock);
 
 /* ---- Version, features, texts ------------------------------------------------------------------------------------ */
@@ -861,11 +870,11 @@ TB_API void tb_clock_destroy(tb_clock *clock);
 #define TB_VERSION_MINOR 0
 #define TB_VERSION_PATCH 0
 
-/* The version of the library in use, as 10000 * major + 100 * minor + patch; and as text, "1.0.0". */
+/* The version of the library at run time, as 10000 * major + 100 * minor + patch, and as text, such as "1.0.0". */
 TB_API int32_t tb_library_version(void);
 TB_API const char *tb_library_version_string(void);
 
-/* The number in the library's SONAME: programs built for the same number run with this library. */
+/* The number in the library's SONAME. A program built for that number runs with this library. */
 TB_API int32_t tb_abi_version(void);
 
 /* 1 if this build has the named feature, else 0 (also for NULL and unknown names). Features:
