@@ -25,7 +25,8 @@ compile() { # FILE COMMAND...
 c_block() {
     local wrapped=()
     if ! grep -q 'main(' "$1"; then
-        fragment "$1" '#include <tokenbucket.h>' 'tb_bucket *bucket'
+        fragment "$1" '#include <stdio.h>
+#include <tokenbucket.h>' 'tb_bucket *bucket'
         wrapped=(-Wno-unused-variable)
     fi
     compile "$1" "${cc[@]}" -std=c11 "${flags[@]}" "${wrapped[@]}"
