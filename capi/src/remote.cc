@@ -53,7 +53,7 @@ Status read_remote(const tb_config *limit, int64_t max_wait_ns, ParsedRemote *pa
     constexpr int64_t kMinute = 60000000000;  // a max_wait_ns that is usual
     if (max_wait_ns > kMinute && tb::make_remote_limit(parsed->spec, kMinute, &parsed->limit) == Status::success)
         return refuse(fault, "max_wait_ns", "shorter: more accrues in that time than a server can count", s);
-    return refuse(fault, "rate_tokens", "a rate that a server can count exactly: as a rule, up to 9 digits", s);
+    return refuse(fault, "rate_tokens", "one that the server can count exactly: as a rule, up to 9 digits", s);
 }
 
 tb::RemoteReservation to_core(const tb_reservation &r) {
