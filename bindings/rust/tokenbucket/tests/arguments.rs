@@ -78,7 +78,7 @@ fn times_that_cannot_be_expressed_are_named() {
     let past_the_end = "duration must be so short that the time stays below 292 years, got 9223372036.854775807s";
     assert_text(clock.advance(last), past_the_end);
     let server = RemoteLimit::new(Config::per_second(10, 5), TOO_LONG);
-    let max_wait = "max_wait must be so short that the server can count what accrues meanwhile, got 10000000000s";
+    let max_wait = "max_wait must be shorter: more accrues in that time than a server can count, got 10000000000s";
     assert_text(server, max_wait);
 }
 
