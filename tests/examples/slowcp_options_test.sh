@@ -35,13 +35,17 @@ informs "$slowcp"
 # fails MESSAGE ARGUMENT...: exits with 1, and says that alone; nothing half done stays.
 fails() {
     local status=0
-    "$slowcp" --rate 1G "${@:2}" >out 2>err || status=$?
+    timeout -s KILL 10 "$slowcp" --rate 1G "${@:2}" >out 2>err || status=$?
     [[ $status == 1 && ! -s out && $(cat err) == "slowcp: $1" ]]
     [[ -z $(find . -name '.*.slowcp') ]]
 }
 fails "cannot read 'none': No such file or directory" none to
 fails "cannot read '/': not a regular file" / to
 fails "cannot read 'to': not a regular file" to c
+mkfifo pipe
+fails "cannot read 'pipe': not a regular file" pipe c
+fails "cannot write 'pipe': not a regular file" a pipe
+[[ -p pipe ]]
 fails "cannot create a file in '/nope/dir': No such file or directory" a /nope/dir/x
 fails "cannot create a file in 'a': Not a directory" b a/x
 fails "the target '/nope/dir/' is not a folder" a /nope/dir/

@@ -26,6 +26,11 @@ refuses "$throttle" "unrecognized option '--no-such'" --rate 1M --no-such
 refuses "$throttle" "option '--rate' requires an argument" --rate
 informs "$throttle" "$TB_SOURCE/examples/c/throttle/throttle.1"
 
+# Where standard output is closed the log does not take its place.
+status=0
+head -c 9 in | "$throttle" -r 1M --log log >&- 2>err || status=$?
+[[ $status == 1 && $(cat err) == "throttle: standard output: Bad file descriptor" && ! -s log ]]
+
 # Its amounts, as the burst shows them: all but a byte of it, which a stalled reader might hold back, goes at once.
 passes() { # BURST BYTES
     local status patience

@@ -5,6 +5,7 @@ import pickle
 import time
 import unittest
 from datetime import timedelta
+from decimal import Decimal
 
 from support import BucketTest
 from test_original import NO_AMOUNT
@@ -47,6 +48,13 @@ class Take(BucketTest):
         for args, options in (((), {}), ((1, 2), {}), ((), {"tokens": 1})):
             with self.assertRaises(TypeError):
                 self.bucket.take_up_to(*args, **options)
+
+    def test_a_time_too_long_for_nanoseconds_is_for_ever(self):
+        for longest in (10**400, 1e300, math.inf, Decimal("1e300")):
+            with self.subTest(longest):
+                self.bucket.reserve(1, longest)
+        with self.assertRaises(ValueError):
+            self.bucket.reserve(1, -1e300)
 
     def test_retry_after(self):
         self.bucket.allow(10)

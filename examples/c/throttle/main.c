@@ -7,6 +7,7 @@
  */
 #define _POSIX_C_SOURCE 200809L
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -29,6 +30,11 @@ static int set_up(struct throttle *t, const struct options *o) {
     const tb_status status = create_limit(&t->limit, o->rate, o->burst, o->stats);
     if (status != TB_SUCCESS) {
         complain("the limit", status);
+        return EXIT_FAILURE;
+    }
+    /* If it is closed the log would be opened in its place, and get the data. */
+    if (fcntl(STDOUT_FILENO, F_GETFD) == -1) {
+        failed("standard output");
         return EXIT_FAILURE;
     }
     if (o->log_path != NULL && (t->log = fopen(o->log_path, "w")) == NULL) {

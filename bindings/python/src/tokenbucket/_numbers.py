@@ -61,10 +61,10 @@ def nanoseconds(time: Seconds, name: str, least: int = 0) -> int:
     elif isinstance(time, Rational) and not isinstance(time, bool):
         ns = round(time * NS_PER_SECOND)
     else:
-        seconds = number(time, name, "a number of seconds or a timedelta")
-        if math.isinf(seconds):
-            seconds = math.copysign(2.0**63 / NS_PER_SECOND, seconds)
-        ns = -1 if math.isnan(seconds) else round(seconds * NS_PER_SECOND)
+        exact = number(time, name, "a number of seconds or a timedelta") * NS_PER_SECOND
+        if math.isinf(exact):
+            exact = math.copysign(2.0**63, exact)
+        ns = -1 if math.isnan(exact) else round(exact)
     if ns < least:
         raise refused(name, f"{'more than 0' if least else '0 or more'} seconds", time)
     return min(ns, TB_FOREVER)

@@ -32,15 +32,24 @@ pub fn reason(error: &io::Error) -> String {
     text.split(" (os error ").next().unwrap_or(&text).to_string()
 }
 
+fn not_a_file() -> io::Error {
+    io::Error::new(ErrorKind::InvalidInput, "not a regular file")
+}
+
 /// Copies one file and its mode, under a name beside the target until it is complete.
 pub fn copy(from: &Path, to: &Path, bucket: &Bucket, progress: &Progress) -> Result<(), Failure> {
     let cannot_read = failure("cannot read", from);
     let cannot_write = failure("cannot write", to);
-    let source = File::open(from).map_err(&cannot_read)?;
-    let metadata = source.metadata().map_err(&cannot_read)?;
+    // Before it is opened: that of a pipe waits for its other end, which no signal ends.
+    let metadata = fs::metadata(from).map_err(&cannot_read)?;
     if !metadata.is_file() {
-        return Err(cannot_read(io::Error::new(ErrorKind::InvalidInput, "not a regular file")));
+        return Err(cannot_read(not_a_file()));
     }
+    // The copy takes the place of what has its name, so that must not be a device or a pipe.
+    if fs::metadata(to).map_or(false, |target| !target.is_file() && !target.is_dir()) {
+        return Err(cannot_write(not_a_file()));
+    }
+    let source = File::open(from).map_err(&cannot_read)?;
     let is_same = matches!((from.canonicalize(), to.canonicalize()), (Ok(from), Ok(to)) if from == to);
     if is_same {
         return Err(cannot_write(io::Error::new(ErrorKind::InvalidInput, "source and target are the same file")));
