@@ -496,7 +496,8 @@ TB_API tb_status tb_table_time_until(tb_table *table, const void *key, size_t ke
 TB_API tb_status tb_table_remove(tb_table *table, const void *key, size_t key_size);
 
 /* Change the limit of all keys at once; no key is touched. With another capacity a key has what it would have if that
- * had been in force since its last take, or is full if it has lost its place since.
+ * had been in force since its last take, or is full if it has lost its place since. While the change is being made,
+ * some 0.2 ms, no tokens accrue.
  * Errors as tb_set_rate, for what is reserved of any key. TB_E_OUT_OF_RANGE: also 8191 units a nanosecond or more, or
  * a capacity above 2^57 units. */
 TB_API tb_status tb_table_set_rate(tb_table *table, double tokens_per_second);

@@ -50,7 +50,7 @@ void LivePlan::look_closely(View *view) {
     if ((view->stamp_ & kChanging) == 0) {
         move_era(view);
     } else {
-        end_abandoned_change();
+        end_abandoned_change(view->now_);
         view->now_ = std::min(view->now_, image_->held_ns.load(std::memory_order_relaxed));
     }
     // If the plan is another one by now the view no longer counts.
@@ -62,9 +62,14 @@ void LivePlan::look_closely(View *view) {
 
 // Who changes the plan has the lock. So a change under way while the lock is free is that of a process that was killed,
 // or of a thread that the child of a fork does not have.
-void LivePlan::end_abandoned_change() {
+void LivePlan::end_abandoned_change(int64_t now) {
     if (!lock_.try_lock()) return;
-    if ((image_->stamp.load(std::memory_order_relaxed) & kChanging) != 0) release(false);
+    if ((image_->stamp.load(std::memory_order_relaxed) & kChanging) != 0) {
+        Plan plan;
+        LimitSpec spec{};
+        if (!read(&plan, &spec)) plan = closed_plan();
+        go_on(in_era(plan, image_->held_ns.load(std::memory_order_relaxed)), spec, now + kDisorderNs);
+    }
     lock_.unlock();
 }
 
@@ -78,13 +83,13 @@ void LivePlan::move_era(View *view) {
         read(&plan, &spec) && now > plan.base_ns && static_cast<uint64_t>(now - plan.base_ns) > plan.elapsed_limit;
     if (image_->stamp.load(std::memory_order_relaxed) == view->stamp_ && outgrown) {
         prepare(in_era(plan, now), spec);
-        release(true);
+        put_in_force();
         view->stamp_ = image_->stamp.load(std::memory_order_relaxed);
     }
     lock_.unlock();
 }
 
-// A reader that saw an even stamp may have read the counter up to kDisorderNs later.
+// The plan in force at held_ns. A reader that saw an even stamp may have read the counter up to kDisorderNs later.
 Plan LivePlan::hold(TimeSource *time, LimitSpec *spec) {
     image_->held_ns.store(time->latest(), std::memory_order_relaxed);
     image_->stamp.store(image_->stamp.load(std::memory_order_relaxed) | kChanging, std::memory_order_seq_cst);
@@ -94,7 +99,20 @@ Plan LivePlan::hold(TimeSource *time, LimitSpec *spec) {
     }
     Plan plan;
     if (!read(&plan, spec)) plan = closed_plan();
-    return in_era(plan, time->latest());
+    return in_era(plan, image_->held_ns.load(std::memory_order_relaxed));
+}
+
+// A time that has not come yet when the plan is in force; a clock that is moved by hand stands still meanwhile.
+int64_t LivePlan::after(TimeSource *time) {
+    return time->latest() + (time->clock() == nullptr ? kDisorderNs : 0);
+}
+
+// From that time on the plan goes on where it stands.
+void LivePlan::go_on(const Plan &plan, const LimitSpec &spec, int64_t now) {
+    Plan next = plan;
+    next.base_ns = std::max(next.base_ns, now);
+    prepare(next, spec);
+    put_in_force();
 }
 
 void LivePlan::prepare(const Plan &next, const LimitSpec &spec) {
@@ -103,9 +121,9 @@ void LivePlan::prepare(const Plan &next, const LimitSpec &spec) {
     image_->specs[spare].store(spec);
 }
 
-void LivePlan::release(bool changed) {
+void LivePlan::put_in_force() {
     const uint64_t stamp = image_->stamp.load(std::memory_order_relaxed) & ~kChanging;
-    image_->stamp.store(changed ? stamp + 2 : stamp, std::memory_order_release);
+    image_->stamp.store(stamp + 2, std::memory_order_release);
 }
 
 }  // namespace tb

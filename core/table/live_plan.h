@@ -1,9 +1,9 @@
 // The plan of all keys of a table. A change of the limit is in force for all of them at once and touches no slot.
 //
 // Readers read the plan in place and check afterwards that the stamp is still the same. While the limit is being
-// changed the stamp is odd, and time stands still for readers at some time before the change. The time of the change is
-// read after that: it is not before any time that a reader has used with the old plan, so no reader has used the old
-// plan beyond it.
+// changed the stamp is odd, and time stands still for readers: they decide at held_ns. Nothing accrues until the plan
+// in force next goes on from held_ns, a moment later than now. For a bucket that was full at held_ns may have been
+// emptied since, and what has overflowed meanwhile must not come in again.
 #ifndef TOKENBUCKET_CORE_TABLE_LIVE_PLAN_H
 #define TOKENBUCKET_CORE_TABLE_LIVE_PLAN_H
 
@@ -78,16 +78,18 @@ class LivePlan {
     Plan read() const;
 
     // edit(&plan, &spec) changes the plan, whose base has been moved to the time of the change, and the limit as asked
-    // for, unless it returns an error.
+    // for; what it has done does not count if it returns an error.
     template <class Edit>
     Status change(TimeSource *time, Edit edit) {
         time->ask();
         const platform::LockGuard guard(&lock_);
         LimitSpec spec;
-        Plan next = hold(time, &spec);
-        const Status s = edit(&next, &spec);
-        if (s == Status::success) prepare(next, spec);
-        release(s == Status::success);
+        const Plan same = hold(time, &spec);
+        Plan next = same;
+        LimitSpec asked = spec;
+        const Status s = edit(&next, &asked);
+        const bool changes = s == Status::success;
+        go_on(changes ? next : same, changes ? asked : spec, after(time));
         return s;
     }
 
@@ -100,8 +102,10 @@ class LivePlan {
     void look_closely(View *view);
     Plan hold(TimeSource *time, LimitSpec *spec);
     void prepare(const Plan &next, const LimitSpec &spec);
-    void release(bool changed);
-    void end_abandoned_change();
+    static int64_t after(TimeSource *time);
+    void go_on(const Plan &plan, const LimitSpec &spec, int64_t now);
+    void put_in_force();
+    void end_abandoned_change(int64_t now);
     void move_era(View *view);
 
     LivePlanImage *const image_;

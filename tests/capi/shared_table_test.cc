@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -142,6 +143,36 @@ TEST_F(SharedTable, ChangesHoldForAll) {
     EXPECT_EQ(tb_table_close(b.get()), TB_SUCCESS);
     EXPECT_EQ(allow(a, "alice", 1), TB_CLOSED);
     EXPECT_EQ(tb_table_set_rate(a.get(), 1), TB_CLOSED);
+}
+
+// A key is emptied while a process that changes the limit is stopped, for longer than the key takes to fill; when that
+// goes on, or is killed, what overflowed meanwhile does not come in again.
+TEST_F(SharedTable, AStoppedChangeBringsNothingInAgain) {
+    constexpr double kCapacity = 100;
+    constexpr double kRate = 10000;
+    const auto now_ns = [] { return std::chrono::steady_clock::now().time_since_epoch().count(); };
+    const TableHandle table = open(config_of(kCapacity, kRate, nullptr), keys);
+    for (const int end : {SIGCONT, SIGKILL, SIGCONT, SIGKILL, SIGCONT, SIGKILL}) {
+        const pid_t changer = in_child([&] {
+            for (;;) tb_table_set_rate(table.get(), kRate);
+            return 0;
+        });
+        ::usleep(2000);
+        ::kill(changer, SIGSTOP);
+        int status = 0;
+        ::waitpid(changer, &status, WUNTRACED);
+        ::usleep(20000);
+        const int64_t begin_ns = now_ns();
+        double granted = 0;
+        while (allow(table, "alice", 1) == TB_SUCCESS) ++granted;
+        ::kill(changer, end);
+        ::usleep(1000);
+        while (allow(table, "alice", 1) == TB_SUCCESS) ++granted;
+        EXPECT_LE(granted, kCapacity + kRate * static_cast<double>(now_ns() - begin_ns + 1) / kSecond);
+        ::kill(changer, SIGKILL);
+        ::waitpid(changer, &status, 0);
+        EXPECT_EQ(tb_table_remove(table.get(), "alice", 5), TB_SUCCESS);
+    }
 }
 
 TEST_F(SharedTable, DestroyLeavesItToTheOthers) {

@@ -10,6 +10,7 @@
 #include <array>
 #include <atomic>
 #include <barrier>
+#include <chrono>
 #include <cmath>
 #include <string>
 #include <thread>
@@ -240,6 +241,43 @@ TEST(TableRaces, ChangesOfTheLimitBringNoMoreThanTheLargerOne) {
     tb_manual_clock_advance(clock.get(), 4 * kSecond);
     for (uint64_t key = 0; key < kKeys; ++key)
         EXPECT_EQ(ask(tb_table_allow, table, name_of(key), 4.0), TB_SUCCESS) << key;
+}
+
+int64_t now_ns() {
+    return std::chrono::steady_clock::now().time_since_epoch().count();
+}
+
+// A key that is full when a change begins is emptied while the change is being made, and what has overflowed since the
+// change began does not come in again: no window from a burst's beginning holds more than its bound.
+TEST(TableRaces, NothingComesInTwiceDuringAChange) {
+    constexpr double kCapacity = 50;
+    constexpr double kRate = 1e6;
+    const int64_t fills_ns = static_cast<int64_t>(kCapacity / kRate * kSecond);
+    const uint64_t bursts = effort("TB_TABLE_BURSTS", 3000, 300);
+    tb_table_config config = table_config();
+    config.max_keys = 10;
+    const TableHandle table = table_of(config_of(kCapacity, kRate, nullptr), config);
+    std::atomic<bool> goes_on{true};
+    std::thread changer([&] {
+        while (goes_on) tb_table_set_rate(table.get(), kRate);
+    });
+    double most = 0;  // above the bound
+    for (uint64_t i = 0; i < bursts; ++i) {
+        const int64_t full_ns = now_ns() + 2 * fills_ns;
+        while (now_ns() < full_ns) {
+        }
+        const int64_t begin_ns = now_ns();
+        double granted = 0;
+        for (int64_t end_ns = begin_ns; end_ns < begin_ns + 4 * fills_ns; end_ns = now_ns()) {
+            if (ask(tb_table_allow, table, "key", 1.0) != TB_SUCCESS) continue;
+            ++granted;
+            const double bound = kCapacity + kRate * static_cast<double>(now_ns() - begin_ns + 1) / kSecond + 1e-3;
+            most = std::max(most, granted - bound);
+        }
+    }
+    goes_on = false;
+    changer.join();
+    EXPECT_LE(most, 0);
 }
 
 // Waiters and reservations come and go while others take; in the end all that is left of the keys is what was taken.
