@@ -9,7 +9,6 @@
 #ifndef TOKENBUCKET_CORE_BUCKET_PLAN_H
 #define TOKENBUCKET_CORE_BUCKET_PLAN_H
 
-#include <algorithm>
 #include <cstdint>
 
 #include "core/bucket/limit.h"
@@ -98,14 +97,6 @@ inline uint64_t next_generation(uint64_t word) {
 // The units spent in `word` less those in `other`.
 inline int64_t word_difference(uint64_t word, uint64_t other) {
     return static_cast<int64_t>((word & ~kGenerationMask) - (other & ~kGenerationMask)) >> kGenerationBits;
-}
-
-// Of `units` taken by a compare-and-swap to `taken`, a word, what surely has not overflowed yet where `full` is the
-// word of a bucket that is just full now. If so much is given back, the bucket has no more than if the take had never
-// been, and as much if nobody else has taken since.
-inline uint64_t still_there(uint64_t units, uint64_t taken, uint64_t full) {
-    const int64_t above = word_difference(taken, full);
-    return above <= 0 ? 0 : std::min(units, static_cast<uint64_t>(above));
 }
 
 }  // namespace tb

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <cstdlib>
 
+#include "core/bucket/undos.h"
 #include "core/clock/time_source.h"
 #include "core/limiter/events.h"
 #include "core/limiter/state_lock.h"
@@ -84,9 +85,8 @@ class Account {
 
     Status charge(double n, int64_t *repaid_after_ns);
     Status refund(double n);
-    // Gives back `units` that a compare-and-swap to `taken` took in that era, but for what may have overflowed since;
-    // nothing in another era.
-    void undo(uint64_t units, uint64_t taken, uint64_t era);
+    // Gives back what was taken in that era, but for what may have overflowed since; nothing in another era.
+    void undo(Undo *take, uint64_t era);
 
     // How long a reservation would have to wait: success, or timed_out, and *wait_ns is set in both cases.
     Status probe_reservation(double n, int64_t max_wait_ns, int64_t *wait_ns);

@@ -108,6 +108,7 @@ uint64_t era_of(const PlanSlot &slot) {
 }  // namespace
 
 Status Limiter::preview(uint64_t counter, double n, Attempt *attempt) {
+    const uint64_t undone = undos_.done();
     const uint64_t word = cell_->word();
     const PlanSlot &plan = cell_->plan(word);
     int64_t now = 0;
@@ -115,12 +116,13 @@ Status Limiter::preview(uint64_t counter, double n, Attempt *attempt) {
     if (!is_in_sixteenths(n) || !time_.time_by_counter(counter, &now)) return preview_slowly(n, attempt);
     if (!decide_in_place<PriceInSixteenths>(word, plan, n, now, &d) || d.status != Status::success)
         return preview_slowly(n, attempt);
-    *attempt = {word, d.next, d.cost, now, era_of(plan), 0};
+    *attempt = {word, d.next, d.cost, now, era_of(plan), 0, undone};
     return Status::success;
 }
 
 // The whole plan is read of a denial alone: it takes longer than the decision.
 Status Limiter::preview_slowly(double n, Attempt *attempt) {
+    const uint64_t undone = undos_.done();
     Patience patience;
     const auto stale = [&] {
         attempt->retry_after_ns = TBU_NEVER;
@@ -130,7 +132,7 @@ Status Limiter::preview_slowly(double n, Attempt *attempt) {
         const PlanSlot &slot = cell_->plan(g.word);
         const uint64_t version = slot.version();
         const Decision d = decide(g.word, slot, n, g.now);
-        *attempt = {g.word, d.next, d.cost, g.now, era_of(slot), 0};
+        *attempt = {g.word, d.next, d.cost, g.now, era_of(slot), 0, undone};
         if (!slot.is_still(version)) return stale();
         if (d.outgrown && patience.allows_move() && move_base(g.now)) return Status::stale;
         if (d.status == Status::stale) return stale();
@@ -144,7 +146,8 @@ Status Limiter::preview_slowly(double n, Attempt *attempt) {
 }
 
 void Limiter::undo(const Attempt &taken) {
-    Account::undo(static_cast<uint64_t>(taken.cost), taken.next, taken.era);
+    Undo take(&undos_, static_cast<uint64_t>(taken.cost), taken.next, taken.undone);
+    Account::undo(&take, taken.era);
 }
 
 Status Limiter::take_slowly(double n) {

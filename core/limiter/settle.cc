@@ -74,12 +74,12 @@ Status Account::refund(double n) {
     });
 }
 
-void Account::undo(uint64_t units, uint64_t taken, uint64_t era) {
+void Account::undo(Undo *take, uint64_t era) {
     Locked locked(this);
     change(&locked, [&](const Observation &now) {
         if (now.plan.era() != era) return Status::success;
         const uint64_t full = word_at(now.balance.accrued - now.plan.capacity, 0);
-        refund_base(&locked, now, still_there(units, taken, full));
+        refund_base(&locked, now, take->still_there(now.word, full));
         return Status::success;
     });
 }

@@ -220,6 +220,7 @@ void Keys::allow_many(const uint64_t *keys, const double *amounts, std::size_t c
 // ---- Takes that may be undone ----
 
 Status Keys::preview(uint64_t key, double n, KeyAttempt *a) {
+    a->undone = image_->undos.done();
     for (int round = 0; round < kMostRounds; ++round) {
         read(key, round != 0, a);
         const bool judged =
@@ -249,9 +250,8 @@ int64_t Keys::retry_after_ns(const KeyAttempt &a) const {
     return time_to_grow(plan, a.decision.at, a.decision.rest, a.decision.cost);
 }
 
-Status Keys::undo(const KeyAttempt &taken) {
+Status Keys::undo(const KeyAttempt &taken, Undo *take) {
     if (!taken.stores) return Status::success;
-    const uint64_t units = static_cast<uint64_t>(taken.decision.cost);
     KeyAttempt a;
     for (;;) {
         read(taken.key, true, &a);
@@ -261,7 +261,7 @@ Status Keys::undo(const KeyAttempt &taken) {
         const bool judged = judge(&a, [&](uint64_t word, const PlanSlot &slot, int64_t now) {
             const Plan plan = slot.load();
             const Balance b = balance(word, plan, now);
-            const uint64_t back = still_there(units, taken.decision.next, word_at(b.accrued - plan.capacity, 0));
+            const uint64_t back = take->still_there(word, word_at(b.accrued - plan.capacity, 0));
             return changed_to(word, (word >> kGenerationBits) - back, b);
         });
         if (judged && store(&a) == Status::success) return Status::success;

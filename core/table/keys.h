@@ -52,7 +52,8 @@ struct KeyAttempt {
     KeyPlace place;
     LivePlan::View view;
     Decision decision;
-    bool stores;  // the decision is a grant, which changes the slot
+    bool stores;      // the decision is a grant, which changes the slot
+    uint64_t undone;  // of one that may be undone: what undos had given back before it was read
 };
 
 // A key is its hash(). All statuses are those of a bucket, and table_full.
@@ -92,7 +93,11 @@ class Keys {
     // Of one that was denied.
     int64_t retry_after_ns(const KeyAttempt &attempt) const;
     // Gives back what was stored, but for what has overflowed since. waiting as below, then the key's account does it.
-    Status undo(const KeyAttempt &taken);
+    Status undo(const KeyAttempt &taken, Undo *take);
+    Undo begin_undo(const KeyAttempt &taken) {
+        const uint64_t units = taken.stores ? static_cast<uint64_t>(taken.decision.cost) : 0;
+        return {&image_->undos, units, taken.decision.next, taken.undone};
+    }
 
     // waiting: nothing is done, for the slot is pinned, and the key's account must know of it.
     Status charge(uint64_t key, double n, int64_t *repaid_after_ns);

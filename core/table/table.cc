@@ -114,11 +114,11 @@ Status Table::refund(uint64_t key, double n) {
 }
 
 void Table::undo(const KeyAttempt &taken) {
-    if (Keys::undo(taken) != Status::waiting) return;
+    Undo take = begin_undo(taken);
+    if (Keys::undo(taken, &take) != Status::waiting) return;
     const Use use(&accounts_, taken.key, Use::Absent::make);
-    if (use.status() != Status::success) return;
     const uint64_t tenancy = taken.place.value.state & kGenerationMask;
-    use->undo(static_cast<uint64_t>(taken.decision.cost), taken.decision.next, tenancy);
+    if (use.status() == Status::success) use->undo(&take, tenancy);
 }
 
 Status Table::remove(uint64_t key) {

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/bucket/undos.h"
 #include "core/table/live_plan.h"
 #include "core/table/slot.h"
 
@@ -28,6 +29,7 @@ struct alignas(Line) TableImage {
     LivePlanImage plan;
     alignas(Line) std::atomic<uint64_t> evicted{0};  // apart from the plan, which all read
     std::atomic<double> forgiven{0};
+    Undos undos;
 };
 
 }  // namespace tb
