@@ -724,6 +724,7 @@ TB_API tb_status tb_remote_create(const tb_config *limit, int64_t max_wait_ns, t
 /* As tb_config_check, for tb_remote_create. */
 TB_API tb_status tb_remote_config_check(const tb_config *limit, int64_t max_wait_ns, tb_config_fault *out_fault);
 
+/* Frees it. NULL is allowed. */
 TB_API void tb_remote_destroy(tb_remote *remote);
 
 /* The limit and the unit, as tb_get_limit. */

@@ -144,8 +144,7 @@ class Takes(TableTest):
     def test_bad_limits(self):
         wrong = {
             "capacity": ((0, 1), (math.nan, 1)),
-            "tokens_per_second": ((1, 0), (1, math.inf), (1e15, 1e-9)),
-            "max_wait": ((10, math.pi),),  # what accrues in no time could be counted
+            "tokens_per_second": ((1, 0), (1, math.inf), (1e15, 1e-9), (10, math.pi)),
         }
         for name, limits in wrong.items():
             for limit in limits:
