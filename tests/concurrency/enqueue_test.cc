@@ -82,6 +82,7 @@ class Storm {
         idle_ = 0;
         phase_ = phase;
         running_ = true;
+        ++round_;
         const auto limit = std::chrono::steady_clock::now() + std::chrono::minutes(2);
         while (operations_ < operations || idle_ < kThreads) {
             if (operations_ >= operations) running_ = false;
@@ -98,7 +99,7 @@ class Storm {
     }
     void end() {
         phase_ = Phase::over;
-        running_ = true;
+        ++round_;
     }
 
     double granted() const { return sum(&Account::granted); }
@@ -127,8 +128,9 @@ class Storm {
 
     void run(int i) {
         std::mt19937_64 random(kSeed + static_cast<uint64_t>(i));
-        while (phase_ != Phase::over) {
-            while (!running_) std::this_thread::yield();
+        // Each thread takes part in each round, also if that is over before the thread has run.
+        for (int seen = 0;; ++seen) {
+            while (round_ == seen) std::this_thread::yield();
             const Phase phase = phase_;
             if (phase == Phase::over) return;
             Account *const a = &accounts_.at(static_cast<std::size_t>(i));
@@ -139,7 +141,6 @@ class Storm {
             }
             for (const auto &[waiter, n] : places) give_up(waiter);
             ++idle_;
-            while (!running_) std::this_thread::yield();
         }
     }
 
@@ -268,6 +269,7 @@ class Storm {
     std::atomic<int64_t> operations_{0};
     std::atomic<int> idle_{0};
     std::atomic<bool> running_{false};
+    std::atomic<int> round_{0};
     std::atomic<Phase> phase_{Phase::exact};
     std::array<Account, kThreads> accounts_;
     std::mt19937_64 random_{kSeed};
