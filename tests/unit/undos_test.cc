@@ -23,7 +23,8 @@ class OneBucket {
   public:
     using Attempt = Limiter::Attempt;
 
-    explicit OneBucket(Clock *clock) : limiter_(kSpec, limit(), 4 * limit().units.scale, {.clock = clock}) {}
+    explicit OneBucket(Clock *clock)
+        : limiter_(kSpec, limit(), static_cast<int64_t>(limit().capacity), {.clock = clock}) {}
     void take(double n, Attempt *a) {
         EXPECT_EQ(limiter_.preview(Limiter::counter(), n, a), Status::success);
         EXPECT_TRUE(limiter_.store(*a));
