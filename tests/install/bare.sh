@@ -20,11 +20,11 @@ cp /etc/resolv.conf "$machine/etc"
 # Nothing asks, and nothing comes that is not asked for.
 echo 'APT::Get::Assume-Yes "true"; APT::Install-Recommends "false";' >"$machine/etc/apt/apt.conf.d/bare"
 
-# in_machine USER FOLDER COMMAND: what is mounted for it goes with it.
+# in_machine USER FOLDER COMMAND: what is mounted for it goes with it. The compilers need take no pains.
 in_machine() {
     # shellcheck disable=SC2016 # expanded by that shell
     unshare --mount --fork sh -ec 'mount --bind /proc "$0/proc" && mount --bind /dev "$0/dev" && exec chroot "$@"' "$machine" "$machine" \
-        su - "$1" -c "set -e; export DEBIAN_FRONTEND=noninteractive CMAKE_BUILD_PARALLEL_LEVEL=2; cd $2; $3" >"$folder/log" 2>&1
+        su - "$1" -c "set -e; export DEBIAN_FRONTEND=noninteractive CMAKE_BUILD_PARALLEL_LEVEL=2 CMAKE_BUILD_TYPE=None CFLAGS=-O0 CXXFLAGS=-O0; cd $2; $3" >"$folder/log" 2>&1
 }
 
 must() { in_machine "$@" || fail "$1 in $2: $3: $(tail -n 20 "$folder/log")"; }

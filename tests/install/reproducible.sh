@@ -31,12 +31,26 @@ install_copy() { # TOOL KIND NUMBER OPTION...
     if found=$(grep -rlF "$folder" "$to"); then fail "$1 $2: the folder of the build is in $found"; fi
 }
 
-for tool in cmake meson; do
-    install_copy $tool default 0
-    install_copy $tool default 1
-    diff -r "$folder/$tool-default-0" "$folder/$tool-default-1" || fail "$tool: the copies differ"
-    commands=$(grep 'core/bucket/decide' "${copies[0]}/$tool-default/compile_commands.json")
-    grep -q -- '-O3 .*-DNDEBUG\|-DNDEBUG .*-O3' <<<"$commands" || fail "$tool by default does not optimize, or asserts"
+is_optimized() { # TOOL BUILD
+    local commands
+    commands=$(grep 'core/bucket/decide' "$2/compile_commands.json")
+    grep -q -- '-O3 .*-DNDEBUG\|-DNDEBUG .*-O3' <<<"$commands" || fail "$1 by default does not optimize, or asserts"
+}
+configure=$folder/configured
+cmake -G Ninja -S "${copies[0]}" -B "$configure-cmake" -DTOKENBUCKET_TESTS=OFF >"$folder/log" 2>&1 || fail "$(tail "$folder/log")"
+is_optimized cmake "$configure-cmake"
+meson setup "$configure-meson" "${copies[0]}" -Dauto_features=disabled >"$folder/log" 2>&1 || fail "$(tail "$folder/log")"
+is_optimized meson "$configure-meson"
+
+# Which folders are written down does not depend on how well it is optimized.
+fast_cmake=(-DCMAKE_C_FLAGS_RELEASE='-O0 -DNDEBUG' -DCMAKE_CXX_FLAGS_RELEASE='-O0 -DNDEBUG')
+for number in 0 1; do
+    install_copy cmake default $number "${fast_cmake[@]}"
+    install_copy meson default $number --optimization=0
 done
-install_copy cmake debug 0 -DCMAKE_BUILD_TYPE=RelWithDebInfo
-install_copy meson debug 0 --buildtype=debugoptimized
+for tool in cmake meson; do
+    diff -r "$folder/$tool-default-0" "$folder/$tool-default-1" || fail "$tool: the copies differ"
+done
+install_copy cmake debug 0 -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_C_FLAGS_RELWITHDEBINFO='-O0 -g' \
+    -DCMAKE_CXX_FLAGS_RELWITHDEBINFO='-O0 -g'
+install_copy meson debug 0 --optimization=0 --debug
