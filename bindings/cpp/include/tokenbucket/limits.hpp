@@ -73,6 +73,7 @@ class [[nodiscard]] ResultAll : public Result<T> {
     /// Made by the functions of Limits.
     ResultAll(Status status, const Refusal &refusal, const detail::Blame &blame = {}) noexcept
         : Result<T>(status, blame), refusal_(refusal) {}
+    /// Made by the functions of Limits, of a success.
     template <class Answer>
     ResultAll(Answer answer, const Refusal &refusal) noexcept : Result<T>(std::move(answer)), refusal_(refusal) {}
 
