@@ -43,7 +43,7 @@ uint64_t line_of(const Slot *slot) {
 // A full table, each of whose slots holds a key of its own and so many units as its number is.
 class Filled {
   public:
-    explicit Filled(uint64_t count) : lines(count), cells(lines.data(), count) {
+    explicit Filled(uint64_t count) : lines(static_cast<std::size_t>(count)), cells(lines.data(), count) {
         tb_test::Trace trace(1);
         while (slots.size() < cells.slots()) {
             int64_t holds = 0;
@@ -260,7 +260,7 @@ TEST(Cells, SpreadsKeysWithStructureLikeRandomOnes) {
 TEST(Cells, FindRoomForAllKeysThatTheyAreMadeFor) {
     constexpr uint32_t kKeys = 20000;
     for (const auto &structure : kStructures) {
-        std::vector<tb::Line> memory(tb::Keys::lines_for(kKeys));
+        std::vector<tb::Line> memory(static_cast<std::size_t>(tb::Keys::lines_for(kKeys)));
         Cells cells(memory.data(), memory.size());
         int without_room = 0;
         for (uint32_t i = 0; i < kKeys; ++i) {

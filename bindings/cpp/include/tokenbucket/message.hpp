@@ -51,7 +51,8 @@ class Message {
 namespace detail {
 
 // As printf does.
-inline void append(Message &message, const char *format, ...) noexcept {
+// NOLINTNEXTLINE(cert-dcl50-cpp): the compiler checks its format
+[[gnu::format(printf, 2, 3)]] inline void append(Message &message, const char *format, ...) noexcept {
     va_list arguments;
     va_start(arguments, format);
     const std::size_t room = sizeof message.text_ - message.size_;

@@ -85,6 +85,7 @@ inline Message message_of(tb_status status, std::int32_t number, const char *nam
     if (status != TB_E_MISMATCH && status != TB_E_SYSTEM) return message;
     append(message, "shared bucket \"%s\": ", shown);
     if (status == TB_E_SYSTEM)
+        // NOLINTNEXTLINE(concurrency-mt-unsafe): the text of a known number is static
         append(message, "%s", std::strerror(number));
     else if (!append_difference(message, number, name, c))
         append(message, "%s", tb_shared_fault_message(number));
@@ -101,6 +102,7 @@ inline Message message_of(tb_status status, std::int32_t number, const char *nam
     Message message;
     if (status == TB_E_INVALID_ARGUMENT) append(message, "name must be %s, got %s", kBucketName, shown);
     if (status == TB_E_MISMATCH) append(message, "shared table \"%s\": %s", shown, tb_shared_fault_message(number));
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): the text of a known number is static
     if (status == TB_E_SYSTEM) append(message, "shared table \"%s\": %s", shown, std::strerror(number));
     return message;
 }
