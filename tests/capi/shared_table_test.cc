@@ -57,17 +57,6 @@ class SharedTable : public SharedTest {
     static tb_status allow(const TableHandle &table, std::string_view key, double n) {
         return ask(tb_table_allow, table, key, n);
     }
-    static double left(const TableHandle &table, std::string_view key) {
-        double tokens = 0;
-        EXPECT_EQ(ask(tb_table_available, table, key, &tokens), TB_SUCCESS);
-        return tokens;
-    }
-    static tb_table_stats stats_of(const TableHandle &table) {
-        tb_table_stats stats{};
-        stats.struct_size = sizeof stats;
-        EXPECT_EQ(tb_table_get_stats(table.get(), &stats), TB_SUCCESS);
-        return stats;
-    }
 
     const tb_config slow = config_of(10, 1e-6, nullptr);  // next to nothing accrues during a test
     const tb_table_config keys = of_keys(1000);
@@ -110,20 +99,20 @@ TEST_F(SharedTable, AllFunctionsOfAKeyShareIt) {
     EXPECT_EQ(ask(tb_table_take_up_to, b, "alice", 5.0, &taken), TB_SUCCESS);
     EXPECT_EQ(taken, 5);
     EXPECT_EQ(ask(tb_table_charge, a, "alice", 3.0, &ns), TB_SUCCESS);
-    EXPECT_NEAR(left(b, "alice"), -2, 1e-3);
+    EXPECT_NEAR(available(b, "alice"), -2, 1e-3);
     EXPECT_EQ(ask(tb_table_take, b, "alice", 1.0, &decision), TB_DENIED);
     EXPECT_EQ(ask(tb_table_time_until, a, "alice", 1.0, &ns), TB_SUCCESS);
     EXPECT_NEAR(static_cast<double>(decision.retry_after_ns), static_cast<double>(ns), 1e9);
     EXPECT_EQ(ask(tb_table_refund, b, "alice", 4.0), TB_SUCCESS);
-    EXPECT_NEAR(left(a, "alice"), 2, 1e-3);
+    EXPECT_NEAR(available(a, "alice"), 2, 1e-3);
     const size_t sizes[] = {5, 3};
     tb_status answers[2];
     EXPECT_EQ(tb_table_allow_many(b.get(), "alicebob", sizes, nullptr, 2, answers), TB_SUCCESS);
     EXPECT_EQ(answers[0], TB_SUCCESS);
-    EXPECT_NEAR(left(a, "alice"), 1, 1e-3);
-    EXPECT_NEAR(left(a, "bob"), 9, 1e-3);
+    EXPECT_NEAR(available(a, "alice"), 1, 1e-3);
+    EXPECT_NEAR(available(a, "bob"), 9, 1e-3);
     EXPECT_EQ(ask(tb_table_remove, a, "alice"), TB_SUCCESS);
-    EXPECT_EQ(left(b, "alice"), 10);
+    EXPECT_EQ(available(b, "alice"), 10);
 }
 
 TEST_F(SharedTable, ChangesHoldForAll) {
@@ -137,8 +126,8 @@ TEST_F(SharedTable, ChangesHoldForAll) {
         EXPECT_EQ(tb_table_get_limit(table->get(), &limit), TB_SUCCESS);
         EXPECT_EQ(limit.rate_tokens, 2e-6);
         EXPECT_EQ(limit.capacity, 20);
-        EXPECT_EQ(left(*table, "bob"), 20);
-        EXPECT_NEAR(left(*table, "alice"), 0, 1e-3);
+        EXPECT_EQ(available(*table, "bob"), 20);
+        EXPECT_NEAR(available(*table, "alice"), 0, 1e-3);
     }
     EXPECT_EQ(tb_table_close(b.get()), TB_SUCCESS);
     EXPECT_EQ(allow(a, "alice", 1), TB_CLOSED);
@@ -235,7 +224,7 @@ TEST_F(SharedTable, KeysHaveNoQueue) {
     EXPECT_EQ(tb_reserve_all(members, 2, kSecond, both, &ns, nullptr), TB_E_UNSUPPORTED);
     EXPECT_EQ(tb_cancel_all(members, 2, both), TB_E_UNSUPPORTED);
     EXPECT_EQ(both[0].tokens, 1);
-    EXPECT_EQ(left(table, "alice"), 10);
+    EXPECT_EQ(available(table, "alice"), 10);
     EXPECT_EQ(available(bucket.get()), 10);
 }
 
