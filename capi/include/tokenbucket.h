@@ -667,8 +667,8 @@ TB_API tb_status tb_shared_open(const tb_config *config, const char *name, uint3
  * holds, except that its keys have no queue: tb_table_wait_for, tb_table_wait_with, tb_table_enqueue, tb_table_reserve
  * and the functions that go with them return TB_E_UNSUPPORTED and take nothing, and a key can be a member of
  * tb_allow_all only. To wait, sleep for the retry_after_ns of tb_table_take and try again. While the limit is being
- * changed, some 0.1 ms, no tokens accrue for takes; if a process is stopped at that moment, this lasts until it
- * continues or is killed.
+ * changed, some 0.2 ms, no tokens accrue; if a process is stopped at that moment, this lasts until it continues or is
+ * killed. A new table takes all its memory at once; more than a container may use gets the process killed.
  * Without TB_SHARED_ADOPT, the size and when_full of an existing table must also equal those of the config.
  * Statuses as tb_shared_open and tb_table_create_with. TB_E_UNSUPPORTED: also without the feature "lock_free_table". */
 TB_API tb_status tb_shared_table_open(const tb_config *limit, const tb_table_config *config, const char *name,
