@@ -13,6 +13,7 @@ Limiter::Limiter(const LimitSpec &spec, const Limit &limit, int64_t initial_unit
       time_(options.clock, options.use_counter),
       own_cell_(make_plan(limit, time_.now(), {0, {0, 0}}), initial_units),
       cell_(options.shared == nullptr ? &own_cell_ : options.shared->cell()),
+      undos_(options.shared == nullptr ? &own_undos_ : options.shared->undos()),
       plan_lock_(options.shared == nullptr ? nullptr : options.shared->memory(), SharedState::kPlanLock),
       spec_(spec) {}
 
@@ -108,7 +109,7 @@ uint64_t era_of(const PlanSlot &slot) {
 }  // namespace
 
 Status Limiter::preview(uint64_t counter, double n, Attempt *attempt) {
-    const uint64_t undone = undos_.done();
+    const uint64_t undone = undos_->done();
     const uint64_t word = cell_->word();
     const PlanSlot &plan = cell_->plan(word);
     int64_t now = 0;
@@ -122,7 +123,7 @@ Status Limiter::preview(uint64_t counter, double n, Attempt *attempt) {
 
 // The whole plan is read of a denial alone: it takes longer than the decision.
 Status Limiter::preview_slowly(double n, Attempt *attempt) {
-    const uint64_t undone = undos_.done();
+    const uint64_t undone = undos_->done();
     Patience patience;
     const auto stale = [&] {
         attempt->retry_after_ns = TBU_NEVER;
@@ -146,7 +147,7 @@ Status Limiter::preview_slowly(double n, Attempt *attempt) {
 }
 
 void Limiter::undo(const Attempt &taken) {
-    Undo take(&undos_, static_cast<uint64_t>(taken.cost), taken.next, taken.undone);
+    Undo take(undos_, static_cast<uint64_t>(taken.cost), taken.next, taken.undone);
     Account::undo(&take, taken.era);
 }
 

@@ -39,7 +39,7 @@ class Limiter final : public Account {
         int64_t now;
         uint64_t era;
         int64_t retry_after_ns;  // if denied
-        uint64_t undone;         // undos_.done() before the word was read
+        uint64_t undone;         // undos_->done() before the word was read
     };
 
     static constexpr double kFull = -1.0;  // for reset()
@@ -142,8 +142,9 @@ class Limiter final : public Account {
 
     TimeSource time_;
     Cell own_cell_;
-    Undos undos_;
+    Undos own_undos_;
     Cell *const cell_;
+    Undos *const undos_;
     StateLock plan_lock_;
     LimitSpec spec_;
 };

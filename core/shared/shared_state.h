@@ -14,6 +14,7 @@
 #include <cstdint>
 
 #include "core/bucket/cell.h"
+#include "core/bucket/undos.h"
 #include "core/platform/platform.h"
 #include "core/queue/image.h"
 #include "core/queue/wait_queue.h"
@@ -38,6 +39,7 @@ struct SharedPage {
     alignas(64) Cell cell;
     alignas(64) Words queues[2];
     std::atomic<uint32_t> bells[QueueImage::kMostEntries];
+    Undos undos;
 };
 
 class SharedState {
@@ -62,6 +64,7 @@ class SharedState {
     Status open(const char *name, const Terms &terms, Difference *difference, int *error);
 
     Cell *cell() { return &page_->cell; }
+    Undos *undos() { return &page_->undos; }
     std::atomic<uint32_t> *bells() { return page_->bells; }
     platform::SharedMemory *memory() { return &memory_; }
 
