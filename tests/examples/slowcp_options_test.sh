@@ -86,7 +86,7 @@ done
 "$slowcp" --rate 10M a b to >out 2>err
 [[ ! -s err && ! -s out ]]
 "$slowcp" --progress --rate 10M a b to >out 2>err
-grep -qE '^slowcp: 600\.0 kB in [0-9.]+ s, average [0-9.]+ [kM]B/s$' err
+grep -qE '^slowcp: 600\.0 kB in [0-9.]+ s, average [0-9.]+ [kMG]B/s$' err
 if command -v script >/dev/null; then
     on_terminal "'$slowcp' -r 800k -b 20k a b to"
     grep -qE '^[0-9.]+ kB of 600\.0 kB, now [0-9.]+ kB/s, average [0-9.]+ kB/s, 0:[0-9]{2} left' shown
