@@ -1,24 +1,6 @@
-// Processes that share a bucket are killed at random instants of every operation. Afterwards nothing hangs, and what
-// they have got and what is left are together no more than was put in: that is counted before the call, what is got
-// after it, so the bound holds wherever a kill falls, whatever rule the bucket follows.
-#include <gtest/gtest.h>
-#include <signal.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <algorithm>
-#include <atomic>
-#include <cstdio>
-#include <new>
-#include <string>
-#include <vector>
-
-#include "core/platform/counter.h"
-#include "core/platform/platform.h"
+// Processes that share a bucket are killed (kills.h).
+#include "tests/shared/kills.h"
 #include "tests/support/api.h"
-#include "tests/support/effort.h"
-#include "tests/support/trace.h"
 
 namespace {
 
@@ -26,27 +8,19 @@ using namespace tb_test;
 
 constexpr double kCapacity = 1000;  // more than is ever there, so that nothing overflows
 constexpr double kInitial = 20;
-constexpr double kRate = 1e-6;  // next to nothing accrues during a test
-
-// In sixteenths of a token, by all processes.
-struct Counts {
-    std::atomic<int64_t> put_in{static_cast<int64_t>(16 * kInitial)};
-    std::atomic<int64_t> got{0};
-    std::atomic<int64_t> calls{0};
-};
 
 class Operations {
   public:
     // A patient one waits until another puts tokens in. Where debt may be forgiven, what a charge takes counts as lost
     // rather than as got: else the forgiven debt would be tokens that nobody put in.
-    Operations(tb_bucket *bucket, Counts *counts, uint64_t seed, bool patient, int64_t kinds)
-        : bucket_(bucket), counts_(*counts), trace_(seed), patient_(patient), forgives_debt_(kinds == kKinds) {}
+    Operations(tb_bucket *bucket, Ledger *ledger, uint64_t seed, bool patient, int64_t kinds)
+        : bucket_(bucket), ledger_(*ledger), trace_(seed), patient_(patient), forgives_debt_(kinds == kKinds) {}
 
     // The last two set the tokens: they make some vanish, which leaves room below the bound, and forgive debt.
     static constexpr int64_t kKinds = 16;
     static constexpr int64_t kThatKeep = 14;
     void call(int64_t kind) {
-        counts_.calls.fetch_add(1, std::memory_order_relaxed);
+        ledger_.count_call();
         const double n = static_cast<double>(trace_.between(1, 12)) / 4;
         tb_reservation r{};
         double taken = 0;
@@ -80,7 +54,7 @@ class Operations {
                 tb_refund(bucket_, n);
                 break;
             case 8:
-                tb_set_rate(bucket_, trace_.one_in(2) ? kRate : kRate / 2);
+                tb_set_rate(bucket_, trace_.one_in(2) ? kHardlyAnyRate : kHardlyAnyRate / 2);
                 break;
             case 9:
                 tb_set_capacity(bucket_, kCapacity / static_cast<double>(trace_.between(1, 2)));
@@ -107,9 +81,8 @@ class Operations {
     }
 
   private:
-    static int64_t sixteenths(double n) { return static_cast<int64_t>(16 * n); }
-    void put(double n) { counts_.put_in.fetch_add(sixteenths(n)); }
-    void grant(double n) { counts_.got.fetch_add(sixteenths(n)); }
+    void put(double n) { ledger_.put(n); }
+    void grant(double n) { ledger_.grant(n); }
 
     // One that lies ahead has nothing yet, and comes due by no refund.
     void reserve_and_cancel(double n) {
@@ -139,106 +112,43 @@ class Operations {
     }
 
     tb_bucket *const bucket_;
-    Counts &counts_;
+    Ledger &ledger_;
     Trace trace_;
     const bool patient_;
     const bool forgives_debt_;
 };
 
-void spin(int64_t ns) {
-    const int64_t until = tb::platform::monotonic_ns() + ns;
-    while (tb::platform::monotonic_ns() < until) tb::platform::pause();
-}
-
-class Kills : public testing::Test {
+class Kills : public KillTest {
   protected:
-    void SetUp() override {
-        if (tb_has_feature("shared_memory") == 0) GTEST_SKIP() << "no shared memory here";
-        void *const memory = ::mmap(nullptr, sizeof(Counts), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-        ASSERT_NE(memory, MAP_FAILED);
-        counts_ = new (memory) Counts;
-    }
-    void TearDown() override {
-        if (counts_ != nullptr) ::munmap(counts_, sizeof(Counts));
-    }
-
     // The places of waiters that were killed stay taken until their turn has come, so there is a new bucket at times.
+    int64_t open(uint64_t n) override {
+        open();
+        kinds_ = n % 4 == 0 ? Operations::kKinds : Operations::kThatKeep;
+        return kinds_;
+    }
+    Call caller(uint64_t seed, bool is_patient) override {
+        return [operations = Operations(bucket_.get(), ledger_, seed, is_patient, kinds_)](int64_t kind) mutable {
+            operations.call(kind);
+        };
+    }
+    double left() override { return available(bucket_.get()); }
+
     void open() {
-        tb_config config = config_of(kCapacity, kRate, nullptr);
+        tb_config config = config_of(kCapacity, kHardlyAnyRate, nullptr);
         config.max_lateness_ns = 100000;  // so that the killed do not keep what they waited for
         config.initial_tokens = kInitial;
         tb_bucket *bucket = nullptr;
         ASSERT_EQ(tb_shared_open(&config, nullptr, 0, &bucket, nullptr), TB_SUCCESS);
         bucket_.reset(bucket);
-        new (counts_) Counts;
-    }
-    pid_t start(uint64_t seed) {
-        const pid_t child = ::fork();
-        if (child != 0) return child;
-        Operations operations(bucket_.get(), counts_, seed, true, kinds_);
-        Trace trace(seed + 1);
-        for (;;) operations.call(trace.below(kinds_));
-    }
-    static int end_of(pid_t child) {
-        int status = 0;
-        EXPECT_EQ(::waitpid(child, &status, 0), child);
-        return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+        open_ledger(kInitial);
     }
 
-    void expect_bounded() {
-        const double got = static_cast<double>(counts_->got) / 16;
-        const double left = available(bucket_.get());
-        EXPECT_LE(got + left, static_cast<double>(counts_->put_in) / 16 + 0.001);
-    }
-
-    Counts *counts_ = nullptr;
     BucketHandle bucket_;
-    int64_t kinds_ = Operations::kKinds;  // of those that the children call
+    int64_t kinds_ = 0;
 };
 
 TEST_F(Kills, NothingIsGrantedTwiceAndNothingHangs) {
-    constexpr std::size_t kChildren = 3;
-    constexpr std::size_t kVictims = 2;  // at once; the others go on
-    constexpr unsigned kHangSeconds = 5;
-    constexpr uint64_t kRoundsOfABucket = 50;
-    const uint64_t buckets = support::effort("TB_KILLS", 2500, 400) / (kRoundsOfABucket * kVictims);
-    const uint64_t seed = support::effort("TB_KILLS_SEED", 1, 1);
-    Trace trace(seed);
-    int64_t slowest_ns = 0;
-    int64_t calls = 0;
-    int64_t got = 0;
-    for (uint64_t bucket = 0; bucket < buckets && !HasFailure(); ++bucket) {
-        SCOPED_TRACE("seed " + std::to_string(seed) + ", bucket " + std::to_string(bucket));
-        open();
-        kinds_ = bucket % 4 == 0 ? Operations::kKinds : Operations::kThatKeep;
-        Operations own(bucket_.get(), counts_, trace.draw(), false, kinds_);
-        std::vector<pid_t> children;
-        for (std::size_t i = 0; i < kChildren; ++i) children.push_back(start(trace.draw()));
-        for (uint64_t round = 0; round < kRoundsOfABucket && !HasFailure(); ++round) {
-            spin(trace.below(100000));
-            for (std::size_t i = 0; i < kVictims; ++i) ::kill(children[i], SIGKILL);
-            ::alarm(kHangSeconds);  // nothing catches it
-            for (int64_t kind = 0; kind < kinds_; ++kind) {
-                const int64_t before = tb::platform::monotonic_ns();
-                own.call(kind);
-                slowest_ns = std::max(slowest_ns, tb::platform::monotonic_ns() - before);
-            }
-            ::alarm(0);
-            for (std::size_t i = 0; i < kVictims; ++i) EXPECT_EQ(end_of(children[i]), -SIGKILL);
-            expect_bounded();
-            for (std::size_t i = 0; i < kVictims; ++i) children[i] = start(trace.draw());
-            std::rotate(children.begin(), children.begin() + 1, children.end());
-        }
-        for (const pid_t child : children) {
-            ::kill(child, SIGKILL);
-            EXPECT_EQ(end_of(child), -SIGKILL);
-        }
-        expect_bounded();
-        calls += counts_->calls;
-        got += counts_->got;
-    }
-    std::printf("slowest call %.3f ms of %lld, %.0f tokens\n", static_cast<double>(slowest_ns) / 1e6,
-                static_cast<long long>(calls), static_cast<double>(got) / 16);
+    kill_at_random();
 }
 
 // Else a few that are killed would fill a queue of max_waiters for ever.

@@ -1,22 +1,6 @@
-// As kill_test.cc, of processes that share a table.
-#include <gtest/gtest.h>
-#include <signal.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <algorithm>
-#include <atomic>
-#include <cstdio>
-#include <new>
-#include <string>
-#include <vector>
-
-#include "core/platform/counter.h"
-#include "core/platform/platform.h"
-#include "tests/support/effort.h"
+// Processes that share a table are killed (kills.h).
+#include "tests/shared/kills.h"
 #include "tests/support/table.h"
-#include "tests/support/trace.h"
 
 namespace {
 
@@ -24,25 +8,17 @@ using namespace tb_test;
 
 constexpr int64_t kKeys = 4;
 constexpr double kCapacity = 20;  // the largest, so that no change of it puts anything in
-constexpr double kRate = 1e-6;    // next to nothing accrues during a test
-
-// In sixteenths of a token, by all processes and for all keys.
-struct Counts {
-    std::atomic<int64_t> put_in{static_cast<int64_t>(16 * kCapacity) * kKeys};
-    std::atomic<int64_t> got{0};
-    std::atomic<int64_t> calls{0};
-};
 
 class Operations {
   public:
-    Operations(const TableHandle *table, Counts *counts, uint64_t seed)
-        : table_(*table), counts_(*counts), trace_(seed) {}
+    Operations(const TableHandle *table, Ledger *ledger, uint64_t seed)
+        : table_(*table), ledger_(*ledger), trace_(seed) {}
 
     // The last makes tokens vanish, which leaves room below the bound.
     static constexpr int64_t kKinds = 11;
     static constexpr int64_t kThatKeep = 10;
     void call(int64_t kind) {
-        counts_.calls.fetch_add(1, std::memory_order_relaxed);
+        ledger_.count_call();
         const std::string key = std::to_string(trace_.below(kKeys));
         const double n = static_cast<double>(trace_.between(1, 12)) / 4;
         tb_decision decision;
@@ -70,7 +46,7 @@ class Operations {
                 ask(tb_table_refund, table_, key, n);
                 break;
             case 7:
-                tb_table_set_rate(table_.get(), trace_.one_in(2) ? kRate : kRate / 2);
+                tb_table_set_rate(table_.get(), trace_.one_in(2) ? kHardlyAnyRate : kHardlyAnyRate / 2);
                 break;
             case 8:
                 tb_table_set_capacity(table_.get(), kCapacity / static_cast<double>(trace_.between(1, 2)));
@@ -85,9 +61,8 @@ class Operations {
     }
 
   private:
-    static int64_t sixteenths(double n) { return static_cast<int64_t>(16 * n); }
-    void put(double n) { counts_.put_in.fetch_add(sixteenths(n)); }
-    void grant(double n) { counts_.got.fetch_add(sixteenths(n)); }
+    void put(double n) { ledger_.put(n); }
+    void grant(double n) { ledger_.grant(n); }
 
     void many() {
         const size_t sizes[] = {1, 1, 1, 1};
@@ -116,28 +91,31 @@ class Operations {
     }
 
     const TableHandle &table_;
-    Counts &counts_;
+    Ledger &ledger_;
     Trace trace_;
 };
 
-void spin(int64_t ns) {
-    const int64_t until = tb::platform::monotonic_ns() + ns;
-    while (tb::platform::monotonic_ns() < until) tb::platform::pause();
-}
-
-class TableKills : public testing::Test {
+class TableKills : public KillTest {
   protected:
-    static constexpr unsigned kHangSeconds = 5;
-
     void SetUp() override {
-        if (tb_has_feature("shared_memory") == 0 || tb_has_feature("lock_free_table") == 0)
-            GTEST_SKIP() << "no shared tables here";
-        void *const memory = ::mmap(nullptr, sizeof(Counts), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-        ASSERT_NE(memory, MAP_FAILED);
-        counts_ = new (memory) Counts;
+        KillTest::SetUp();
+        if (!IsSkipped() && tb_has_feature("lock_free_table") == 0) GTEST_SKIP() << "no shared tables here";
     }
-    void TearDown() override {
-        if (counts_ != nullptr) ::munmap(counts_, sizeof(Counts));
+    int64_t open(uint64_t n) override {
+        open(kCapacity, kHardlyAnyRate, 256, TB_TABLE_DENY);
+        return n % 2 == 0 ? Operations::kKinds : Operations::kThatKeep;
+    }
+    Call caller(uint64_t seed, bool) override {
+        return [operations = Operations(&table_, ledger_, seed)](int64_t kind) mutable { operations.call(kind); };
+    }
+    double left() override {
+        double left = 0;
+        for (int64_t key = 0; key < kKeys; ++key) {
+            double tokens = 0;
+            EXPECT_EQ(ask(tb_table_available, table_, std::to_string(key), &tokens), TB_SUCCESS);
+            left += tokens;
+        }
+        return left;
     }
 
     void open(double capacity, double rate, int64_t max_bytes, int32_t when_full) {
@@ -147,77 +125,14 @@ class TableKills : public testing::Test {
         tb_table *table = nullptr;
         ASSERT_EQ(tb_shared_table_open(&limit, &config, nullptr, 0, &table, nullptr), TB_SUCCESS);
         table_.reset(table);
-        new (counts_) Counts;
-    }
-    // Runs f() again and again until it is killed.
-    template <class F>
-    static pid_t start(F f) {
-        const pid_t child = ::fork();
-        if (child != 0) return child;
-        for (;;) f();
-    }
-    static void kill(pid_t child) {
-        int status = 0;
-        ::kill(child, SIGKILL);
-        EXPECT_EQ(::waitpid(child, &status, 0), child);
-        EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) << status;
-    }
-    pid_t start_any(uint64_t seed, int64_t kinds) {
-        return start([operations = Operations(&table_, counts_, seed), trace = Trace(seed + 1), kinds]() mutable {
-            operations.call(trace.below(kinds));
-        });
+        open_ledger(kCapacity * kKeys);
     }
 
-    void expect_bounded() {
-        double left = 0;
-        for (int64_t key = 0; key < kKeys; ++key) {
-            double tokens = 0;
-            EXPECT_EQ(ask(tb_table_available, table_, std::to_string(key), &tokens), TB_SUCCESS);
-            left += tokens;
-        }
-        EXPECT_LE(static_cast<double>(counts_->got) / 16 + left, static_cast<double>(counts_->put_in) / 16 + 0.001);
-    }
-
-    Counts *counts_ = nullptr;
     TableHandle table_;
 };
 
 TEST_F(TableKills, NothingIsGrantedTwiceAndNothingHangs) {
-    constexpr std::size_t kChildren = 3;
-    constexpr std::size_t kVictims = 2;  // at once; the others go on
-    constexpr uint64_t kRoundsOfATable = 50;
-    const uint64_t tables = support::effort("TB_KILLS", 2500, 400) / (kRoundsOfATable * kVictims);
-    Trace trace(support::effort("TB_KILLS_SEED", 1, 1));
-    int64_t slowest_ns = 0;
-    int64_t calls = 0;
-    int64_t got = 0;
-    for (uint64_t table = 0; table < tables && !HasFailure(); ++table) {
-        open(kCapacity, kRate, 256, TB_TABLE_DENY);
-        const int64_t kinds = table % 2 == 0 ? Operations::kKinds : Operations::kThatKeep;
-        Operations own(&table_, counts_, trace.draw());
-        std::vector<pid_t> children;
-        for (std::size_t i = 0; i < kChildren; ++i) children.push_back(start_any(trace.draw(), kinds));
-        for (uint64_t round = 0; round < kRoundsOfATable && !HasFailure(); ++round) {
-            spin(trace.below(100000));
-            for (std::size_t i = 0; i < kVictims; ++i) kill(children[i]);
-            ::alarm(kHangSeconds);  // nothing catches it
-            for (int64_t kind = 0; kind < kinds; ++kind) {
-                const int64_t before = tb::platform::monotonic_ns();
-                own.call(kind);
-                slowest_ns = std::max(slowest_ns, tb::platform::monotonic_ns() - before);
-            }
-            ::alarm(0);
-            expect_bounded();
-            for (std::size_t i = 0; i < kVictims; ++i) children[i] = start_any(trace.draw(), kinds);
-            std::rotate(children.begin(), children.begin() + 1, children.end());
-        }
-        for (const pid_t child : children) kill(child);
-        expect_bounded();
-        calls += counts_->calls;
-        got += counts_->got;
-    }
-    std::printf("slowest call %.3f ms of %lld, %.0f tokens\n", static_cast<double>(slowest_ns) / 1e6,
-                static_cast<long long>(calls), static_cast<double>(got) / 16);
+    kill_at_random();
 }
 
 // Else time would stand still for all keys until somebody changes the limit again.
