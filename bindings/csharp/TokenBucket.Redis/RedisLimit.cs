@@ -59,6 +59,9 @@ public sealed partial class RedisLimit
     /// <summary>The longest wait, and what a key may owe, as <see cref="RedisLimitOptions.MaxWait"/>.</summary>
     public TimeSpan MaxWait { get; }
 
+    /// <summary>The limit, such as "RedisLimit(capacity 10 tokens, 5 tokens/s per key)".</summary>
+    public override string ToString() => $"{nameof(RedisLimit)}({Limit} per key)";
+
     internal RemoteLimit Remote { get; }
 
     /// <summary>Takes tokens of a key if they are there now, all or nothing, and says why not. Blocks the calling thread

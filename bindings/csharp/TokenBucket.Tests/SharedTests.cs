@@ -10,14 +10,15 @@ using static TokenBucket.Tests.Buckets;
 
 namespace TokenBucket.Tests;
 
-// A test that needs memory that processes share; skipped where the library has none.
+// A test that needs memory, or tables, that processes share; skipped where the library has none.
 public sealed unsafe class SharedFactAttribute : FactAttribute
 {
-    public SharedFactAttribute()
+    public SharedFactAttribute(bool tables = false)
     {
-        fixed (byte* feature = "shared_memory\0"u8)
+        fixed (byte* memory = "shared_memory\0"u8, table = "lock_free_table\0"u8)
         {
-            Skip = NativeMethods.tb_has_feature(feature) == 0 ? "the library has no shared memory here" : null;
+            int has = NativeMethods.tb_has_feature(memory) & (tables ? NativeMethods.tb_has_feature(table) : 1);
+            Skip = has == 0 ? "the library has no such shared memory here" : null;
         }
     }
 }
@@ -30,9 +31,16 @@ public sealed class SharedTests : IDisposable
 
     public void Dispose() => Bucket.RemoveShared(_name);
 
-    // What another process does with the bucket: takes four tokens, waits until its input ends, and closes it.
+    // What another process does with the bucket: takes four tokens, waits until its input ends, and closes it. With a
+    // table it only takes.
     private static int Main(string[] args)
     {
+        if (args is [string table, _])
+        {
+            KeyedTable keys = KeyedTable.OpenShared(table, SharedTableTests.Options());
+            Console.WriteLine($"{keys.Allow("alice", 4)} {keys.Allow("alice", 7)}");
+            return 0;
+        }
         Bucket bucket = Bucket.OpenShared(args[0], Options());
         Console.WriteLine($"{bucket.Allow(4)} {bucket.Allow(7)}");
         Console.In.ReadToEnd();
@@ -134,14 +142,19 @@ public sealed class SharedTests : IDisposable
         using Bucket bucket = Open(10, 1);
         TokenBucketException capacity = Refused(11, 1), rate = Refused(10, 2);
         Assert.Equal((Status.Mismatch, Status.Mismatch), (capacity.Status, rate.Status));
-        Assert.EndsWith($": {_name}: Capacity must be 10, as it is there, got 11", capacity.Message, StringComparison.Ordinal);
+        const string WayOut = " (Bucket.OpenShared with adopt: true takes what is there)";
         Assert.EndsWith(
-            $": {_name}: Tokens must be 1 per 1000000000 ns, as it is there, got 2 per 1000000000 ns", rate.Message,
-            StringComparison.Ordinal);
+            $": {_name}: Capacity must be 10, as it is there, got 11{WayOut}",
+            capacity.Message, StringComparison.Ordinal);
+        Assert.EndsWith(
+            $": {_name}: Tokens must be 1 per 1000000000 ns, as it is there, got 2 per 1000000000 ns{WayOut}",
+            rate.Message, StringComparison.Ordinal);
         using var limiter = TokenBucketLimiter.OpenShared(_name, new TokenBucketLimiterOptions { TokenLimit = 10, TokensPerPeriod = 1 });
         TokenBucketException permits = Assert.Throws<TokenBucketException>(
             () => TokenBucketLimiter.OpenShared(_name, new TokenBucketLimiterOptions { TokenLimit = 11, TokensPerPeriod = 1 }));
-        Assert.EndsWith($": {_name}: TokenLimit must be 10, as it is there, got 11", permits.Message, StringComparison.Ordinal);
+        Assert.EndsWith(
+            $": {_name}: TokenLimit must be 10, as it is there, got 11{WayOut}",
+            permits.Message, StringComparison.Ordinal);
         using Bucket adopted = Open(99, 99, adopt: true);
         Assert.Equal((10, 1), (adopted.Limit.Capacity, adopted.Limit.Tokens));
     }
@@ -188,12 +201,18 @@ public sealed class SharedTests : IDisposable
     public async Task It_joins_decisions_but_not_waits()
     {
         using Bucket shared = Open(), own = new Bucket(10, Slow);
-        var both = new CombinedLimit(shared, own);
+        var both = new CombinedLimit(own, shared);
         Assert.True(both.Allow());
-        shared.TakeUpTo(9);
+        foreach (int left in (int[])[9, 0])
+        {
+            var e = await Assert.ThrowsAsync<TokenBucketException>(() => both.WaitAsync(Timeout.InfiniteTimeSpan));
+            Assert.Equal((Status.Unsupported, shared), (e.Status, e.RefusedBy?.Bucket));
+            Assert.EndsWith(
+                ": Members[1] is a shared bucket, which cannot be waited for with others",
+                e.Message, StringComparison.Ordinal);
+            Assert.Equal(left, shared.TakeUpTo(9));
+        }
         Assert.False(both.Allow());
-        var e = await Assert.ThrowsAsync<TokenBucketException>(() => both.WaitAsync(Timeout.InfiniteTimeSpan));
-        Assert.Equal(Status.Unsupported, e.Status);
     }
 
     [SharedFact]

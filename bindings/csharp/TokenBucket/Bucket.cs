@@ -20,7 +20,9 @@ namespace TokenBucket;
 public sealed unsafe partial class Bucket : IDisposable
 {
     private readonly BucketHandle _handle;
-    private readonly bool _isShared;
+
+    // That of its shared memory; null: it is of this process alone.
+    private readonly string? _name;
     private volatile bool _disposed;
 
     /// <summary>Creates a full bucket.</summary>
@@ -59,6 +61,8 @@ public sealed unsafe partial class Bucket : IDisposable
 
     internal TimeProvider? Timers { get; } = TimeProvider.System;
 
+    internal bool IsShared => _name is not null;
+
     // Takes are counted or told of.
     internal bool IsObserved { get; }
 
@@ -73,15 +77,7 @@ public sealed unsafe partial class Bucket : IDisposable
     }
 
     /// <summary>The limit in force.</summary>
-    public BucketLimit Limit
-    {
-        get
-        {
-            tb_config c = new() { struct_size = (nuint)sizeof(tb_config) };
-            Require(NativeMethods.tb_get_limit(Undisposed, ref c), 0, nameof(Limit));
-            return new BucketLimit(c.capacity, c.rate_tokens, c.rate_period_ns, c.unit);
-        }
-    }
+    public BucketLimit Limit => LimitOf(Undisposed);
 
     /// <summary>What the bucket has decided so far. Does not block.</summary>
     /// <exception cref="TokenBucketException">Unsupported: the bucket was created without
@@ -206,11 +202,17 @@ public sealed unsafe partial class Bucket : IDisposable
     public void Dispose()
     {
         _disposed = true;
-        if (!_isShared)
+        if (_name is null)
         {
             Require(NativeMethods.tb_close(_handle), 0, nameof(Close));
         }
     }
+
+    /// <summary>The limit in force, such as "Bucket(capacity 10 tokens, 5 tokens/s)"; also when disposed.</summary>
+    public override string ToString() => ToString(nameof(Bucket));
+
+    // As one of that type, which has this bucket.
+    internal string ToString(string type) => $"{type}({SharedMemory.Shown(_name)}{LimitOf(_handle)})";
 
     // The argument is the capacity as the caller gave it.
     internal void SetCapacity(double capacity, object given, string argument)
@@ -237,18 +239,17 @@ public sealed unsafe partial class Bucket : IDisposable
 
     internal int TimeUntilNative(double tokens, out long ns) => _handle.TimeUntil(tokens, out ns);
 
-    private double CapacityNative
+    private double CapacityNative => LimitOf(_handle).Capacity;
+
+    private static BucketLimit LimitOf(BucketHandle bucket)
     {
-        get
-        {
-            tb_config c = new() { struct_size = (nuint)sizeof(tb_config) };
-            _ = NativeMethods.tb_get_limit(_handle, ref c);
-            return c.capacity;
-        }
+        tb_config c = new() { struct_size = (nuint)sizeof(tb_config) };
+        _ = NativeMethods.tb_get_limit(bucket, ref c);
+        return BucketLimit.Of(c);
     }
 
     // Disposed, but not closed.
-    private bool IsLeft => _isShared && _disposed;
+    private bool IsLeft => IsShared && _disposed;
 
     // What is not asked of a disposed bucket goes by this. The rest the library refuses, for it is closed, or Handle does.
     private BucketHandle Undisposed

@@ -1,15 +1,9 @@
 using System;
-using System.ComponentModel;
-using System.Runtime.InteropServices;
-using System.Text;
-using static System.FormattableString;
 
 namespace TokenBucket;
 
 public sealed unsafe partial class Bucket
 {
-    private const string FileName = "the name of a file or an absolute path";
-
     /// <summary>Opens the bucket of that name in memory that processes share, or creates it. All that have opened it, in
     /// any of the library's languages, take from the same tokens and stand in one queue; what one changes, by
     /// <see cref="SetRate"/> or <see cref="Close"/>, holds for all.</summary>
@@ -29,29 +23,19 @@ public sealed unsafe partial class Bucket
     /// <exception cref="ArgumentOutOfRangeException">A limit outside the ranges, or no such name.</exception>
     public static Bucket OpenShared(string name, BucketOptions options, bool adopt = false) => new(name, options, adopt);
 
-    /// <summary>Removes the name of a shared bucket, if there is one. Processes that have it keep it; who opens the name
-    /// anew creates another.</summary>
+    /// <summary>Removes the name of a shared bucket or table, if there is one. Processes that have it open keep it; who
+    /// opens the name anew creates another.</summary>
     /// <exception cref="TokenBucketException">System, Unsupported: as for <see cref="OpenShared"/>.</exception>
     /// <exception cref="ArgumentOutOfRangeException">No such name.</exception>
-    public static void RemoveShared(string name)
-    {
-        fixed (byte* text = TextOf(name))
-        {
-            int status = NativeMethods.tb_shared_remove(text, out int fault);
-            if (status != NativeMethods.TB_SUCCESS)
-            {
-                throw NotOpened(status, name, fault);
-            }
-        }
-    }
+    public static void RemoveShared(string name) => SharedMemory.Remove(name);
 
     private Bucket(string name, BucketOptions options, bool adopt)
     {
         ArgumentNullException.ThrowIfNull(options);
         tb_config config = options.ToBucketConfig();
-        _isShared = true;
+        _name = name;
         IsObserved = options.IsObserved;
-        fixed (byte* text = TextOf(name))
+        fixed (byte* text = SharedMemory.TextOf(name))
         {
             int status = BucketHandle.OpenShared(
                 &config, options.OnEvent, ProviderClock.Of(options.TimeProvider), text,
@@ -62,58 +46,16 @@ public sealed unsafe partial class Bucket
                 case NativeMethods.TB_SUCCESS:
                     return;
                 case NativeMethods.TB_E_MISMATCH when fault is NativeMethods.TB_SHARED_CAPACITY or NativeMethods.TB_SHARED_RATE:
-                    throw OtherLimit(name, options, fault);
+                    using (var there = new Bucket(name, options, adopt: true))
+                    {
+                        throw SharedMemory.OtherLimit(name, fault, options, there.Limit, typeof(Bucket));
+                    }
                 case NativeMethods.TB_E_INVALID_ARGUMENT or NativeMethods.TB_E_OUT_OF_RANGE
                     when NativeMethods.tb_config_check(&config, out tb_config_fault refused) != NativeMethods.TB_SUCCESS:
                     throw Refusal.OfConfig(status, refused, options.Given);
                 default:
-                    throw NotOpened(status, name, fault);
+                    throw SharedMemory.Failure(status, name, fault, typeof(Bucket));
             }
         }
-    }
-
-    // The limit that is there is another one.
-    private static TokenBucketException OtherLimit(string name, BucketOptions options, int fault)
-    {
-        using var there = new Bucket(name, options, adopt: true);
-        BucketLimit limit = there.Limit;
-        Refusal.Given capacity = options.Given["capacity"], rate = options.Given["rate_tokens"];
-        string what = fault == NativeMethods.TB_SHARED_CAPACITY
-            ? Refusal.Text(capacity.Name, capacity.Value, Invariant($"{limit.Capacity}, as it is there"))
-            : Refusal.Text(
-                rate.Name, Invariant($"{rate.Value} per {options.PeriodNanoseconds} ns"),
-                Invariant($"{limit.Tokens} per {limit.PeriodNanoseconds} ns, as it is there"));
-        return TokenBucketException.Shared(Status.Mismatch, name, what);
-    }
-
-    private static Exception NotOpened(int status, string name, int fault)
-    {
-        switch (status)
-        {
-            case NativeMethods.TB_E_SYSTEM:
-                var error = new Win32Exception(fault);
-                return TokenBucketException.Shared(Status.System, name, error.Message, error);
-            case NativeMethods.TB_E_MISMATCH:
-                return TokenBucketException.Shared(
-                    Status.Mismatch, name, Marshal.PtrToStringUTF8((nint)NativeMethods.tb_shared_fault_message(fault))!);
-            case NativeMethods.TB_E_INVALID_ARGUMENT:
-                return Refusal.OutOfRange(nameof(name), name, FileName);
-            case NativeMethods.TB_CLOSED:
-                return TokenBucketException.Disposed(typeof(Bucket), $": {name}");
-            case NativeMethods.TB_E_UNSUPPORTED:
-                return TokenBucketException.Shared(
-                    Status.Unsupported, name, "it goes by the system's clock, on a system that has such memory");
-            default:
-                return new TokenBucketException((Status)status);
-        }
-    }
-
-    // Ended by a zero.
-    private static byte[] TextOf(string name)
-    {
-        ArgumentNullException.ThrowIfNull(name);
-        return name.Contains('\0')
-            ? throw Refusal.OutOfRange(nameof(name), name, FileName + " without a zero byte")
-            : Encoding.UTF8.GetBytes(name + '\0');
     }
 }

@@ -62,7 +62,7 @@ public sealed partial class Bucket : IBucket
 
     TimeProvider? IBucket.Timers => Timers;
 
-    bool IBucket.IsShared => _isShared;
+    bool IBucket.IsShared => IsShared;
 
     int IBucket.Allow(double tokens) => AllowNative(tokens);
 

@@ -1,4 +1,6 @@
 using System;
+using System.Text;
+using static System.FormattableString;
 
 namespace TokenBucket;
 
@@ -10,6 +12,14 @@ namespace TokenBucket;
 /// <param name="RetryAfterNanoseconds">Until that member would grant; 0 if all did, long.MaxValue if never.</param>
 public readonly record struct CombinedDecision(Status Status, Member? RefusedBy, long RetryAfterNanoseconds)
 {
+    // What ToString shows: an infinite time in words.
+    private bool PrintMembers(StringBuilder text)
+    {
+        text.Append(Invariant($"{nameof(Status)} = {Status}, {nameof(RefusedBy)} = {RefusedBy}, "));
+        text.Append(Invariant($"{nameof(RetryAfter)} = {Nanoseconds.ToText(RetryAfterNanoseconds)}"));
+        return true;
+    }
+
     /// <summary>Whether the tokens were taken from all members.</summary>
     public bool IsGranted => Status == Status.Success;
 

@@ -27,7 +27,7 @@ namespace TokenBucket;
 public sealed unsafe class CombinedLimit
 {
     private readonly Member[] _members;
-    private readonly bool _isObserved;
+    private readonly bool _isObservedOrShared;
 
     /// <summary>Creates a limit of these.</summary>
     /// <exception cref="ArgumentException">None, more than 16, the same bucket or key twice, or two that go by different
@@ -49,7 +49,7 @@ public sealed unsafe class CombinedLimit
                 throw new ArgumentException($"The members {first} and {i} are the same limit.", nameof(members));
             }
         }
-        _isObserved = _members.Any(m => m.Bucket is { IsObserved: true });
+        _isObservedOrShared = _members.Any(m => m.IsShared || m.Bucket is { IsObserved: true });
         Members = Array.AsReadOnly(_members);
         TimeProvider[] timers = [.. _members.Select(m => m.Limit.Timers).OfType<TimeProvider>().Distinct()];
         Timers = timers.Length > 1
@@ -109,7 +109,8 @@ public sealed unsafe class CombinedLimit
     /// priority and arrival with all that wait there. What is due in one is held for it until all are. If the wait ends
     /// otherwise all comes back.</summary>
     /// <exception cref="OperationCanceledException">Cancelled; nothing was taken, and those behind move up.</exception>
-    /// <exception cref="TokenBucketException">QueueFull, TableFull, or more than a capacity.</exception>
+    /// <exception cref="TokenBucketException">QueueFull, TableFull, more than a capacity, or Unsupported: a member is
+    /// shared with other processes.</exception>
     public Task WaitAsync(CancellationToken cancellationToken = default) =>
         WaitAsync(default, Timeout.InfiniteTimeSpan, 0, cancellationToken);
 
@@ -173,6 +174,12 @@ public sealed unsafe class CombinedLimit
             : Waits.Block(new CombinedPlace(this, tokens), timeoutNs, priority, cancellationToken);
     }
 
+    /// <summary>The members with their limits.</summary>
+    public override string ToString() => ToString(nameof(CombinedLimit));
+
+    // As one of that type, which has this limit.
+    internal string ToString(string type) => $"{type}({string.Join(", ", Members)})";
+
     internal int TakeNative(ReadOnlySpan<double> tokens, double times, out tb_refusal refusal)
     {
         using var members = new NativeMembers(
@@ -234,6 +241,16 @@ public sealed unsafe class CombinedLimit
 
     internal Exception Failure(int status, in tb_refusal refusal, ReadOnlySpan<double> tokens)
     {
+        if (status == NativeMethods.TB_E_UNSUPPORTED)
+        {
+            // A key of a shared table has no queue; a shared bucket has one, but for its own waits alone.
+            int index = Array.FindIndex(_members, m => m is { IsShared: true, Table: not null });
+            string what = index >= 0
+                ? "a key of a shared table, which has no queue"
+                : "a shared bucket, which cannot be waited for with others";
+            index = index >= 0 ? index : Array.FindIndex(_members, m => m.IsShared);
+            return TokenBucketException.Unsupported($"{nameof(Members)}[{index}] is {what}", _members[index]);
+        }
         if (status < 0)
         {
             int bad = tokens.IndexOfAnyExceptInRange(double.Epsilon, double.MaxValue);
@@ -271,9 +288,9 @@ public sealed unsafe class CombinedLimit
         }
     }
 
-    // As Bucket.TakesAtOnce.
+    // As Bucket.TakesAtOnce, and what is shared cannot be waited for with others.
     private bool TakesAtOnce(ReadOnlySpan<double> tokens) =>
-        !_isObserved && TakeNative(tokens, 1, out _) == NativeMethods.TB_SUCCESS;
+        !_isObservedOrShared && TakeNative(tokens, 1, out _) == NativeMethods.TB_SUCCESS;
 
     private void RequireLength(ReadOnlySpan<double> tokens)
     {

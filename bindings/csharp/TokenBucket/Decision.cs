@@ -1,4 +1,6 @@
 using System;
+using System.Text;
+using static System.FormattableString;
 
 namespace TokenBucket;
 
@@ -11,6 +13,15 @@ namespace TokenBucket;
 public readonly record struct Decision(
     Status Status, double Remaining, long RetryAfterNanoseconds, long ResetAfterNanoseconds)
 {
+    // What ToString shows: infinite times in words.
+    private bool PrintMembers(StringBuilder text)
+    {
+        text.Append(Invariant($"{nameof(Status)} = {Status}, {nameof(Remaining)} = {Remaining}, "));
+        text.Append(Invariant($"{nameof(RetryAfter)} = {Nanoseconds.ToText(RetryAfterNanoseconds)}, "));
+        text.Append(Invariant($"{nameof(ResetAfter)} = {Nanoseconds.ToText(ResetAfterNanoseconds)}"));
+        return true;
+    }
+
     /// <summary>Whether the tokens were taken.</summary>
     public bool IsGranted => Status == Status.Success;
 

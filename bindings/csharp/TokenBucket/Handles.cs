@@ -112,13 +112,18 @@ internal sealed unsafe class TableHandle(nint address) : NativeHandle(address)
 
     internal static int Create(tb_config* limit, tb_table_config* config, ProviderClock? clock, out TableHandle handle)
     {
-        handle = new TableHandle(0) { _clock = clock };
-        if (clock is not null)
-        {
-            limit->clock = clock.Address;
-        }
-        limit->on_wake = &Waiter.OnWake;
+        handle = Prepare(limit, clock);
         int status = NativeMethods.tb_table_create_with(limit, config, out nint address);
+        handle.Address = address;
+        return status;
+    }
+
+    internal static int OpenShared(
+        tb_config* limit, tb_table_config* config, ProviderClock? clock, byte* name, uint flags, out TableHandle handle,
+        out int fault)
+    {
+        handle = Prepare(limit, clock);
+        int status = NativeMethods.tb_shared_table_open(limit, config, name, flags, out nint address, out fault);
         handle.Address = address;
         return status;
     }
@@ -142,6 +147,16 @@ internal sealed unsafe class TableHandle(nint address) : NativeHandle(address)
     internal int TimeUntil(ReadOnlySpan<byte> key, double n, out long ns) => _clock is null
         ? NativeMethods.tb_table_time_until(this, key, (nuint)key.Length, n, out ns)
         : NativeMethods.TimeUntilCallingBack(this, key, (nuint)key.Length, n, out ns);
+
+    private static TableHandle Prepare(tb_config* limit, ProviderClock? clock)
+    {
+        if (clock is not null)
+        {
+            limit->clock = clock.Address;
+        }
+        limit->on_wake = &Waiter.OnWake;
+        return new TableHandle(0) { _clock = clock };
+    }
 }
 
 [NativeMarshalling(typeof(HandleMarshaller<ClockHandle>))]

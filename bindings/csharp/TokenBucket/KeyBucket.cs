@@ -4,7 +4,6 @@ namespace TokenBucket;
 
 internal sealed class KeyBucket(KeyedTable table, ReadOnlySpan<byte> key) : IBucket
 {
-    private readonly TableHandle _table = table.Handle;
     private readonly byte[] _key = key.ToArray();
 
     public TimeProvider? Timers { get; } = table.Timers;
@@ -13,31 +12,33 @@ internal sealed class KeyBucket(KeyedTable table, ReadOnlySpan<byte> key) : IBuc
 
     internal ReadOnlySpan<byte> Key => _key;
 
+    private TableHandle Table => table.Handle;
+
     private nuint Size => (nuint)_key.Length;
 
-    public int Allow(double tokens) => _table.Allow(_key, tokens);
+    public int Allow(double tokens) => Table.Allow(_key, tokens);
 
-    public int Available(out double tokens) => _table.Available(_key, out tokens);
+    public int Available(out double tokens) => Table.Available(_key, out tokens);
 
-    public int TimeUntil(double tokens, out long ns) => _table.TimeUntil(_key, tokens, out ns);
+    public int TimeUntil(double tokens, out long ns) => Table.TimeUntil(_key, tokens, out ns);
 
-    public int Refund(double tokens) => NativeMethods.tb_table_refund(_table, _key, Size, tokens);
+    public int Refund(double tokens) => NativeMethods.tb_table_refund(Table, _key, Size, tokens);
 
     public int Enqueue(double tokens, long timeoutNs, int priority, ulong tag, out ulong waiter, out long waitNs) =>
         NativeMethods.tb_table_enqueue(
-            _table, _key, Size, tokens, timeoutNs, priority, tag, out waiter, out waitNs);
+            Table, _key, Size, tokens, timeoutNs, priority, tag, out waiter, out waitNs);
 
     public int Check(ulong waiter, out long waitNs) =>
-        NativeMethods.tb_table_waiter_check(_table, _key, Size, waiter, out waitNs);
+        NativeMethods.tb_table_waiter_check(Table, _key, Size, waiter, out waitNs);
 
-    public int Leave(ulong waiter) => NativeMethods.tb_table_waiter_leave(_table, _key, Size, waiter);
+    public int Leave(ulong waiter) => NativeMethods.tb_table_waiter_leave(Table, _key, Size, waiter);
 
     public int Cancel(ref tb_reservation reservation) =>
-        NativeMethods.tb_table_cancel(_table, _key, Size, ref reservation);
+        NativeMethods.tb_table_cancel(Table, _key, Size, ref reservation);
 
     public int Settle(ref tb_reservation reservation, double actual) =>
-        NativeMethods.tb_table_settle(_table, _key, Size, ref reservation, actual);
+        NativeMethods.tb_table_settle(Table, _key, Size, ref reservation, actual);
 
     public Exception Failure(int status, object? value, string argument, string? allowed) =>
-        KeyedTable.Failure(_table, status, value, argument, allowed);
+        KeyedTable.Failure(Table, status, value, argument, allowed);
 }

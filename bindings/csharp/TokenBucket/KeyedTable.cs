@@ -30,6 +30,9 @@ public sealed unsafe partial class KeyedTable : IDisposable
     private const long FastestUnits = 8191;
 
     private readonly TableHandle _handle;
+
+    // That of its shared memory; null: it is of this process alone.
+    private readonly string? _name;
     private volatile bool _disposed;
 
     /// <summary>Creates a table.</summary>
@@ -55,15 +58,8 @@ public sealed unsafe partial class KeyedTable : IDisposable
     /// <summary>Creates a table from options.</summary>
     public KeyedTable(KeyedTableOptions options)
     {
-        ArgumentNullException.ThrowIfNull(options);
-        if (options.MaxKeys is null == options.MaxBytes is null)
-        {
-            throw new ArgumentException("One of MaxKeys and MaxBytes must be set, and not both.", nameof(options));
-        }
-        Refusal.Require(options.MaxKeys is null or >= 1, options.MaxKeys, OneOrMore);
-        Refusal.Require(options.MaxBytes is null or >= 64, options.MaxBytes, "64 or more");
+        tb_table_config config = ConfigOf(options);
         tb_config limit = options.ToConfig();
-        tb_table_config config = NewConfig(options.MaxKeys ?? 0, options.MaxBytes ?? 0, options.WhenFull);
         Timers = options.Timers;
         int status = TableHandle.Create(&limit, &config, ProviderClock.Of(options.TimeProvider), out _handle);
         GC.KeepAlive(options.Clock);
@@ -73,19 +69,15 @@ public sealed unsafe partial class KeyedTable : IDisposable
         }
     }
 
-    internal TableHandle Handle => _handle;
+    // Throws if the table may not be used any more.
+    internal TableHandle Handle => IsLeft ? throw TokenBucketException.Disposed(typeof(KeyedTable)) : _handle;
+
+    internal bool IsShared => _name is not null;
 
     internal TimeProvider? Timers { get; } = TimeProvider.System;
 
     /// <summary>The limit in force on each key.</summary>
-    public BucketLimit Limit
-    {
-        get
-        {
-            tb_config c = LimitOf(Undisposed);
-            return new BucketLimit(c.capacity, c.rate_tokens, c.rate_period_ns, c.unit);
-        }
-    }
+    public BucketLimit Limit => LimitOf(Undisposed);
 
     /// <summary>Takes tokens of a key if they are there now, all or nothing. False too for more than the capacity, and for
     /// a new key that has no room.</summary>
@@ -104,7 +96,7 @@ public sealed unsafe partial class KeyedTable : IDisposable
     public Decision Take(TableKey key, double tokens = 1)
     {
         using var bytes = new Bytes(key, stackalloc byte[Bytes.BufferSize]);
-        int status = _handle.Take(bytes.Span, tokens, out tb_decision d);
+        int status = Handle.Take(bytes.Span, tokens, out tb_decision d);
         return status switch
         {
             NativeMethods.TB_SUCCESS or NativeMethods.TB_DENIED or NativeMethods.TB_EXCEEDS_CAPACITY =>
@@ -119,7 +111,7 @@ public sealed unsafe partial class KeyedTable : IDisposable
     public double TakeUpTo(TableKey key, double most)
     {
         using var bytes = new Bytes(key, stackalloc byte[Bytes.BufferSize]);
-        Require(_handle.TakeUpTo(bytes.Span, most, out double taken), most);
+        Require(Handle.TakeUpTo(bytes.Span, most, out double taken), most);
         return taken;
     }
 
@@ -159,7 +151,7 @@ public sealed unsafe partial class KeyedTable : IDisposable
         long maxWaitNs = Nanoseconds.From(maxWait, nameof(maxWait));
         using var bytes = new Bytes(key, stackalloc byte[Bytes.BufferSize]);
         int status = NativeMethods.tb_table_reserve(
-            _handle, bytes.Span, bytes.Size, tokens, maxWaitNs, out tb_reservation r);
+            Handle, bytes.Span, bytes.Size, tokens, maxWaitNs, out tb_reservation r);
         if (status == NativeMethods.TB_TIMED_OUT)
         {
             return null;
@@ -174,7 +166,7 @@ public sealed unsafe partial class KeyedTable : IDisposable
     public TimeSpan Charge(TableKey key, double tokens)
     {
         using var bytes = new Bytes(key, stackalloc byte[Bytes.BufferSize]);
-        Require(NativeMethods.tb_table_charge(_handle, bytes.Span, bytes.Size, tokens, out long ns), tokens);
+        Require(NativeMethods.tb_table_charge(Handle, bytes.Span, bytes.Size, tokens, out long ns), tokens);
         return Nanoseconds.ToTimeSpan(ns);
     }
 
@@ -182,7 +174,7 @@ public sealed unsafe partial class KeyedTable : IDisposable
     public void Refund(TableKey key, double tokens)
     {
         using var bytes = new Bytes(key, stackalloc byte[Bytes.BufferSize]);
-        Require(NativeMethods.tb_table_refund(_handle, bytes.Span, bytes.Size, tokens), tokens);
+        Require(NativeMethods.tb_table_refund(Handle, bytes.Span, bytes.Size, tokens), tokens);
     }
 
     /// <summary>The tokens of a key now, fractions included; negative while in debt.</summary>
@@ -212,12 +204,12 @@ public sealed unsafe partial class KeyedTable : IDisposable
     /// <summary>Changes the rate of all keys at once, for those who wait too; reservations keep their times.</summary>
     public void SetRate(double tokensPerSecond)
     {
-        int status = NativeMethods.tb_table_set_rate(_handle, tokensPerSecond);
+        int status = NativeMethods.tb_table_set_rate(Handle, tokensPerSecond);
         if (status != NativeMethods.TB_SUCCESS)
         {
-            tb_config limit = LimitOf(_handle);
+            BucketLimit limit = LimitOf(_handle);
             throw Failure(_handle, status, tokensPerSecond, nameof(tokensPerSecond), Refusal.OfLimit(1, tokensPerSecond)
-                ?? (tokensPerSecond / limit.unit >= FastestUnits * 1e9
+                ?? (tokensPerSecond / limit.Unit >= FastestUnits * 1e9
                     ? $"less than {FastestUnits} units of this table per nanosecond"
                     : "so low that at most 2^58 units of this table come in until the last reservation is due"));
         }
@@ -242,17 +234,28 @@ public sealed unsafe partial class KeyedTable : IDisposable
     /// nothing.</summary>
     public void Close() => Require(NativeMethods.tb_table_close(Undisposed), 0, nameof(Close));
 
-    /// <summary>Closes the table for good; nothing can be asked of it any more.</summary>
+    /// <summary>Closes the table for good; nothing can be asked of it any more. One of <see cref="OpenShared"/> stays
+    /// open for others.</summary>
     public void Dispose()
     {
         _disposed = true;
-        Require(NativeMethods.tb_table_close(_handle), 0, nameof(Close));
+        if (!IsShared)
+        {
+            Require(NativeMethods.tb_table_close(_handle), 0, nameof(Close));
+        }
     }
+
+    /// <summary>The limit in force, such as "KeyedTable(capacity 10 tokens, 5 tokens/s per key)"; also when disposed.
+    /// </summary>
+    public override string ToString() => ToString(nameof(KeyedTable));
+
+    // As one of that type, which has this table.
+    internal string ToString(string type) => $"{type}({SharedMemory.Shown(_name)}{LimitOf(_handle)} per key)";
 
     // The argument is the capacity as the caller gave it.
     internal void SetCapacity(double capacity, object given, string argument)
     {
-        int status = NativeMethods.tb_table_set_capacity(_handle, capacity);
+        int status = NativeMethods.tb_table_set_capacity(Handle, capacity);
         if (status != NativeMethods.TB_SUCCESS)
         {
             throw Failure(
@@ -260,17 +263,21 @@ public sealed unsafe partial class KeyedTable : IDisposable
         }
     }
 
-    internal int AllowNative(ReadOnlySpan<byte> key, double tokens) => _handle.Allow(key, tokens);
+    internal int AllowNative(ReadOnlySpan<byte> key, double tokens) =>
+        IsLeft ? NativeMethods.TB_CLOSED : _handle.Allow(key, tokens);
 
     internal static Exception Failure(
         TableHandle table, int status, object? value, string argument, string? allowed = null) =>
-        TokenBucketException.For(status, value, argument, typeof(KeyedTable), LimitOf(table).capacity, allowed);
+        status == NativeMethods.TB_E_UNSUPPORTED
+            ? TokenBucketException.Unsupported(
+                "a key of a shared table has no queue; wait for the RetryAfter of Take, and take again")
+            : TokenBucketException.For(status, value, argument, typeof(KeyedTable), LimitOf(table).Capacity, allowed);
 
-    private static tb_config LimitOf(TableHandle table)
+    private static BucketLimit LimitOf(TableHandle table)
     {
         tb_config c = new() { struct_size = (nuint)sizeof(tb_config) };
         _ = NativeMethods.tb_table_get_limit(table, ref c);
-        return c;
+        return BucketLimit.Of(c);
     }
 
     private static Exception Unmade(
@@ -280,7 +287,11 @@ public sealed unsafe partial class KeyedTable : IDisposable
         return Refusal.OfConfig(status, fault, given);
     }
 
-    // What is not asked of a disposed table goes by this. The rest the library refuses, for it is closed.
+    // Disposed, but not closed.
+    private bool IsLeft => IsShared && _disposed;
+
+    // What is not asked of a disposed table goes by this. The rest the library refuses, for it is closed, or Handle
+    // does.
     private TableHandle Undisposed
     {
         get
@@ -288,6 +299,18 @@ public sealed unsafe partial class KeyedTable : IDisposable
             ObjectDisposedException.ThrowIf(_disposed, this);
             return _handle;
         }
+    }
+
+    private static tb_table_config ConfigOf(KeyedTableOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        if (options.MaxKeys is null == options.MaxBytes is null)
+        {
+            throw new ArgumentException("One of MaxKeys and MaxBytes must be set, and not both.", nameof(options));
+        }
+        Refusal.Require(options.MaxKeys is null or >= 1, options.MaxKeys, OneOrMore);
+        Refusal.Require(options.MaxBytes is null or >= 64, options.MaxBytes, "64 or more");
+        return NewConfig(options.MaxKeys ?? 0, options.MaxBytes ?? 0, options.WhenFull);
     }
 
     private static tb_table_config NewConfig(long maxKeys, long maxBytes, WhenTableFull whenFull)
@@ -318,7 +341,7 @@ public sealed unsafe partial class KeyedTable : IDisposable
         fixed (Status* answer = answers)
         {
             int status = NativeMethods.tb_table_allow_many(
-                _handle, batch.Bytes, size, amount, (nuint)sizes.Length, (int*)answer);
+                Handle, batch.Bytes, size, amount, (nuint)sizes.Length, (int*)answer);
             Require(status, 0, nameof(answers));
         }
     }

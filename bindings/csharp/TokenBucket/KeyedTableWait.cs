@@ -11,7 +11,8 @@ public sealed partial class KeyedTable
     /// one queue and are served in the order in which they came. Never ends early; the host's timers count whole
     /// milliseconds, so it may end one or two later than due.</summary>
     /// <exception cref="OperationCanceledException">Cancelled; nothing was taken, and those behind move up.</exception>
-    /// <exception cref="TokenBucketException">QueueFull, TableFull, or more than the capacity.</exception>
+    /// <exception cref="TokenBucketException">QueueFull, TableFull, more than the capacity, or Unsupported: the table
+    /// is a shared one.</exception>
     public Task WaitAsync(TableKey key, double tokens = 1, CancellationToken cancellationToken = default) =>
         WaitAsync(key, tokens, Timeout.InfiniteTimeSpan, 0, cancellationToken);
 
@@ -37,7 +38,7 @@ public sealed partial class KeyedTable
             return Task.FromCanceled<bool>(cancellationToken);
         }
         using var bytes = new Bytes(key, stackalloc byte[Bytes.BufferSize]);
-        return AllowNative(bytes.Span, tokens) == NativeMethods.TB_SUCCESS
+        return TakesAtOnce(bytes.Span, tokens)
             ? Task.FromResult(true)
             : Waits.Start(new BucketPlace(new KeyBucket(this, bytes.Span), tokens), timeoutNs, priority, cancellationToken);
     }
@@ -62,7 +63,7 @@ public sealed partial class KeyedTable
         KeyBucket bucket;
         using (var bytes = new Bytes(key, stackalloc byte[Bytes.BufferSize]))
         {
-            if (AllowNative(bytes.Span, tokens) == NativeMethods.TB_SUCCESS)
+            if (TakesAtOnce(bytes.Span, tokens))
             {
                 return true;
             }
@@ -70,4 +71,8 @@ public sealed partial class KeyedTable
         }
         return Waits.Block(new BucketPlace(bucket, tokens), timeoutNs, priority, cancellationToken);
     }
+
+    // Spares a wait that need not wait its waiter. A key of a shared table has no waits.
+    private bool TakesAtOnce(ReadOnlySpan<byte> key, double tokens) =>
+        !IsShared && AllowNative(key, tokens) == NativeMethods.TB_SUCCESS;
 }

@@ -49,6 +49,11 @@ public sealed class Member
     /// <summary>What a decision costs there.</summary>
     public double Tokens { get; }
 
+    /// <summary>The bucket, or the table of the key, with its limit.</summary>
+    public override string ToString() => Bucket?.ToString() ?? $"a key of {Table}";
+
+    internal bool IsShared => Bucket?.IsShared ?? Table!.IsShared;
+
     internal IBucket Limit => Bucket ?? (IBucket)_key!;
 
     internal bool IsSameLimit(Member other) =>

@@ -22,6 +22,8 @@ internal static class Nanoseconds
     internal static TimeSpan ToTimeSpan(long ns) =>
         ns == NativeMethods.TB_FOREVER ? TimeSpan.MaxValue : new TimeSpan(DivideUp(ns, TimeSpan.NanosecondsPerTick));
 
+    internal static string ToText(long ns) => ns == NativeMethods.TB_FOREVER ? "never" : ToTimeSpan(ns).ToString();
+
     internal static long DivideUp(long ns, long unit) => ns / unit + (ns % unit > 0 ? 1 : 0);
 
     private static long Count(TimeSpan time) => time.Ticks > NativeMethods.TB_FOREVER / TimeSpan.NanosecondsPerTick

@@ -24,7 +24,9 @@ internal unsafe ref struct NativeMembers
         int size = 0;
         foreach (Member member in members)
         {
-            _ = member.Bucket?.Handle; // which may throw, while nothing is rented
+            // These may throw, while nothing is rented.
+            _ = member.Bucket?.Handle;
+            _ = member.Table?.Handle;
             size += member.Key.Length;
         }
         if (size > keys.Length)

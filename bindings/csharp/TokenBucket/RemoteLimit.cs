@@ -41,7 +41,7 @@ internal sealed unsafe class RemoteLimit
         {
             tb_config c = new() { struct_size = (nuint)sizeof(tb_config) };
             _ = NativeMethods.tb_remote_get_limit(_handle, ref c);
-            return new BucketLimit(c.capacity, c.rate_tokens, c.rate_period_ns, c.unit);
+            return BucketLimit.Of(c);
         }
     }
 

@@ -66,6 +66,9 @@ public sealed class TokenBucketCombinedLimiter : RateLimiter
         }
     }
 
+    /// <summary>The members with their limits.</summary>
+    public override string ToString() => _limit.ToString(nameof(TokenBucketCombinedLimiter));
+
     /// <inheritdoc/>
     public override RateLimiterStatistics GetStatistics() => _queue.Statistics(_limit);
 

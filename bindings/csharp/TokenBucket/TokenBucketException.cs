@@ -61,6 +61,9 @@ public sealed class TokenBucketException : Exception
     internal static TokenBucketException Shared(Status status, string name, string what, Exception? inner = null) =>
         new(status, $"{MessageOf(status)}: {name}: {what}", inner);
 
+    internal static TokenBucketException Unsupported(string why, Member? by = null) =>
+        new(Status.Unsupported, $"{MessageOf(Status.Unsupported)}: {why}", null) { RefusedBy = by };
+
     internal static TokenBucketException Refused(int status, long retryAfterNs, Member? by = null) => new((Status)status)
     {
         RetryAfter = retryAfterNs == NativeMethods.TB_FOREVER ? null : Nanoseconds.ToTimeSpan(retryAfterNs),

@@ -133,6 +133,9 @@ public sealed class TokenBucketLimiter : ReplenishingRateLimiter
         IdleNoMore();
     }
 
+    /// <summary>The limit in force, such as "TokenBucketLimiter(capacity 10 tokens, 5 tokens/s)".</summary>
+    public override string ToString() => _bucket.ToString(nameof(TokenBucketLimiter));
+
     /// <inheritdoc/>
     public override RateLimiterStatistics GetStatistics() => _state.Statistics(_queue.WholePermits, _queue.QueuedPermits);
 

@@ -40,11 +40,22 @@ public sealed class TokenBucketPartitionedLimiter<TKey> : PartitionedRateLimiter
     /// <exception cref="ArgumentOutOfRangeException">A limit outside its range.</exception>
     /// <exception cref="ArgumentException">No encoder, or no size of the table.</exception>
     public TokenBucketPartitionedLimiter(TokenBucketPartitionedLimiterOptions options, KeyEncoder<TKey>? encoder = null)
+        : this(encoder ?? KeyEncoders.Default<TKey>(), TableOf(options), options)
+    {
+    }
+
+    internal TokenBucketPartitionedLimiter(
+        KeyEncoder<TKey> encoder, KeyedTable table, TokenBucketPartitionedLimiterOptions options)
+    {
+        _encode = encoder;
+        _table = table;
+        _state = new LimiterState(this, options);
+    }
+
+    private static KeyedTable TableOf(TokenBucketPartitionedLimiterOptions options)
     {
         ArgumentNullException.ThrowIfNull(options);
-        _encode = encoder ?? KeyEncoders.Default<TKey>();
-        _table = options.CreateTable();
-        _state = new LimiterState(this, options);
+        return new KeyedTable(options.ToTableOptions());
     }
 
     /// <summary>The largest number of permits of a key.</summary>
@@ -77,6 +88,9 @@ public sealed class TokenBucketPartitionedLimiter<TKey> : PartitionedRateLimiter
         _table.SetCapacity(tokenLimit, tokenLimit, nameof(tokenLimit));
         _state.TokenLimit = tokenLimit;
     }
+
+    /// <summary>The limit in force on each key.</summary>
+    public override string ToString() => _table.ToString(nameof(TokenBucketPartitionedLimiter));
 
     /// <inheritdoc/>
     public override RateLimiterStatistics GetStatistics(TKey resource)
@@ -229,5 +243,24 @@ public sealed class TokenBucketPartitionedLimiter<TKey> : PartitionedRateLimiter
         }
 
         public byte[] Create(ReadOnlySpan<byte> alternate) => alternate.ToArray();
+    }
+}
+
+/// <summary>Partitioned limiters that are opened, not created.</summary>
+public static class TokenBucketPartitionedLimiter
+{
+    /// <summary>Opens a limiter on the table of that name that processes share, as <see cref="KeyedTable.OpenShared"/>;
+    /// the limit and the table there must be those of the options. Its keys have no queue, so QueueLimit must be 0, and
+    /// zero permits are not waited for. Disposing it leaves the table open for others.</summary>
+    /// <exception cref="TokenBucketException">As there.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">A limit outside its range, a queue, or no such name.</exception>
+    /// <exception cref="ArgumentException">No encoder, or no size of the table.</exception>
+    public static TokenBucketPartitionedLimiter<TKey> OpenShared<TKey>(
+        string name, TokenBucketPartitionedLimiterOptions options, KeyEncoder<TKey>? encoder = null)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        Refusal.Require(options.QueueLimit == 0, options.QueueLimit, "0 for a shared table, whose keys have no queue");
+        return new TokenBucketPartitionedLimiter<TKey>(
+            encoder ?? KeyEncoders.Default<TKey>(), KeyedTable.OpenShared(name, options.ToTableOptions()), options);
     }
 }

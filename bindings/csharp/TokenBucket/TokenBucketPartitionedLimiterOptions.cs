@@ -13,14 +13,14 @@ public sealed record TokenBucketPartitionedLimiterOptions : TokenBucketLimiterOp
     /// <inheritdoc cref="KeyedTableOptions.WhenFull"/>
     public WhenTableFull WhenFull { get; set; }
 
-    internal KeyedTable CreateTable()
+    internal KeyedTableOptions ToTableOptions()
     {
         RequireRanges();
-        return new KeyedTable(new KeyedTableOptions
+        return new KeyedTableOptions
         {
             Capacity = TokenLimit, Tokens = TokensPerPeriod, PeriodNanoseconds = PeriodNanoseconds, MaxLateness = MaxLateness,
             Clock = Clock, TimeProvider = TimeProvider, MaxKeys = MaxKeys, MaxBytes = MaxBytes, WhenFull = WhenFull,
             GivenAs = Given,
-        });
+        };
     }
 }

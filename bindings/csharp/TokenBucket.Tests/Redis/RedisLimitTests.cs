@@ -26,6 +26,7 @@ public class RedisLimitTests(RedisServer server)
         Assert.Equal((Status.ExceedsCapacity, TimeSpan.MaxValue), (never.Status, never.RetryAfter));
         Assert.True((await limit.TakeAsync("b", 3)).IsGranted);
         Assert.Equal(new BucketLimit(3, 1, 1000 * Buckets.Second, limit.Limit.Unit), limit.Limit);
+        Assert.Equal("RedisLimit(capacity 3 tokens, 1 tokens per 1000 s per key)", limit.ToString());
     }
 
     // Of amounts and what is left; hardly anything comes in meanwhile.

@@ -286,6 +286,9 @@ impl Drop for Bucket {
 
 impl fmt::Debug for Bucket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Bucket").field("available", &self.available()).finish_non_exhaustive()
+        f.debug_struct("Bucket")
+            .field("limit", &self.limit())
+            .field("available", &self.available())
+            .finish_non_exhaustive()
     }
 }

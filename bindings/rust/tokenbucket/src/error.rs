@@ -49,8 +49,8 @@ pub enum Error {
     OutOfRange(Argument),
     /// Out of memory.
     OutOfMemory,
-    /// Asks for something that there is not: an option that a table or a server does not have, if an argument is named,
-    /// else a service of the operating system.
+    /// Asks for something that there is not: if an argument is named, an option that a table or a server does not have,
+    /// or a queue of a shared table; else a service of the operating system.
     Unsupported(Option<Argument>),
     /// The operating system refused a needed service.
     System,

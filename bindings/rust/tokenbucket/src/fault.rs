@@ -14,7 +14,7 @@ use crate::{Argument, Error};
 /// A field of a C struct, or an argument of a C function, and what it must be.
 pub(crate) struct Fault {
     pub(crate) field: &'static str,
-    allowed: &'static str,
+    pub(crate) allowed: &'static str,
 }
 
 impl Fault {

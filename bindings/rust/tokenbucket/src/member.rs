@@ -42,6 +42,10 @@ impl<'limiter> Member<'limiter> {
         matches!(self.limiter, Limiter::Bucket(bucket) if bucket.is_shared())
     }
 
+    pub(crate) fn is_shared_key(&self) -> bool {
+        matches!(self.limiter, Limiter::Key(table, _) if table.is_shared())
+    }
+
     pub(crate) fn queue(&self) -> Queue<'limiter> {
         match self.limiter {
             Limiter::Bucket(bucket) => Queue::Bucket(bucket),

@@ -60,9 +60,15 @@ impl Refusal {
         Error::InvalidArgument(Argument::new("members", "different buckets and keys", "one of them twice")).into()
     }
 
+    /// A key of a shared table has no queue; a shared bucket has one, but for its own waits alone.
     fn of_shared(members: &[Member<'_>]) -> Refusal {
-        let member = members.iter().position(Member::is_shared_bucket);
-        let argument = member.map(|_| Argument::new("members", "of this process alone in a wait", "a shared bucket"));
+        let of_table = members.iter().position(Member::is_shared_key);
+        let member = of_table.or_else(|| members.iter().position(Member::is_shared_bucket));
+        let (allowed, value) = match of_table {
+            Some(_) => ("of this process alone in a wait or reservation", "a key of a shared table"),
+            None => ("of this process alone in a wait", "a shared bucket"),
+        };
+        let argument = member.map(|_| Argument::new("members", allowed, value));
         Refusal { member, error: Error::Unsupported(argument) }
     }
 

@@ -12,7 +12,6 @@ use crate::amount::to_tokens;
 use crate::argument::AMOUNT;
 use crate::config::Callees;
 use crate::error::check;
-use crate::fault::{error_of, Fault};
 use crate::queue::Queue;
 use crate::time::limit_to_ns;
 use crate::wait::wait_through_signals;
@@ -30,6 +29,7 @@ use crate::{Amount, Argument, Config, Decision, Error, Member, Reservation, Tabl
 pub struct Table {
     raw: NonNull<sys::tb_table>,
     closed: AtomicBool,
+    is_shared: bool,
     /// The C table is destroyed first.
     callees: ManuallyDrop<Callees>,
 }
@@ -60,23 +60,17 @@ impl Table {
         TableConfig::with_max_keys(Config::per_second(capacity, tokens_per_second), max_keys).build()
     }
 
-    /// The limit is that of the callees; `own` knows the arguments that are no part of it.
-    pub(crate) fn create(
-        limit: &sys::tb_config,
-        config: &sys::tb_table_config,
+    /// What `open`, tb_table_create_with or its like, writes. What the C table calls lives as long as it does, by the
+    /// callees that are kept.
+    pub(crate) fn open<E: From<Error>>(
         callees: Callees,
-        own: impl FnOnce(&Fault, sys::tb_status) -> Option<Argument>,
-    ) -> Result<Table, Error> {
+        is_shared: bool,
+        open: impl FnOnce(&mut *mut sys::tb_table) -> Result<(), E>,
+    ) -> Result<Table, E> {
         let mut table = null_mut();
-        // SAFETY: what the C table calls lives as long as it does, by the callees that are kept.
-        let status = unsafe { sys::tb_table_create_with(limit, config, &mut table) };
-        if status != sys::TB_SUCCESS {
-            // SAFETY: both configs and the output live for the call.
-            let fault = Fault::of(|fault| unsafe { sys::tb_table_config_check(limit, config, fault) });
-            return Err(error_of(status, limit, "a table", fault, |fault| own(fault, status)));
-        }
+        open(&mut table)?;
         let raw = NonNull::new(table).ok_or(Error::OutOfMemory)?;
-        Ok(Table { raw, closed: AtomicBool::new(false), callees: ManuallyDrop::new(callees) })
+        Ok(Table { raw, closed: AtomicBool::new(false), is_shared, callees: ManuallyDrop::new(callees) })
     }
 
     /// Takes `n` tokens of the key if they are there now, all or nothing. Never blocks. `Ok(false)`: denied, nothing
@@ -150,6 +144,7 @@ impl Table {
     ///
     /// # Errors
     /// As [`Bucket::wait`](crate::Bucket::wait). `TableFull`: also with [`WhenFull::Admit`](crate::WhenFull::Admit).
+    /// `Unsupported`: the table is a shared one.
     pub fn wait(&self, key: impl AsRef<[u8]>, n: impl Into<Amount>) -> Result<(), Error> {
         self.wait_with(key, n, None, 0)
     }
@@ -210,7 +205,7 @@ impl Table {
     ///
     /// # Errors
     /// As [`Bucket::reserve`](crate::Bucket::reserve). `TableFull`: also with
-    /// [`WhenFull::Admit`](crate::WhenFull::Admit).
+    /// [`WhenFull::Admit`](crate::WhenFull::Admit). `Unsupported`: the table is a shared one.
     pub fn reserve(
         &self,
         key: impl AsRef<[u8]>,
@@ -248,9 +243,13 @@ impl Table {
         check(unsafe { sys::tb_table_close(self.as_raw()) })
     }
 
-    /// Whether the table was closed.
+    /// Whether the table was closed by this object.
     pub fn is_closed(&self) -> bool {
         self.closed.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn is_shared(&self) -> bool {
+        self.is_shared
     }
 
     pub(crate) fn callees(&self) -> &Callees {
@@ -261,6 +260,7 @@ impl Table {
     pub(crate) fn outcome(&self, key: &[u8], n: f64, status: sys::tb_status) -> Result<(), Error> {
         match status {
             sys::TB_TIMED_OUT => Err(Error::TimedOut { retry_after: self.time_until(key, n).ok().flatten() }),
+            sys::TB_E_UNSUPPORTED => Err(Error::Unsupported(Some(Argument::new("table", QUEUED, "a shared one")))),
             status => check_for(key, n, status),
         }
     }
@@ -270,6 +270,8 @@ impl Table {
         self.raw.as_ptr()
     }
 }
+
+const QUEUED: &str = "one with queues for its keys (else sleep for the retry_after of take, and take again)";
 
 #[inline]
 pub(crate) fn start(key: &[u8]) -> *const c_void {

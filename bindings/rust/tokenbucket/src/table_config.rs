@@ -3,9 +3,10 @@ use std::mem::{size_of, MaybeUninit};
 
 use tokenbucket_sys as sys;
 
+use crate::config::Callees;
 use crate::error::check;
-use crate::fault::Fault;
-use crate::{Argument, Config, Error, Table};
+use crate::fault::{error_of, Fault};
+use crate::{Argument, Config, Error, Limit, Table};
 
 /// What becomes of a new key when its 16 places are taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,15 +47,22 @@ enum Size {
 
 impl Size {
     /// What the library refuses as max_keys or max_bytes.
-    fn argument(self, fault: &Fault, status: sys::tb_status) -> Option<Argument> {
-        let (name, least, value) = match self {
-            Size::Keys(keys) => ("max_keys", "1 or more", keys),
-            Size::Bytes(bytes) => ("max_bytes", "64 or more", bytes),
+    fn refused(self, fault: &Fault, status: sys::tb_status) -> Option<Argument> {
+        let least = match self {
+            Size::Keys(_) => "1 or more",
+            Size::Bytes(_) => "64 or more",
         };
         match (fault.field, status) {
-            ("max_keys" | "max_bytes", sys::TB_E_INVALID_ARGUMENT) => Some(Argument::new(name, least, value)),
-            ("max_keys" | "max_bytes", _) => Some(fault.argument(name, value)),
+            ("max_keys" | "max_bytes", sys::TB_E_INVALID_ARGUMENT) => Some(self.argument(least)),
+            ("max_keys" | "max_bytes", _) => Some(self.argument(fault.allowed)),
             _ => None,
+        }
+    }
+
+    fn argument(self, allowed: &'static str) -> Argument {
+        match self {
+            Size::Keys(keys) => Argument::new("max_keys", allowed, keys),
+            Size::Bytes(bytes) => Argument::new("max_bytes", allowed, bytes),
         }
     }
 }
@@ -89,19 +97,55 @@ impl TableConfig {
     /// be addressed. `Unsupported`: the limit has initial tokens, statistics or a handler of events. `System`: the
     /// operating system gives no random numbers.
     pub fn build(self) -> Result<Table, Error> {
+        let (raw, callees) = self.into_raw()?;
+        Table::open(callees, false, |table| {
+            // SAFETY: both configs and the output live for the call.
+            match unsafe { sys::tb_table_create_with(&raw.limit, &raw.table, table) } {
+                sys::TB_SUCCESS => Ok(()),
+                status => Err(raw.refused(status)),
+            }
+        })
+    }
+
+    /// The C configs, which point into the callees.
+    pub(crate) fn into_raw(self) -> Result<(RawTableConfig, Callees), Error> {
         let (limit, callees) = self.limit.into_raw()?;
-        let mut config = defaults()?;
+        let mut table = defaults()?;
         match self.size {
-            Size::Keys(keys) => config.max_keys = bounded(keys),
-            Size::Bytes(bytes) => config.max_bytes = bounded(bytes),
+            Size::Keys(keys) => table.max_keys = bounded(keys),
+            Size::Bytes(bytes) => table.max_bytes = bounded(bytes),
         }
-        config.when_full = match self.when_full {
+        table.when_full = match self.when_full {
             WhenFull::EvictFullest => sys::TB_TABLE_EVICT_FULLEST,
             WhenFull::Deny => sys::TB_TABLE_DENY,
             WhenFull::Admit => sys::TB_TABLE_ADMIT,
         };
-        let size = self.size;
-        Table::create(&limit, &config, callees, |fault, status| size.argument(fault, status))
+        Ok((RawTableConfig { limit, table, size: self.size }, callees))
+    }
+
+    /// What of it is another than in the shared table with that limit, by the library's fault.
+    pub(crate) fn difference(&self, fault: i32, found: &Limit) -> Argument {
+        const AS_THERE: &str = "that of the shared table";
+        match fault {
+            sys::TB_SHARED_PLACES => self.size.argument(AS_THERE),
+            sys::TB_SHARED_FULL => Argument::new("when_full", AS_THERE, format_args!("{:?}", self.when_full)),
+            _ => self.limit.difference(found),
+        }
+    }
+}
+
+pub(crate) struct RawTableConfig {
+    pub(crate) limit: sys::tb_config,
+    pub(crate) table: sys::tb_table_config,
+    size: Size,
+}
+
+impl RawTableConfig {
+    /// Of configs that tb_table_create_with or its like refused. `Unknown`: not for their sake.
+    pub(crate) fn refused(&self, status: sys::tb_status) -> Error {
+        // SAFETY: both configs and the output live for the call.
+        let fault = Fault::of(|fault| unsafe { sys::tb_table_config_check(&self.limit, &self.table, fault) });
+        error_of(status, &self.limit, "a table", fault, |fault| self.size.refused(fault, status))
     }
 }
 

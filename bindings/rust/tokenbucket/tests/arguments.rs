@@ -154,3 +154,18 @@ fn an_argument_tells_its_parts() {
     // An error that is returned beside an answer stays small.
     assert!(mem::size_of::<Error>() <= 24 && mem::size_of::<Argument>() == mem::size_of::<usize>());
 }
+
+#[test]
+fn what_has_a_limit_shows_it() {
+    let clock = ManualClock::new(Duration::ZERO).unwrap();
+    let limit = || Config::per_second(10, 5).clock(&clock);
+    let (bucket, table) = (limit().build().unwrap(), TableConfig::with_max_keys(limit(), 4).build().unwrap());
+    let remote = RemoteLimit::new(Config::per_second(10, 5), SECOND).unwrap();
+    let both = Limits::new([bucket.member(1), table.member("a", 1)]);
+    let shown = "limit: Ok(Limit { capacity: 10.0, tokens: 5.0, period: 1s, unit: 1e-9 })";
+    assert_eq!(format!("{:?}", bucket), format!("Bucket {{ {}, available: Ok(10.0), .. }}", shown));
+    assert_eq!(format!("{:?}", table), format!("Table {{ {}, .. }}", shown));
+    assert_eq!(format!("{:?}", both).matches(shown).count(), 2);
+    assert!(format!("{:?}", bucket.reserve(1, None).unwrap()).contains(shown));
+    assert!(format!("{:?}", remote).contains("capacity: 10.0, tokens: 5.0, period: 1s"));
+}

@@ -1,0 +1,240 @@
+using System;
+using System.Diagnostics;
+using System.Threading;
+using System.Threading.RateLimiting;
+using System.Threading.Tasks;
+using Xunit;
+using static TokenBucket.Tests.Buckets;
+
+namespace TokenBucket.Tests;
+
+public sealed class SharedTableTests : IDisposable
+{
+    private const double Slow = 1e-6; // next to nothing accrues during a test
+
+    private readonly string _name = $"tokenbucket-cs-{Environment.ProcessId}-{Guid.NewGuid():N}";
+
+    public void Dispose() => KeyedTable.RemoveShared(_name);
+
+    internal static KeyedTableOptions Options(
+        double capacity = 10, double tokens = Slow, long? keys = 100, WhenTableFull whenFull = default,
+        ManualClock? clock = null) =>
+        new() { Capacity = capacity, Tokens = tokens, MaxKeys = keys, WhenFull = whenFull, Clock = clock };
+
+    private KeyedTable Open() => KeyedTable.OpenShared(_name, Options());
+
+    private string Mismatch(KeyedTableOptions options)
+    {
+        var e = Assert.Throws<TokenBucketException>(() => KeyedTable.OpenShared(_name, options));
+        Assert.Equal(Status.Mismatch, e.Status);
+        string prefix = $"{TokenBucketException.MessageOf(Status.Mismatch)}: {_name}: ";
+        Assert.StartsWith(prefix, e.Message, StringComparison.Ordinal);
+        return e.Message[prefix.Length..];
+    }
+
+    [SharedFact(tables: true)]
+    public void The_tokens_of_a_key_are_those_of_all_who_have_it()
+    {
+        using KeyedTable a = Open(), b = Open();
+        Assert.True(a.Allow("alice", 6));
+        Assert.False(b.Allow("alice", 5));
+        Assert.Equal(4, b.Available("alice"), 3);
+        Assert.True(b.Allow("alice", 4));
+        Assert.False(a.Allow("alice"));
+        Assert.True(a.Allow("bob", 10));
+        b.Remove("bob");
+        Assert.True(a.Allow("bob", 10));
+        b.SetRate(3);
+        Assert.Equal(3, a.Limit.Tokens);
+    }
+
+    [SharedFact(tables: true)]
+    public async Task Another_process_has_it()
+    {
+        using KeyedTable table = Open();
+        string program = typeof(SharedTableTests).Assembly.Location;
+        using Process other = Process.Start(
+            new ProcessStartInfo("dotnet", ["exec", program, _name, "table"]) { RedirectStandardOutput = true })!;
+        Assert.Equal("True False", await other.StandardOutput.ReadLineAsync());
+        Assert.True(other.WaitForExit(Patience));
+        Assert.False(table.Allow("alice", 7));
+        Assert.True(table.Allow("alice", 6));
+    }
+
+    [SharedFact(tables: true)]
+    public void Another_table_is_refused_or_adopted()
+    {
+        using KeyedTable table = Open();
+        const string WayOut = " (KeyedTable.OpenShared with adopt: true takes what is there)";
+        Assert.Equal("Capacity must be 10, as it is there, got 11" + WayOut, Mismatch(Options(capacity: 11)));
+        Assert.Equal(
+            "Tokens must be 1E-06 per 1000000000 ns, as it is there, got 2 per 1000000000 ns" + WayOut,
+            Mismatch(Options(tokens: 2)));
+        Assert.Equal("MaxKeys must be that of the table there, got 200" + WayOut, Mismatch(Options(keys: 200)));
+        Assert.Equal(
+            "MaxBytes must be that of the table there, got 64" + WayOut,
+            Mismatch(new KeyedTableOptions { Capacity = 10, Tokens = Slow, MaxBytes = 64 }));
+        Assert.Equal(
+            "WhenFull must be that of the table there, got Deny" + WayOut,
+            Mismatch(Options(whenFull: WhenTableFull.Deny)));
+        KeyedTableOptions other = Options(11, 2, 200, WhenTableFull.Deny);
+        using KeyedTable adopted = KeyedTable.OpenShared(_name, other, adopt: true);
+        Assert.Equal((table.Limit, table.GetStatistics()), (adopted.Limit, adopted.GetStatistics()));
+        Assert.True(adopted.Allow("alice", 10));
+        Assert.False(table.Allow("alice"));
+    }
+
+    [SharedFact(tables: true)]
+    public void It_is_no_bucket_and_a_bucket_is_no_table()
+    {
+        const string Kind = "the shared memory is a bucket and no table, or the reverse";
+        var options = new BucketOptions { Capacity = 10, Tokens = Slow };
+        using (Open())
+        {
+            var e = Assert.Throws<TokenBucketException>(() => Bucket.OpenShared(_name, options, adopt: true));
+            Assert.Equal(Status.Mismatch, e.Status);
+            Assert.EndsWith($": {_name}: {Kind}", e.Message, StringComparison.Ordinal);
+        }
+        KeyedTable.RemoveShared(_name);
+        using Bucket bucket = Bucket.OpenShared(_name, options);
+        Assert.Equal(Kind, Mismatch(Options()));
+    }
+
+    [SharedFact(tables: true)]
+    public void A_close_is_for_all_until_the_name_is_removed()
+    {
+        using KeyedTable a = Open(), b = Open();
+        b.Close();
+        Assert.Throws<ObjectDisposedException>(() => a.Allow("alice"));
+        var e = Assert.Throws<ObjectDisposedException>(Open);
+        Assert.Contains(_name, e.Message, StringComparison.Ordinal);
+        KeyedTable.RemoveShared(_name);
+        KeyedTable.RemoveShared(_name);
+        using KeyedTable fresh = Open();
+        Assert.True(fresh.Allow("alice", 10));
+    }
+
+    [SharedFact(tables: true)]
+    public void Dispose_leaves_it_to_the_others()
+    {
+        using KeyedTable other = Open();
+        KeyedTable own = Open();
+        var member = new Member(own, "alice");
+        own.Dispose();
+        own.Dispose();
+        Assert.All<Action>(
+            [
+                () => own.Allow("a"), () => own.Take("a"), () => own.TakeUpTo("a", 1), () => own.Reserve("a"),
+                () => own.Charge("a", 1), () => own.Refund("a", 1), () => own.Remove("a"), () => own.SetRate(1),
+                () => own.SetCapacity(1), () => own.Wait("a"), () => own.Close(), () => own.Available("a"),
+                () => own.TimeUntil("a", 1), () => _ = own.Limit, () => own.GetStatistics(),
+                () => own.AllowMany(["a"], new Status[1]), () => new CombinedLimit(member).Allow(),
+            ],
+            call => Assert.Throws<ObjectDisposedException>(call));
+        Assert.True(other.Allow("alice", 10) && other.Allow("a", 10));
+    }
+
+    [SharedFact(tables: true)]
+    public async Task Keys_have_no_queue()
+    {
+        using KeyedTable table = Open();
+        using Bucket own = new(10, Slow);
+        string name = _name + "-bucket";
+        using Bucket shared = Bucket.OpenShared(name, new BucketOptions { Capacity = 10, Tokens = Slow });
+        Bucket.RemoveShared(name);
+        var limit = new CombinedLimit(own, shared, new Member(table, "alice"));
+        foreach (int left in (int[])[10, 0])
+        {
+            Func<Task>[] calls =
+            [
+                () => table.WaitAsync("alice"), () => table.WaitAsync("alice", 1, TimeSpan.Zero),
+                () => Task.FromResult(table.Wait("alice", 1, TimeSpan.FromDays(1))),
+                () => Task.FromResult(table.Reserve("alice")),
+                () => Task.FromResult(table.Reserve("alice", 1, TimeSpan.Zero)),
+            ];
+            foreach (Func<Task> call in calls)
+            {
+                var e = await Assert.ThrowsAsync<TokenBucketException>(call);
+                Assert.Equal(Status.Unsupported, e.Status);
+                Assert.EndsWith(
+                    ": a key of a shared table has no queue; wait for the RetryAfter of Take, and take again",
+                    e.Message, StringComparison.Ordinal);
+            }
+            Func<Task>[] joint =
+            [
+                () => limit.WaitAsync(), () => Task.FromResult(limit.Wait(TimeSpan.FromDays(1))),
+                () => Task.FromResult(limit.Reserve()), () => Task.FromResult(limit.Reserve(TimeSpan.Zero, out _)),
+            ];
+            foreach (Func<Task> call in joint)
+            {
+                var e = await Assert.ThrowsAsync<TokenBucketException>(call);
+                Assert.Equal((Status.Unsupported, table), (e.Status, e.RefusedBy?.Table));
+                Assert.EndsWith(
+                    ": Members[2] is a key of a shared table, which has no queue", e.Message, StringComparison.Ordinal);
+            }
+            Assert.Equal((10, 10), (own.Available, Math.Round(shared.Available, 3)));
+            Assert.Equal(left, table.TakeUpTo("alice", 10));
+        }
+        Assert.True(table.Take("alice").RetryAfter > TimeSpan.FromDays(1));
+        Assert.True(new CombinedLimit(own, new Member(table, "bob", 10)).Allow());
+        Assert.False(table.Allow("bob"));
+    }
+
+    [SharedFact(tables: true)]
+    public void Bad_arguments_are_told()
+    {
+        Assert.Throws<ArgumentOutOfRangeException>(() => KeyedTable.OpenShared("a/b", Options()));
+        Assert.Throws<ArgumentOutOfRangeException>(() => KeyedTable.RemoveShared("a/b"));
+        Assert.Throws<ArgumentNullException>(() => KeyedTable.OpenShared(null!, Options()));
+        Assert.Throws<ArgumentNullException>(() => KeyedTable.OpenShared(_name, null!));
+        var e = Assert.Throws<ArgumentOutOfRangeException>(() => KeyedTable.OpenShared(_name, Options(capacity: -1)));
+        Assert.Contains("Capacity must be from 1e-6 to 1e15 tokens, got -1", e.Message, StringComparison.Ordinal);
+        e = Assert.Throws<ArgumentOutOfRangeException>(() => KeyedTable.OpenShared(_name, Options(keys: 0)));
+        Assert.Contains("MaxKeys must be 1 or more, got 0", e.Message, StringComparison.Ordinal);
+        KeyedTableOptions endless = Options(keys: long.MaxValue);
+        e = Assert.Throws<ArgumentOutOfRangeException>(() => KeyedTable.OpenShared(_name, endless));
+        Assert.Contains("MaxKeys must be", e.Message, StringComparison.Ordinal);
+        Assert.Throws<ArgumentException>(() => KeyedTable.OpenShared(_name, Options(keys: null)));
+        using var clock = new ManualClock();
+        var refused = Assert.Throws<TokenBucketException>(() => KeyedTable.OpenShared(_name, Options(clock: clock)));
+        Assert.Equal(Status.Unsupported, refused.Status);
+        Assert.Contains($"{_name}: it goes by the system's clock", refused.Message, StringComparison.Ordinal);
+        refused = Assert.Throws<TokenBucketException>(() => KeyedTable.OpenShared("/no/such/folder", Options()));
+        Assert.Equal(Status.System, refused.Status);
+    }
+
+    [SharedFact(tables: true)]
+    public async Task A_partitioned_limiter_shares_its_keys()
+    {
+        var options = new TokenBucketPartitionedLimiterOptions
+        {
+            TokenLimit = 10, TokensPerPeriod = Slow, MaxKeys = 100,
+        };
+        TokenBucketPartitionedLimiter<string> OpenLimiter(TokenBucketPartitionedLimiterOptions options) =>
+            TokenBucketPartitionedLimiter.OpenShared<string>(_name, options);
+        using TokenBucketPartitionedLimiter<string> limiter = OpenLimiter(options);
+        using KeyedTable table = Open();
+        using (TokenBucketPartitionedLimiter<string> left = OpenLimiter(options))
+        {
+            Assert.True(left.AttemptAcquire("alice", 4).IsAcquired);
+        }
+        Assert.True(table.Allow("alice", 5));
+        Assert.True((await limiter.AcquireAsync("alice")).IsAcquired);
+        foreach (int permits in (int[])[1, 0])
+        {
+            ValueTask<RateLimitLease> denied = limiter.AcquireAsync("alice", permits);
+            Assert.True(denied.IsCompleted);
+            Assert.False((await denied).IsAcquired);
+        }
+        Assert.True(limiter.AttemptAcquire("alice").TryGetMetadata(MetadataName.RetryAfter, out TimeSpan wait));
+        Assert.True(wait > TimeSpan.FromDays(1));
+        Assert.True(limiter.AttemptAcquire("bob", 10).IsAcquired);
+        Assert.False(table.Allow("bob"));
+        var e = Assert.Throws<ArgumentOutOfRangeException>(() => OpenLimiter(options with { QueueLimit = 5 }));
+        Assert.Contains("QueueLimit must be 0 for a shared table", e.Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "TokenLimit must be 10, as it is there, got 11",
+            Assert.Throws<TokenBucketException>(() => OpenLimiter(options with { TokenLimit = 11 })).Message,
+            StringComparison.Ordinal);
+    }
+}
