@@ -121,7 +121,7 @@ tb_status tb_table_create_with(const tb_config *limit, const tb_table_config *co
     tb_config_fault fault;
     const Status s = tb::capi::read_table(limit, config, &parsed, &options, &fault);
     if (s != Status::success) return to_c(s);
-    if (!tb::platform::random_bytes(&options.secret, sizeof options.secret)) return TB_E_SYSTEM;
+    if (tb::platform::random_bytes(&options.secret, sizeof options.secret) != 0) return TB_E_SYSTEM;
     tb_table *const t = tb::capi::create_table(parsed, options);
     if (t == nullptr) return TB_E_OUT_OF_MEMORY;
     *out_table = t;

@@ -56,8 +56,8 @@ class ExactTimers {
     [[no_unique_address]] TimerState state_;
 };
 
-// Fills the bytes with random ones that nobody can guess; false if the system gives none.
-bool random_bytes(void *bytes, std::size_t size);
+// Fills the bytes with random ones that nobody can guess: 0, or an errno if the system gives none.
+int random_bytes(void *bytes, std::size_t size);
 
 // Zeroed memory of its own pages, large ones where the system has them; null if there is none.
 void *map_zeroed(std::size_t size);

@@ -67,7 +67,8 @@ Status SharedState::create(const char *path, const Terms &terms, int *error) {
     buffer_->spec = terms.spec;
     buffer_->image.capacity = static_cast<int64_t>(terms.limit.capacity);
     buffer_->image.last_word = page_->cell.word();
-    if (!platform::random_bytes(&buffer_->image.arrivals, sizeof buffer_->image.arrivals)) return Status::system;
+    *error = platform::random_bytes(&buffer_->image.arrivals, sizeof buffer_->image.arrivals);
+    if (*error != 0) return Status::system;
     buffer_->image.arrivals >>= Chain::kIndexBits;
     buffer_->image.serial =
         static_cast<uint32_t>(buffer_->image.arrivals >> (64 - Chain::kIndexBits - Chain::kSerialBits));

@@ -27,7 +27,8 @@ Status SharedTable::open(const char *name, const Terms &terms, Difference *diffe
 // Of the lines, which are zero, all slots are free.
 Status SharedTable::create(const char *path, const Terms &terms, int *error) {
     HashSecret secret;
-    if (!platform::random_bytes(&secret, sizeof secret)) return Status::system;
+    *error = platform::random_bytes(&secret, sizeof secret);
+    if (*error != 0) return Status::system;
     if (const Status s = create_shared(&memory_, path, object_of(terms.lines), error); s != Status::success) return s;
     const SharedHeader header = *static_cast<SharedHeader *>(memory_.memory());
     const Plan plan = plan_of_table(terms.limit, terms.now_ns);

@@ -3,13 +3,11 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <memory>
 #include <string>
 #include <vector>
 
 #include "core/limiter/limiter.h"
-#include "core/memory.h"
-#include "core/shared/shared_state.h"
+#include "tests/shared/processes.h"
 #include "tests/support/core.h"
 #include "tests/support/effort.h"
 #include "tests/support/trace.h"
@@ -18,34 +16,6 @@ namespace {
 
 using tb::Status;
 using namespace tb_test;
-
-// One of those that have the memory open.
-class Process {
-  public:
-    Process(const std::string &name, const tb::LimitSpec &spec, int64_t units, tb::Clock *clock) {
-        tb::Difference difference{};
-        int error = 0;
-        const tb::SharedState::Terms terms{spec, limit_of(spec.capacity, spec.rate_tokens), units, clock->now(), false};
-        EXPECT_EQ(state_.open(name.c_str(), terms, &difference, &error), Status::success) << error;
-        waiting_.max_waiters = 6;
-        tb::LimiterOptions options;
-        options.clock = clock;
-        options.waiting = &waiting_;
-        options.shared = &state_;
-        limiter_ = std::make_unique<tb::Limiter>(spec, terms.limit, units, options);
-        EXPECT_TRUE(limiter_->make_shared_queue());
-    }
-
-    tb::Limiter *operator->() {
-        state_.forget();
-        return limiter_.get();
-    }
-
-  private:
-    tb::SharedState state_;
-    tb::WaitOptions waiting_;
-    std::unique_ptr<tb::Limiter> limiter_;
-};
 
 struct Waiting {
     uint64_t alone;
@@ -84,7 +54,7 @@ class Traces {
         o.waiting = &wait_options_;
         return o;
     }
-    Process &any() { return trace_.one_in(2) ? a_ : b_; }
+    BucketProcess &any() { return trace_.one_in(2) ? a_ : b_; }
     double tokens() {
         return trace_.one_in(3) ? static_cast<double>(trace_.between(1, 400)) / 10
                                 : static_cast<double>(trace_.between(1, 8));
@@ -271,8 +241,8 @@ class Traces {
     const std::string name_;
     tb::WaitOptions wait_options_;
     tb::Limiter alone_;
-    Process a_;
-    Process b_;
+    BucketProcess a_;
+    BucketProcess b_;
     std::vector<Reserved> reserved_;
     std::vector<Waiting> waiting_;
 };

@@ -4,16 +4,17 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <memory>
 #include <string>
 
 #include "core/table/table.h"
+#include "tests/shared/processes.h"
 #include "tests/support/effort.h"
 #include "tests/support/trace.h"
 
 namespace {
 
 using tb::Status;
+using tb_test::TableProcess;
 using tb_test::Trace;
 
 constexpr int64_t kSecond = 1000000000;
@@ -24,29 +25,6 @@ tb::Limit limit_of(const tb::LimitSpec &spec) {
     EXPECT_EQ(tb::make_limit(spec, &limit, tb::kTableGrowth), Status::success);
     return limit;
 }
-
-// One of those that have the memory open.
-class Process {
-  public:
-    Process(const std::string &name, const tb::LimitSpec &spec, uint64_t lines, tb::WhenFull when_full,
-            tb::Clock *clock) {
-        tb::Difference difference{};
-        int error = 0;
-        const tb::SharedTable::Terms terms{spec, limit_of(spec), lines, when_full, clock->now(), false};
-        EXPECT_EQ(memory_.open(name.c_str(), terms, &difference, &error), Status::success) << error;
-        tb::TableOptions options;
-        options.clock = clock;
-        options.share(&memory_);
-        table_ = std::make_unique<tb::Table>(spec, terms.limit, options);
-    }
-
-    tb::Table *operator->() { return table_.get(); }
-    const tb::HashSecret &secret() const { return memory_.secret(); }
-
-  private:
-    tb::SharedTable memory_;
-    std::unique_ptr<tb::Table> table_;
-};
 
 class Traces {
   public:
@@ -77,7 +55,7 @@ class Traces {
         o.secret = a_.secret();
         return o;
     }
-    Process &any() { return trace_.one_in(2) ? a_ : b_; }
+    TableProcess &any() { return trace_.one_in(2) ? a_ : b_; }
     double tokens() {
         return trace_.one_in(3) ? static_cast<double>(trace_.between(1, 200)) / 10
                                 : static_cast<double>(trace_.between(1, 4));
@@ -208,8 +186,8 @@ class Traces {
     const tb::WhenFull when_full_;
     tb::Clock clock_;
     const std::string name_;
-    Process a_;
-    Process b_;
+    TableProcess a_;
+    TableProcess b_;
     tb::Table alone_;
 };
 

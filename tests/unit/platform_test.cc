@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -376,6 +377,21 @@ TEST(ThreadHint, TellsThreadsApart) {
         EXPECT_GT(lanes.size(), 1u);
         EXPECT_EQ(thread_hint(), thread_hint());
     }
+}
+
+// Where there is no file to read them from they come from a system call, or it is said why not.
+TEST(Random, SaysWhyThereIsNone) {
+    const pid_t child = fork();
+    if (child == 0) {
+        const rlimit none{0, 0};
+        uint64_t bytes = 0;
+        setrlimit(RLIMIT_NOFILE, &none);
+        const int error = random_bytes(&bytes, sizeof bytes);
+        _exit(error == (bytes == 0 ? EMFILE : 0) ? 0 : 1);
+    }
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0);
 }
 
 }  // namespace

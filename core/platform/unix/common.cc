@@ -28,14 +28,14 @@ uintptr_t this_thread() {
     return reinterpret_cast<uintptr_t>(&errno);
 }
 
-bool random_bytes(void *bytes, std::size_t size) {
+int random_bytes(void *bytes, std::size_t size) {
     const ErrnoKept kept;
-    if (ask_for_random_bytes(bytes, size)) return true;
+    if (ask_for_random_bytes(bytes, size)) return 0;
     const int file = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
-    if (file < 0) return false;
+    if (file < 0) return errno;
     const ssize_t length = read(file, bytes, size);
     close(file);
-    return length == static_cast<ssize_t>(size);
+    return length == static_cast<ssize_t>(size) ? 0 : EIO;
 }
 
 void *map_zeroed(std::size_t size) {
