@@ -142,6 +142,12 @@ func refusedLengths(keys int, amounts []float64, answers []Status) error {
 	return &ArgumentError{ErrInvalidArgument, name, fmt.Sprintf("as many as keys, %d", keys), length}
 }
 
+// refusedQueue is the error of a wait for keys of a table that processes share, and of a reservation of them.
+func refusedQueue(argument string) error {
+	const allowed = "made by New or NewTable to wait or reserve; else sleep for the RetryAfter of Take, and try again"
+	return &ArgumentError{ErrUnsupported, argument, allowed, nil}
+}
+
 // errEnded is the error of Settle for a reservation that has ended.
 func errEnded() error {
 	return &ArgumentError{ErrInvalidArgument, "the reservation", "neither cancelled nor settled before", nil}
@@ -179,7 +185,7 @@ func (s *settings) argument(field string) (name string, value any) {
 	case "max_bytes":
 		return "WithMaxBytes", s.maxBytes
 	case "when_full":
-		return "WithWhenFull", int32(s.whenFull)
+		return "WithWhenFull", s.whenFull
 	case "max_wait_ns":
 		return "WithMaxWait", s.maxWait
 	}
@@ -197,6 +203,7 @@ const (
 	aLimiter kind = 1 << iota
 	aSharedLimiter
 	aTable
+	aSharedTable
 	aRemote
 )
 
@@ -213,9 +220,9 @@ func (s *settings) check(of kind, what string) error {
 		{"WithMaxWaiters", s.maxWaiters != 0, aLimiter | aSharedLimiter | aTable},
 		{"WithMaxLateness", s.maxLateness != 0, aLimiter | aSharedLimiter | aTable},
 		{"WithOnEvent", s.onEvent != nil, aLimiter | aSharedLimiter},
-		{"WithMaxBytes", s.maxBytes != 0, aTable},
-		{"WithWhenFull", s.whenFull != EvictFullest, aTable},
-		{"WithAdopt", s.adopt, aSharedLimiter},
+		{"WithMaxBytes", s.maxBytes != 0, aTable | aSharedTable},
+		{"WithWhenFull", s.whenFull != EvictFullest, aTable | aSharedTable},
+		{"WithAdopt", s.adopt, aSharedLimiter | aSharedTable},
 		{"WithPrefix", s.prefix != defaultPrefix, aRemote},
 		{"WithMaxWait", s.maxWait != defaultMaxWait, aRemote},
 		{"WithOnUnavailable", s.onUnavailable != FailError, aRemote},

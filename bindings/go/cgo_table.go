@@ -30,15 +30,23 @@ type table struct{ handle C.tbgo_table }
 func newTable(s *settings) (*table, error) {
 	timer := s.timer()
 	defer runtime.KeepAlive(timer)
-	size := C.tbgo_table_config(C.int64_t(s.keys), C.int64_t(s.maxBytes), C.int32_t(s.whenFull))
+	size := s.tableConfig()
 	r := C.tbgo_table_create(s.config(timer), size)
 	if status := Status(r.status); status != Success {
 		f := C.tbgo_table_config_check(s.config(timer), size)
 		return nil, s.refused(status, C.GoString(f.field), C.GoString(f.allowed))
 	}
-	t := &table{C.tbgo_table(r.value)}
+	return tableOf(r.value), nil
+}
+
+func tableOf(handle C.uintptr_t) *table {
+	t := &table{C.tbgo_table(handle)}
 	runtime.SetFinalizer(t, func(t *table) { C.tbgo_table_destroy(t.handle) })
-	return t, nil
+	return t
+}
+
+func (s *settings) tableConfig() C.tb_table_config {
+	return C.tbgo_table_config(C.int64_t(s.keys), C.int64_t(s.maxBytes), C.int32_t(s.whenFull))
 }
 
 // number of a nil table is that of NULL, which the library refuses.

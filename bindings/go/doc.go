@@ -6,9 +6,9 @@
 // called from any number of goroutines at once.
 //
 // A [Table] has a limit for each of many keys, such as users or addresses, in memory that is fixed when it is created.
-// [Limits] are several limits in one decision: all grant, or nothing is taken. [OpenShared] opens one limit for all
-// processes of a host, and a [Remote] is one for all hosts of a fleet, on a server of Redis or Valkey. Package
-// tokenbucket/httplimit has what HTTP and gRPC servers and clients need.
+// [Limits] are several limits in one decision: all grant, or nothing is taken. [OpenShared] and [OpenSharedTable] open
+// a limiter or a table for all processes of a host, and a [Remote] is one for all hosts of a fleet, on a server of Redis
+// or Valkey. Package tokenbucket/httplimit has what HTTP and gRPC servers and clients need.
 //
 // The work is done by the C library libtokenbucket, which pkg-config finds when the program is built. A call costs what a
 // cgo call costs, and allocates nothing. A goroutine that waits sleeps in Go, never in C: it occupies no thread.

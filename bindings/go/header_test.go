@@ -74,8 +74,6 @@ func TestEveryFunctionOfTheHeader(t *testing.T) {
 		// They block a thread.
 		"tb_wait": true, "tb_wait_for": true, "tb_wait_with": true, "tb_table_wait_for": true, "tb_table_wait_with": true,
 		"tb_wait_all": true,
-		// Tables that processes share are for C and C++.
-		"tb_shared_table_open": true,
 		// Clients of Go read replies themselves.
 		"tb_remote_parse": true,
 		// Other names of what is bound.

@@ -68,7 +68,7 @@ type settings struct {
 	maxBytes int64
 	whenFull WhenFull
 
-	// Of OpenShared.
+	// Of OpenShared and OpenSharedTable.
 	adopt bool
 
 	// Of a Remote.
@@ -86,7 +86,7 @@ func newSettings(capacity, tokensPerSecond float64, options []Option) settings {
 	return s
 }
 
-// Option changes what [New], [OpenShared], [NewTable] or [NewRemote] creates.
+// Option changes what [New], [NewTable], [OpenShared], [OpenSharedTable] or [NewRemote] creates.
 type Option func(*settings)
 
 // WithPeriod makes the rate one of tokens per period instead of per second: New(100, 700000, WithPeriod(time.Hour)) is

@@ -113,8 +113,9 @@ func (l Limits) WaitPriority(ctx context.Context, priority int32) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	// The price of a take, where there is nothing to wait for; not where it is counted, since a wait is no denied take.
-	if !l.counted() {
+	// The price of a take, where there is nothing to wait for; not where it is counted, since a wait is no denied take,
+	// nor where nobody may wait.
+	if !l.counted() && !l.ofHost() {
 		if r, s := l.allow(); s != ErrDenied {
 			return l.refused(r, s)
 		}
@@ -126,6 +127,16 @@ func (l Limits) WaitPriority(ctx context.Context, priority int32) error {
 func (l Limits) counted() bool {
 	for _, m := range l {
 		if m.limiter != nil && m.limiter.counted {
+			return true
+		}
+	}
+	return false
+}
+
+// ofHost reports whether other processes have a member, too.
+func (l Limits) ofHost() bool {
+	for _, m := range l {
+		if (m.limiter != nil || m.table != nil) && m.common().ofHost {
 			return true
 		}
 	}
@@ -200,6 +211,9 @@ func (l Limits) real() bool {
 }
 
 func (l Limits) err(s Status) error {
+	if s == ErrUnsupported && l.ofHost() {
+		return refusedQueue("members")
+	}
 	if s != ErrInvalidArgument {
 		return s.err()
 	}

@@ -54,7 +54,8 @@ func (*bucket) enqueue(float64, time.Duration, int32, uint64) (uint64, time.Dura
 
 type table struct{}
 
-func newTable(*settings) (*table, error) { return nil, errNoCgo }
+func newTable(*settings) (*table, error)                { return nil, errNoCgo }
+func openSharedTable(string, *settings) (*table, error) { return nil, errNoCgo }
 
 func (*table) close() Status                                             { return ErrUnsupported }
 func (*table) allow(keyBytes, float64) Status                            { return ErrUnsupported }

@@ -22,6 +22,10 @@ func TestWithoutCgoCreatingSaysWhatIsMissing(t *testing.T) {
 	if table != nil || err == nil || !strings.Contains(err.Error(), "CGO_ENABLED=1") {
 		t.Errorf("NewTable: %v, %v", table, err)
 	}
+	shared, err := OpenSharedTable("name", 10, 2, 100)
+	if shared != nil || err == nil || !strings.Contains(err.Error(), "CGO_ENABLED=1") {
+		t.Errorf("OpenSharedTable: %v, %v", shared, err)
+	}
 	var zero Limiter
 	if zero.Allow() {
 		t.Error("the zero Limiter granted")

@@ -17,11 +17,8 @@ import (
 // system has no such memory.
 func OpenShared(name string, capacity, tokensPerSecond float64, options ...Option) (*Limiter, error) {
 	s := newSettings(capacity, tokensPerSecond, options)
-	if err := s.check(aSharedLimiter, "a Limiter of OpenShared"); err != nil {
+	if err := s.checkShared(aSharedLimiter, "a Limiter of OpenShared", name); err != nil {
 		return nil, err
-	}
-	if strings.IndexByte(name, 0) >= 0 {
-		return nil, refusedName(name)
 	}
 	b, err := openShared(name, &s)
 	if err != nil {
@@ -30,12 +27,48 @@ func OpenShared(name string, capacity, tokensPerSecond float64, options ...Optio
 	return &Limiter{bucket: b, shared: shared{onEvent: s.onEvent, ofHost: true}, counted: s.statistics}, nil
 }
 
-// WithAdopt makes [OpenShared] take the limit that is in force there, whatever was told. Without it another capacity or
-// rate is ErrMismatch.
+// OpenSharedTable opens a table as OpenShared does a limiter, or creates it as [NewTable] does, with all its memory at
+// once. All that have opened it share the tokens of each key, and what one changes, by SetLimit, SetBurst, Remove or
+// Close, holds for all. While SetLimit or SetBurst runs, some 0.2 ms, no tokens accrue.
+//
+// Its keys have no queue: Wait, Reserve and what is named like them, also of [Limits] with such a member, are
+// ErrUnsupported at once and take nothing. To wait, sleep for the RetryAfter of Take and try again.
+//
+// Errors as OpenShared and NewTable. ErrUnsupported: also [WithMaxWaiters] or [WithMaxLateness].
+func OpenSharedTable(name string, capacity, tokensPerSecond float64, keys int, options ...Option) (*Table, error) {
+	return OpenSharedTableOf[string](name, capacity, tokensPerSecond, keys, options...)
+}
+
+// OpenSharedTableOf is OpenSharedTable for keys of another type, as [NewTableOf]. A key is its bytes, whatever the type
+// that another process takes for it.
+func OpenSharedTableOf[K Key](name string, capacity, tokensPerSecond float64, keys int, options ...Option) (
+	*TableOf[K], error,
+) {
+	s := newSettings(capacity, tokensPerSecond, options)
+	if err := s.checkShared(aSharedTable, "a Table of OpenSharedTable", name); err != nil {
+		return nil, err
+	}
+	s.keys = keys
+	t, err := openSharedTable(name, &s)
+	if err != nil {
+		return nil, err
+	}
+	return &TableOf[K]{keyed{table: t, shared: shared{ofHost: true}}}, nil
+}
+
+func (s *settings) checkShared(of kind, what, name string) error {
+	if err := s.check(of, what); err != nil || strings.IndexByte(name, 0) < 0 {
+		return err
+	}
+	return refusedName(name)
+}
+
+// WithAdopt makes [OpenShared] and [OpenSharedTable] take the limit that is in force there, and of a table its size and
+// WhenFull, whatever was told. Without it another one is ErrMismatch.
 func WithAdopt() Option { return func(s *settings) { s.adopt = true } }
 
-// RemoveShared removes the name of [OpenShared]. Those who have the limiter keep it; who opens the name anew creates
-// another. nil also if there is none. Errors as OpenShared.
+// RemoveShared removes the name of [OpenShared] or [OpenSharedTable]. Those who have the limiter or table keep it; who
+// opens the name anew creates another. nil also if there is none. Errors as OpenShared.
 func RemoveShared(name string) error {
 	if strings.IndexByte(name, 0) >= 0 {
 		return refusedName(name)
@@ -47,11 +80,11 @@ func refusedName(name string) error {
 	return &ArgumentError{ErrInvalidArgument, "name", "the name of a file or an absolute path", strconv.Quote(name)}
 }
 
-// SharedError says why [OpenShared] or [RemoveShared] failed. errors.Is(err, its Status) holds.
+// SharedError says why [OpenShared], [OpenSharedTable] or [RemoveShared] failed. errors.Is(err, its Status) holds.
 type SharedError struct {
 	Status Status // ErrMismatch or ErrSystem
 	Name   string
-	Err    error // what differs, with both values; of ErrSystem the syscall.Errno
+	Err    error // what differs, and whether WithAdopt takes it; of ErrSystem the syscall.Errno
 }
 
 // Error returns the status's message, the name and what is wrong.

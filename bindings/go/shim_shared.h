@@ -2,7 +2,7 @@
 #ifndef TOKENBUCKET_GO_SHIM_SHARED_H
 #define TOKENBUCKET_GO_SHIM_SHARED_H
 
-#include "shim.h"
+#include "shim_table.h"
 
 typedef struct {
     tb_status status;
@@ -15,6 +15,15 @@ static inline tbgo_shared_result tbgo_shared_open(tb_config config, const char *
     tbgo_shared_result r = {TB_SUCCESS, 0, 0};
     r.status = tb_shared_open(&config, name, flags, &bucket, &r.fault);
     r.value = (uintptr_t)bucket;
+    return r;
+}
+
+static inline tbgo_shared_result tbgo_shared_table_open(tb_config limit, tb_table_config config, const char *name,
+                                                        uint32_t flags) {
+    tb_table *table = NULL;
+    tbgo_shared_result r = {TB_SUCCESS, 0, 0};
+    r.status = tb_shared_table_open(&limit, &config, name, flags, &table, &r.fault);
+    r.value = (uintptr_t)table;
     return r;
 }
 

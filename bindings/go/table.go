@@ -44,6 +44,19 @@ const (
 	AdmitNew WhenFull = 2
 )
 
+// String returns the constant's name.
+func (w WhenFull) String() string {
+	switch w {
+	case EvictFullest:
+		return "EvictFullest"
+	case DenyNew:
+		return "DenyNew"
+	case AdmitNew:
+		return "AdmitNew"
+	}
+	return strconv.Itoa(int(w))
+}
+
 // WithMaxBytes makes the table as large as that, at least 64, instead of by a number of keys, which then is 0.
 func WithMaxBytes(bytes int64) Option { return func(s *settings) { s.maxBytes = bytes } }
 
@@ -144,8 +157,10 @@ func (t *TableOf[K]) wait(ctx context.Context, key K, n float64, timeout time.Du
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if s := t.allow(bytesOf(key), n); s != ErrDenied {
-		return refusedOfKey(s, len(key), "n", n)
+	if !t.ofHost {
+		if s := t.allow(bytesOf(key), n); s != ErrDenied {
+			return refusedOfKey(s, len(key), "n", n)
+		}
 	}
 	return queue(ctx, t.at(key), n, timeout, priority)
 }
@@ -299,6 +314,9 @@ func (k *tableKey) timeUntil(n float64) (time.Duration, Status) {
 }
 
 func (k *tableKey) refused(s Status, argument string, n float64) error {
+	if s == ErrUnsupported && k.ofHost {
+		return refusedQueue("the table")
+	}
 	return refusedOfKey(s, len(k.key), argument, n)
 }
 

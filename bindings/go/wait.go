@@ -140,9 +140,12 @@ type TimeoutError struct {
 
 // Error returns a message with the limit and the time.
 func (e *TimeoutError) Error() string {
-	limit := e.of.limit()
-	return fmt.Sprintf("tokenbucket: timed out: %g tokens of a limiter of %g per second, burst %g, are there only after %v",
-		e.N, limit.rate(), limit.capacity, e.RetryAfter)
+	limit, when := e.of.limit(), "only after "
+	if e.RetryAfter == InfDuration {
+		when = ""
+	}
+	return fmt.Sprintf("tokenbucket: timed out: %g tokens of a limiter of %g per second, burst %g, are there %s%s",
+		e.N, limit.rate(), limit.capacity, when, textOf(e.RetryAfter))
 }
 
 // Timeout returns true, as the context's own error does.

@@ -21,7 +21,12 @@ type DeniedError struct {
 }
 
 // Error returns a message with the time.
-func (e *DeniedError) Error() string { return fmt.Sprintf("denied: retry after %v", e.RetryAfter) }
+func (e *DeniedError) Error() string {
+	if e.RetryAfter == tokenbucket.InfDuration {
+		return "denied: never granted"
+	}
+	return fmt.Sprintf("denied: retry after %v", e.RetryAfter)
+}
 
 // Unwrap returns tokenbucket.ErrDenied.
 func (e *DeniedError) Unwrap() error { return tokenbucket.ErrDenied }

@@ -75,3 +75,19 @@ func TestVar(t *testing.T) {
 		`"TokensGivenBack":0}}`)
 	expect(t, "without statistics", Var(newLimiter(t, clock, 10, 2.5)).String(), `{"Limit":2.5,"Burst":10,"Tokens":10}`)
 }
+
+func TestErrorsSayNever(t *testing.T) {
+	for _, row := range []struct {
+		err  error
+		want string
+	}{
+		{&DeniedError{time.Second}, "denied: retry after 1s"},
+		{&DeniedError{tokenbucket.InfDuration}, "denied: never granted"},
+		{&PauseError{time.Second}, "httplimit: timed out: the upstream asked for a pause of another 1s"},
+		{&PauseError{tokenbucket.InfDuration}, "httplimit: timed out: the upstream asked for a pause that never ends"},
+	} {
+		if row.err.Error() != row.want {
+			t.Errorf("%v\n    want: %s", row.err, row.want)
+		}
+	}
+}

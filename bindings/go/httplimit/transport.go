@@ -54,6 +54,9 @@ type PauseError struct {
 
 // Error returns a message with the time.
 func (e *PauseError) Error() string {
+	if e.RetryAfter == tokenbucket.InfDuration {
+		return "httplimit: timed out: the upstream asked for a pause that never ends"
+	}
 	return fmt.Sprintf("httplimit: timed out: the upstream asked for a pause of another %v", e.RetryAfter)
 }
 

@@ -281,6 +281,37 @@ class Text(BucketTest):
         self.refuses(f"{allowed}, got 2147483648", self.bucket.wait, priority=2**31)
         self.refuses(f"{allowed}, got -2147483649", self.bucket.wait_async, priority=-(2**31) - 1)
 
+    def test_more_than_the_capacity_is_never_granted(self):
+        table, server = self.new_table(), RedisTable(Silent(), 10, 5)
+        limits, on_server = Limits([(table, "a"), self.bucket]), RedisLimits([(server, "{a}")])
+        asked = [self.bucket.allow(11), self.bucket.try_consume(11), self.bucket.take(11), limits.allow([1, 11])]
+        asked += [table.allow("a", 11), table.take("a", 11), *table.allow_many(["a", "b"], 11), limits.take(11)]
+        asked += [*server.allow_many(["a", "b"], 11), on_server.allow(11), on_server.take(11)]
+        self.assertFalse(any(asked))
+        times = [self.bucket.retry_after(11), table.retry_after("a", 11), server.retry_after("a", 11)]
+        times += [answer.retry_after for answer in asked if answer.__class__ is not bool]
+        self.assertEqual(set(times), {math.inf})
+        text = "11 tokens exceed the capacity of 10: they can never be granted"
+        for waiter, *key in ((self.bucket,), (table, "a"), (limits,)):
+            for call in (waiter.wait, waiter.wait_async, waiter.reserve):
+                self.refuses("member 0: " * (waiter is limits) + text, call, *key, 11)
+        self.refuses(text, server.wait, "a", 11)
+        self.refuses(text, server.reserve, "a", 11)
+        self.assertEqual((self.bucket.tokens, table.tokens("a")), (10, 10))
+        self.bucket.charge(11)
+        self.assertEqual(self.bucket.tokens, -1)
+        self.bucket.refund(1000)
+        self.assertEqual((self.bucket.take_up_to(11), table.take_up_to("a", 11)), (10, 10))
+
+    def test_a_rate_in_a_period_names_both(self):
+        allowed = "tokens_per_second must be from 1e-9 to 1e10 tokens per second"
+        self.refuses(f"{allowed} when divided by period=3600, got 0", TokenBucket, 10, 0, period=timedelta(hours=1))
+        self.refuses(f"{allowed} when divided by period=1e+15, got 5", Table, 10, 5, max_keys=1, period=1e15)
+        self.refuses(f"{allowed} when divided by period=60, got 1e+15", RedisTable, Silent(), 10, 1e15, period=60)
+        self.refuses(f"{allowed} when divided by period=0.5, got 1e+15", TokenBucket.shared, None, 10, 1e15, period=0.5)
+        self.refuses(f"{allowed}, got 0", TokenBucket, 10, 0, period=1)
+        self.refuses("period must be more than 0 seconds, got -1", TokenBucket, 10, 5, period=-1)
+
     def test_more_than_can_be_addressed(self):
         text = "max_keys must be so few that they can be addressed, got 1e+30"
         self.refuses(text, Table, 10, 5, max_keys=10**30)

@@ -5,6 +5,7 @@ import doctest
 import importlib
 import inspect
 import os
+import math
 import pathlib
 import re
 import shutil
@@ -122,6 +123,26 @@ class Names(unittest.TestCase):
         client = types.SimpleNamespace(evalsha=print, eval=print)
         table = tokenbucket.RedisTable(client, 10, 300, period=60, prefix="tb:users:")
         self.assertEqual(repr(table), "<RedisTable capacity=10, tokens_per_second=5, prefix=b'tb:users:'>")
+        users = tokenbucket.Table(10, 300, period=60, max_keys=100, clock=clock)
+        self.assertEqual(repr(users), "<Table capacity=10, tokens_per_second=5>")
+        limits = tokenbucket.Limits([bucket, (users, "ann")])
+        self.assertEqual(repr(limits), f"<Limits [{bucket!r}, ({users!r}, 'ann')]>")
+        bucket.close()
+        self.assertEqual(repr(bucket), "<TokenBucket capacity=10, tokens_per_second=0.333333, closed>")
+        self.assertEqual(repr(tokenbucket.Limits.__new__(tokenbucket.Limits)), "<Limits not initialised>")
+
+    def test_errors_show_what_they_hold(self):
+        bucket = tokenbucket.TokenBucket(10, 1, initial_tokens=0, clock=tokenbucket.ManualClock())
+        for waiter, member in ((bucket, ""), (tokenbucket.Limits([bucket]), ", member=0")):
+            with self.assertRaises(tokenbucket.RateLimitExceeded) as caught:
+                waiter.wait(5, timeout=2)
+            shown = f"RateLimitExceeded(Status.TIMED_OUT, tokens=5, retry_after=5{member})"
+            self.assertEqual(repr(caught.exception), shown)
+            self.assertRegex(str(caught.exception), "; retry after 5 s$")
+        error = tokenbucket.TableFull(tokenbucket.Status.TABLE_FULL, 2.5, math.inf)
+        self.assertEqual(repr(error), "TableFull(Status.TABLE_FULL, tokens=2.5, retry_after=inf)")
+        error = tokenbucket.RateLimitExceeded(tokenbucket.Status.TIMED_OUT, 1, math.inf)
+        self.assertEqual(str(error), "1 tokens: not within the time allowed")
 
     def test_version(self):
         version = (ROOT / "capi" / "VERSION").read_text().strip()
@@ -261,6 +282,8 @@ table.wait(address_key("192.0.2.1"), 2, timeout=timedelta(seconds=1), priority=1
 reserved: Reservation = table.reserve(7, max_wait=1)
 left: float = table.tokens("ann") + table.retry_after(7) + table.charge(7, 2) + table.take("ann").remaining
 held: TableStats = table.stats()
+class Users(Table): ...
+ours: Users = Users.shared("users", 10, 5, max_keys=1000, when_full="deny", period=60, adopt=True)
 table.tokens_per_second = 7
 
 async def wait(user: str) -> None:

@@ -38,7 +38,7 @@ class Making(LimitsTest):
     def test_members(self):
         members = self.requests, (self.users, "u"), (self.users, ("u", 1))
         limits = Limits(member for member in members)
-        self.assertEqual((limits.members, repr(limits)), (members, "<Limits of 3 members>"))
+        self.assertEqual((limits.members, repr(limits)), (members, f"<Limits {[*members]}>"))
 
     def test_up_to_16(self):
         limits = Limits([(self.users, key) for key in range(16)])

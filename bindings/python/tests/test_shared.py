@@ -9,7 +9,7 @@ import time
 import unittest
 
 from support import run_python
-from tokenbucket import BucketClosed, Limits, ManualClock, Mismatch, TokenBucket, remove_shared
+from tokenbucket import BucketClosed, Limits, ManualClock, Mismatch, Table, TokenBucket, remove_shared
 
 SLOW = 1e-6  # a rate at which next to nothing comes in during a test
 
@@ -21,11 +21,22 @@ def setUpModule():
         raise unittest.SkipTest(str(error)) from None
 
 
-class SharedTest(unittest.TestCase):
+class Named(unittest.TestCase):
     def setUp(self):
         self.name = f"tokenbucket-python-{os.getpid()}"
         self.addCleanup(remove_shared, self.name)
 
+    def taken_by_children(self, take_up_to):
+        children = []
+        for _ in range(4):
+            child = os.fork()
+            if child == 0:
+                os._exit(take_up_to(3))
+            children.append(child)
+        return sum(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children)
+
+
+class SharedTest(Named):
     def open(self, capacity=10, tokens_per_second=SLOW, **options):
         return TokenBucket.shared(self.name, capacity, tokens_per_second, **options)
 
@@ -49,6 +60,8 @@ class SharedTest(unittest.TestCase):
         with self.assertRaisesRegex(Mismatch, f"^capacity must be 10, {there}, got 11$"):
             self.open(capacity=11)
         with self.assertRaisesRegex(Mismatch, f"^tokens_per_second must be 1e-06, {there}, got 2$"):
+            self.open(tokens_per_second=2)
+        with self.assertRaisesRegex(Mismatch, f"^tokens_per_second must be 6e-05 with period=60, {there}, got 120$"):
             self.open(tokens_per_second=120, period=60)
         adopted = self.open(capacity=11, tokens_per_second=2, adopt=True)
         self.assertEqual((adopted.capacity, adopted.tokens_per_second), (10, SLOW))
@@ -98,14 +111,7 @@ class SharedTest(unittest.TestCase):
     @unittest.skipUnless(hasattr(os, "fork"), "no fork")
     def test_a_nameless_one_is_that_of_the_children(self):
         bucket = TokenBucket.shared(None, 10, SLOW)
-        children = []
-        for _ in range(4):
-            child = os.fork()
-            if child == 0:
-                os._exit(bucket.take_up_to(3))
-            children.append(child)
-        taken = sum(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children)
-        self.assertEqual((taken, bucket.allow()), (10, False))
+        self.assertEqual((self.taken_by_children(bucket.take_up_to), bucket.allow()), (10, False))
 
     def test_a_thread_that_waits_learns_of_a_close(self):
         one, other = self.open(initial_tokens=0), self.open()
@@ -141,3 +147,116 @@ class SharedTest(unittest.TestCase):
     def test_it_has_no_clock(self):
         with self.assertRaises(TypeError):
             self.open(clock=ManualClock())
+
+
+class SharedTableTest(Named):
+    def setUp(self):
+        super().setUp()
+        try:
+            self.table = self.open()
+        except RuntimeError as error:
+            self.skipTest(str(error))
+
+    def open(self, capacity=10, tokens_per_second=SLOW, **options):
+        size = {} if "max_bytes" in options else {"max_keys": 100}
+        return Table.shared(self.name, capacity, tokens_per_second, **{**size, **options})
+
+    def refuses(self, error, text, call, *args, **options):
+        with self.assertRaises(error) as caught:
+            call(*args, **options)
+        self.assertEqual(str(caught.exception), text)
+
+    def test_the_tokens_of_a_key_are_those_of_all(self):
+        other = self.open()
+        self.assertTrue(self.table.allow("ann", 4))
+        program = f"""
+from tokenbucket import Table
+table = Table.shared({self.name!r}, 10, {SLOW}, max_keys=100)
+print(table.take_up_to("ann", 3), table.allow("bob", 10))
+"""
+        self.assertEqual(run_python(program).stdout, "3 True\n")
+        answers = other.allow("ann", 4), other.allow("ann", 3), self.table.allow("ann"), other.allow("bob")
+        self.assertEqual(answers, (False, True, False, False))
+
+    @unittest.skipUnless(hasattr(os, "fork"), "no fork")
+    def test_the_children_share_it_named_or_not(self):
+        for table in (self.table, Table.shared(None, 10, SLOW, max_keys=100)):
+            taken = self.taken_by_children(lambda most, table=table: table.take_up_to("ann", most))
+            self.assertEqual((taken, table.allow("ann"), table.allow("bob")), (10, False, True))
+
+    def test_changes_hold_for_all(self):
+        other = self.open()
+        other.capacity, other.tokens_per_second = 20, 2 * SLOW
+        self.assertEqual((self.table.capacity, self.table.tokens_per_second), (20, 2 * SLOW))
+        self.assertTrue(self.table.allow("ann", 20))
+        other.remove("ann")
+        self.assertEqual(self.table.tokens("ann"), 20)
+
+    def test_another_limit_or_size_is_a_mismatch(self):
+        there = f"as in the shared table '{self.name}', which adopt=True takes"
+        for text, options in {
+            f"capacity must be 10, {there}, got 11": {"capacity": 11},
+            f"tokens_per_second must be 6e-05 with period=60, {there}, got 2": {"tokens_per_second": 2, "period": 60},
+            f"max_keys must be {there}, got 9999": {"max_keys": 9999},
+            f"max_bytes must be {there}, got 64": {"max_bytes": 64},
+            f"when_full must be {there}, got 'deny'": {"when_full": "deny"},
+        }.items():
+            self.refuses(Mismatch, text, self.open, **options)
+        adopted = self.open(11, 2, max_keys=9999, when_full="deny", adopt=True)
+        self.assertEqual((adopted.capacity, adopted.tokens_per_second), (10, SLOW))
+        self.assertEqual(adopted.stats().places, self.table.stats().places)
+
+    def test_a_bucket_is_no_table(self):
+        text = f"the shared memory is a bucket and no table, or the reverse: {self.name}"
+        self.refuses(Mismatch, text, TokenBucket.shared, self.name, 10, SLOW, adopt=True)
+        remove_shared(self.name)
+        TokenBucket.shared(self.name, 10, SLOW)
+        self.refuses(Mismatch, text, self.open, adopt=True)
+
+    def test_a_closed_one_is_closed_for_all_until_its_name_is_removed(self):
+        other = self.open()
+        other.close()
+        self.refuses(BucketClosed, "the table is closed", self.table.allow, "ann")
+        text = f"the shared table '{self.name}' is closed, which holds until its name is removed"
+        self.refuses(BucketClosed, text, self.open)
+        remove_shared(self.name)
+        self.assertTrue(self.open(capacity=20).allow("ann", 20))
+
+    def test_its_keys_have_no_queue(self):
+        bucket = TokenBucket(10, 1, clock=ManualClock())
+        limits = Limits([bucket, (self.table, "ann")])
+        way = ": sleep for the retry_after of take(), and try again"
+        alone = "a shared table has no queue for its keys" + way
+        joint = (
+            "a shared bucket or a key of a shared table cannot be waited for in a Limits, nor such a key reserved" + way
+        )
+        for text, call in (
+            (alone, lambda: self.table.wait("ann")),
+            (alone, lambda: self.table.wait("ann", timeout=0)),
+            (alone, lambda: asyncio.run(self.table.wait_async("ann", timeout=1))),
+            (alone, lambda: self.table.reserve("ann", max_wait=1)),
+            (joint, lambda: limits.wait(timeout=1)),
+            (joint, lambda: asyncio.run(limits.wait_async())),
+            (joint, limits.reserve),
+        ):
+            self.refuses(RuntimeError, text, call)
+        self.assertEqual((self.table.tokens("ann"), bucket.tokens), (10, 10))
+        self.assertTrue(limits.allow([4, 10]))
+        self.assertGreater(self.table.take("ann").retry_after, 0)
+
+    def test_arguments(self):
+        self.refuses(ValueError, "capacity must be from 1e-6 to 1e15 tokens, got 0", self.open, 0)
+        allowed = "name must be the name of a file or an absolute path"
+        self.refuses(ValueError, f"{allowed}, got 'a/b'", Table.shared, "a/b", 10, 5, max_keys=1)
+        self.refuses(TypeError, "a table needs max_keys or max_bytes, and not both", Table.shared, None, 10, 5)
+        for option in ({"clock": ManualClock()}, {"max_waiters": 1}, {"max_lateness": 1}, {"precise": True}):
+            with self.subTest(option), self.assertRaises(TypeError):
+                self.open(**option)
+        with self.assertRaisesRegex(TypeError, "open its name"):
+            pickle.dumps(self.table)
+        with self.assertRaises(FileNotFoundError):
+            Table.shared("/no/such/folder/table", 10, 5, max_keys=1)
+
+    def test_it_is_of_the_class_that_opened_it(self):
+        users = type("Users", (Table,), {}).shared(self.name, 10, SLOW, max_keys=100)
+        self.assertEqual(repr(users), "<Users capacity=10, tokens_per_second=1e-06>")

@@ -197,8 +197,7 @@ static PyObject *bucket_stats(PyObject *self, PyObject *none) {
 
 /* ---- Life -------------------------------------------------------------------------------------------------------- */
 
-/* The status, the refusal, and what tb_shared_open says besides. The last argument is None, or the name, None if there
- * is none, and the flags of a shared bucket. */
+/* The last argument is None, or the name, None if there is none, and the flags of a shared bucket. */
 static PyObject *bucket_open(PyObject *object, PyObject *args) {
     Bucket *const self = (Bucket *)object;
     tb_config config;
@@ -234,7 +233,7 @@ static PyObject *bucket_open(PyObject *object, PyObject *args) {
         if (clock != Py_None) self->base.clock = Py_NewRef(clock);
         if (on_event != Py_None) self->base.on_event = Py_NewRef(on_event);
     }
-    return Py_BuildValue("izzi", (int)status, refusal.field, refusal.allowed, (int)fault);
+    return tokenbucket_opened(status, &refusal, fault);
 }
 
 PyObject *tokenbucket_limit_refusal(PyObject *module, PyObject *args) {

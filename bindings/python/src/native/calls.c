@@ -198,8 +198,8 @@ PyObject *tokenbucket_limit(tb_status status, const tb_config *limit) {
     return Py_BuildValue("iddL", (int)status, limit->capacity, limit->rate_tokens, (long long)limit->rate_period_ns);
 }
 
-PyObject *tokenbucket_opened(tb_status status, const tb_config_fault *fault) {
-    return Py_BuildValue("izz", (int)status, fault->field, fault->allowed);
+PyObject *tokenbucket_opened(tb_status status, const tb_config_fault *refusal, int32_t fault) {
+    return Py_BuildValue("izzi", (int)status, refusal->field, refusal->allowed, (int)fault);
 }
 
 PyMemberDef tokenbucket_limiter_members[] = {

@@ -89,8 +89,8 @@ PyObject *tokenbucket_status(tb_status status);
 PyObject *tokenbucket_promise(const tb_reservation *r);
 PyObject *tokenbucket_reservation(tb_status status, const tb_reservation *r);
 PyObject *tokenbucket_limit(tb_status status, const tb_config *limit);
-/* What _open of a table and of a limit of a server returns: the status, and what is refused. */
-PyObject *tokenbucket_opened(tb_status status, const tb_config_fault *fault);
+/* What _open of a bucket and of a table returns: the status, what is refused, and the fault of shared memory. */
+PyObject *tokenbucket_opened(tb_status status, const tb_config_fault *refusal, int32_t fault);
 
 /* Called by the library, with the bucket. What it keeps, tell_all_kept tells on the same thread; tell_kept too, if it
  * may be of this limiter. */

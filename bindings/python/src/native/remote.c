@@ -87,7 +87,7 @@ static PyObject *remote_open(PyObject *object, PyObject *args) {
     config.rate_period_ns = period_ns;
     const tb_status status = tb_remote_create(&config, max_wait_ns, &self->handle);
     if (status != TB_SUCCESS) tb_remote_config_check(&config, max_wait_ns, &refusal);
-    return tokenbucket_opened(status, &refusal);
+    return Py_BuildValue("izz", (int)status, refusal.field, refusal.allowed);
 }
 
 static PyObject *remote_exists(PyObject *object, PyObject *none) {

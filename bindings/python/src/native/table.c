@@ -342,19 +342,24 @@ PyObject *tokenbucket_key_of_address(PyObject *module, PyObject *args) {
 
 /* ---- Life -------------------------------------------------------------------------------------------------------- */
 
+/* The last argument is that of bucket_open. */
 static PyObject *table_open(PyObject *object, PyObject *args) {
     Table *const self = (Table *)object;
     tb_config limit;
     tb_table_config config;
     tb_config_fault refusal = {NULL, NULL};
-    PyObject *clock;
+    PyObject *clock, *shared;
     long long period_ns, max_keys, max_bytes, max_waiters, max_lateness_ns;
     int when_full;
+    unsigned int shared_flags = 0;
+    const char *name = NULL;
+    int32_t fault = 0;
     tb_config_init(&limit, sizeof limit);
     tb_table_config_init(&config, sizeof config);
-    if (!PyArg_ParseTuple(args, "ddLLLiLLIO:_open", &limit.capacity, &limit.rate_tokens, &period_ns, &max_keys,
-                          &max_bytes, &when_full, &max_waiters, &max_lateness_ns, &limit.flags, &clock))
+    if (!PyArg_ParseTuple(args, "ddLLLiLLIOO:_open", &limit.capacity, &limit.rate_tokens, &period_ns, &max_keys,
+                          &max_bytes, &when_full, &max_waiters, &max_lateness_ns, &limit.flags, &clock, &shared))
         return NULL;
+    if (shared != Py_None && !PyArg_ParseTuple(shared, "zI:_open", &name, &shared_flags)) return NULL;
     if (self->handle != NULL) {
         PyErr_SetString(PyExc_RuntimeError, "the table exists already");
         return NULL;
@@ -366,12 +371,14 @@ static PyObject *table_open(PyObject *object, PyObject *args) {
     config.max_bytes = max_bytes;
     config.when_full = when_full;
     tokenbucket_configure(&self->base, &limit, clock);
-    const tb_status status = tb_table_create_with(&limit, &config, &self->handle);
+    const tb_status status = shared == Py_None
+                                 ? tb_table_create_with(&limit, &config, &self->handle)
+                                 : tb_shared_table_open(&limit, &config, name, shared_flags, &self->handle, &fault);
     if (status != TB_SUCCESS)
         tb_table_config_check(&limit, &config, &refusal);
     else if (clock != Py_None)
         self->base.clock = Py_NewRef(clock);
-    return tokenbucket_opened(status, &refusal);
+    return tokenbucket_opened(status, &refusal, fault);
 }
 
 static PyObject *table_close(PyObject *self, PyObject *none) {

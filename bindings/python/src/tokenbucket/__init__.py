@@ -1,7 +1,7 @@
 """A token-bucket rate limiter: exact, fair, and at home in threads and in asyncio.
 
-One bucket, one for each key, or several limits in one decision; a bucket for all processes of a host; and the others for
-a fleet, in Redis or Valkey.
+One bucket, one for each key, or several limits in one decision; buckets and tables for all processes of a host; and
+limits for a fleet, in Redis or Valkey.
 
 >>> bucket = TokenBucket(capacity=10, tokens_per_second=5)
 >>> bucket.allow()  # takes a token if there is one; never blocks

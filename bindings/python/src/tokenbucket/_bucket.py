@@ -17,14 +17,13 @@ from ._limiter import (
     clock_option,
     count_option,
     lateness_option,
-    per_second,
     rate_option,
     require_created,
 )
 from ._numbers import Real, Seconds, number, priority_number, seconds, timeout_ns
 from ._reservation import Reservation
 from ._results import OnEvent, Stats, fail
-from ._shared import another_limit, check_shared, name_option
+from ._shared import check_opened, name_option
 from ._waiting import waiter_here
 
 Self = TypeVar("Self", bound="TokenBucket")
@@ -175,20 +174,11 @@ class TokenBucket(Bucket, Limiter, Context):
         status, field, allowed, fault = self._open(
             size, rate, period_ns, initial, waiters, lateness_ns, flags, clock, on_event, shared
         )
+        given = {"capacity": capacity, "tokens_per_second": tokens_per_second, "period": period}
         if shared is not None and field is None:
             name = shared[0]
-            if status == c.TB_E_MISMATCH and fault == c.TB_SHARED_CAPACITY:
-                raise another_limit("capacity", TokenBucket._adopted(name).capacity, size, name)
-            if status == c.TB_E_MISMATCH and fault == c.TB_SHARED_RATE:
-                asked = per_second(rate, period_ns)
-                raise another_limit("tokens_per_second", TokenBucket._adopted(name).rate, asked, name)
-            check_shared(status, fault, name)
-        given = {"capacity": capacity, "tokens_per_second": tokens_per_second, "initial_tokens": initial_tokens}
-        require_created(status, field, allowed, given)
-
-    @classmethod
-    def _adopted(cls, name: Optional[str]) -> TokenBucket:
-        return cls.shared(name, 1, 1, adopt=True)
+            check_opened(status, fault, name, "bucket", given, lambda: TokenBucket.shared(name, 1, 1, adopt=True))
+        require_created(status, field, allowed, {**given, "initial_tokens": initial_tokens})
 
     @property
     def tokens(self) -> float:
@@ -355,11 +345,6 @@ class TokenBucket(Bucket, Limiter, Context):
         if function is None:
             return functools.partial(self.limit, tokens=tokens, timeout=timeout, priority=priority)
         return limited(self, function, tokens, timeout, priority)
-
-    def __reduce__(self) -> str:
-        if self._is_shared:
-            raise TypeError(f"cannot pickle or copy a shared {type(self).__name__}: open its name in each process")
-        return super().__reduce__()
 
     def _state(self) -> str:
         return super()._state() or f", tokens={self.tokens:g}"

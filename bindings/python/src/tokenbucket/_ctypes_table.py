@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ctypes import POINTER, byref, c_double, c_int64, c_size_t, c_uint64, create_string_buffer, sizeof
+from ctypes import POINTER, byref, c_double, c_int32, c_int64, c_size_t, c_uint64, create_string_buffer, sizeof
 from typing import Any, Collection, List, Optional, Sequence, Tuple
 
 from . import _constants as c
@@ -54,7 +54,9 @@ class Table:
         max_lateness_ns: int,
         flags: int,
         clock: Optional[ClockInUse],
-    ) -> Tuple[int, Optional[str], Optional[str]]:
+        shared: Optional[Tuple[Optional[str], int]],
+    ) -> Tuple[int, Optional[str], Optional[str], int]:
+        """As that of a bucket."""
         if self._handle:
             raise RuntimeError("the table exists already")
         limit = limit_config(capacity, rate_tokens, rate_period_ns, max_waiters, max_lateness_ns, flags, clock)
@@ -63,11 +65,16 @@ class Table:
         config.max_keys = max_keys
         config.max_bytes = max_bytes
         config.when_full = when_full
-        handle = POINTER(d.tb_table)()
-        status = quick.tb_table_create_with(byref(limit), byref(config), byref(handle))
+        handle, fault = POINTER(d.tb_table)(), c_int32(0)
+        if shared is None:
+            status = quick.tb_table_create_with(byref(limit), byref(config), byref(handle))
+        else:
+            name, adopt = shared
+            data = None if name is None else name.encode()
+            status = quick.tb_shared_table_open(byref(limit), byref(config), data, adopt, byref(handle), byref(fault))
         if status == c.TB_SUCCESS:
             self._handle, self._clock, self._joint_waits = handle, clock, set()
-        return (status, *refusal(status, quick.tb_table_config_check, byref(limit), byref(config)))
+        return (status, *refusal(status, quick.tb_table_config_check, byref(limit), byref(config)), fault.value)
 
     def __del__(self, destroy: Any = slow.tb_table_destroy, none: Any = _NO_TABLE) -> None:
         # As in a bucket.

@@ -10,14 +10,14 @@ COST = "finite and 0 or more"
 
 
 def refused(argument: str, allowed: str, given: Any) -> ValueError:
-    return ValueError(f"{argument} must be {allowed}, got {_shown(given)}")
+    return ValueError(f"{argument} must be {allowed}, got {shown(given)}")
 
 
 def wrong_type(argument: str, wanted: str, given: Any) -> TypeError:
     return TypeError(f"{argument} must be {wanted}, not {type(given).__name__}")
 
 
-def _shown(given: Any) -> str:
+def shown(given: Any) -> str:
     """A number as the library has it, a length of time in seconds, a text in quotes."""
     if isinstance(given, timedelta):
         given = given.total_seconds()

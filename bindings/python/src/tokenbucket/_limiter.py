@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Dict, NoReturn, Optional, Tuple
 from . import _constants as c
 from ._backend import limit_refusal
 from ._clock import ManualClock
-from ._errors import refused, wrong_type
+from ._errors import refused, shown, wrong_type
 from ._numbers import NS_PER_SECOND, Real, Seconds, nanoseconds, number
 from ._results import fail
 
@@ -140,6 +140,8 @@ class Limiter(Rated):
         return ", closed" if self._closed else ""
 
     def __reduce__(self) -> str:
+        if self._is_shared:
+            raise TypeError(f"cannot pickle or copy a shared {type(self).__name__}: open its name in each process")
         raise TypeError(
             f"cannot pickle or copy a {type(self).__name__}: it limits one process, and a copy would allow its rate "
             "once more"
@@ -159,7 +161,10 @@ def require_created(status: int, field: Optional[str], allowed: Optional[str], g
         return
     if field is not None:
         argument = _NAMES.get(field, field)
-        raise refused(argument, _ALLOWED.get(field, str(allowed)), given[argument])
+        text = _ALLOWED.get(field, str(allowed))
+        if argument == "tokens_per_second":
+            text += in_period(" when divided by ", given["period"])
+        raise refused(argument, text, given[argument])
     if status == c.TB_E_OUT_OF_MEMORY:
         raise MemoryError
     raise OSError("the system gives no random numbers")
@@ -195,6 +200,11 @@ def rate_option(tokens: Real, period: Seconds) -> Tuple[float, int]:
         if abs(tokens.numerator) <= 2**53 and stretched_ns < c.TB_FOREVER:
             return float(tokens.numerator), stretched_ns
     return number(tokens, "tokens_per_second"), period_ns
+
+
+def in_period(word: str, period: Seconds) -> str:
+    """What an error says of a rate besides: nothing where it is one per second."""
+    return "" if nanoseconds(period, "period") == NS_PER_SECOND else f"{word}period={shown(period)}"
 
 
 def per_second(rate_tokens: float, period_ns: int) -> Fraction:

@@ -205,7 +205,9 @@ class Limits(_backend.Limits, Context):
         raise failure(limiter, status, amounts[member], retry_after_ns, tuple(key), member, "costs")
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {len(self._parts)} members>"
+        if not self._parts:
+            return f"<{type(self).__name__} not initialised>"
+        return f"<{type(self).__name__} {list(self._given)}>"
 
     def __reduce__(self) -> str:
         raise TypeError("cannot pickle or copy a Limits: its members live in this process")

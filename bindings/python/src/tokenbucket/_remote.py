@@ -63,7 +63,7 @@ class RemoteTable(_backend.Remote, Rated):
         self._prefix = _bytes_of(prefix, "prefix")
         self._max_wait_ns = nanoseconds(max_wait, "max_wait")
         status, field, allowed = self._open(size, rate, period_ns, self._max_wait_ns)
-        given = {"capacity": capacity, "tokens_per_second": tokens_per_second, "max_wait": max_wait}
+        given = {"capacity": capacity, "tokens_per_second": tokens_per_second, "period": period, "max_wait": max_wait}
         require_created(status, field, allowed, given)
         self._policy = on_unavailable
         self._local = self._stand_in(on_unavailable, share)

@@ -56,7 +56,13 @@ class RateLimitExceeded(TimeoutError):
 
     def __str__(self) -> str:
         why = "too many wait already" if self.status == Status.QUEUE_FULL else "not within the time allowed"
-        return f"{_of(self.member)}{self.tokens:g} tokens: {why}; retry after {self.retry_after:g} s"
+        when = "" if math.isinf(self.retry_after) else f"; retry after {self.retry_after:g} s"
+        return f"{_of(self.member)}{self.tokens:g} tokens: {why}{when}"
+
+    def __repr__(self) -> str:
+        member = "" if self.member is None else f", member={self.member}"
+        numbers = f"tokens={self.tokens:.15g}, retry_after={self.retry_after:.15g}{member}"
+        return f"{type(self).__name__}(Status.{Status(self.status).name}, {numbers})"
 
 
 class TableFull(RateLimitExceeded):
@@ -289,7 +295,10 @@ def failure(
     if status == c.TB_E_OUT_OF_MEMORY:
         return MemoryError()
     if status == c.TB_E_UNSUPPORTED:
-        return RuntimeError("nobody can wait for a shared bucket as a member of a Limits")
+        why = "a shared table has no queue for its keys"
+        if member is not None:
+            why = "a shared bucket or a key of a shared table cannot be waited for in a Limits, nor such a key reserved"
+        return RuntimeError(f"{why}: sleep for the retry_after of take(), and try again")
     return OSError(f"tokenbucket: unexpected status {status}")
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterable, List, Literal, Optional, Sequence, Union
+import functools
+from typing import Any, Dict, Iterable, List, Literal, Optional, Sequence, Tuple, Type, TypeVar, Union
 
 from . import _backend
 from . import _constants as c
@@ -13,7 +14,10 @@ from ._limiter import Limiter, clock_option, count_option, lateness_option, rate
 from ._numbers import Real, Seconds, number, numbers, priority_number, seconds, timeout_ns
 from ._reservation import Reservation
 from ._results import TableStats, fail
+from ._shared import check_opened, name_option
 from ._waiting import waiter_here
+
+Self = TypeVar("Self", bound="Table")
 
 _WHEN_FULL = {"evict": c.TB_TABLE_EVICT_FULLEST, "deny": c.TB_TABLE_DENY, "admit": c.TB_TABLE_ADMIT}
 _ANSWERS = {c.TB_SUCCESS: True, c.TB_DENIED: False, c.TB_EXCEEDS_CAPACITY: False, c.TB_TABLE_FULL: None}
@@ -61,13 +65,85 @@ class Table(_backend.Table, Limiter):
         max_lateness: Optional[Seconds] = None,
         precise: bool = False,
     ) -> None:
+        self._create(
+            None,
+            capacity,
+            tokens_per_second,
+            max_keys=max_keys,
+            max_bytes=max_bytes,
+            when_full=when_full,
+            period=period,
+            clock=clock,
+            max_waiters=max_waiters,
+            max_lateness=max_lateness,
+            precise=precise,
+        )
+
+    @classmethod
+    def shared(
+        cls: Type[Self],
+        name: Optional[str],
+        capacity: Real,
+        tokens_per_second: Real,
+        *,
+        adopt: bool = False,
+        max_keys: Optional[int] = None,
+        max_bytes: Optional[int] = None,
+        when_full: Literal["evict", "deny", "admit"] = "evict",
+        period: Seconds = 1,
+    ) -> Self:
+        """Opens, or creates, the table of that name in memory that this user's processes share, as in TokenBucket.
+
+        adopt: take the limit, size and when_full in force there; without it Mismatch is raised if one is another. What
+            one process changes, by remove() or close(), holds for all.
+
+        Its keys have no queue: wait(), wait_async(), reserve() and those of a Limits with such a key raise RuntimeError
+        at once and take nothing. To wait, sleep for the retry_after of take() and try again. It takes all its memory
+        when it is created. Errors as there.
+
+        >>> users = Table.shared(None, capacity=10, tokens_per_second=5, max_keys=100_000)
+        >>> users.allow("ann", 10), users.take("ann").allowed
+        (True, False)
+        """
+        table = cls.__new__(cls)
+        table._create(
+            (name_option(name), c.TB_SHARED_ADOPT if adopt else 0),
+            capacity,
+            tokens_per_second,
+            max_keys=max_keys,
+            max_bytes=max_bytes,
+            when_full=when_full,
+            period=period,
+            clock=None,
+            max_waiters=None,
+            max_lateness=None,
+            precise=False,
+        )
+        table._is_shared = True
+        return table
+
+    def _create(
+        self,
+        shared: Optional[Tuple[Optional[str], int]],
+        capacity: Real,
+        tokens_per_second: Real,
+        *,
+        max_keys: Optional[int],
+        max_bytes: Optional[int],
+        when_full: str,
+        period: Seconds,
+        clock: Optional[ManualClock],
+        max_waiters: Optional[int],
+        max_lateness: Optional[Seconds],
+        precise: bool,
+    ) -> None:
         size = number(capacity, "capacity")
         rate, period_ns = rate_option(tokens_per_second, period)
         if (max_keys is None) == (max_bytes is None):
             raise TypeError("a table needs max_keys or max_bytes, and not both")
         if when_full not in _WHEN_FULL:
             raise refused("when_full", '"evict", "deny" or "admit"', when_full)
-        status, field, allowed = self._open(
+        status, field, allowed, fault = self._open(
             size,
             rate,
             period_ns,
@@ -78,9 +154,15 @@ class Table(_backend.Table, Limiter):
             lateness_option(max_lateness),
             c.TB_PRECISE_WAIT if precise else 0,
             clock_option(clock),
+            shared,
         )
-        given = {"capacity": capacity, "tokens_per_second": tokens_per_second}
-        require_created(status, field, allowed, {**given, "max_keys": max_keys, "max_bytes": max_bytes})
+        given: Dict[str, Any] = {"capacity": capacity, "tokens_per_second": tokens_per_second, "period": period}
+        given.update(max_keys=max_keys, max_bytes=max_bytes, when_full=when_full)
+        if shared is not None and field is None:
+            name = shared[0]
+            there = functools.partial(Table.shared, name, 1, 1, max_keys=1, adopt=True)
+            check_opened(status, fault, name, "table", given, there)
+        require_created(status, field, allowed, given)
 
     def allow_many(self, keys: Iterable[Key], tokens: Union[Real, Sequence[Real]] = 1) -> List[Optional[bool]]:
         """As allow() for many keys, in order, in one call of the library; None where TableFull would have been raised.
