@@ -343,7 +343,7 @@ class Waits(TableTest):
         self.assertEqual(round(table.tokens("ann"), 1), 0)
 
     def test_after_a_handler_that_returns_it_goes_on(self):
-        table = self.new_table(10, 200)
+        table = self.new_table(10, 40)  # the wait is ten times as long as until the signal
         table.wait("ann", 10)
         told = []
         self.in_20_ms(lambda *_: told.append(table.tokens("ann")))
