@@ -85,7 +85,7 @@ typedef int32_t tb_status;
     X(TB_E_INVALID_ARGUMENT, -1, "invalid argument")                                         \
     X(TB_E_OUT_OF_RANGE, -2, "out of range: an argument is outside the range allowed")       \
     X(TB_E_OUT_OF_MEMORY, -3, "out of memory")                                               \
-    X(TB_E_UNSUPPORTED, -4, "unsupported: asks for something this library does not know")    \
+    X(TB_E_UNSUPPORTED, -4, "unsupported: this library, system or object cannot do that")    \
     X(TB_E_SYSTEM, -5, "system error: the operating system refused a needed service")        \
     X(TB_E_UNAVAILABLE, -6, "unavailable: the store of the limit did not answer")            \
     X(TB_E_MISMATCH, -7, "mismatch: what is shared is another limit or of another kind")

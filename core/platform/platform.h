@@ -205,7 +205,8 @@ struct ClockIdentity {
     unsigned char boot[16];
     uint64_t time_namespace;
 };
-bool read_clock_identity(ClockIdentity *identity);
+// 0, or an errno.
+int read_clock_identity(ClockIdentity *identity);
 
 // One round of waiting for another thread that is about to finish: a few pauses, later rounds give up the processor.
 void back_off(int round);

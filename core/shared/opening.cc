@@ -38,7 +38,8 @@ Difference difference_of(const SharedHeader &header, const SharedHeader &object,
 
 Status create_shared(SharedMemory *memory, const char *path, const SharedHeader &object, int *error) {
     SharedHeader header = object;
-    if (!platform::read_clock_identity(&header.clock)) return Status::system;
+    *error = platform::read_clock_identity(&header.clock);
+    if (*error != 0) return Status::system;
     const Fault fault = memory->create(path, static_cast<std::size_t>(header.size));
     *error = memory->error();
     if (fault != Fault::none) return Status::system;
@@ -65,7 +66,8 @@ Status attach_shared(SharedMemory *memory, const char *path, const SharedHeader 
     SharedHeader header;
     std::memcpy(&header, memory->memory(), sizeof header);
     platform::ClockIdentity here;
-    if (!platform::read_clock_identity(&here)) return Status::system;
+    *error = platform::read_clock_identity(&here);
+    if (*error != 0) return Status::system;
     *difference = difference_of(header, object, here);
     return *difference == Difference::none ? Status::success : Status::mismatch;
 }

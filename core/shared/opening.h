@@ -2,6 +2,7 @@
 #ifndef TOKENBUCKET_CORE_SHARED_OPENING_H
 #define TOKENBUCKET_CORE_SHARED_OPENING_H
 
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 
@@ -65,6 +66,7 @@ Status open_shared(platform::SharedMemory *memory, const char *name, const Share
         if (*is_new) s = create(path);
         if (s != Status::stale) return s;
     }
+    *error = EBUSY;
     return Status::system;
 }
 

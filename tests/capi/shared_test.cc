@@ -401,6 +401,34 @@ TEST_F(Shared, WhereMemoryIsShortNothingOpensAndNothingIsLost) {
     EXPECT_NEAR(available(bucket.get()), 0, 1e-3);
 }
 
+// So do descriptors, and then it is said that they do.
+TEST_F(Shared, WhereDescriptorsAreShortItIsSaidSo) {
+    const BucketHandle bucket = open(slow);
+    for (const bool is_new : {false, true}) {
+        int refused = 0;
+        bool opened = false;
+        for (int free = 0; !opened && free < 10; ++free) {
+            const int s = result_of(in_child([&] {
+                const auto used = static_cast<rlim_t>(::dup(0));  // the lowest that is free
+                const rlimit limit{used + static_cast<rlim_t>(free), used + static_cast<rlim_t>(free)};
+                ::close(static_cast<int>(used));
+                ::setrlimit(RLIMIT_NOFILE, &limit);
+                tb_bucket *other = nullptr;
+                int32_t fault = 0;
+                const std::string another = is_new ? name() + "-new" : name();
+                const tb_status status = tb_shared_open(&slow, another.c_str(), 0, &other, &fault);
+                if (is_new && status == TB_SUCCESS) tb_shared_remove(another.c_str(), nullptr);
+                return status == TB_SUCCESS ? 0 : status == TB_E_SYSTEM && fault == EMFILE ? 1 : 2;
+            }));
+            EXPECT_TRUE(s == 0 || s == 1) << free << " free: " << s;
+            opened = s == 0;
+            refused += s;
+        }
+        EXPECT_TRUE(opened);
+        EXPECT_GT(refused, 1);
+    }
+}
+
 TEST_F(Shared, NoDescriptorAndNoMappingStays) {
     const auto count = [] {
         return std::distance(std::filesystem::directory_iterator("/proc/self/fd"),

@@ -239,14 +239,14 @@ void SharedMemory::unlock(unsigned number) const {
     change_lock(locks_, number, F_UNLCK, false);
 }
 
-bool read_clock_identity(ClockIdentity *identity) {
+int read_clock_identity(ClockIdentity *identity) {
     const ErrnoKept kept;
     const int file = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-    if (file < 0) return false;
+    if (file < 0) return errno;
     char text[36];
     const ssize_t length = read(file, text, sizeof text);
     close(file);
-    if (length != static_cast<ssize_t>(sizeof text)) return false;
+    if (length != static_cast<ssize_t>(sizeof text)) return EIO;
     unsigned digit = 0;
     *identity = {};
     for (const char c : text) {
@@ -258,7 +258,7 @@ bool read_clock_identity(ClockIdentity *identity) {
     // Kernels before 5.6 have no such namespaces.
     struct statx status {};
     if (look_at(AT_FDCWD, "/proc/self/ns/time", 0, &status) == 0) identity->time_namespace = status.stx_ino;
-    return digit == 2 * sizeof identity->boot;
+    return digit == 2 * sizeof identity->boot ? 0 : EIO;
 }
 
 }  // namespace tb::platform

@@ -149,8 +149,8 @@ bool SharedMemory::acquire(unsigned, bool) {
 }
 void SharedMemory::unlock(unsigned) const {}
 
-bool read_clock_identity(ClockIdentity *) {
-    return false;
+int read_clock_identity(ClockIdentity *) {
+    return ENOSYS;
 }
 
 }  // namespace tb::platform
