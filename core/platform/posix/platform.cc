@@ -1,5 +1,6 @@
 #include "core/platform/platform.h"
 
+#include <errno.h>
 #include <sys/mman.h>
 #include <time.h>
 
