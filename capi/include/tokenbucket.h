@@ -675,8 +675,9 @@ TB_API tb_status tb_shared_table_open(const tb_config *limit, const tb_table_con
                                       uint32_t flags, tb_table **out_table, int32_t *out_fault);
 
 /* Removes the name of a bucket or table. Processes that have it open keep it. Opening the name again creates a new one,
- * and both together then allow twice the limit. TB_SUCCESS also if there is nothing of that name. TB_E_SYSTEM:
- * *out_fault, which may be NULL, is an errno. TB_E_UNSUPPORTED as above. */
+ * and both together then allow twice the limit. TB_SUCCESS also if there is nothing of that name. TB_E_MISMATCH: what
+ * has that name is neither, and stays; *out_fault, which may be NULL, is one of the codes above. TB_E_SYSTEM:
+ * *out_fault is an errno. TB_E_UNSUPPORTED as above. */
 TB_API tb_status tb_shared_remove(const char *name, int32_t *out_fault);
 
 /* The message for one of these codes; "unknown fault" for any other number. Static text. */

@@ -100,9 +100,10 @@ tb_status tb_shared_table_open(const tb_config *limit, const tb_table_config *co
 
 tb_status tb_shared_remove(const char *name, int32_t *out_fault) {
     if (name == nullptr) return TB_E_INVALID_ARGUMENT;
+    tb::Difference difference{};
     int error = 0;
-    const Status s = tb::remove_shared(name, &error);
-    tell(s, tb::Difference::none, error, out_fault);
+    const Status s = tb::remove_shared(name, &difference, &error);
+    tell(s, difference, error, out_fault);
     return to_c(s);
 }
 

@@ -165,6 +165,9 @@ class SharedMemory {
     // At least `size` bytes.
     Fault open(const char *path, std::size_t size);
     void close();
+    // The first bytes of a file; nothing is mapped or locked. absent, not_a_file, truncated; refused: *error is an
+    // errno.
+    static Fault read_start(const char *path, void *bytes, std::size_t size, int *error);
     static Fault remove(const char *path, int *error);
 
     void *memory() const { return memory_; }

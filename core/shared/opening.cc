@@ -10,6 +10,10 @@ using Fault = SharedMemory::Fault;
 
 static_assert(sizeof(SharedHeader) == 48);
 
+bool is_magic(uint64_t number) {
+    return number == kBucketMagic || number == kTableMagic;
+}
+
 Difference difference_of(Fault fault) {
     switch (fault) {
         case Fault::not_a_file:
@@ -26,7 +30,7 @@ Difference difference_of(Fault fault) {
 }
 
 Difference difference_of(const SharedHeader &header, const SharedHeader &object, const platform::ClockIdentity &here) {
-    const bool is_other = header.magic == kBucketMagic || header.magic == kTableMagic;
+    const bool is_other = is_magic(header.magic);
     if (header.magic != object.magic) return is_other ? Difference::object : Difference::layout;
     if (header.layout != object.layout || header.most_entries != object.most_entries) return Difference::layout;
     if (std::memcmp(header.clock.boot, here.boot, sizeof here.boot) != 0) return Difference::boot;
@@ -72,11 +76,15 @@ Status attach_shared(SharedMemory *memory, const char *path, const SharedHeader 
     return *difference == Difference::none ? Status::success : Status::mismatch;
 }
 
-Status remove_shared(const char *name, int *error) {
+Status remove_shared(const char *name, Difference *difference, int *error) {
     char path[SharedMemory::kLongestPath];
+    uint64_t magic = 0;
     if (!platform::kSharesMemory) return Status::unsupported;
     if (!SharedMemory::find_path(name, path, sizeof path)) return Status::invalid_argument;
-    const Fault fault = SharedMemory::remove(path, error);
+    Fault fault = SharedMemory::read_start(path, &magic, sizeof magic, error);
+    *difference = fault == Fault::none && !is_magic(magic) ? Difference::layout : difference_of(fault);
+    if (*difference != Difference::none) return Status::mismatch;
+    if (fault == Fault::none) fault = SharedMemory::remove(path, error);
     return fault == Fault::none || fault == Fault::absent ? Status::success : Status::system;
 }
 

@@ -70,7 +70,8 @@ Status open_shared(platform::SharedMemory *memory, const char *name, const Share
     return Status::system;
 }
 
-Status remove_shared(const char *name, int *error);
+// Removes the name of a bucket or a table, whatever is wrong with it. mismatch: it is that of something else.
+Status remove_shared(const char *name, Difference *difference, int *error);
 
 bool is_same_rate(const LimitSpec &a, const LimitSpec &b);
 

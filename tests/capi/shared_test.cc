@@ -310,6 +310,31 @@ TEST_F(Shared, ARemovedNameIsFreeForANewBucket) {
     EXPECT_EQ(tb_allow(old.get(), 1), TB_DENIED);
 }
 
+TEST_F(Shared, WhatIsNeitherBucketNorTableIsNotRemoved) {
+    const auto stays = [&](int32_t expected) {
+        int32_t fault = 0;
+        EXPECT_EQ(tb_shared_remove(name().c_str(), &fault), TB_E_MISMATCH);
+        EXPECT_EQ(fault, expected);
+        EXPECT_TRUE(std::filesystem::exists(std::filesystem::symlink_status(path())));
+        std::filesystem::remove_all(path());
+    };
+    std::filesystem::create_directory(path());
+    stays(TB_SHARED_KIND);
+    ASSERT_EQ(::mkfifo(path().c_str(), 0600), 0);
+    stays(TB_SHARED_KIND);
+    std::filesystem::create_symlink("/dev/shm/" + name() + "-target", path());
+    stays(TB_SHARED_KIND);
+    write("", 0);
+    stays(TB_SHARED_SIZE);
+    write("the user's own data", 0);
+    stays(TB_SHARED_LAYOUT);
+    open(slow);
+    ASSERT_EQ(::chmod(path().c_str(), 0644), 0);
+    write("x", 8);  // the layout
+    EXPECT_EQ(tb_shared_remove(name().c_str(), nullptr), TB_SUCCESS);
+    EXPECT_FALSE(std::filesystem::exists(path()));
+}
+
 TEST_F(Shared, AClosedOneDoesNotOpenUntilItsNameIsRemoved) {
     const BucketHandle bucket = open(slow);
     EXPECT_EQ(tb_close(bucket.get()), TB_SUCCESS);

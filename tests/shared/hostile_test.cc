@@ -32,19 +32,22 @@ constexpr std::size_t kUsedEntries = 40;  // more than a template has
 std::string name() {
     return hostile_name(::getppid());
 }
+std::string path() {
+    return "/dev/shm/" + name();
+}
 
 // One bucket, through two handles, and its page by a third mapping.
 class Victim {
   public:
     explicit Victim(Trace *trace) : trace_(*trace) {
-        tb_shared_remove(name().c_str(), nullptr);
+        ::unlink(path().c_str());
         tb_config config = config_of(10, trace_.pick(std::vector<double>{1e-3, 1, 1000, 1e6, 1e9}), nullptr);
         config.max_lateness_ns = trace_.one_in(2) ? 0 : 1000;
         config.on_wake = [](void *, uint64_t) {};
         config.flags = TB_STATISTICS;
         for (tb_bucket *&b : buckets_)
             if (tb_shared_open(&config, name().c_str(), 0, &b, nullptr) != TB_SUCCESS) std::abort();
-        const int file = ::open(("/dev/shm/" + name()).c_str(), O_RDWR);
+        const int file = ::open(path().c_str(), O_RDWR);
         words_ =
             static_cast<Word *>(::mmap(nullptr, sizeof(tb::SharedPage), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0));
         ::close(file);
@@ -56,7 +59,7 @@ class Victim {
         for (tb_bucket *const b : buckets_) tb_destroy(b);
         tb_destroy(own_);
         ::munmap(words_, sizeof(tb::SharedPage));
-        tb_shared_remove(name().c_str(), nullptr);
+        ::unlink(path().c_str());
     }
     Victim(const Victim &) = delete;
     Victim &operator=(const Victim &) = delete;

@@ -14,6 +14,12 @@
 
 namespace tb_test {
 
+inline void remove_shared(const std::string &name) {
+    tb::Difference difference{};
+    int error = 0;
+    EXPECT_EQ(tb::remove_shared(name.c_str(), &difference, &error), tb::Status::success);
+}
+
 class BucketProcess {
   public:
     BucketProcess(const std::string &name, const tb::LimitSpec &spec, int64_t units, tb::Clock *clock) {

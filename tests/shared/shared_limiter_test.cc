@@ -37,8 +37,7 @@ class Traces {
           alone_(spec_, limit_of(spec_.capacity, spec_.rate_tokens), units_, options()),
           a_(name_, spec_, units_, &clock_),
           b_(name_, spec_, units_, &clock_) {
-        int error = 0;
-        EXPECT_EQ(tb::remove_shared(name_.c_str(), &error), Status::success);
+        tb_test::remove_shared(name_);
     }
 
     void run(int steps) {

@@ -29,12 +29,15 @@ constexpr int64_t kKeys = 9;
 std::string name() {
     return hostile_name(::getppid());
 }
+std::string path() {
+    return "/dev/shm/" + name();
+}
 
 // One table, through two handles, and its memory by a third mapping.
 class Victim {
   public:
     explicit Victim(Trace *trace) : trace_(*trace) {
-        tb_shared_remove(name().c_str(), nullptr);
+        ::unlink(path().c_str());
         const double rate = trace_.pick(std::vector<double>{1e-3, 1, 1000, 1e6, 1e9});
         const tb_config limit = config_of(10, rate, nullptr);
         tb_table_config config = table_config(static_cast<int32_t>(trace_.below(3)));
@@ -44,7 +47,7 @@ class Victim {
             if (tb_shared_table_open(&limit, &config, name().c_str(), 0, &opened, nullptr) != TB_SUCCESS) std::abort();
             t.reset(opened);
         }
-        const int file = ::open(("/dev/shm/" + name()).c_str(), O_RDWR);
+        const int file = ::open(path().c_str(), O_RDWR);
         words_ = static_cast<Word *>(::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0));
         ::close(file);
         for (int64_t i = trace_.between(0, 40); i > 0; --i) call(trace_.below(7));
@@ -53,7 +56,7 @@ class Victim {
     ~Victim() {
         for (TableHandle &t : tables_) t.reset();
         ::munmap(words_, kBytes);
-        tb_shared_remove(name().c_str(), nullptr);
+        ::unlink(path().c_str());
     }
     Victim(const Victim &) = delete;
     Victim &operator=(const Victim &) = delete;

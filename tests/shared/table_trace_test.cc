@@ -38,8 +38,7 @@ class Traces {
           a_(name_, spec_, lines_, when_full_, &clock_),
           b_(name_, spec_, lines_, when_full_, &clock_),
           alone_(spec_, limit_of(spec_), options()) {
-        int error = 0;
-        EXPECT_EQ(tb::remove_shared(name_.c_str(), &error), Status::success);
+        tb_test::remove_shared(name_);
     }
 
     void run(int steps) {

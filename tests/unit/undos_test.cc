@@ -71,8 +71,7 @@ class OfTwo {
 
     template <class... Terms>
     explicit OfTwo(const Terms &...terms) : processes_{{name(), kSpec, terms...}, {name(), kSpec, terms...}} {
-        int error = 0;
-        EXPECT_EQ(remove_shared(name().c_str(), &error), Status::success);
+        tb_test::remove_shared(name());
     }
     void take(double n, Attempt *a) {
         a->by = &processes_[turn_++ % 2];

@@ -56,6 +56,15 @@ int open_nameless(const char *path) {
     return open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, S_IRUSR | S_IWUSR);
 }
 
+// A pipe in the place of the file must not block it.
+int open_file(const char *path, int access) {
+    return open(path, access | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+}
+
+bool is_not_a_file(int error) {
+    return error == ELOOP || error == EISDIR || error == ENXIO;
+}
+
 int change_lock(int file, unsigned number, short type, bool waits) {
     struct flock64 range {};
     range.l_type = type;
@@ -160,11 +169,10 @@ Fault SharedMemory::publish(const char *path) {
     return linkat(AT_FDCWD, file.text, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0 ? Fault::none : refuse();
 }
 
-// A pipe in the place of the file must not block the open.
 Fault SharedMemory::open(const char *path, std::size_t size) {
     const ErrnoKept kept;
-    file_ = ::open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (file_ < 0 && (errno == ELOOP || errno == EISDIR || errno == ENXIO)) {
+    file_ = open_file(path, O_RDWR);
+    if (file_ < 0 && is_not_a_file(errno)) {
         error_ = errno;
         return Fault::not_a_file;
     }
@@ -196,6 +204,25 @@ void SharedMemory::close() {
     if (file_ >= 0) ::close(file_);
     memory_ = nullptr;
     file_ = locks_ = -1;
+}
+
+Fault SharedMemory::read_start(const char *path, void *bytes, std::size_t size, int *error) {
+    const ErrnoKept kept;
+    const int file = open_file(path, O_RDONLY);
+    *error = errno;
+    if (file < 0) return *error == ENOENT ? Fault::absent : is_not_a_file(*error) ? Fault::not_a_file : Fault::refused;
+    struct statx status {};
+    Fault fault = Fault::none;
+    if (look_at(file, "", AT_EMPTY_PATH, &status) != 0) {
+        *error = errno;
+        fault = Fault::refused;
+    } else if (!S_ISREG(status.stx_mode)) {
+        fault = Fault::not_a_file;
+    } else if (pread(file, bytes, size, 0) != static_cast<ssize_t>(size)) {
+        fault = Fault::truncated;
+    }
+    ::close(file);
+    return fault;
 }
 
 Fault SharedMemory::remove(const char *path, int *error) {

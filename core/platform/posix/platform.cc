@@ -141,6 +141,9 @@ SharedMemory::Fault SharedMemory::publish(const char *) {
 SharedMemory::Fault SharedMemory::open(const char *, std::size_t) {
     return Fault::unsupported;
 }
+SharedMemory::Fault SharedMemory::read_start(const char *, void *, std::size_t, int *) {
+    return Fault::unsupported;
+}
 SharedMemory::Fault SharedMemory::remove(const char *, int *) {
     return Fault::unsupported;
 }
