@@ -117,6 +117,8 @@ func sharedError(name string, r C.tbgo_shared_result) error {
 		return &SharedError{s, name, syscall.Errno(r.fault)}
 	case ErrInvalidArgument:
 		return refusedName(name)
+	case ErrClosed:
+		return &SharedError{s, name, errors.New("until RemoveShared removes the name")}
 	default:
 		return s.err()
 	}

@@ -82,9 +82,9 @@ func refusedName(name string) error {
 
 // SharedError says why [OpenShared], [OpenSharedTable] or [RemoveShared] failed. errors.Is(err, its Status) holds.
 type SharedError struct {
-	Status Status // ErrMismatch or ErrSystem
+	Status Status // ErrMismatch, ErrClosed or ErrSystem
 	Name   string
-	Err    error // what differs, and whether WithAdopt takes it; of ErrSystem the syscall.Errno
+	Err    error // what differs, and whether WithAdopt takes it, or what to do; of ErrSystem the syscall.Errno
 }
 
 // Error returns the status's message, the name and what is wrong.

@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"os/exec"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -45,6 +46,9 @@ func TestSharedTableIsThatOfAll(t *testing.T) {
 	expectError(t, "Take after the other's Close", err, ErrClosed)
 	_, err = OpenSharedTable(name, 10, sharedSlow, 100, WithAdopt())
 	expectError(t, "opening after Close", err, ErrClosed)
+	if err == nil || !strings.HasSuffix(err.Error(), name+": until RemoveShared removes the name") {
+		t.Error("opening after Close: ", err)
+	}
 	expectError(t, "RemoveShared", RemoveShared(name), nil)
 	if !openTableForTest(t, name).AllowN("ann", 10) {
 		t.Error("a new table of the name is the old one")

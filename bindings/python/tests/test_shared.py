@@ -7,6 +7,7 @@ import pickle
 import threading
 import time
 import unittest
+from unittest import mock
 
 from support import run_python
 from tokenbucket import BucketClosed, Limits, ManualClock, Mismatch, Table, TokenBucket, remove_shared
@@ -36,6 +37,20 @@ class Named(unittest.TestCase):
         return sum(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children)
 
 
+    def refuses_one_that_goes_away(self, module, open_one):
+        """What is opened for the text of a mismatch is what was asked for, if it is new."""
+        check = getattr(__import__(f"tokenbucket.{module}", fromlist=[""]), "check_opened")
+
+        def late(*arguments):
+            remove_shared(self.name)
+            check(*arguments)
+
+        kept = open_one(10)
+        with mock.patch(f"tokenbucket.{module}.check_opened", late):
+            self.assertRaises(Mismatch, open_one, 11)
+        self.assertEqual((open_one(11).capacity, kept.capacity), (11, 10))
+
+
 class SharedTest(Named):
     def open(self, capacity=10, tokens_per_second=SLOW, **options):
         return TokenBucket.shared(self.name, capacity, tokens_per_second, **options)
@@ -53,6 +68,9 @@ class SharedTest(Named):
         self.assertEqual((int(bucket.tokens), bucket.tokens_per_second), (4, SLOW / 2))
         self.assertFalse(bucket.allow(5))
         self.assertEqual((bucket.stats().denied, len(events)), (1, 1))
+
+    def test_one_that_goes_away_leaves_what_was_asked_for(self):
+        self.refuses_one_that_goes_away("_bucket", self.open)
 
     def test_another_limit_is_a_mismatch(self):
         self.open()
@@ -73,11 +91,14 @@ class SharedTest(Named):
         remove_shared(self.name)
         self.assertTrue(self.open().allow())
 
-    def test_what_is_no_bucket_is_a_mismatch(self):
+    def test_what_is_no_bucket_is_a_mismatch_and_stays(self):
         with open(os.open(f"/dev/shm/{self.name}", os.O_CREAT | os.O_WRONLY, 0o600), "wb") as file:
             file.write(b"x" * 100)
         with self.assertRaises(Mismatch):
             self.open()
+        with self.assertRaises(Mismatch):
+            remove_shared(self.name)
+        os.unlink(f"/dev/shm/{self.name}")
 
     def test_a_removed_name_is_free(self):
         one = self.open()
@@ -191,6 +212,9 @@ print(table.take_up_to("ann", 3), table.allow("bob", 10))
         self.assertTrue(self.table.allow("ann", 20))
         other.remove("ann")
         self.assertEqual(self.table.tokens("ann"), 20)
+
+    def test_one_that_goes_away_leaves_what_was_asked_for(self):
+        self.refuses_one_that_goes_away("_table", self.open)
 
     def test_another_limit_or_size_is_a_mismatch(self):
         there = f"as in the shared table '{self.name}', which adopt=True takes"

@@ -177,7 +177,8 @@ class TokenBucket(Bucket, Limiter, Context):
         given = {"capacity": capacity, "tokens_per_second": tokens_per_second, "period": period}
         if shared is not None and field is None:
             name = shared[0]
-            check_opened(status, fault, name, "bucket", given, lambda: TokenBucket.shared(name, 1, 1, adopt=True))
+            adopted = functools.partial(TokenBucket.shared, name, initial_tokens=initial_tokens, adopt=True, **given)
+            check_opened(status, fault, name, "bucket", given, adopted)
         require_created(status, field, allowed, {**given, "initial_tokens": initial_tokens})
 
     @property

@@ -39,7 +39,8 @@ _DIFFERING = {
 def check_opened(
     status: int, fault: int, name: Optional[str], noun: str, given: Dict[str, Any], adopted: Callable[[], Limiter]
 ) -> None:
-    """As check_shared(), where arguments were given, by their names. adopted: opens what is there, as it is."""
+    """As check_shared(), where arguments were given, by their names. adopted: opens what is there, as it is;
+    if the name is free by now, what was asked for."""
     argument = _DIFFERING.get(fault) if status == c.TB_E_MISMATCH else None
     if argument is None:
         check_shared(status, fault, name, noun)

@@ -160,8 +160,7 @@ class Table(_backend.Table, Limiter):
         given.update(max_keys=max_keys, max_bytes=max_bytes, when_full=when_full)
         if shared is not None and field is None:
             name = shared[0]
-            there = functools.partial(Table.shared, name, 1, 1, max_keys=1, adopt=True)
-            check_opened(status, fault, name, "table", given, there)
+            check_opened(status, fault, name, "table", given, functools.partial(Table.shared, name, adopt=True, **given))
         require_created(status, field, allowed, given)
 
     def allow_many(self, keys: Iterable[Key], tokens: Union[Real, Sequence[Real]] = 1) -> List[Optional[bool]]:

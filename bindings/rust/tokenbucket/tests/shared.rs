@@ -220,13 +220,16 @@ fn keys_of_a_shared_table_have_no_queue() {
 }
 
 #[test]
-fn what_is_no_bucket_is_a_mismatch() {
+fn what_is_no_bucket_is_a_mismatch_and_stays() {
     with_name("foreign", |name| {
-        fs::write(format!("/dev/shm/{}", name), "x").unwrap();
+        let path = format!("/dev/shm/{}", name);
+        fs::write(&path, "x").unwrap();
         let refused = slow().open_shared(Some(name)).unwrap_err();
         assert_eq!(refused.error, Error::Mismatch);
         let text = format!("shared bucket {:?}: the shared memory ", name);
         assert!(refused.to_string().starts_with(&text), "{}", refused);
+        assert_eq!(remove_shared(name).unwrap_err().error, Error::Mismatch);
+        fs::remove_file(&path).unwrap();
     });
 }
 
