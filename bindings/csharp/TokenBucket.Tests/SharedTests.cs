@@ -32,9 +32,14 @@ public sealed class SharedTests : IDisposable
     public void Dispose() => Bucket.RemoveShared(_name);
 
     // What another process does with the bucket: takes four tokens, waits until its input ends, and closes it. With a
-    // table it only takes.
+    // table it only takes. With many it opens and disposes each kind often.
     private static int Main(string[] args)
     {
+        if (args is [string many, "many"])
+        {
+            OpenAndDisposeMany(many);
+            return 0;
+        }
         if (args is [string table, _])
         {
             KeyedTable keys = KeyedTable.OpenShared(table, SharedTableTests.Options());
@@ -46,6 +51,20 @@ public sealed class SharedTests : IDisposable
         Console.In.ReadToEnd();
         bucket.Close();
         return 0;
+    }
+
+    private static void OpenAndDisposeMany(string name)
+    {
+        var limit = new TokenBucketLimiterOptions { TokenLimit = 10, TokensPerPeriod = Slow };
+        var limits = new TokenBucketPartitionedLimiterOptions { TokenLimit = 10, TokensPerPeriod = Slow, MaxKeys = 100 };
+        for (int i = 0; i < 500; i++)
+        {
+            Bucket.OpenShared(name, Options()).Dispose();
+            TokenBucketLimiter.OpenShared(name, limit).Dispose();
+            KeyedTable.OpenShared(name + "-table", SharedTableTests.Options()).Dispose();
+            TokenBucketPartitionedLimiter.OpenShared<int>(name + "-table", limits).Dispose();
+        }
+        Console.WriteLine("done");
     }
 
     private static BucketOptions Options(double capacity = 10, double tokens = Slow, double? initial = null) =>
@@ -87,6 +106,22 @@ public sealed class SharedTests : IDisposable
         await Assert.ThrowsAsync<ObjectDisposedException>(() => blocking.WaitAsync(Patience));
         Assert.True(other.WaitForExit(Patience));
         Assert.Equal(0, other.ExitCode);
+    }
+
+    // The runtime takes some 150 descriptors; each that is open takes two.
+    [SharedFact(tables: true)]
+    public async Task Dispose_leaves_no_descriptors_for_long()
+    {
+        string program = typeof(SharedTests).Assembly.Location;
+        using Process other = Process.Start(
+            new ProcessStartInfo("sh", ["-c", "ulimit -n 512 && exec dotnet exec \"$@\"", "sh", program, _name, "many"])
+            {
+                RedirectStandardOutput = true,
+            })!;
+        string? told = await other.StandardOutput.ReadLineAsync();
+        KeyedTable.RemoveShared(_name + "-table");
+        Assert.Equal("done", told);
+        Assert.True(other.WaitForExit(Patience));
     }
 
     // A wait learns of what another handle does, as of what another process does, by asking.

@@ -11,6 +11,9 @@ internal static unsafe class SharedMemory
 {
     private const string FileName = "the name of a file or an absolute path";
 
+    // Counts what is open. The garbage collector closes the descriptors, but does not see how many there are.
+    internal static readonly HandleCollector Opened = new(nameof(TokenBucket), 64);
+
     internal static void Remove(string name)
     {
         fixed (byte* text = TextOf(name))
