@@ -85,8 +85,8 @@ public class KeyedTableTests
             Assert.StartsWith("key must be at most 65536 bytes, got 6553", e.Message, StringComparison.Ordinal);
         }
         Assert.True(table.Allow("a"));
-        Assert.Throws<ArgumentNullException>(() => table.Allow((string)null!));
-        Assert.Throws<ArgumentNullException>(() => table.Allow((byte[])null!));
+        Assert.Throws<ArgumentNullException>("key", () => table.Allow((string)null!));
+        Assert.Throws<ArgumentNullException>("key", () => table.Allow((byte[])null!));
     }
 
     [Fact]

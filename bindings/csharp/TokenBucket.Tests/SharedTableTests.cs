@@ -21,6 +21,11 @@ public sealed class SharedTableTests : IDisposable
         ManualClock? clock = null) =>
         new() { Capacity = capacity, Tokens = tokens, MaxKeys = keys, WhenFull = whenFull, Clock = clock };
 
+    internal static TokenBucketPartitionedLimiterOptions Limit => new()
+    {
+        TokenLimit = 10, TokensPerPeriod = Slow, MaxKeys = 100,
+    };
+
     private KeyedTable Open() => KeyedTable.OpenShared(_name, Options());
 
     private string Mismatch(KeyedTableOptions options)
@@ -65,10 +70,10 @@ public sealed class SharedTableTests : IDisposable
     public void Another_table_is_refused_or_adopted()
     {
         using KeyedTable table = Open();
-        const string WayOut = " (KeyedTable.OpenShared with adopt: true takes what is there)";
+        const string WayOut = " (OpenShared with adopt: true takes what is there)";
         Assert.Equal("Capacity must be 10, as it is there, got 11" + WayOut, Mismatch(Options(capacity: 11)));
         Assert.Equal(
-            "Tokens must be 1E-06 per 1000000000 ns, as it is there, got 2 per 1000000000 ns" + WayOut,
+            "Tokens must be 1E-06 tokens/s, as it is there, got 2 tokens/s" + WayOut,
             Mismatch(Options(tokens: 2)));
         Assert.Equal("MaxKeys must be that of the table there, got 200" + WayOut, Mismatch(Options(keys: 200)));
         Assert.Equal(
@@ -104,10 +109,18 @@ public sealed class SharedTableTests : IDisposable
     public void A_close_is_for_all_until_the_name_is_removed()
     {
         using KeyedTable a = Open(), b = Open();
+        var limiting = TokenBucketPartitionedLimiter.OpenShared<string>(_name, Limit);
         b.Close();
-        Assert.Throws<ObjectDisposedException>(() => a.Allow("alice"));
-        var e = Assert.Throws<ObjectDisposedException>(Open);
-        Assert.Contains(_name, e.Message, StringComparison.Ordinal);
+        using TokenBucketPartitionedLimiter<string> limiter = limiting;
+        const string Closed = "closed: the table was closed";
+        Assert.All<(Action Call, string Told)>(
+            [
+                (() => a.Allow("alice"), Closed), (() => limiter.AttemptAcquire("alice"), Closed),
+                (() => new CombinedLimit(new Member(a, "alice")).Allow(), Closed + " (member 0)"),
+                (() => Open(), $"{Closed}: {_name}: this lasts until RemoveShared removes the name"),
+            ],
+            closed => Assert.StartsWith(
+                closed.Told, Assert.Throws<ObjectDisposedException>(closed.Call).Message, StringComparison.Ordinal));
         KeyedTable.RemoveShared(_name);
         KeyedTable.RemoveShared(_name);
         using KeyedTable fresh = Open();
@@ -128,9 +141,10 @@ public sealed class SharedTableTests : IDisposable
                 () => own.Charge("a", 1), () => own.Refund("a", 1), () => own.Remove("a"), () => own.SetRate(1),
                 () => own.SetCapacity(1), () => own.Wait("a"), () => own.Close(), () => own.Available("a"),
                 () => own.TimeUntil("a", 1), () => _ = own.Limit, () => own.GetStatistics(),
-                () => own.AllowMany(["a"], new Status[1]), () => new CombinedLimit(member).Allow(),
+                () => own.AllowMany(["a"], new Status[1]), () => own.WaitAsync("a").GetAwaiter().GetResult(),
             ],
-            call => Assert.Throws<ObjectDisposedException>(call));
+            call => SharedTests.AssertDisposed<KeyedTable>(call));
+        SharedTests.AssertMemberDisposed<KeyedTable>(member);
         Assert.True(other.Allow("alice", 10) && other.Allow("a", 10));
     }
 
@@ -157,7 +171,8 @@ public sealed class SharedTableTests : IDisposable
                 var e = await Assert.ThrowsAsync<TokenBucketException>(call);
                 Assert.Equal(Status.Unsupported, e.Status);
                 Assert.EndsWith(
-                    ": a key of a shared table has no queue; wait for the RetryAfter of Take, and take again",
+                    ": a key of a shared table has no queue; while Take answers Denied, wait for its RetryAfter, "
+                    + "rounded up to a whole millisecond, and take again",
                     e.Message, StringComparison.Ordinal);
             }
             Func<Task>[] joint =
@@ -180,6 +195,28 @@ public sealed class SharedTableTests : IDisposable
         Assert.False(table.Allow("bob"));
     }
 
+    // What the README says of waiting for a key. It goes by the system's clock, so it sleeps some milliseconds.
+    [SharedFact(tables: true)]
+    public async Task A_key_is_waited_for_by_asking_again()
+    {
+        using var table = KeyedTable.OpenShared(_name, Options(1, 2000));
+        int asked = 0, granted = 0;
+        while (granted < 10)
+        {
+            Decision decision = table.Take("alice");
+            asked++;
+            granted += decision.IsGranted ? 1 : 0;
+            if (decision.Status == Status.Denied)
+            {
+                double wait = Math.Ceiling(decision.RetryAfter.TotalMilliseconds);
+                await Task.Delay(TimeSpan.FromMilliseconds(Math.Min(wait, 60_000)));
+            }
+        }
+        Assert.InRange(asked, 10, 100);
+        Decision never = table.Take("alice", 1.5);
+        Assert.Equal((Status.ExceedsCapacity, TimeSpan.MaxValue), (never.Status, never.RetryAfter));
+    }
+
     [SharedFact(tables: true)]
     public void Bad_arguments_are_told()
     {
@@ -198,7 +235,9 @@ public sealed class SharedTableTests : IDisposable
         using var clock = new ManualClock();
         var refused = Assert.Throws<TokenBucketException>(() => KeyedTable.OpenShared(_name, Options(clock: clock)));
         Assert.Equal(Status.Unsupported, refused.Status);
-        Assert.Contains($"{_name}: it goes by the system's clock", refused.Message, StringComparison.Ordinal);
+        Assert.EndsWith(
+            $": {_name}: Clock must be null for what processes share, which goes by the system's clock",
+            refused.Message, StringComparison.Ordinal);
         refused = Assert.Throws<TokenBucketException>(() => KeyedTable.OpenShared("/no/such/folder", Options()));
         Assert.Equal(Status.System, refused.Status);
     }
@@ -206,10 +245,7 @@ public sealed class SharedTableTests : IDisposable
     [SharedFact(tables: true)]
     public async Task A_partitioned_limiter_shares_its_keys()
     {
-        var options = new TokenBucketPartitionedLimiterOptions
-        {
-            TokenLimit = 10, TokensPerPeriod = Slow, MaxKeys = 100,
-        };
+        TokenBucketPartitionedLimiterOptions options = Limit;
         TokenBucketPartitionedLimiter<string> OpenLimiter(TokenBucketPartitionedLimiterOptions options) =>
             TokenBucketPartitionedLimiter.OpenShared<string>(_name, options);
         using TokenBucketPartitionedLimiter<string> limiter = OpenLimiter(options);
@@ -236,5 +272,11 @@ public sealed class SharedTableTests : IDisposable
             "TokenLimit must be 10, as it is there, got 11",
             Assert.Throws<TokenBucketException>(() => OpenLimiter(options with { TokenLimit = 11 })).Message,
             StringComparison.Ordinal);
+        using var adopting = TokenBucketPartitionedLimiter.OpenShared<string>(
+            _name, options with { TokenLimit = 11, TokensPerPeriod = 5, MaxKeys = 7, WhenFull = WhenTableFull.Deny },
+            adopt: true);
+        Assert.Equal((10, limiter.ToString()), (adopting.TokenLimit, adopting.ToString()));
+        Assert.True(adopting.AttemptAcquire("carol", 10).IsAcquired);
+        Assert.False(table.Allow("carol"));
     }
 }

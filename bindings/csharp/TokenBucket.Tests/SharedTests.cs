@@ -32,9 +32,14 @@ public sealed class SharedTests : IDisposable
     public void Dispose() => Bucket.RemoveShared(_name);
 
     // What another process does with the bucket: takes four tokens, waits until its input ends, and closes it. With a
-    // table it only takes.
+    // table it only takes. With many it opens and disposes each kind often.
     private static int Main(string[] args)
     {
+        if (args is [string many, "many"])
+        {
+            OpenAndDisposeMany(many);
+            return 0;
+        }
         if (args is [string table, _])
         {
             KeyedTable keys = KeyedTable.OpenShared(table, SharedTableTests.Options());
@@ -46,6 +51,20 @@ public sealed class SharedTests : IDisposable
         Console.In.ReadToEnd();
         bucket.Close();
         return 0;
+    }
+
+    private static void OpenAndDisposeMany(string name)
+    {
+        var limit = new TokenBucketLimiterOptions { TokenLimit = 10, TokensPerPeriod = Slow };
+        TokenBucketPartitionedLimiterOptions limits = SharedTableTests.Limit;
+        for (int i = 0; i < 500; i++)
+        {
+            Bucket.OpenShared(name, Options()).Dispose();
+            TokenBucketLimiter.OpenShared(name, limit).Dispose();
+            KeyedTable.OpenShared(name + "-table", SharedTableTests.Options()).Dispose();
+            TokenBucketPartitionedLimiter.OpenShared<int>(name + "-table", limits).Dispose();
+        }
+        Console.WriteLine("done");
     }
 
     private static BucketOptions Options(double capacity = 10, double tokens = Slow, double? initial = null) =>
@@ -89,6 +108,22 @@ public sealed class SharedTests : IDisposable
         Assert.Equal(0, other.ExitCode);
     }
 
+    // The runtime takes some 150 descriptors; each that is open takes two.
+    [SharedFact(tables: true)]
+    public async Task Dispose_leaves_no_descriptors_for_long()
+    {
+        string program = typeof(SharedTests).Assembly.Location;
+        using Process other = Process.Start(
+            new ProcessStartInfo("sh", ["-c", "ulimit -n 512 && exec dotnet exec \"$@\"", "sh", program, _name, "many"])
+            {
+                RedirectStandardOutput = true,
+            })!;
+        string? told = await other.StandardOutput.ReadLineAsync();
+        KeyedTable.RemoveShared(_name + "-table");
+        Assert.Equal("done", told);
+        Assert.True(other.WaitForExit(Patience));
+    }
+
     // A wait learns of what another handle does, as of what another process does, by asking.
     [SharedFact]
     public async Task Waits_ask_for_what_others_change()
@@ -120,20 +155,56 @@ public sealed class SharedTests : IDisposable
         Assert.True(SpinWait.SpinUntil(() => other.Available < -9, Patience));
         own.Dispose();
         own.Dispose();
-        await Assert.ThrowsAsync<ObjectDisposedException>(() => waiting.WaitAsync(Patience));
-        await Assert.ThrowsAsync<ObjectDisposedException>(() => blocking.WaitAsync(Patience));
+        AssertDisposed<Bucket>(() => waiting.WaitAsync(Patience).GetAwaiter().GetResult());
+        AssertDisposed<Bucket>(() => blocking.WaitAsync(Patience).GetAwaiter().GetResult());
         Assert.All<Action>(
             [
                 () => own.Allow(), () => own.Take(), () => own.TakeUpTo(1), () => own.Reserve(), () => own.Charge(1),
                 () => own.Refund(1), () => own.Reset(), () => own.SetTokens(1), () => own.SetRate(1), () => own.SetCapacity(1),
                 () => own.Wait(), () => own.Close(), () => _ = own.Available, () => promised.Settle(0),
-                () => new CombinedLimit(own, other).Allow(),
+                () => own.WaitAsync().GetAwaiter().GetResult(),
             ],
-            call => Assert.Throws<ObjectDisposedException>(call));
+            call => AssertDisposed<Bucket>(call));
         Assert.InRange(other.Available, -5.5, -4.5);
         promised.Cancel();
+        AssertMemberDisposed<Bucket>(own);
         other.Refund(4);
         await others.WaitAsync(Patience);
+    }
+
+    // It was not closed: others go on using it.
+    internal static void AssertDisposed<T>(Action call) => Assert.Equal(
+        new ObjectDisposedException(typeof(T).FullName).Message, Assert.Throws<ObjectDisposedException>(call).Message);
+
+    internal static void AssertMemberDisposed<T>(Member member)
+    {
+        using var first = new Bucket(10, Slow);
+        var limit = new CombinedLimit(first, member);
+        var limiter = new TokenBucketCombinedLimiter(limit);
+        Action[] calls =
+        [
+            () => limit.Allow(), () => limit.Wait(), () => limit.Reserve(), () => limiter.AttemptAcquire(0),
+            () => limiter.AttemptAcquire(1),
+        ];
+        Assert.All(calls, call =>
+        {
+            var e = Assert.Throws<ObjectDisposedException>(call);
+            Assert.Equal(typeof(T).FullName, e.ObjectName);
+            Assert.StartsWith("Cannot access a disposed object (member 1).", e.Message, StringComparison.Ordinal);
+        });
+        Assert.Equal(10, first.Available);
+    }
+
+    [SharedFact]
+    public void A_joint_reservation_is_cancelled_also_when_a_member_was_disposed()
+    {
+        using Bucket other = Open(), first = new Bucket(10, Slow);
+        Assert.True(other.Allow(5));
+        Bucket own = Open();
+        CombinedReservation reservation = new CombinedLimit(first, own).Reserve([1, 9]);
+        own.Dispose();
+        reservation.Cancel();
+        Assert.Equal((10, 5), (first.Available, Math.Round(other.Available, 3)));
     }
 
     [SharedFact]
@@ -142,12 +213,12 @@ public sealed class SharedTests : IDisposable
         using Bucket bucket = Open(10, 1);
         TokenBucketException capacity = Refused(11, 1), rate = Refused(10, 2);
         Assert.Equal((Status.Mismatch, Status.Mismatch), (capacity.Status, rate.Status));
-        const string WayOut = " (Bucket.OpenShared with adopt: true takes what is there)";
+        const string WayOut = " (OpenShared with adopt: true takes what is there)";
         Assert.EndsWith(
             $": {_name}: Capacity must be 10, as it is there, got 11{WayOut}",
             capacity.Message, StringComparison.Ordinal);
         Assert.EndsWith(
-            $": {_name}: Tokens must be 1 per 1000000000 ns, as it is there, got 2 per 1000000000 ns{WayOut}",
+            $": {_name}: Tokens must be 1 tokens/s, as it is there, got 2 tokens/s{WayOut}",
             rate.Message, StringComparison.Ordinal);
         using var limiter = TokenBucketLimiter.OpenShared(_name, new TokenBucketLimiterOptions { TokenLimit = 10, TokensPerPeriod = 1 });
         TokenBucketException permits = Assert.Throws<TokenBucketException>(
@@ -157,6 +228,35 @@ public sealed class SharedTests : IDisposable
             permits.Message, StringComparison.Ordinal);
         using Bucket adopted = Open(99, 99, adopt: true);
         Assert.Equal((10, 1), (adopted.Limit.Capacity, adopted.Limit.Tokens));
+        var other = new TokenBucketLimiterOptions
+        {
+            TokenLimit = 99, TokensPerPeriod = 99, ReplenishmentPeriod = TimeSpan.FromHours(1),
+        };
+        rate = Assert.Throws<TokenBucketException>(
+            () => TokenBucketLimiter.OpenShared(_name, other with { TokenLimit = 10 }));
+        Assert.Contains(
+            "TokensPerPeriod must be 1 tokens/s, as it is there, got 99 tokens per 3600 s",
+            rate.Message, StringComparison.Ordinal);
+        using var adopting = TokenBucketLimiter.OpenShared(_name, other, adopt: true);
+        Assert.Equal((10, TimeSpan.FromSeconds(1)), (adopting.TokenLimit, adopting.ReplenishmentPeriod));
+        Assert.Throws<ArgumentOutOfRangeException>(() => adopting.AttemptAcquire(11));
+        Assert.NotNull(adopting.IdleDuration);
+        bucket.SetCapacity(9.5);
+        using var whole = TokenBucketLimiter.OpenShared(_name, other, adopt: true);
+        Assert.Equal(9, whole.TokenLimit);
+        Assert.True(whole.AttemptAcquire(9).IsAcquired);
+    }
+
+    [SharedFact]
+    public void A_closed_name_says_until_when()
+    {
+        using Bucket bucket = Open();
+        bucket.Close();
+        string closed = $"closed: the bucket was closed: {_name}: this lasts until RemoveShared removes the name";
+        var e = Assert.Throws<ObjectDisposedException>(() => Open());
+        Assert.StartsWith(closed, e.Message, StringComparison.Ordinal);
+        Bucket.RemoveShared(_name);
+        Open().Dispose();
     }
 
     [SharedFact]
@@ -173,10 +273,20 @@ public sealed class SharedTests : IDisposable
     [SharedFact]
     public void Bad_arguments_are_told()
     {
-        foreach (string bad in (string[])["", ".", "a/b", "a\0b", new string('x', 2000)])
+        const string Rule =
+            "name must be the name of a file, without a slash or a leading dot, or an absolute path, got ";
+        foreach ((string bad, string told) in ((string, string)[])
+            [
+                ("", Rule), (".a", Rule + ".a"), ("a/b", Rule + "a/b"), (new string('x', 2000), Rule + "xxx"),
+                ("a\0b", "name must be without a zero byte, got a\\0b"),
+            ])
         {
-            Assert.Throws<ArgumentOutOfRangeException>(() => Bucket.OpenShared(bad, Options()));
-            Assert.Throws<ArgumentOutOfRangeException>(() => Bucket.RemoveShared(bad));
+            foreach (Action call in (Action[])[() => Bucket.OpenShared(bad, Options()), () => Bucket.RemoveShared(bad)])
+            {
+                var refused = Assert.Throws<ArgumentOutOfRangeException>(call);
+                Assert.StartsWith(told, refused.Message, StringComparison.Ordinal);
+                Assert.DoesNotContain('\0', refused.Message);
+            }
         }
         Assert.Throws<ArgumentNullException>(() => Bucket.OpenShared(null!, Options()));
         Assert.Throws<ArgumentNullException>(() => Bucket.OpenShared(_name, null!));
@@ -187,11 +297,20 @@ public sealed class SharedTests : IDisposable
         var e = Assert.Throws<TokenBucketException>(
             () => Bucket.OpenShared(_name, new BucketOptions { Capacity = 1, Tokens = 1, Clock = clock }));
         Assert.Equal(Status.Unsupported, e.Status);
-        Assert.Contains($"{_name}: it goes by the system's clock", e.Message, StringComparison.Ordinal);
+        const string SystemClock = " for what processes share, which goes by the system's clock";
+        Assert.EndsWith($": {_name}: Clock must be null{SystemClock}", e.Message, StringComparison.Ordinal);
         var time = new FakeTimeProvider();
         e = Assert.Throws<TokenBucketException>(
             () => Bucket.OpenShared(_name, new BucketOptions { Capacity = 1, Tokens = 1, TimeProvider = time }));
         Assert.Equal(Status.Unsupported, e.Status);
+        Assert.EndsWith(
+            $": {_name}: TimeProvider must be null or TimeProvider.System{SystemClock}",
+            e.Message, StringComparison.Ordinal);
+        e = Assert.IsType<TokenBucketException>(
+            SharedMemory.Failure(NativeMethods.TB_E_UNSUPPORTED, _name, 0, typeof(Bucket), Options()));
+        Assert.EndsWith(
+            $": {_name}: the native library cannot share it between processes on this system",
+            e.Message, StringComparison.Ordinal);
         e = Assert.Throws<TokenBucketException>(() => Bucket.OpenShared("/no/such/folder", Options()));
         Assert.Equal((Status.System, 2), (e.Status, Assert.IsType<Win32Exception>(e.InnerException).NativeErrorCode));
         Assert.Contains("/no/such/folder: No such file or directory", e.Message, StringComparison.Ordinal);
@@ -213,6 +332,17 @@ public sealed class SharedTests : IDisposable
             Assert.Equal(left, shared.TakeUpTo(9));
         }
         Assert.False(both.Allow());
+        const string NoQueue =
+            "queueLimit must be 0 where a member is shared, which cannot be waited for with others, got 1";
+        var joint = new TokenBucketPartitionedCombinedLimiter<int>(_ => both, queueLimit: 1);
+        Action[] calls =
+        [
+            () => _ = new TokenBucketCombinedLimiter(both, queueLimit: 1), () => joint.AttemptAcquire(1),
+            () => joint.AcquireAsync(1).AsTask().GetAwaiter().GetResult(), () => joint.GetStatistics(1),
+        ];
+        Assert.All(calls, call => Assert.StartsWith(
+            NoQueue, Assert.Throws<ArgumentOutOfRangeException>("queueLimit", call).Message, StringComparison.Ordinal));
+        Assert.False((await new TokenBucketCombinedLimiter(both).AcquireAsync()).IsAcquired);
     }
 
     [SharedFact]

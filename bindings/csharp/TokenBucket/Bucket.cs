@@ -57,7 +57,16 @@ public sealed unsafe partial class Bucket : IDisposable
     }
 
     // Throws if the bucket may not be used any more.
-    internal BucketHandle Handle => IsLeft ? throw TokenBucketException.Disposed(typeof(Bucket)) : _handle;
+    internal BucketHandle Handle
+    {
+        get
+        {
+            ObjectDisposedException.ThrowIf(IsLeft, this);
+            return _handle;
+        }
+    }
+
+    internal nint Address => _handle.Address;
 
     internal TimeProvider? Timers { get; } = TimeProvider.System;
 
@@ -225,7 +234,9 @@ public sealed unsafe partial class Bucket : IDisposable
     }
 
     internal Exception Failure(int status, object? value, string argument, string? allowed = null) =>
-        TokenBucketException.For(status, value, argument, typeof(Bucket), CapacityNative, allowed);
+        IsLeft && status == NativeMethods.TB_CLOSED
+            ? new ObjectDisposedException(typeof(Bucket).FullName)
+            : TokenBucketException.For(status, value, argument, typeof(Bucket), CapacityNative, allowed);
 
     internal int AllowNative(double tokens) => IsLeft ? NativeMethods.TB_CLOSED : _handle.Allow(tokens);
 
@@ -249,7 +260,7 @@ public sealed unsafe partial class Bucket : IDisposable
     }
 
     // Disposed, but not closed.
-    private bool IsLeft => IsShared && _disposed;
+    internal bool IsLeft => IsShared && _disposed;
 
     // What is not asked of a disposed bucket goes by this. The rest the library refuses, for it is closed, or Handle does.
     private BucketHandle Undisposed

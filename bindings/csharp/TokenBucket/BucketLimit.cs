@@ -10,7 +10,10 @@ namespace TokenBucket;
 public readonly record struct BucketLimit(double Capacity, double Tokens, long PeriodNanoseconds, double Unit)
 {
     /// <summary>Such as "capacity 10 tokens, 5 tokens/s".</summary>
-    public override string ToString() => Invariant($"capacity {Capacity} tokens, {Tokens} tokens{Per}");
+    public override string ToString() => Invariant($"capacity {Capacity} tokens, {Rate}");
+
+    // Such as "5 tokens/s".
+    internal string Rate => Invariant($"{Tokens} tokens{Per}");
 
     internal static BucketLimit Of(in tb_config c) => new(c.capacity, c.rate_tokens, c.rate_period_ns, c.unit);
 

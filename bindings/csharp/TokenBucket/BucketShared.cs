@@ -48,13 +48,13 @@ public sealed unsafe partial class Bucket
                 case NativeMethods.TB_E_MISMATCH when fault is NativeMethods.TB_SHARED_CAPACITY or NativeMethods.TB_SHARED_RATE:
                     using (var there = new Bucket(name, options, adopt: true))
                     {
-                        throw SharedMemory.OtherLimit(name, fault, options, there.Limit, typeof(Bucket));
+                        throw SharedMemory.OtherLimit(name, fault, options, there.Limit);
                     }
                 case NativeMethods.TB_E_INVALID_ARGUMENT or NativeMethods.TB_E_OUT_OF_RANGE
                     when NativeMethods.tb_config_check(&config, out tb_config_fault refused) != NativeMethods.TB_SUCCESS:
                     throw Refusal.OfConfig(status, refused, options.Given);
                 default:
-                    throw SharedMemory.Failure(status, name, fault, typeof(Bucket));
+                    throw SharedMemory.Failure(status, name, fault, typeof(Bucket), options);
             }
         }
     }

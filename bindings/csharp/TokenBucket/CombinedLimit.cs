@@ -27,7 +27,7 @@ namespace TokenBucket;
 public sealed unsafe class CombinedLimit
 {
     private readonly Member[] _members;
-    private readonly bool _isObservedOrShared;
+    private readonly bool _isShared, _isObserved;
 
     /// <summary>Creates a limit of these.</summary>
     /// <exception cref="ArgumentException">None, more than 16, the same bucket or key twice, or two that go by different
@@ -49,7 +49,8 @@ public sealed unsafe class CombinedLimit
                 throw new ArgumentException($"The members {first} and {i} are the same limit.", nameof(members));
             }
         }
-        _isObservedOrShared = _members.Any(m => m.IsShared || m.Bucket is { IsObserved: true });
+        _isShared = _members.Any(m => m.IsShared);
+        _isObserved = _members.Any(m => m.Bucket is { IsObserved: true });
         Members = Array.AsReadOnly(_members);
         TimeProvider[] timers = [.. _members.Select(m => m.Limit.Timers).OfType<TimeProvider>().Distinct()];
         Timers = timers.Length > 1
@@ -182,6 +183,7 @@ public sealed unsafe class CombinedLimit
 
     internal int TakeNative(ReadOnlySpan<double> tokens, double times, out tb_refusal refusal)
     {
+        ThrowIfLeft();
         using var members = new NativeMembers(
             _members, tokens, times, stackalloc tb_member[NativeMethods.TB_MAX_MEMBERS], stackalloc byte[NativeMembers.KeysSize]);
         return NativeMethods.tb_allow_all(members.Pointer, members.Count, out refusal);
@@ -191,6 +193,7 @@ public sealed unsafe class CombinedLimit
         ReadOnlySpan<double> tokens, double times, long timeoutNs, int priority, ulong tag, out nint waiter, out long waitNs,
         out tb_refusal refusal)
     {
+        ThrowIfLeft();
         using var members = new NativeMembers(
             _members, tokens, times, stackalloc tb_member[NativeMethods.TB_MAX_MEMBERS], stackalloc byte[NativeMembers.KeysSize]);
         return NativeMethods.tb_enqueue_all(
@@ -201,6 +204,7 @@ public sealed unsafe class CombinedLimit
     internal int Look(out tb_refusal refusal)
     {
         refusal = default;
+        ThrowIfLeft();
         for (int i = 0; i < _members.Length; i++)
         {
             int status = _members[i].Limit.TimeUntil(_members[i].Tokens, out long ns);
@@ -232,6 +236,11 @@ public sealed unsafe class CombinedLimit
             _ = member.Limit.Refund(member.Tokens);
         }
     }
+
+    // That of a limiter on this limit.
+    internal void RequireQueueLimit(int queueLimit) => Refusal.Require(
+        queueLimit == 0 || !_isShared, queueLimit,
+        "0 where a member is shared, which cannot be waited for with others");
 
     internal bool AreBucketsFull => Array.TrueForAll(_members, m => m.Bucket is null or { IsFull: true });
 
@@ -276,6 +285,7 @@ public sealed unsafe class CombinedLimit
         ReadOnlySpan<double> tokens, long maxWaitNs, out CombinedReservation reservation, out tb_refusal refusal)
     {
         RequireLength(tokens);
+        ThrowIfLeft();
         using var members = new NativeMembers(
             _members, tokens, 1, stackalloc tb_member[NativeMethods.TB_MAX_MEMBERS], stackalloc byte[NativeMembers.KeysSize]);
         var reserved = new tb_reservation[_members.Length];
@@ -290,7 +300,16 @@ public sealed unsafe class CombinedLimit
 
     // As Bucket.TakesAtOnce, and what is shared cannot be waited for with others.
     private bool TakesAtOnce(ReadOnlySpan<double> tokens) =>
-        !_isObservedOrShared && TakeNative(tokens, 1, out _) == NativeMethods.TB_SUCCESS;
+        !_isShared && !_isObserved && TakeNative(tokens, 1, out _) == NativeMethods.TB_SUCCESS;
+
+    // The library does not know of what is disposed here, but open for others.
+    private void ThrowIfLeft()
+    {
+        for (int i = 0; _isShared && i < _members.Length; i++)
+        {
+            _members[i].ThrowIfLeft(i);
+        }
+    }
 
     private void RequireLength(ReadOnlySpan<double> tokens)
     {

@@ -11,13 +11,26 @@ namespace TokenBucket;
 // objects that use this one; what such a finalizer saved for later finds a null handle, which the library refuses.
 internal abstract class NativeHandle(nint address) : CriticalFinalizerObject
 {
+    private bool _isShared;
+
     internal nint Address { get; private protected set; } = address;
 
     protected nint Release()
     {
         nint address = Address;
         Address = 0;
+        if (_isShared)
+        {
+            SharedMemory.Opened.Remove();
+        }
         return address;
+    }
+
+    // Before it is opened: this may collect those that are left.
+    protected void CountAsShared()
+    {
+        _isShared = true;
+        SharedMemory.Opened.Add();
     }
 }
 
@@ -56,6 +69,7 @@ internal sealed unsafe class BucketHandle(nint address) : NativeHandle(address)
         out BucketHandle handle, out int fault)
     {
         handle = Prepare(config, onEvent, clock);
+        handle.CountAsShared();
         int status = NativeMethods.tb_shared_open(config, name, flags, out nint address, out fault);
         handle.Address = address;
         return status;
@@ -123,6 +137,7 @@ internal sealed unsafe class TableHandle(nint address) : NativeHandle(address)
         out int fault)
     {
         handle = Prepare(limit, clock);
+        handle.CountAsShared();
         int status = NativeMethods.tb_shared_table_open(limit, config, name, flags, out nint address, out fault);
         handle.Address = address;
         return status;

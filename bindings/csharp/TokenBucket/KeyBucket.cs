@@ -12,11 +12,11 @@ internal sealed class KeyBucket(KeyedTable table, ReadOnlySpan<byte> key) : IBuc
 
     internal ReadOnlySpan<byte> Key => _key;
 
-    private TableHandle Table => table.Handle;
+    private TableHandle Table => table.Native;
 
     private nuint Size => (nuint)_key.Length;
 
-    public int Allow(double tokens) => Table.Allow(_key, tokens);
+    public int Allow(double tokens) => table.AllowNative(_key, tokens);
 
     public int Available(out double tokens) => Table.Available(_key, out tokens);
 
@@ -24,9 +24,14 @@ internal sealed class KeyBucket(KeyedTable table, ReadOnlySpan<byte> key) : IBuc
 
     public int Refund(double tokens) => NativeMethods.tb_table_refund(Table, _key, Size, tokens);
 
-    public int Enqueue(double tokens, long timeoutNs, int priority, ulong tag, out ulong waiter, out long waitNs) =>
-        NativeMethods.tb_table_enqueue(
-            Table, _key, Size, tokens, timeoutNs, priority, tag, out waiter, out waitNs);
+    public int Enqueue(double tokens, long timeoutNs, int priority, ulong tag, out ulong waiter, out long waitNs)
+    {
+        (waiter, waitNs) = (0, 0);
+        return table.IsLeft
+            ? NativeMethods.TB_CLOSED
+            : NativeMethods.tb_table_enqueue(
+                Table, _key, Size, tokens, timeoutNs, priority, tag, out waiter, out waitNs);
+    }
 
     public int Check(ulong waiter, out long waitNs) =>
         NativeMethods.tb_table_waiter_check(Table, _key, Size, waiter, out waitNs);
@@ -40,5 +45,5 @@ internal sealed class KeyBucket(KeyedTable table, ReadOnlySpan<byte> key) : IBuc
         NativeMethods.tb_table_settle(Table, _key, Size, ref reservation, actual);
 
     public Exception Failure(int status, object? value, string argument, string? allowed) =>
-        KeyedTable.Failure(Table, status, value, argument, allowed);
+        table.Failure(status, value, argument, allowed);
 }

@@ -70,7 +70,17 @@ public sealed unsafe partial class KeyedTable : IDisposable
     }
 
     // Throws if the table may not be used any more.
-    internal TableHandle Handle => IsLeft ? throw TokenBucketException.Disposed(typeof(KeyedTable)) : _handle;
+    internal TableHandle Handle
+    {
+        get
+        {
+            ObjectDisposedException.ThrowIf(IsLeft, this);
+            return _handle;
+        }
+    }
+
+    // As of Handle, but never throws.
+    internal TableHandle Native => _handle;
 
     internal bool IsShared => _name is not null;
 
@@ -88,7 +98,7 @@ public sealed unsafe partial class KeyedTable : IDisposable
         {
             NativeMethods.TB_SUCCESS => true,
             NativeMethods.TB_DENIED or NativeMethods.TB_EXCEEDS_CAPACITY or NativeMethods.TB_TABLE_FULL => false,
-            int status => throw Failure(_handle, status, tokens, nameof(tokens)),
+            int status => throw Failure(status, tokens, nameof(tokens)),
         };
     }
 
@@ -103,7 +113,7 @@ public sealed unsafe partial class KeyedTable : IDisposable
                 new Decision((Status)status, d.remaining, d.retry_after_ns, d.reset_after_ns),
             NativeMethods.TB_TABLE_FULL =>
                 new Decision(Status.TableFull, 0, NativeMethods.TB_FOREVER, NativeMethods.TB_FOREVER),
-            _ => throw Failure(_handle, status, tokens, nameof(tokens)),
+            _ => throw Failure(status, tokens, nameof(tokens)),
         };
     }
 
@@ -208,7 +218,7 @@ public sealed unsafe partial class KeyedTable : IDisposable
         if (status != NativeMethods.TB_SUCCESS)
         {
             BucketLimit limit = LimitOf(_handle);
-            throw Failure(_handle, status, tokensPerSecond, nameof(tokensPerSecond), Refusal.OfLimit(1, tokensPerSecond)
+            throw Failure(status, tokensPerSecond, nameof(tokensPerSecond), Refusal.OfLimit(1, tokensPerSecond)
                 ?? (tokensPerSecond / limit.Unit >= FastestUnits * 1e9
                     ? $"less than {FastestUnits} units of this table per nanosecond"
                     : "so low that at most 2^58 units of this table come in until the last reservation is due"));
@@ -259,19 +269,21 @@ public sealed unsafe partial class KeyedTable : IDisposable
         if (status != NativeMethods.TB_SUCCESS)
         {
             throw Failure(
-                _handle, status, given, argument, Refusal.OfLimit(capacity, 1) ?? "from 1 to 2^57 units of this table");
+                status, given, argument, Refusal.OfLimit(capacity, 1) ?? "from 1 to 2^57 units of this table");
         }
     }
 
     internal int AllowNative(ReadOnlySpan<byte> key, double tokens) =>
         IsLeft ? NativeMethods.TB_CLOSED : _handle.Allow(key, tokens);
 
-    internal static Exception Failure(
-        TableHandle table, int status, object? value, string argument, string? allowed = null) =>
-        status == NativeMethods.TB_E_UNSUPPORTED
-            ? TokenBucketException.Unsupported(
-                "a key of a shared table has no queue; wait for the RetryAfter of Take, and take again")
-            : TokenBucketException.For(status, value, argument, typeof(KeyedTable), LimitOf(table).Capacity, allowed);
+    internal Exception Failure(int status, object? value, string argument, string? allowed = null) => status switch
+    {
+        NativeMethods.TB_CLOSED when IsLeft => new ObjectDisposedException(typeof(KeyedTable).FullName),
+        NativeMethods.TB_E_UNSUPPORTED => TokenBucketException.Unsupported(
+            "a key of a shared table has no queue; while Take answers Denied, wait for its RetryAfter, rounded up to a "
+            + "whole millisecond, and take again"),
+        _ => TokenBucketException.For(status, value, argument, typeof(KeyedTable), LimitOf(_handle).Capacity, allowed),
+    };
 
     private static BucketLimit LimitOf(TableHandle table)
     {
@@ -288,7 +300,7 @@ public sealed unsafe partial class KeyedTable : IDisposable
     }
 
     // Disposed, but not closed.
-    private bool IsLeft => IsShared && _disposed;
+    internal bool IsLeft => IsShared && _disposed;
 
     // What is not asked of a disposed table goes by this. The rest the library refuses, for it is closed, or Handle
     // does.
@@ -351,7 +363,7 @@ public sealed unsafe partial class KeyedTable : IDisposable
     {
         if (status != NativeMethods.TB_SUCCESS)
         {
-            throw Failure(_handle, status, value, argument);
+            throw Failure(status, value, argument);
         }
     }
 }

@@ -10,8 +10,9 @@ public sealed unsafe partial class KeyedTable
     /// </summary>
     /// <remarks>
     /// <para>Its keys have no queue. Waits and reservations of a key, also in a <see cref="CombinedLimit"/>, are
-    /// <see cref="Status.Unsupported"/> and take nothing: wait for the <see cref="Decision.RetryAfter"/> of
-    /// <see cref="Take"/>, and take again. A new table takes all its memory at once.</para>
+    /// <see cref="Status.Unsupported"/> and take nothing: while <see cref="Take"/> answers <see cref="Status.Denied"/>,
+    /// wait for its <see cref="Decision.RetryAfter"/>, rounded up to a whole millisecond, and take again. A new table
+    /// takes all its memory at once.</para>
     /// </remarks>
     /// <param name="name">As for a bucket.</param>
     /// <param name="options">What a new table is made of. It has no clock.</param>
@@ -56,17 +57,17 @@ public sealed unsafe partial class KeyedTable
             case NativeMethods.TB_SHARED_CAPACITY or NativeMethods.TB_SHARED_RATE:
                 using (var there = new KeyedTable(name, options, adopt: true))
                 {
-                    return SharedMemory.OtherLimit(name, fault, options, there.Limit, typeof(KeyedTable));
+                    return SharedMemory.OtherLimit(name, fault, options, there.Limit);
                 }
             case NativeMethods.TB_SHARED_PLACES:
                 return OtherTable(name, options.Given[options.MaxKeys is null ? "max_bytes" : "max_keys"]);
             case NativeMethods.TB_SHARED_FULL:
                 return OtherTable(name, options.Given["when_full"]);
             default:
-                return SharedMemory.Failure(status, name, fault, typeof(KeyedTable));
+                return SharedMemory.Failure(status, name, fault, typeof(KeyedTable), options);
         }
     }
 
     private static TokenBucketException OtherTable(string name, in Refusal.Given given) =>
-        SharedMemory.Other(name, typeof(KeyedTable), Refusal.Text(given.Name, given.Value, "that of the table there"));
+        SharedMemory.Other(name, Refusal.Text(given.Name, given.Value, "that of the table there"));
 }

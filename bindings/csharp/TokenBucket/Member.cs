@@ -59,8 +59,17 @@ public sealed class Member
     internal bool IsSameLimit(Member other) =>
         Bucket == other.Bucket && Table == other.Table && Key.SequenceEqual(other.Key);
 
-    internal ObjectDisposedException Closed(int index) => TokenBucketException.Disposed(
-        Bucket is null ? typeof(KeyedTable) : typeof(Bucket), $" (member {index})");
+    internal void ThrowIfLeft(int index)
+    {
+        if (Bucket?.IsLeft ?? Table!.IsLeft)
+        {
+            throw new ObjectDisposedException(Owner.FullName, $"Cannot access a disposed object (member {index}).");
+        }
+    }
+
+    internal ObjectDisposedException Closed(int index) => TokenBucketException.Closed(Owner, $" (member {index})");
 
     internal double Capacity => Bucket?.Limit.Capacity ?? Table!.Limit.Capacity;
+
+    private Type Owner => Bucket is null ? typeof(KeyedTable) : typeof(Bucket);
 }

@@ -24,9 +24,6 @@ internal unsafe ref struct NativeMembers
         int size = 0;
         foreach (Member member in members)
         {
-            // These may throw, while nothing is rented.
-            _ = member.Bucket?.Handle;
-            _ = member.Table?.Handle;
             size += member.Key.Length;
         }
         if (size > keys.Length)
@@ -43,7 +40,7 @@ internal unsafe ref struct NativeMembers
             key.CopyTo(new Span<byte>(next, key.Length));
             native[i] = new tb_member
             {
-                bucket = member.Bucket?.Handle.Address ?? 0, table = member.Table?.Handle.Address ?? 0,
+                bucket = member.Bucket?.Address ?? 0, table = member.Table?.Native.Address ?? 0,
                 key = next, key_size = (nuint)key.Length, n = (tokens.IsEmpty ? member.Tokens : tokens[i]) * times,
             };
             next += key.Length;

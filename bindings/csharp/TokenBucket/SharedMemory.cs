@@ -9,7 +9,10 @@ namespace TokenBucket;
 // The names and the refusals of what processes share, a bucket or a table.
 internal static unsafe class SharedMemory
 {
-    private const string FileName = "the name of a file or an absolute path";
+    private const string FileName = "the name of a file, without a slash or a leading dot, or an absolute path";
+
+    // Counts what is open. The garbage collector closes the descriptors, but does not see how many there are.
+    internal static readonly HandleCollector Opened = new(nameof(TokenBucket), 64);
 
     internal static void Remove(string name)
     {
@@ -28,7 +31,8 @@ internal static unsafe class SharedMemory
     {
         ArgumentNullException.ThrowIfNull(name);
         return name.Contains('\0')
-            ? throw Refusal.OutOfRange(nameof(name), name, FileName + " without a zero byte")
+            ? throw Refusal.OutOfRange(
+                nameof(name), name.Replace("\0", "\\0", StringComparison.Ordinal), "without a zero byte")
             : Encoding.UTF8.GetBytes(name + '\0');
     }
 
@@ -37,21 +41,21 @@ internal static unsafe class SharedMemory
 
     // Of a limit whose capacity or rate is another than the one there.
     internal static TokenBucketException OtherLimit(
-        string name, int fault, LimitOptions options, in BucketLimit there, Type owner)
+        string name, int fault, LimitOptions options, in BucketLimit there)
     {
         Refusal.Given capacity = options.Given["capacity"], rate = options.Given["rate_tokens"];
-        return Other(name, owner, fault == NativeMethods.TB_SHARED_CAPACITY
+        BucketLimit asked = there with { Tokens = options.Tokens, PeriodNanoseconds = options.PeriodNanoseconds };
+        return Other(name, fault == NativeMethods.TB_SHARED_CAPACITY
             ? Refusal.Text(capacity.Name, capacity.Value, Invariant($"{there.Capacity}, as it is there"))
-            : Refusal.Text(
-                rate.Name, Invariant($"{rate.Value} per {options.PeriodNanoseconds} ns"),
-                Invariant($"{there.Tokens} per {there.PeriodNanoseconds} ns, as it is there")));
+            : Refusal.Text(rate.Name, asked.Rate, $"{there.Rate}, as it is there"));
     }
 
     // Of what could be adopted: what is another there, and the way out.
-    internal static TokenBucketException Other(string name, Type owner, string what) => TokenBucketException.Shared(
-        Status.Mismatch, name, $"{what} ({owner.Name}.OpenShared with adopt: true takes what is there)");
+    internal static TokenBucketException Other(string name, string what) => TokenBucketException.Shared(
+        Status.Mismatch, name, $"{what} (OpenShared with adopt: true takes what is there)");
 
-    internal static Exception Failure(int status, string name, int fault, Type owner)
+    // Options: none to remove a name.
+    internal static Exception Failure(int status, string name, int fault, Type owner, LimitOptions? options = null)
     {
         switch (status)
         {
@@ -64,10 +68,15 @@ internal static unsafe class SharedMemory
             case NativeMethods.TB_E_INVALID_ARGUMENT:
                 return Refusal.OutOfRange(nameof(name), name, FileName);
             case NativeMethods.TB_CLOSED:
-                return TokenBucketException.Disposed(owner, $": {name}");
+                return TokenBucketException.Closed(owner, $": {name}: this lasts until RemoveShared removes the name");
             case NativeMethods.TB_E_UNSUPPORTED:
+                const string SystemClock = " for what processes share, which goes by the system's clock";
                 return TokenBucketException.Shared(
-                    Status.Unsupported, name, "it goes by the system's clock, on a system that has such memory");
+                    Status.Unsupported, name,
+                    options?.Clock is not null ? $"{nameof(options.Clock)} must be null{SystemClock}"
+                    : options?.TimeProvider is TimeProvider time && time != TimeProvider.System
+                    ? $"{nameof(options.TimeProvider)} must be null or TimeProvider.System{SystemClock}"
+                    : "the native library cannot share it between processes on this system");
             default:
                 return new TokenBucketException((Status)status);
         }

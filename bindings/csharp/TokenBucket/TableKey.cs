@@ -25,7 +25,11 @@ public readonly ref struct TableKey
     }
 
     /// <summary>The key of a string's UTF-8.</summary>
-    public static implicit operator TableKey(string key) => new(key);
+    public static implicit operator TableKey(string key)
+    {
+        ArgumentNullException.ThrowIfNull(key);
+        return new(key);
+    }
 
     /// <summary>The key of these bytes.</summary>
     public static implicit operator TableKey(ReadOnlySpan<byte> key) => new(key);

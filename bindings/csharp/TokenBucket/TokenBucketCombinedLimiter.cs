@@ -31,13 +31,15 @@ public sealed class TokenBucketCombinedLimiter : RateLimiter
     /// <summary>Creates a limiter.</summary>
     /// <param name="limit">The limits, with what a permit costs each.</param>
     /// <param name="queueLimit">The most permits that may be waited for at a time; 0 is no queue: AcquireAsync then
-    /// answers at once.</param>
+    /// answers at once. It must be 0 where a member is shared with other processes.</param>
     /// <param name="metrics">Where to count; null is nowhere.</param>
-    /// <exception cref="ArgumentOutOfRangeException">A negative queue limit.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">A queue limit that is negative, or above 0 with a shared member.
+    /// </exception>
     public TokenBucketCombinedLimiter(CombinedLimit limit, int queueLimit = 0, TokenBucketMetrics? metrics = null)
     {
         ArgumentNullException.ThrowIfNull(limit);
         Refusal.Require(queueLimit >= 0, queueLimit, "0 or more");
+        limit.RequireQueueLimit(queueLimit);
         _limit = limit;
         _state = new LimiterState(this, queueLimit, metrics);
         _queue = new CombinedQueue(_state);

@@ -43,7 +43,7 @@ public sealed class TokenBucketException : Exception
             Status.InvalidArgument => Refusal.OutOfRange(argument, value, allowed ?? Refusal.Amount),
             Status.OutOfRange => Refusal.OutOfRange(argument, value, allowed ?? Refusal.WithinDebt),
             Status.ExceedsCapacity => ExceedsCapacity(argument, value, capacity, allowed),
-            Status.Closed => Disposed(owner),
+            Status.Closed => Closed(owner),
             _ => new TokenBucketException((Status)status),
         };
 
@@ -54,8 +54,11 @@ public sealed class TokenBucketException : Exception
         return new(Status.ExceedsCapacity, Refusal.Text(argument, value, allowed ?? most), null) { RefusedBy = by };
     }
 
-    internal static ObjectDisposedException Disposed(Type owner, string more = "") =>
-        new(owner.FullName, MessageOf(Status.Closed) + more);
+    internal static ObjectDisposedException Closed(Type owner, string more = "")
+    {
+        string what = owner == typeof(Bucket) || owner == typeof(TokenBucketLimiter) ? "bucket" : "table";
+        return new(owner.FullName, $"closed: the {what} was closed{more}");
+    }
 
     // For shared memory of that name.
     internal static TokenBucketException Shared(Status status, string name, string what, Exception? inner = null) =>

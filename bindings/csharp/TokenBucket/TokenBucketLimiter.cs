@@ -52,14 +52,15 @@ public sealed class TokenBucketLimiter : ReplenishingRateLimiter
     }
 
     /// <summary>Opens a limiter on the bucket of that name that processes share, as <see cref="Bucket.OpenShared"/>; the
-    /// limit there must be that of the options. The queue's length, its order and the statistics are of this process.
-    /// Disposing it leaves the bucket open for others.</summary>
+    /// limit there must be that of the options, or is adopted. The queue's length, its order and the statistics are of
+    /// this process. Disposing it leaves the bucket open for others.</summary>
     /// <exception cref="TokenBucketException">As there.</exception>
     /// <exception cref="ArgumentOutOfRangeException">A limit outside its range, or no such name.</exception>
-    public static TokenBucketLimiter OpenShared(string name, TokenBucketLimiterOptions options)
+    public static TokenBucketLimiter OpenShared(string name, TokenBucketLimiterOptions options, bool adopt = false)
     {
         ArgumentNullException.ThrowIfNull(options);
-        return new TokenBucketLimiter(options, Bucket.OpenShared(name, options.ToBucketOptions()));
+        Bucket bucket = Bucket.OpenShared(name, options.ToBucketOptions(), adopt);
+        return new TokenBucketLimiter(adopt ? options.Adopting(bucket.Limit) : options, bucket);
     }
 
     private static Bucket BucketOf(TokenBucketLimiterOptions options)

@@ -53,6 +53,13 @@ public record TokenBucketLimiterOptions
         };
     }
 
+    // With the limit of what was opened. Its capacity may be no whole number, or more than an int holds.
+    internal TokenBucketLimiterOptions Adopting(in BucketLimit limit) => this with
+    {
+        TokenLimit = (int)double.Min(limit.Capacity, int.MaxValue), TokensPerPeriod = limit.Tokens,
+        ReplenishmentPeriod = Nanoseconds.ToTimeSpan(limit.PeriodNanoseconds),
+    };
+
     internal static void RequireTokenLimit(int tokenLimit, string argument) =>
         Refusal.Require(tokenLimit >= 1, tokenLimit, "1 or more", argument);
 

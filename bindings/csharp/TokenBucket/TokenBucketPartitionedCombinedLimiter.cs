@@ -26,7 +26,8 @@ public sealed class TokenBucketPartitionedCombinedLimiter<TResource> : Partition
     /// <param name="limits">The limits of a resource, with what a permit costs each. Called for each lease, on the calling
     /// thread.</param>
     /// <param name="queueLimit">The most permits that may be waited for at a time, by all; 0 is no queue: AcquireAsync then
-    /// answers at once.</param>
+    /// answers at once. With another, a resource whose limits have a member that is shared with other processes gets an
+    /// <see cref="ArgumentOutOfRangeException"/> for each question.</param>
     /// <param name="metrics">Where to count; null is nowhere.</param>
     /// <exception cref="ArgumentOutOfRangeException">A negative queue limit.</exception>
     public TokenBucketPartitionedCombinedLimiter(
@@ -40,16 +41,16 @@ public sealed class TokenBucketPartitionedCombinedLimiter<TResource> : Partition
     }
 
     /// <inheritdoc/>
-    public override RateLimiterStatistics GetStatistics(TResource resource) => _queue.Statistics(_limits(resource));
+    public override RateLimiterStatistics GetStatistics(TResource resource) => _queue.Statistics(LimitOf(resource));
 
     /// <inheritdoc/>
     protected override RateLimitLease AttemptAcquireCore(TResource resource, int permitCount) =>
-        _queue.AttemptAcquire(_limits(resource), permitCount);
+        _queue.AttemptAcquire(LimitOf(resource), permitCount);
 
     /// <inheritdoc/>
     protected override ValueTask<RateLimitLease> AcquireAsyncCore(
         TResource resource, int permitCount, CancellationToken cancellationToken) =>
-        _queue.AcquireAsync(_limits(resource), permitCount, cancellationToken);
+        _queue.AcquireAsync(LimitOf(resource), permitCount, cancellationToken);
 
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)
@@ -66,5 +67,12 @@ public sealed class TokenBucketPartitionedCombinedLimiter<TResource> : Partition
     {
         Dispose(true);
         return base.DisposeAsyncCore();
+    }
+
+    private CombinedLimit LimitOf(TResource resource)
+    {
+        CombinedLimit limit = _limits(resource);
+        limit.RequireQueueLimit(_state.QueueLimit);
+        return limit;
     }
 }
