@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Linq;
 using Xunit;
 using static TokenBucket.Tests.Buckets;
 
@@ -27,11 +28,14 @@ public class MemoryTests
             process.Refresh();
             return process.WorkingSet64;
         }
-        long first = UsedAfterMore(), last = 0;
-        for (int i = 0; i < 6; i++)
+        // The least of a few: what is lost stays, and what the collector keeps for a while does not.
+        long LeastOfThree() => Enumerable.Range(0, 3).Min(_ => UsedAfterMore());
+        long first = LeastOfThree();
+        for (int i = 0; i < 3; i++)
         {
-            last = UsedAfterMore();
+            UsedAfterMore();
         }
+        long last = LeastOfThree();
         Assert.InRange(last - first, long.MinValue, 20_000_000);
     }
 }
