@@ -77,7 +77,8 @@ func RemoveShared(name string) error {
 }
 
 func refusedName(name string) error {
-	return &ArgumentError{ErrInvalidArgument, "name", "the name of a file or an absolute path", strconv.Quote(name)}
+	const allowed = "the name of a file, without a slash or a leading dot, or an absolute path"
+	return &ArgumentError{ErrInvalidArgument, "name", allowed, strconv.Quote(name)}
 }
 
 // SharedError says why [OpenShared], [OpenSharedTable] or [RemoveShared] failed. errors.Is(err, its Status) holds.

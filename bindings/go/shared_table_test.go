@@ -148,7 +148,7 @@ func TestSharedTableBadArguments(t *testing.T) {
 	named := func(name string) func() (*Table, error) {
 		return func() (*Table, error) { return OpenSharedTable(name, 10, 1, 100) }
 	}
-	const aName = "name must be the name of a file or an absolute path, got "
+	const aName = "name must be the name of a file, without a slash or a leading dot, or an absolute path, got "
 	for want, open := range map[string]func() (*Table, error){
 		"capacity must be from 1e-6 to 1e15 tokens, got 0":      open(0, 100),
 		"keys must be 1 or more, or 0 with WithMaxBytes, got 0": open(10, 0),

@@ -68,12 +68,11 @@ public sealed class BadArgumentTests : IDisposable
         }
     }
 
-    // Null is the default of the first two, so 0 is none. The last says more here.
+    // Null is the default of the first two, so 0 is none.
     private static string RangeHere(string call, string refused, string range) => (call, refused) switch
     {
         ("bucket" or "table", "max_waiters") => "1 or more",
         ("bucket", "max_lateness") => "more than 0",
-        ("shared", "name") => "the name of a file, without a slash or a leading dot, or an absolute path",
         _ => range,
     };
 

@@ -22,6 +22,7 @@ from tokenbucket import (
     remove_shared,
 )
 
+FILE_NAME = "the name of a file, without a slash or a leading dot, or an absolute path"
 NAMES = {"rate": "tokens_per_second", "initial": "initial_tokens", "key_size": "key", "text": "address"}
 # Python takes no 0 for "the default".
 RANGES = {"max_waiters": "1 or more", "max_lateness": "more than 0"}
@@ -326,7 +327,7 @@ class Text(BucketTest):
 
     def test_a_nameless_or_unknown_name(self):
         for name in ("", "a\0b", "a/b", ".hidden", "x" * 5000):
-            text = f"name must be the name of a file or an absolute path, got {name!r}"
+            text = f"name must be {FILE_NAME}, got {name!r}"
             self.refuses(text, TokenBucket.shared, name, 10, 5)
             self.refuses(text, remove_shared, name)
 

@@ -110,8 +110,9 @@ class SharedTest(Named):
         self.assertEqual((one.tokens < 1, other.tokens), (True, 20))
 
     def test_bad_names_and_limits(self):
+        text = "^name must be the name of a file, without a slash or a leading dot, or an absolute path, got"
         for name in ("", "a\0b", "a/b"):
-            with self.subTest(name=name), self.assertRaisesRegex(ValueError, "^name must be the name of a file or an absolute path, got"):
+            with self.subTest(name=name), self.assertRaisesRegex(ValueError, text):
                 TokenBucket.shared(name, 10, 5)
             with self.subTest(removed=name), self.assertRaises(ValueError):
                 remove_shared(name)
@@ -271,7 +272,7 @@ print(table.take_up_to("ann", 3), table.allow("bob", 10))
 
     def test_arguments(self):
         self.refuses(ValueError, "capacity must be from 1e-6 to 1e15 tokens, got 0", self.open, 0)
-        allowed = "name must be the name of a file or an absolute path"
+        allowed = "name must be the name of a file, without a slash or a leading dot, or an absolute path"
         self.refuses(ValueError, f"{allowed}, got 'a/b'", Table.shared, "a/b", 10, 5, max_keys=1)
         self.refuses(TypeError, "a table needs max_keys or max_bytes, and not both", Table.shared, None, 10, 5)
         for option in ({"clock": ManualClock()}, {"max_waiters": 1}, {"max_lateness": 1}, {"precise": True}):

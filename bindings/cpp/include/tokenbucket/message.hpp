@@ -95,7 +95,7 @@ struct Blame {
 inline constexpr const char *kDebt = "so small that the debt stays below 2^59 units";
 inline constexpr const char *kRemoteDebt = "so small that the debt is repaid within max_wait";
 inline constexpr const char *kTaggedKey = "with a tag in braces, or without a closing brace and not empty";
-inline constexpr const char *kBucketName = "the name of a file or an absolute path";
+inline constexpr const char *kBucketName = "the name of a file, without a slash or a leading dot, or an absolute path";
 
 inline Blame amount(double n, const char *name = "n", const char *limit = kDebt) noexcept {
     return {Kind::amount, name, n, limit};

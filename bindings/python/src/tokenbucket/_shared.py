@@ -14,7 +14,7 @@ from ._limiter import Limiter, in_period
 from ._numbers import NS_PER_SECOND, nanoseconds
 from ._results import BucketClosed, Mismatch
 
-NAME = "the name of a file or an absolute path"
+NAME = "the name of a file, without a slash or a leading dot, or an absolute path"
 
 
 def name_option(name: Optional[str]) -> Optional[str]:

@@ -225,5 +225,6 @@ impl<'name> Asked<'name> {
 }
 
 fn no_name(name: &str) -> Error {
-    Error::InvalidArgument(Argument::new("name", "the name of a file or an absolute path", name))
+    let allowed = "the name of a file, without a slash or a leading dot, or an absolute path";
+    Error::InvalidArgument(Argument::new("name", allowed, name))
 }

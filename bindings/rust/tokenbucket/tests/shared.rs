@@ -275,7 +275,7 @@ fn errors() {
             assert_eq!(refused(of_keys(slow(), 0), "x"), "max_keys must be 1 or more, got 0");
             assert_eq!(
                 refused(of_keys(slow(), 1), "a/b"),
-                "name must be the name of a file or an absolute path, got a/b"
+                "name must be the name of a file, without a slash or a leading dot, or an absolute path, got a/b"
             );
             let text = "initial_tokens must be left out for a table, got 1";
             assert_eq!(refused(of_keys(slow().initial_tokens(1), 1), "x"), text);
