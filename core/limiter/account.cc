@@ -4,17 +4,17 @@
 
 namespace tb {
 
-Account::Account(const WaitOptions *waiting, const Observer *observer, SharedState *shared)
+Account::Account(const WaitOptions *waiting, const Observer *observer, QueueImages *images)
     : observer_(observer),
       waiting_(*waiting),
-      shared_(shared),
-      lock_(shared == nullptr ? nullptr : shared->memory(), SharedState::kAccountLock),
+      images_(images),
+      lock_(images == nullptr ? nullptr : images->memory(), images == nullptr ? 0 : images->lock()),
       process_(platform::process_generation()) {}
 
 bool Account::make_shared_queue() {
     WaitQueue *const queue = create<WaitQueue>(queue_options());
     if (queue == nullptr) return false;
-    if (!queue->share(shared_->bells())) {
+    if (!queue->share(images_->bells(), images_->most_entries())) {
         destroy(queue);
         return false;
     }
@@ -32,7 +32,9 @@ void Account::destroy_queue() {
 bool Account::is_idle() {
     const platform::LockGuard guard(&lock_);
     WaitQueue *const queue = queue_.load(std::memory_order_relaxed);
-    return queue == nullptr || (!queue->chain().holds_any() && queue->inside().is_empty());
+    if (queue == nullptr) return true;
+    const bool is_used = images_ != nullptr ? queue->has_own_waiters() : queue->chain().holds_any();
+    return !is_used && queue->inside().is_empty();
 }
 
 bool Account::has_waiters() {

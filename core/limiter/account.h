@@ -19,7 +19,7 @@
 #include "core/limiter/state_lock.h"
 #include "core/limiter/waiting_thread.h"
 #include "core/queue/wait_queue.h"
-#include "core/shared/shared_state.h"
+#include "core/shared/queue_images.h"
 
 namespace tb {
 
@@ -51,7 +51,7 @@ struct QueuePlace {
 
 class Account {
   public:
-    // For a shared state, before all else, and once: false if there is no memory.
+    // Where the state is shared, before all else, and once: false if there is no memory.
     bool make_shared_queue();
 
     // Blocks, unless timeout_ns is 0.
@@ -95,9 +95,9 @@ class Account {
 
     const Observer *observer() const { return observer_; }
     const WaitOptions &waiting_options() const { return waiting_; }
-    SharedState *shared() const { return shared_; }  // null: the state is this process's alone
 
-    // Has nobody anything in the queue, as of the last look, and does no manual clock call its bell?
+    // Has nobody anything in the queue, as of the last look, and does no manual clock call its bell? Where the state is
+    // shared: has nobody of this process?
     bool is_idle();
     // Does anybody wait, or is anybody due, as of the last look?
     bool has_waiters();
@@ -105,14 +105,15 @@ class Account {
   protected:
     class Locked;
 
-    // All must live as long as the account; the observer may be null, and so is `shared` if the state is this process's
-    // alone.
-    Account(const WaitOptions *waiting, const Observer *observer, SharedState *shared = nullptr);
+    // All must live as long as the account; the observer may be null, and so are the images if the state is this
+    // process's alone.
+    Account(const WaitOptions *waiting, const Observer *observer, QueueImages *images = nullptr);
     ~Account() = default;
     // Returns when the last thread has left its wait. For the destructor of the derived class, after all waits have
     // been ended.
     void destroy_queue();
     WaitQueue *queue() const { return queue_.load(std::memory_order_acquire); }
+    QueueImages *images() const { return images_; }  // null: the state is this process's alone
 
     Status recorded(Status s, double n) const;
 
@@ -126,8 +127,9 @@ class Account {
     virtual Observation observe() { std::abort(); }
     // Compare-and-swap of the word from that of an observation to *next, whose generation it may change.
     virtual bool exchange(const Observation &, uint64_t *) { std::abort(); }
-    // Where the state is shared: brings the queue, and what else is in force, to those of the last change.
-    virtual void load() {}
+    // Called when the account has been locked: brings the queue, and what else is in force, to those of the last
+    // change.
+    virtual void catch_up(Locked *) {}
 
     // Waits and reservations.
     template <class Place, class Put>
@@ -158,7 +160,7 @@ class Account {
 
     const Observer *const observer_;
     const WaitOptions &waiting_;
-    SharedState *const shared_;
+    QueueImages *const images_;
     std::atomic<WaitQueue *> queue_{nullptr};  // null before the first wait or reservation that is not due at once
     StateLock lock_;
     uint32_t process_;

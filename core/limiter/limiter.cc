@@ -9,7 +9,8 @@
 namespace tb {
 
 Limiter::Limiter(const LimitSpec &spec, const Limit &limit, int64_t initial_units, const LimiterOptions &options)
-    : Account(options.waiting, options.observer, options.shared),
+    : Account(options.waiting, options.observer, options.shared == nullptr ? nullptr : options.shared->images()),
+      shared_(options.shared),
       time_(options.clock, options.use_counter),
       own_cell_(make_plan(limit, time_.now(), {0, {0, 0}}), initial_units),
       cell_(options.shared == nullptr ? &own_cell_ : options.shared->cell()),
@@ -30,8 +31,8 @@ Limiter::~Limiter() {
 
 // ---- A shared state ----
 
-void Limiter::load() {
-    shared()->load(queue(), &spec_);
+void Limiter::catch_up(Locked *) {
+    if (shared() != nullptr) shared()->load(queue(), &spec_);
 }
 
 // A change of a shared queue is one of the generation, too. Another thread may have moved the base meanwhile.
@@ -46,9 +47,9 @@ bool Limiter::exchange(const Observation &before, uint64_t *next) {
 // Under the plan's lock, with the plan in the spare slot of `word`. *next: in, what is spent; out, the word in force.
 bool Limiter::put_in_force(uint64_t word, uint64_t *next) {
     *next = next_generation(word_at(*next >> kGenerationBits, word));
-    if (shared() != nullptr) shared()->save(word, *next, *queue(), spec_);
+    if (shared() != nullptr) images()->write(image_of(word), *next, *queue(), spec_);
     if (!cell_->compare_exchange(word, *next)) return false;
-    if (shared() != nullptr) shared()->saved();
+    if (shared() != nullptr) images()->written();
     return true;
 }
 
@@ -253,7 +254,7 @@ bool Limiter::move_base(int64_t now) {
     const Observation observed(word, plan, now);
     if (observed.balance.at.elapsed > plan.elapsed_limit) {
         cell_->prepare(word, rebased(plan, now));
-        if (shared() != nullptr) shared()->carry(word);
+        if (shared() != nullptr) images()->carry(image_of(word));
         while (!cell_->compare_exchange(word, next_generation(word_at(Observation(word, plan, now).spent(), word))))
             word = cell_->word();
     }

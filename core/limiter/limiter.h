@@ -17,6 +17,7 @@
 #include "core/limiter/account.h"
 #include "core/limiter/retry.h"
 #include "core/platform/counter.h"
+#include "core/shared/shared_state.h"
 
 namespace tb {
 
@@ -84,6 +85,7 @@ class Limiter final : public Account {
         return shared()->memory()->is_same_file(*other.shared()->memory());
     }
 
+    SharedState *shared() const { return shared_; }  // null: the state is this process's alone
     Clock *clock() const { return time_.clock(); }
     int64_t now() { return time_.now(); }
 
@@ -131,7 +133,7 @@ class Limiter final : public Account {
     Status take_now(double n) override;
     Observation observe() override;
     bool exchange(const Observation &before, uint64_t *next) override;
-    void load() override;
+    void catch_up(Locked *locked) override;
 
     // Changes of the plan.
     Observation observe_plan();
@@ -140,6 +142,7 @@ class Limiter final : public Account {
     bool put_in_force(uint64_t word, uint64_t *next);
     Status set_limit(Locked *locked, const LimitSpec &spec);
 
+    SharedState *const shared_;
     TimeSource time_;
     Cell own_cell_;
     Undos own_undos_;

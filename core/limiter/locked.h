@@ -17,7 +17,7 @@ class Account::Locked {
           queue_(account->queue_.load(std::memory_order_relaxed)),
           none_(account->queue_options()) {
         forget_other_processes();
-        if (is_shared()) account_.load();
+        account_.catch_up(this);
     }
     // Makes waiters due, gives the first one its due time, publishes the chain. Those to be called are called
     // after the unlock.
@@ -99,7 +99,7 @@ class Account::Locked {
         Ringer ringer;
     };
 
-    bool is_shared() const { return account_.shared_ != nullptr; }
+    bool is_shared() const { return account_.images_ != nullptr; }
     static StateLock *asked(Account *account) {
         account->time().ask();
         return &account->lock_;
@@ -109,7 +109,7 @@ class Account::Locked {
         if (account_.process_ == here) return;
         account_.process_ = here;
         queue().abandon();
-        if (is_shared()) account_.shared_->forget();
+        if (is_shared()) account_.images_->forget();
     }
 
     Account &account_;

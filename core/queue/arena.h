@@ -62,6 +62,7 @@ class Arena {
     // From now on there are `most` entries, whose memory stays; false if there is none. The arena is empty.
     bool fix(uint32_t most);
     uint32_t reached() const { return reached_; }
+    uint32_t room() const { return room_; }  // for so many there is memory
     // Of a fixed arena: acquires the indices 1 .. reached, and no others.
     void restart(uint32_t reached);
 

@@ -135,9 +135,9 @@ class Chain {
     // Forgets everybody, see Arena.
     void abandon();
 
-    // For a chain that processes hand to each other: the most entries of an image, in memory that stays; false if there
-    // is none.
-    bool fix() { return arena_.fix(QueueImage::kMostEntries); }
+    // For a chain that processes hand to each other: at most so many entries, in memory that stays; false if there is
+    // none.
+    bool fix(uint32_t most) { return arena_.fix(most); }
     uint32_t reached() const { return arena_.reached(); }
     // All of the image but what a waiter knows.
     void save(QueueImage *image) const;

@@ -1,6 +1,7 @@
 // A queue as plain data of a fixed layout, by which processes hand it to each other. An entry keeps its index; the
-// trees are not in it, but built anew. One that nobody wrote in good faith may be read, too: what would lead the queue
-// out of its memory or into a circle is refused, all else is a strange queue.
+// trees are not in it, but built anew. The entries stand behind it, as many as there is memory for. One that nobody
+// wrote in good faith may be read, too: what would lead the queue out of its memory or into a circle is refused, all
+// else is a strange queue.
 #ifndef TOKENBUCKET_CORE_QUEUE_IMAGE_H
 #define TOKENBUCKET_CORE_QUEUE_IMAGE_H
 
@@ -31,7 +32,7 @@ struct EntryImage {
 static_assert(sizeof(EntryImage) == 88);
 
 struct QueueImage {
-    static constexpr uint32_t kMostEntries = 1000;
+    static constexpr uint32_t kMostEntries = 1000;  // that any queue of this kind has memory for
 
     uint64_t base;
     uint64_t base_before_due;
@@ -43,11 +44,13 @@ struct QueueImage {
     tbu_position looked_at;
     uint32_t serial;
     uint32_t first_due;
-    uint32_t reached;  // indices 1 .. reached are used or free; above kMostEntries: damaged
+    uint32_t reached;  // indices 1 .. reached are used or free; more than there is memory for: damaged
     uint32_t unused;
-    EntryImage entries[kMostEntries];
+
+    EntryImage *entries() { return reinterpret_cast<EntryImage *>(this + 1); }
+    const EntryImage *entries() const { return reinterpret_cast<const EntryImage *>(this + 1); }
 };
-static_assert(sizeof(QueueImage) == 96 + 88 * QueueImage::kMostEntries);
+static_assert(sizeof(QueueImage) == 96);
 
 }  // namespace tb
 

@@ -49,13 +49,13 @@ bool is_possible(const EntryImage &e, const QueueImage &image) {
     return e.told_ns >= 0 && e.due_since_ns >= 0 && is_outcome(e.outcome) && is_order_of_waiters(e.position);
 }
 
-bool is_possible(const QueueImage &image) {
+bool is_possible(const QueueImage &image, uint32_t most) {
     constexpr int64_t kMostTotal = int64_t{1} << 62;
-    if (image.reached > QueueImage::kMostEntries || image.looked_ns < 0 || image.arrivals >> 63 != 0) return false;
+    if (image.reached > most || image.looked_ns < 0 || image.arrivals >> 63 != 0) return false;
     if (image.capacity <= 0 || image.capacity > static_cast<int64_t>(kMaxCapacityUnits)) return false;
     if (!is_near(image.base, image) || image.headroom < 0) return false;
     int64_t total = 0;
-    return std::all_of(image.entries, image.entries + image.reached, [&](const EntryImage &e) {
+    return std::all_of(image.entries(), image.entries() + image.reached, [&](const EntryImage &e) {
         if (place_of(e) == Place::none) return true;
         if (!is_possible(e, image)) return false;
         if (place_of(e) != Place::apart) total += e.cost;
@@ -78,26 +78,26 @@ void Chain::save(QueueImage *image) const {
     image->reached = arena_.reached();
     for (uint32_t index = 1; index <= image->reached; ++index) {
         const Entry &e = arena_[index];
-        image->entries[index - 1] = {e.position,
-                                     e.arrival,
-                                     e.cost,
-                                     e.time_ns,
-                                     e.below,
-                                     0,
-                                     0,
-                                     0,
-                                     e.serial,
-                                     e.right,
-                                     static_cast<uint8_t>(e.place),
-                                     0,
-                                     0,
-                                     0};
+        image->entries()[index - 1] = {e.position,
+                                       e.arrival,
+                                       e.cost,
+                                       e.time_ns,
+                                       e.below,
+                                       0,
+                                       0,
+                                       0,
+                                       e.serial,
+                                       e.right,
+                                       static_cast<uint8_t>(e.place),
+                                       0,
+                                       0,
+                                       0};
     }
 }
 
 bool Chain::restore(const QueueImage &image, Waiter *const waiters[]) {
     clear();
-    if (!is_possible(image)) return false;
+    if (!is_possible(image, arena_.room())) return false;
 
     base_ = image.base;
     base_before_due_ = image.base_before_due;
@@ -108,7 +108,7 @@ bool Chain::restore(const QueueImage &image, Waiter *const waiters[]) {
     serial_ = image.serial % (uint32_t{1} << kSerialBits);
     arena_.restart(image.reached);
     for (uint32_t index = image.reached; index != 0; --index) {
-        const EntryImage &e = image.entries[index - 1];
+        const EntryImage &e = image.entries()[index - 1];
         if (place_of(e) == Place::none) {
             arena_.release(index);
             continue;
@@ -148,10 +148,11 @@ bool Chain::restore_due(uint32_t first) {
 
 // ---- The waiters ----
 
-bool WaitQueue::share(std::atomic<uint32_t> *bells) {
-    seats_ = static_cast<Seat *>(std::malloc(QueueImage::kMostEntries * sizeof(Seat)));
-    if (seats_ == nullptr || !chain_.fix()) return false;
-    for (uint32_t i = 0; i < QueueImage::kMostEntries; ++i) new (&seats_[i]) Seat;
+bool WaitQueue::share(std::atomic<uint32_t> *bells, uint32_t most) {
+    seats_ = static_cast<Seat *>(std::malloc(most * sizeof(Seat)));
+    if (seats_ == nullptr || !chain_.fix(most)) return false;
+    for (uint32_t i = 0; i < most; ++i) new (&seats_[i]) Seat;
+    seat_count_ = most;
     bells_ = bells;
     return true;
 }
@@ -173,7 +174,7 @@ void WaitQueue::save(QueueImage *image, uint64_t word) const {
     image->looked_ns = looked_ns_;
     image->looked_at = looked_at_;
     for (uint32_t i = 0; i < image->reached; ++i) {
-        EntryImage &e = image->entries[i];
+        EntryImage &e = image->entries()[i];
         if (!is_waiter(e)) continue;
         const Waiter &w = *waiter(i + 1);
         e.told_ns = w.alarm.due_ns.load(std::memory_order_relaxed);
@@ -188,9 +189,9 @@ void WaitQueue::save(QueueImage *image, uint64_t word) const {
 void WaitQueue::restore(const QueueImage &image) {
     Waiter *waiters[QueueImage::kMostEntries];
     deadlines_ = 0;
-    for (uint32_t i = 0; i < QueueImage::kMostEntries; ++i) {
+    for (uint32_t i = 0; i < seat_count_; ++i) {
         Seat &seat = seats_[i];
-        const EntryImage *const e = i < image.reached && is_waiter(image.entries[i]) ? &image.entries[i] : nullptr;
+        const EntryImage *const e = i < image.reached && is_waiter(image.entries()[i]) ? &image.entries()[i] : nullptr;
         const bool is_own =
             seat.own != nullptr && e != nullptr && seat.arrival == e->arrival && seat.deadline_ns == e->time_ns;
         if (seat.own != nullptr && !is_own) lose_place(&seat);
@@ -216,7 +217,7 @@ bool WaitQueue::is_possible(const Observation &observed, bool far) const {
 }
 
 void WaitQueue::drop_all() {
-    for (uint32_t i = 0; i < QueueImage::kMostEntries; ++i)
+    for (uint32_t i = 0; i < seat_count_; ++i)
         if (seats_[i].own != nullptr) lose_place(&seats_[i]);
     chain_.clear();
     deadlines_ = 0;
@@ -273,8 +274,21 @@ bool WaitQueue::evict(int64_t now) {
     return false;
 }
 
+bool WaitQueue::has_own_waiters() const {
+    for (uint32_t i = 0; i < seat_count_; ++i)
+        if (seats_[i].own != nullptr) return true;
+    return lost_ != nullptr;
+}
+
+void WaitQueue::remove_other_waiters() {
+    for (uint32_t index = 1; index <= chain_.reached(); ++index) {
+        Waiter *const w = waiter(index);
+        if (w != nullptr && w->owner == Waiter::Owner::elsewhere) leave(w);
+    }
+}
+
 void WaitQueue::end_own_waits() {
-    for (uint32_t i = 0; i < QueueImage::kMostEntries; ++i) {
+    for (uint32_t i = 0; i < seat_count_; ++i) {
         Waiter *const w = seats_[i].own;
         if (w == nullptr) continue;
         if (w->owner == Waiter::Owner::queue) {

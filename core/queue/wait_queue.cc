@@ -317,7 +317,7 @@ void WaitQueue::abandon() {
     deadlines_ = 0;
     in_step_ = true;
     inside_.abandon();
-    for (uint32_t i = 0; seats_ != nullptr && i < QueueImage::kMostEntries; ++i)
+    for (uint32_t i = 0; i < seat_count_; ++i)
         if (seats_[i].own != nullptr) seats_[i].own = nullptr;
 }
 

@@ -162,8 +162,8 @@ class WaitQueue {
     void abandon();
 
     // Makes this a queue that processes hand to each other by images: bells[index - 1] is what a thread that waits
-    // sleeps on, in memory that they share. False if there is no memory.
-    bool share(std::atomic<uint32_t> *bells);
+    // sleeps on, in memory that they share, for at most so many entries. False if there is no memory.
+    bool share(std::atomic<uint32_t> *bells, uint32_t most);
     // The image says that `word` is in force.
     void save(QueueImage *image, uint64_t word) const;
     // Becomes the queue of the image; with a damaged one nobody is in it. A waiter of this process whose place has been
@@ -175,8 +175,12 @@ class WaitQueue {
     bool reserve_room(int64_t now);
     // Gives such a place away; false if there is none, as in a queue of one process.
     bool evict(int64_t now);
+    // Is a waiter of this process in it, or has lost its place?
+    bool has_own_waiters() const;
     // Ends the waits of this process with `closed`.
     void end_own_waits();
+    // Those of other processes leave: none of these uses the queue any more.
+    void remove_other_waiters();
 
   private:
     uint64_t hidden_units(const Observation &observed) const;
@@ -215,7 +219,8 @@ class WaitQueue {
     bool in_step_ = true;
     uint32_t deadlines_ = 0;  // waiters that have one
     InFlight inside_;
-    Seat *seats_ = nullptr;   // null: this process alone has the queue
+    Seat *seats_ = nullptr;  // null: this process alone has the queue
+    uint32_t seat_count_ = 0;
     Waiter *lost_ = nullptr;  // those whose place was given away
     std::atomic<uint32_t> *bells_ = nullptr;
 };

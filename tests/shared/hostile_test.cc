@@ -22,10 +22,9 @@ using namespace tb_test;
 
 constexpr std::size_t kWords = sizeof(tb::SharedPage) / sizeof(uint64_t);
 constexpr std::size_t kCell = offsetof(tb::SharedPage, cell) / sizeof(uint64_t);
-constexpr std::size_t kQueue = offsetof(tb::SharedPage, queues) / sizeof(uint64_t);
-constexpr std::size_t kQueueWords = sizeof(tb::SharedQueue) / sizeof(uint64_t);
-constexpr std::size_t kFixedWords =
-    (offsetof(tb::SharedQueue, image) + offsetof(tb::QueueImage, entries)) / sizeof(uint64_t);
+constexpr std::size_t kQueue = offsetof(tb::SharedPage, queue) / sizeof(uint64_t);
+constexpr std::size_t kQueueWords = tb::SharedQueue::size(tb::SharedPage::kMostEntries) / sizeof(uint64_t);
+constexpr std::size_t kFixedWords = sizeof(tb::SharedQueue) / sizeof(uint64_t);
 constexpr std::size_t kEntryWords = sizeof(tb::EntryImage) / sizeof(uint64_t);
 constexpr std::size_t kUsedEntries = 40;  // more than a template has
 

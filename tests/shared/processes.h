@@ -40,7 +40,7 @@ class BucketProcess {
 
     // Finds all forgotten that was known of the queue.
     tb::Limiter *operator->() {
-        state_.forget();
+        state_.images()->forget();
         return limiter_.get();
     }
 
