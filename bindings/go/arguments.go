@@ -142,12 +142,6 @@ func refusedLengths(keys int, amounts []float64, answers []Status) error {
 	return &ArgumentError{ErrInvalidArgument, name, fmt.Sprintf("as many as keys, %d", keys), length}
 }
 
-// refusedQueue is the error of a wait for keys of a table that processes share, and of a reservation of them.
-func refusedQueue(argument string) error {
-	const allowed = "made by New or NewTable to wait or reserve; else sleep for the RetryAfter of Take, and try again"
-	return &ArgumentError{ErrUnsupported, argument, allowed, nil}
-}
-
 // errEnded is the error of Settle for a reservation that has ended.
 func errEnded() error {
 	return &ArgumentError{ErrInvalidArgument, "the reservation", "neither cancelled nor settled before", nil}
@@ -217,8 +211,8 @@ func (s *settings) check(of kind, what string) error {
 		{"WithInitialTokens", s.initial != InitiallyFull, aLimiter | aSharedLimiter},
 		{"WithClock", s.clock != nil, aLimiter | aTable},
 		{"WithStatistics", s.statistics, aLimiter | aSharedLimiter},
-		{"WithMaxWaiters", s.maxWaiters != 0, aLimiter | aSharedLimiter | aTable},
-		{"WithMaxLateness", s.maxLateness != 0, aLimiter | aSharedLimiter | aTable},
+		{"WithMaxWaiters", s.maxWaiters != 0, ^aRemote},
+		{"WithMaxLateness", s.maxLateness != 0, ^aRemote},
 		{"WithOnEvent", s.onEvent != nil, aLimiter | aSharedLimiter},
 		{"WithMaxBytes", s.maxBytes != 0, aTable | aSharedTable},
 		{"WithWhenFull", s.whenFull != EvictFullest, aTable | aSharedTable},

@@ -212,7 +212,9 @@ func (l Limits) real() bool {
 
 func (l Limits) err(s Status) error {
 	if s == ErrUnsupported && l.ofHost() {
-		return refusedQueue("members")
+		const allowed = "made by New or NewTable, none in shared memory, to wait for all of them; " +
+			"else sleep for the RetryAfter of Take, and try again"
+		return &ArgumentError{s, "members", allowed, nil}
 	}
 	if s != ErrInvalidArgument {
 		return s.err()

@@ -28,13 +28,13 @@ func OpenShared(name string, capacity, tokensPerSecond float64, options ...Optio
 }
 
 // OpenSharedTable opens a table as OpenShared does a limiter, or creates it as [NewTable] does, with all its memory at
-// once. All that have opened it share the tokens of each key, and what one changes, by SetLimit, SetBurst, Remove or
-// Close, holds for all. While SetLimit or SetBurst runs, some 0.2 ms, no tokens accrue.
+// once. All that have opened it share the tokens and the queue of each key, and what one changes, by SetLimit, SetBurst,
+// Remove or Close, holds for all. While SetLimit or SetBurst runs, some 0.2 ms, no tokens accrue.
 //
-// Its keys have no queue: Wait, Reserve and what is named like them, also of [Limits] with such a member, are
-// ErrUnsupported at once and take nothing. To wait, sleep for the RetryAfter of Take and try again.
+// Waits are as those of OpenShared, but one key in eight places, at least 16 and at most 512, can have waits and
+// reservations at a time, each at most 128, then ErrOutOfMemory. Each such key takes 24 KB besides the table's memory.
 //
-// Errors as OpenShared and NewTable. ErrUnsupported: also [WithMaxWaiters] or [WithMaxLateness].
+// Errors as OpenShared and NewTable.
 func OpenSharedTable(name string, capacity, tokensPerSecond float64, keys int, options ...Option) (*Table, error) {
 	return OpenSharedTableOf[string](name, capacity, tokensPerSecond, keys, options...)
 }

@@ -6,11 +6,9 @@ import (
 	"errors"
 	"math"
 	"os"
-	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 func openTableForTest(t *testing.T, name string, options ...Option) *Table {
@@ -55,20 +53,6 @@ func TestSharedTableIsThatOfAll(t *testing.T) {
 	}
 }
 
-func TestSharedTableWithAnotherProcess(t *testing.T) {
-	name := sharedName(t)
-	table := openTableForTest(t, name)
-	child := exec.Command(os.Args[0])
-	child.Env = append(os.Environ(), sharedTableChild+"="+name)
-	said, err := child.CombinedOutput()
-	if err != nil || string(said) != "<nil> true false\n" {
-		t.Errorf("the other process says %q, %v", said, err)
-	}
-	if table.AllowN("ann", 7) || !table.AllowN("ann", 6) || !table.AllowN("bob", 10) {
-		t.Error("the other process has taken from something else")
-	}
-}
-
 func TestSharedTableMismatch(t *testing.T) {
 	name := sharedName(t)
 	openTableForTest(t, name)
@@ -104,40 +88,6 @@ func TestSharedTableMismatch(t *testing.T) {
 	expectMismatch(t, name, open(10, sharedSlow, 100, WithAdopt()), object)
 }
 
-func TestSharedTableHasNoQueues(t *testing.T) {
-	table := openTableForTest(t, sharedName(t))
-	l := newLimiter(t, 10, sharedSlow)
-	both := Limits{l.Member(1), table.Member("ann", 1)}
-	const way = " must be made by New or NewTable to wait or reserve; " +
-		"else sleep for the RetryAfter of Take, and try again"
-	for call, err := range map[string]error{
-		"Wait":           table.Wait(background, "ann"),
-		"WaitPriority":   table.WaitPriority(background, "ann", 1, 1),
-		"Reserve":        table.Reserve("ann").Err(),
-		"ReserveWithin":  table.ReserveWithin("ann", 1, time.Second).Err(),
-		"Settle":         table.Reserve("ann").Settle(1),
-		"Limits.Wait":    both.Wait(background),
-		"Limits.Reserve": both.Reserve().Err(),
-	} {
-		var argument *ArgumentError
-		if !errors.Is(err, ErrUnsupported) || !errors.As(err, &argument) || argument.text() != argument.Argument+way {
-			t.Errorf("%s: %v", call, err)
-		}
-	}
-	if table.Tokens("ann") != 10 || l.Tokens() != 10 {
-		t.Error("a call that is not supported took: ", table.Tokens("ann"), l.Tokens())
-	}
-	if !both.Allow() || table.Tokens("ann") >= 10 || l.Tokens() >= 10 {
-		t.Error("Allow of both: ", table.Tokens("ann"), l.Tokens())
-	}
-
-	// The way out.
-	table.AllowN("ann", 9)
-	if d, err := table.Take("ann", 1); err != ErrDenied || d.RetryAfter <= 0 || d.RetryAfter == InfDuration {
-		t.Error("Take: ", d, err)
-	}
-}
-
 func TestSharedTableBadArguments(t *testing.T) {
 	name := sharedName(t)
 	openTableForTest(t, name)
@@ -154,8 +104,9 @@ func TestSharedTableBadArguments(t *testing.T) {
 		"keys must be 1 or more, or 0 with WithMaxBytes, got 0": open(10, 0),
 		aName + `"a/b"`:    named("a/b"),
 		aName + `"a\x00b"`: named("a\x00b"),
-		"WithMaxWaiters must be left out for a Table of OpenSharedTable": open(10, 100, WithMaxWaiters(1)),
-		"WithClock must be left out for a Table of OpenSharedTable":      open(10, 100, WithClock(newManualClock(t))),
+		"WithMaxWaiters must be 0 or more, got -1":                  open(10, 100, WithMaxWaiters(-1)),
+		"WithMaxLateness must be 0 or more, got -1ns":               open(10, 100, WithMaxLateness(-1)),
+		"WithClock must be left out for a Table of OpenSharedTable": open(10, 100, WithClock(newManualClock(t))),
 	} {
 		table, err := open()
 		var argument *ArgumentError

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path"
 	"strings"
 	"syscall"
 	"testing"
@@ -22,7 +23,7 @@ const sharedSlow = 1e-6 // next to nothing accrues during a test
 // sharedName is a name of the test's own, which is removed in the end.
 func sharedName(t *testing.T) string {
 	t.Helper()
-	name := fmt.Sprintf("tokenbucket-go-%d-%s", os.Getpid(), t.Name())
+	name := fmt.Sprintf("tokenbucket-go-%d-%s", os.Getpid(), path.Base(t.Name()))
 	if err := RemoveShared(name); err == ErrUnsupported {
 		t.Skip("skipped: the library has no shared memory here")
 	}
@@ -54,109 +55,230 @@ func TestSharedTokensAreThoseOfAll(t *testing.T) {
 	}
 }
 
-// The other process takes four tokens, then waits until its standard input ends, and closes the limiter. Of a table it
-// takes four tokens of a key, and closes nothing.
-const (
-	sharedChild      = "TOKENBUCKET_TEST_SHARED"
-	sharedTableChild = "TOKENBUCKET_TEST_SHARED_TABLE"
-)
+// sharedLimit is a limiter, or a key of a table, of which all that is said of shared waits and reservations holds.
+type sharedLimit interface {
+	AllowN(n float64) bool
+	Tokens() float64
+	Refund(n float64) error
+	WaitN(ctx context.Context, n float64) error
+	ReserveWithin(n float64, max time.Duration) *Reservation
+	Member(n float64) Member
+	Close() error
+}
+
+type keyOfTable struct{ *Table }
+
+func (k keyOfTable) AllowN(n float64) bool   { return k.Table.AllowN("ann", n) }
+func (k keyOfTable) Tokens() float64         { return k.Table.Tokens("ann") }
+func (k keyOfTable) Refund(n float64) error  { return k.Table.Refund("ann", n) }
+func (k keyOfTable) Member(n float64) Member { return k.Table.Member("ann", n) }
+func (k keyOfTable) WaitN(ctx context.Context, n float64) error {
+	return k.Table.WaitN(ctx, "ann", n)
+}
+
+func (k keyOfTable) ReserveWithin(n float64, max time.Duration) *Reservation {
+	return k.Table.ReserveWithin("ann", n, max)
+}
+
+var sharedLimits = map[string]func(name string, options ...Option) (sharedLimit, error){
+	"limiter": func(name string, options ...Option) (sharedLimit, error) {
+		return OpenShared(name, 10, sharedSlow, options...)
+	},
+	"key": func(name string, options ...Option) (sharedLimit, error) {
+		table, err := OpenSharedTable(name, 10, sharedSlow, 100, options...)
+		return keyOfTable{table}, err
+	},
+}
+
+// ofEachShared runs the test for each kind; opened returns a handle of its own.
+func ofEachShared(t *testing.T, test func(t *testing.T, kind, name string, opened func(...Option) sharedLimit)) {
+	for kind := range sharedLimits {
+		t.Run(t.Name()+"-"+kind, func(t *testing.T) {
+			name := sharedName(t)
+			test(t, kind, name, func(options ...Option) sharedLimit {
+				l, err := sharedLimits[kind](name, options...)
+				if err == ErrUnsupported {
+					t.Skip("skipped: the library has no such shared memory here")
+				}
+				expectError(t, "opening", err, nil)
+				return l
+			})
+		})
+	}
+}
+
+// The other process takes four tokens, puts five in when told so, and closes the limit when its standard input ends.
+const sharedChild = "TOKENBUCKET_TEST_SHARED" // the kind and the name
 
 func TestMain(m *testing.M) {
-	if name, isChild := os.LookupEnv(sharedTableChild); isChild {
-		table, err := OpenSharedTable(name, 10, sharedSlow, 100)
-		fmt.Println(err, table.AllowN("ann", 4), table.AllowN("ann", 7))
-		return
-	}
-	name, isChild := os.LookupEnv(sharedChild)
+	which, isChild := os.LookupEnv(sharedChild)
 	if !isChild {
 		os.Exit(m.Run())
 	}
-	l, err := OpenShared(name, 10, sharedSlow)
+	kind, name, _ := strings.Cut(which, " ")
+	l, err := sharedLimits[kind](name)
 	if err != nil {
 		fmt.Println(err)
 		os.Exit(1)
 	}
 	fmt.Println(l.AllowN(4), l.AllowN(7))
-	_, _ = io.Copy(io.Discard, os.Stdin)
-	if err := l.Close(); err != nil {
+	for told := bufio.NewScanner(os.Stdin); err == nil && told.Scan(); {
+		err = l.Refund(5)
+	}
+	if err == nil {
+		err = l.Close()
+	}
+	if err != nil {
 		fmt.Println(err)
 		os.Exit(1)
 	}
 }
 
 func TestSharedWithAnotherProcess(t *testing.T) {
-	name := sharedName(t)
-	l := openForTest(t, name, 10, sharedSlow)
-	child := exec.Command(os.Args[0])
-	child.Env = append(os.Environ(), sharedChild+"="+name)
-	child.Stderr = os.Stderr
-	input, err := child.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	output, err := child.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := child.Start(); err != nil {
-		t.Fatal(err)
-	}
-	if line, _ := bufio.NewReader(output).ReadString('\n'); line != "true false\n" {
-		t.Errorf("the other process says %q", line)
-	}
-	if l.AllowN(7) || !l.AllowN(6) {
-		t.Error("the other process has taken from something else")
-	}
-	waited := make(chan error, 1)
-	go func() { waited <- l.WaitN(context.Background(), 5) }()
-	for l.Tokens() > -4 {
-		time.Sleep(time.Millisecond)
-	}
-	input.Close()
-	select {
-	case err := <-waited:
-		if err != ErrClosed {
-			t.Error("the wait: ", err)
+	ofEachShared(t, func(t *testing.T, kind, name string, opened func(...Option) sharedLimit) {
+		l := opened()
+		child := exec.Command(os.Args[0])
+		child.Env = append(os.Environ(), sharedChild+"="+kind+" "+name)
+		child.Stderr = os.Stderr
+		input, err := child.StdinPipe()
+		expectError(t, "StdinPipe", err, nil)
+		output, err := child.StdoutPipe()
+		expectError(t, "StdoutPipe", err, nil)
+		expectError(t, "Start", child.Start(), nil)
+		if line, _ := bufio.NewReader(output).ReadString('\n'); line != "true false\n" {
+			t.Errorf("the other process says %q", line)
 		}
+		if l.AllowN(7) || !l.AllowN(6) {
+			t.Error("the other process has taken from something else")
+		}
+		waited := waitingForShared(t, l, background, 5)
+		_, err = io.WriteString(input, "\n")
+		expectError(t, "telling it", err, nil)
+		expectSoon(t, "a wait for what another process puts in", waited, nil)
+		waited = waitingForShared(t, l, background, 5)
+		input.Close()
+		expectSoon(t, "a wait when another process closes", waited, ErrClosed)
+		expectError(t, "the other process", child.Wait(), nil)
+	})
+}
+
+// waitingForShared is waiting, for a limit that gains a little meanwhile.
+func waitingForShared(t *testing.T, l sharedLimit, ctx context.Context, n float64) <-chan error {
+	t.Helper()
+	before := l.Tokens()
+	answer := make(chan error, 1)
+	go func() { answer <- l.WaitN(ctx, n) }()
+	eventually(t, "reserving", func() bool { return l.Tokens() < before-n+0.5 })
+	return answer
+}
+
+// Soon is long before the tokens are due.
+func expectSoon(t *testing.T, what string, answer <-chan error, want error) {
+	t.Helper()
+	select {
+	case err := <-answer:
+		expectError(t, what, err, want)
 	case <-time.After(10 * time.Second):
-		t.Error("a close by another process does not end a wait")
-	}
-	if err := child.Wait(); err != nil {
-		t.Error(err)
+		t.Error(what, ": it does not end")
 	}
 }
 
 // The wait learns of what another handle does, as of what another process does, by asking.
 func TestSharedWaitsAskForWhatOthersChange(t *testing.T) {
-	name := sharedName(t)
-	a, b := openForTest(t, name, 10, sharedSlow), openForTest(t, name, 10, sharedSlow)
-	a.AllowN(10)
-	waited := make(chan error, 1)
-	go func() { waited <- a.WaitN(context.Background(), 2) }()
-	for b.Tokens() > -1 {
-		time.Sleep(time.Millisecond)
-	}
-	if err := b.Refund(2); err != nil {
-		t.Fatal(err)
-	}
-	select {
-	case err := <-waited:
-		if err != nil {
-			t.Error("the wait: ", err)
+	ofEachShared(t, func(t *testing.T, _, _ string, opened func(...Option) sharedLimit) {
+		a, b := opened(), opened(WithMaxWaiters(1))
+		a.AllowN(10)
+		limited, cancel := context.WithTimeout(background, time.Minute)
+		defer cancel()
+		waited := waitingForShared(t, a, background, 2)
+		if b.AllowN(1) {
+			t.Error("a take overtakes a wait of the other handle")
 		}
-	case <-time.After(10 * time.Second):
-		t.Error("tokens put in by another handle do not end a wait")
-	}
+		expectError(t, "another wait", b.WaitN(limited, 1), ErrQueueFull)
+		expectError(t, "Refund", b.Refund(2), nil)
+		expectSoon(t, "a wait for what another handle puts in", waited, nil)
 
-	ctx, cancel := context.WithCancel(context.Background())
-	go func() { waited <- a.WaitN(ctx, 3) }()
-	for b.Tokens() > -2 {
-		time.Sleep(time.Millisecond)
+		ctx, leave := context.WithCancel(background)
+		waited = waitingForShared(t, a, ctx, 3)
+		leave()
+		expectSoon(t, "a wait that was cancelled", waited, context.Canceled)
+		expectTokensNear(t, b, 0)
+
+		var late *TimeoutError
+		if err := a.WaitN(limited, 3); !errors.As(err, &late) || late.N != 3 || late.RetryAfter < time.Hour {
+			t.Error("a wait beyond its deadline: ", err)
+		}
+		expectTokensNear(t, b, 0)
+
+		waited = waitingForShared(t, a, background, 2)
+		expectError(t, "Close", b.Close(), nil)
+		expectSoon(t, "a wait when the other handle is closed", waited, ErrClosed)
+	})
+}
+
+func expectTokensNear(t *testing.T, l sharedLimit, want float64) {
+	t.Helper()
+	if got := l.Tokens(); got < want || got > want+0.5 {
+		t.Errorf("%v tokens, want %v", got, want)
 	}
-	cancel()
-	if err := <-waited; err != context.Canceled || b.Tokens() < -1 {
-		t.Error("a wait that was cancelled: ", err, b.Tokens())
-	}
+}
+
+func TestSharedReservations(t *testing.T) {
+	ofEachShared(t, func(t *testing.T, kind, _ string, opened func(...Option) sharedLimit) {
+		a, b := opened(), opened()
+		a.AllowN(10)
+		first, second := a.ReserveWithin(3, InfDuration), b.ReserveWithin(4, InfDuration)
+		expectError(t, "first", first.Err(), nil)
+		expectError(t, "second", second.Err(), nil)
+		expectTokensNear(t, b, -7)
+		first.Cancel()
+		expectTokensNear(t, b, -4)
+		expectError(t, "Settle", second.Settle(1), nil)
+		expectTokensNear(t, a, -1)
+		expectError(t, "within a minute", a.ReserveWithin(3, time.Minute).Err(), ErrTimedOut)
+		expectTokensNear(t, b, -1)
+
+		most := map[string]int{"limiter": 1000, "key": 128}[kind]
+		for i := 1; i < most; i++ {
+			expectError(t, fmt.Sprint("reservation ", i), a.ReserveWithin(1, InfDuration).Err(), nil)
+		}
+		expectError(t, "one too many", b.ReserveWithin(1, InfDuration).Err(), ErrOutOfMemory)
+		expectTokensNear(t, b, float64(-most))
+	})
+}
+
+// They grant and reserve, but nobody waits for them, also where all is there.
+func TestSharedMembers(t *testing.T) {
+	ofEachShared(t, func(t *testing.T, _, _ string, opened func(...Option) sharedLimit) {
+		a, b, own := opened(), opened(), newLimiter(t, 10, sharedSlow)
+		both := Limits{a.Member(5), own.Member(1)}
+		const want = "tokenbucket: members must be made by New or NewTable, none in shared memory, to wait for all of " +
+			"them; else sleep for the RetryAfter of Take, and try again"
+		err := both.Wait(background)
+		expectError(t, "Wait", err, ErrUnsupported)
+		if fmt.Sprint(err) != want {
+			t.Errorf("%v, want %s", err, want)
+		}
+		if b.Tokens() != 10 || own.Tokens() != 10 {
+			t.Error("a wait that is not supported took: ", b.Tokens(), own.Tokens())
+		}
+		if !both.Allow() {
+			t.Error("denied")
+		}
+		expectTokensNear(t, b, 5)
+		b.AllowN(5)
+		reserved := both.Reserve()
+		expectError(t, "Reserve", reserved.Err(), nil)
+		if reserved.Delay() < time.Hour || own.Tokens() >= 9 {
+			t.Error("reserved: ", reserved.Delay(), own.Tokens())
+		}
+		expectTokensNear(t, b, -5)
+		reserved.Cancel()
+		expectTokensNear(t, b, 0)
+		if own.Tokens() < 9 {
+			t.Error("Cancel: ", own.Tokens())
+		}
+	})
 }
 
 func expectMismatch(t *testing.T, name string, err error, what string) {
@@ -240,17 +362,5 @@ func TestSharedBadArguments(t *testing.T) {
 	}
 	if _, err := NewRemote(new(fakeServer).do, 1, 1, WithAdopt()); !errors.Is(err, ErrUnsupported) {
 		t.Error("NewRemote: ", err)
-	}
-}
-
-// No wait, also where all is there.
-func TestSharedMember(t *testing.T) {
-	l := openForTest(t, sharedName(t), 10, sharedSlow)
-	limits := Limits{l.Member(5), newLimiter(t, 10, sharedSlow).Member(1)}
-	if ok := limits.Allow(); !ok {
-		t.Error("denied")
-	}
-	if err := limits.Wait(context.Background()); !errors.Is(err, ErrUnsupported) || l.Tokens() < 5 {
-		t.Error("Wait: ", err, l.Tokens())
 	}
 }

@@ -157,10 +157,8 @@ func (t *TableOf[K]) wait(ctx context.Context, key K, n float64, timeout time.Du
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if !t.ofHost {
-		if s := t.allow(bytesOf(key), n); s != ErrDenied {
-			return refusedOfKey(s, len(key), "n", n)
-		}
+	if s := t.allow(bytesOf(key), n); s != ErrDenied {
+		return refusedOfKey(s, len(key), "n", n)
 	}
 	return queue(ctx, t.at(key), n, timeout, priority)
 }
@@ -314,9 +312,6 @@ func (k *tableKey) timeUntil(n float64) (time.Duration, Status) {
 }
 
 func (k *tableKey) refused(s Status, argument string, n float64) error {
-	if s == ErrUnsupported && k.ofHost {
-		return refusedQueue("the table")
-	}
 	return refusedOfKey(s, len(k.key), argument, n)
 }
 

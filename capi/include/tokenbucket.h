@@ -402,8 +402,8 @@ TB_API tb_status tb_get_stats(tb_bucket *bucket, tb_stats *out_stats);
  * need not be created, and a key whose bucket is full again makes room for others: a table holds the keys that have
  * taken something of late, however many there are in all.
  *
- * A table knows a key by a hash of at least 44 bits, made with a secret of its own, so nobody can find keys that
- * collide. A new key is mistaken for another one with a probability of less than 1e-12.
+ * A table knows a key by a hash of at least 43 bits, made with a secret of its own, so nobody can find keys that
+ * collide. A new key is mistaken for another one with a probability of less than 2e-12.
  *
  * What the functions below say of a bucket holds for each key. tb_table_allow, tb_table_take, tb_table_take_up_to,
  * tb_table_allow_many, tb_table_available and tb_table_time_until are as safe in signal handlers as those under
@@ -492,7 +492,8 @@ TB_API tb_status tb_table_refund(tb_table *table, const void *key, size_t key_si
 TB_API tb_status tb_table_available(tb_table *table, const void *key, size_t key_size, double *out_tokens);
 TB_API tb_status tb_table_time_until(tb_table *table, const void *key, size_t key_size, double n, int64_t *out_ns);
 
-/* Forgets a key: its bucket is full again. Waiters get their tokens from that, in order. TB_CLOSED. */
+/* Forgets a key: its bucket is full again. Waiters get their tokens from that, in order. TB_CLOSED,
+ * TB_E_OUT_OF_MEMORY. */
 TB_API tb_status tb_table_remove(tb_table *table, const void *key, size_t key_size);
 
 /* Change the limit of all keys at once; no key is touched. With another capacity a key has what it would have if that
@@ -662,15 +663,16 @@ TB_API void tb_waiter_all_leave(tb_waiter_all *waiter);
 TB_API tb_status tb_shared_open(const tb_config *config, const char *name, uint32_t flags, tb_bucket **out_bucket,
                                 int32_t *out_fault);
 
-/* Opens or creates a table as tb_shared_open does a bucket: all that have it open share the tokens of each key, and a
- * change of the limit, a tb_table_remove or a tb_table_close applies to all. What is said above of a shared bucket
- * holds, except that its keys have no queue: tb_table_wait_for, tb_table_wait_with, tb_table_enqueue, tb_table_reserve
- * and the functions that go with them return TB_E_UNSUPPORTED and take nothing, and a key can be a member of
- * tb_allow_all only. To wait, sleep for the retry_after_ns of tb_table_take and try again. While the limit is being
- * changed, some 0.2 ms, no tokens accrue; if a process is stopped at that moment, this lasts until it continues or is
- * killed. A new table takes all its memory at once; more than a container may use gets the process killed.
- * Without TB_SHARED_ADOPT, the size and when_full of an existing table must also equal those of the config.
- * Statuses as tb_shared_open and tb_table_create_with. TB_E_UNSUPPORTED: also without the feature "lock_free_table". */
+/* Opens or creates a table as tb_shared_open does a bucket: all that have it open share the tokens and the queue of
+ * each key, and a change of the limit, a tb_table_remove or a tb_table_close applies to all. What is said above of a
+ * shared bucket holds for each key, but for this. One key in eight places, at least 16 and at most 512, can have
+ * waiters or reservations at one time, each at most 128, in 24 KB for each such key besides max_bytes; more get
+ * TB_E_OUT_OF_MEMORY. While the limit is being changed, some 0.2 ms, no tokens accrue; if a process is stopped then,
+ * until it continues or is killed. If it is killed, waiters may learn of the change only at their former time, or from
+ * later waits and reservations, of any key, that are not granted at once. A new table takes all its memory at once;
+ * more than a container may use gets the process killed. Without TB_SHARED_ADOPT, the size and when_full must be equal,
+ * too. Statuses as tb_shared_open and tb_table_create_with. TB_E_UNSUPPORTED: also without the feature
+ * "lock_free_table". */
 TB_API tb_status tb_shared_table_open(const tb_config *limit, const tb_table_config *config, const char *name,
                                       uint32_t flags, tb_table **out_table, int32_t *out_fault);
 

@@ -38,15 +38,11 @@ bool read_members(const tb_member *members, size_t count, tb::Members *all) {
     return true;
 }
 
-// A key of a shared table has no queue, and a waiter of a shared bucket has a place in one queue only.
-bool has_shared_table(const tb_member *members, size_t count) {
-    return std::any_of(members, members + count,
-                       [](const tb_member &m) { return m.table != nullptr && m.table->table.shared() != nullptr; });
-}
+// A waiter of a limit that processes share has a place in one queue only.
 bool has_shared(const tb_member *members, size_t count) {
-    return has_shared_table(members, count) || std::any_of(members, members + count, [](const tb_member &m) {
-               return m.bucket != nullptr && m.bucket->limiter.shared() != nullptr;
-           });
+    return std::any_of(members, members + count, [](const tb_member &m) {
+        return m.bucket != nullptr ? m.bucket->limiter.shared() != nullptr : m.table->table.shared() != nullptr;
+    });
 }
 
 void write_refusal(Status s, const tb::Refusal &refusal, tb_refusal *out) {
@@ -94,7 +90,6 @@ tb_status tb_reserve_all(const tb_member *members, size_t count, int64_t max_wai
     int64_t wait_ns = 0;
     if (out_reservations == nullptr || out_wait_ns == nullptr || max_wait_ns < 0) return TB_E_INVALID_ARGUMENT;
     if (!read_members(members, count, &all)) return TB_E_INVALID_ARGUMENT;
-    if (has_shared_table(members, count)) return TB_E_UNSUPPORTED;
     const Status s = tb::reserve_all(all, max_wait_ns, reservations, &wait_ns, &refusal);
     write_refusal(s, refusal, out_refusal);
     if (s != Status::success) return to_c(s);
@@ -111,7 +106,6 @@ tb_status tb_cancel_all(const tb_member *members, size_t count, tb_reservation *
         given[i] = tb::capi::to_core(reservations[i]);
         if (!is_valid(given[i])) return TB_E_INVALID_ARGUMENT;
     }
-    if (has_shared_table(members, count)) return TB_E_UNSUPPORTED;
     tb::cancel_all(all, given);
     for (size_t i = 0; i < count; ++i) reservations[i].tokens = 0;
     return TB_SUCCESS;

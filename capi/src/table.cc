@@ -56,12 +56,6 @@ Status read_options(const tb_table_config *config, tb::TableOptions *options, tb
     return read_lines(c, &options->lines, fault);
 }
 
-// invalid_argument: no such key. unsupported: it has no queue. *hash is the key's.
-Status find_queue(tb_table *t, const void *key, size_t size, uint64_t *hash) {
-    if (!has_key(t, key, size, hash)) return Status::invalid_argument;
-    return t->table.shared() == nullptr ? Status::success : Status::unsupported;
-}
-
 }  // namespace
 
 // A table has no events and no counts of its decisions, and a new key is full.
@@ -202,7 +196,7 @@ tb_status tb_table_wait_with(tb_table *t, const void *key, size_t key_size, doub
                              int32_t priority) {
     uint64_t hash = 0;
     if (timeout_ns < 0) return TB_E_INVALID_ARGUMENT;
-    if (const Status q = find_queue(t, key, key_size, &hash); q != Status::success) return to_c(q);
+    if (!has_key(t, key, key_size, &hash)) return TB_E_INVALID_ARGUMENT;
     return to_c(t->table.wait(hash, n, timeout_ns, priority));
 }
 
@@ -210,7 +204,7 @@ tb_status tb_table_enqueue(tb_table *t, const void *key, size_t key_size, double
                            int32_t priority, uint64_t tag, uint64_t *out_waiter, int64_t *out_wait_ns) {
     uint64_t hash = 0;
     if (timeout_ns < 0 || out_waiter == nullptr || out_wait_ns == nullptr) return TB_E_INVALID_ARGUMENT;
-    if (const Status q = find_queue(t, key, key_size, &hash); q != Status::success) return to_c(q);
+    if (!has_key(t, key, key_size, &hash)) return TB_E_INVALID_ARGUMENT;
     tb::QueuePlace place;
     const Status s = t->table.enqueue(hash, n, timeout_ns, priority, tag, &place);
     if (s == Status::success || s == Status::waiting) *out_waiter = place.waiter;
@@ -221,7 +215,7 @@ tb_status tb_table_enqueue(tb_table *t, const void *key, size_t key_size, double
 tb_status tb_table_waiter_check(tb_table *t, const void *key, size_t key_size, uint64_t waiter, int64_t *out_wait_ns) {
     uint64_t hash = 0;
     if (out_wait_ns == nullptr) return TB_E_INVALID_ARGUMENT;
-    if (const Status q = find_queue(t, key, key_size, &hash); q != Status::success) return to_c(q);
+    if (!has_key(t, key, key_size, &hash)) return TB_E_INVALID_ARGUMENT;
     int64_t wait_ns = 0;
     const Status s = t->table.check(hash, waiter, &wait_ns);
     if (s == Status::success || s == Status::waiting) *out_wait_ns = wait_ns;
@@ -230,15 +224,14 @@ tb_status tb_table_waiter_check(tb_table *t, const void *key, size_t key_size, u
 
 tb_status tb_table_waiter_leave(tb_table *t, const void *key, size_t key_size, uint64_t waiter) {
     uint64_t hash = 0;
-    const Status q = find_queue(t, key, key_size, &hash);
-    return to_c(q == Status::success ? t->table.leave(hash, waiter) : q);
+    return has_key(t, key, key_size, &hash) ? to_c(t->table.leave(hash, waiter)) : TB_E_INVALID_ARGUMENT;
 }
 
 tb_status tb_table_reserve(tb_table *t, const void *key, size_t key_size, double n, int64_t max_wait_ns,
                            tb_reservation *out_reservation) {
     uint64_t hash = 0;
     if (out_reservation == nullptr || max_wait_ns < 0) return TB_E_INVALID_ARGUMENT;
-    if (const Status q = find_queue(t, key, key_size, &hash); q != Status::success) return to_c(q);
+    if (!has_key(t, key, key_size, &hash)) return TB_E_INVALID_ARGUMENT;
     tb::Reservation r;
     const Status s = t->table.reserve(hash, n, max_wait_ns, &r);
     if (s == Status::success) *out_reservation = to_c(r);
@@ -248,7 +241,7 @@ tb_status tb_table_reserve(tb_table *t, const void *key, size_t key_size, double
 tb_status tb_table_cancel(tb_table *t, const void *key, size_t key_size, tb_reservation *reservation) {
     uint64_t hash = 0;
     if (reservation == nullptr) return TB_E_INVALID_ARGUMENT;
-    if (const Status q = find_queue(t, key, key_size, &hash); q != Status::success) return to_c(q);
+    if (!has_key(t, key, key_size, &hash)) return TB_E_INVALID_ARGUMENT;
     if (reservation->tokens == 0) return TB_SUCCESS;
     const Status s = t->table.cancel(hash, tb::capi::to_core(*reservation));
     if (s == Status::success) reservation->tokens = 0;
@@ -258,7 +251,7 @@ tb_status tb_table_cancel(tb_table *t, const void *key, size_t key_size, tb_rese
 tb_status tb_table_settle(tb_table *t, const void *key, size_t key_size, tb_reservation *reservation, double actual) {
     uint64_t hash = 0;
     if (reservation == nullptr) return TB_E_INVALID_ARGUMENT;
-    if (const Status q = find_queue(t, key, key_size, &hash); q != Status::success) return to_c(q);
+    if (!has_key(t, key, key_size, &hash)) return TB_E_INVALID_ARGUMENT;
     const Status s = t->table.settle(hash, tb::capi::to_core(*reservation), actual);
     if (s == Status::success) reservation->tokens = 0;
     return to_c(s);

@@ -33,6 +33,11 @@ Status cost_of(const Plan &plan, double n, int64_t *cost) {
     return Status::success;
 }
 
+uint64_t units_used(const Plan &plan, double n) {
+    int64_t cost = 0;
+    return cost_of(plan, n, &cost) == Status::success ? static_cast<uint64_t>(cost) : to_units(plan.scale, n, TBU_UP);
+}
+
 Decision decide_slowly(uint64_t word, const PlanSlot &slot, double n, int64_t now) {
     const uint64_t version = slot.version();
     const Plan plan = slot.load();

@@ -41,6 +41,8 @@ Decision decide_slowly(uint64_t word, const PlanSlot &slot, double n, int64_t no
 
 // The cost of n in units, rounded up but at most the capacity. invalid_argument: n is no amount. exceeds_capacity.
 Status cost_of(const Plan &plan, double n, int64_t *cost);
+// What n has cost, also if the capacity has become less since. n is an amount.
+uint64_t units_used(const Plan &plan, double n);
 
 // As decide(), for as many whole tokens as there are, at most `most`. Success with cost 0 if there are none.
 Decision decide_up_to(uint64_t word, const PlanSlot &slot, double most, int64_t now);

@@ -37,7 +37,8 @@ Balance balance(uint64_t word, const Plan &plan, int64_t now) {
     const int64_t at_base = word_difference(word_at(plan.base.units, 0), word);
     const int64_t capacity = static_cast<int64_t>(plan.capacity);
     const uint64_t room = plan.capacity - static_cast<uint64_t>(at_base);
-    b.available = at_base >= capacity || b.at.gain >= room ? capacity : at_base + static_cast<int64_t>(b.at.gain);
+    const uint64_t held = static_cast<uint64_t>(at_base) + b.at.gain;
+    b.available = at_base >= capacity || b.at.gain >= room ? capacity : static_cast<int64_t>(held);
     return b;
 }
 

@@ -28,12 +28,15 @@ struct Plan {
     uint64_t scale;           // units per token
     uint64_t capacity;        // units
     uint64_t largest_amount;  // bit pattern of the capacity in tokens, a double; 0: closed
-    uint64_t traits;          // bits 0 .. 15 refinement, 16 .. 19 places, 20 closed, 32 .. 63 era
+    uint64_t traits;          // bits 0 .. 15 refinement, 16 .. 19 places, 20 closed, 21 .. 31 changes, 32 .. 63 era
 
     uint64_t refinement() const { return traits & 0xffff; }
     unsigned places() const { return traits >> 16 & 0xf; }
     bool is_closed() const { return (traits >> 20 & 1) != 0; }
     uint64_t era() const { return traits >> 32; }  // resets so far, modulo kEras; of a table see eras.h
+    // Of a table: changes of the limit so far, modulo 2^11, also of those by which it remained the same.
+    uint64_t changes() const { return traits >> 21 & 0x7ff; }
+    void set_changes(uint64_t changes) { traits = (traits & ~(uint64_t{0x7ff} << 21)) | (changes & 0x7ff) << 21; }
     Units units() const { return {refinement(), places(), scale}; }
 
     void close();

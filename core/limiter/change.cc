@@ -23,6 +23,7 @@ Status Limiter::change_plan(Locked *locked, Edit edit) {
         const uint64_t word = locked->observed().word;
         uint64_t next_word = word_at(locked->chain().end(), word);
         cell_->prepare(word, next);
+        locked->tell_first(Observation(word, next, now.now));
         if (put_in_force(word, &next_word)) {
             locked->published(next_word, next);
             return s;

@@ -47,7 +47,7 @@ bool Limiter::exchange(const Observation &before, uint64_t *next) {
 // Under the plan's lock, with the plan in the spare slot of `word`. *next: in, what is spent; out, the word in force.
 bool Limiter::put_in_force(uint64_t word, uint64_t *next) {
     *next = next_generation(word_at(*next >> kGenerationBits, word));
-    if (shared() != nullptr) images()->write(image_of(word), *next, *queue(), spec_);
+    if (shared() != nullptr) images()->write(image_of(word), *next, *queue(), {spec_, 0});
     if (!cell_->compare_exchange(word, *next)) return false;
     if (shared() != nullptr) images()->written();
     return true;

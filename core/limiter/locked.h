@@ -12,7 +12,7 @@ class Account::Locked {
   public:
     explicit Locked(Account *account)
         : account_(*account),
-          caller_{*account, false, {}},
+          caller_{*account},
           guard_(asked(account)),
           queue_(account->queue_.load(std::memory_order_relaxed)),
           none_(account->queue_options()) {
@@ -24,7 +24,7 @@ class Account::Locked {
     ~Locked() {
         if (looked_ && !chain().is_empty()) queue().serve(observed_);
         const bool changed = is_shared() || !chain().is_empty() || !queue().is_published();
-        while (looked_ && changed && !publish(chain().end())) look();
+        while (looked_ && changed && !publish(spent())) look();
         caller_.rings = queue().begin_ringing(&caller_.ringer);
     }
     Locked(const Locked &) = delete;
@@ -71,6 +71,10 @@ class Account::Locked {
             look();
         }
     }
+    // Before a change that may be undone is published in a shared queue, for the same reason.
+    void tell_first(const Observation &observed) {
+        if (is_shared()) queue().tell_first(observed);
+    }
     // A word that shows what is spent at the end of the chain has been put in force together with a plan.
     void published(uint64_t word, const Plan &plan) {
         queue().published(word);
@@ -88,18 +92,27 @@ class Account::Locked {
     void relimit(const Observation &before, const Plan &next);
 
   private:
-    // Rings the bell after the lock has been released.
+    // Rings the bell after the lock has been released. Not in a child that the bell has forked: the waiters are its
+    // parent's.
     struct Caller {
         ~Caller() {
-            for (bool on = rings; on; on = account.go_on_ringing(&ringer))
-                for (int i = 0; i < ringer.count; ++i) account.waiting_.bell.ring(ringer.tags[i]);
+            for (bool on = rings; on; on = is_here() && account.go_on_ringing(&ringer))
+                for (int i = 0; i < ringer.count && is_here(); ++i) account.waiting_.bell.ring(ringer.tags[i]);
         }
+        bool is_here() const { return process == platform::process_generation(); }
+
         Account &account;
         bool rings = false;
-        Ringer ringer;
+        Ringer ringer{};
+        uint32_t process = platform::process_generation();
     };
 
     bool is_shared() const { return account_.images_ != nullptr; }
+    // What the word is to show. One that nobody waits behind keeps its position, also if the bucket has become full.
+    uint64_t spent() {
+        const bool keeps = chain().is_empty() && queue().is_published();
+        return keeps ? observed_.word >> kGenerationBits : chain().end();
+    }
     static StateLock *asked(Account *account) {
         account->time().ask();
         return &account->lock_;

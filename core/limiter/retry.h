@@ -26,7 +26,7 @@ inline constexpr int64_t kDisorderNs = 65536;
 // Would a denied amount be denied kDisorderNs later, too?
 inline bool is_surely_denied(const Decision &d, const PlanSlot &plan) {
     const uint64_t most_per_ns = plan.at<offsetof(Plan, rate) + offsetof(tbu_rate, whole)>() + 1;
-    return static_cast<uint64_t>(d.cost - d.rest) > most_per_ns * kDisorderNs;
+    return static_cast<uint64_t>(d.cost) - static_cast<uint64_t>(d.rest) > most_per_ns * kDisorderNs;
 }
 
 // The pause of a thread that lost a compare-and-swap: as long as a few takes, in which the winner keeps the cache line.

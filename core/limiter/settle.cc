@@ -41,7 +41,9 @@ Status Account::change(Locked *locked, Edit edit) {
         if (now.plan.is_closed()) return Status::closed;
         const uint64_t base = locked->chain().base();
         const Status s = edit(now);
-        if (s != Status::success || locked->publish(locked->chain().end())) return s;
+        if (s != Status::success) return s;
+        locked->tell_first(now);
+        if (locked->publish(locked->chain().end())) return s;
         locked->chain().set_base(base);
     }
 }
@@ -110,10 +112,7 @@ Status Account::settle(const Reservation &reservation, double actual) {
 
     const uint64_t kept = actual == 0 ? 0 : to_units(plan.scale, actual, TBU_UP);
     if (pending) return settle_pending(&locked, ticket.index, kept);
-    int64_t cost = 0;
-    if (cost_of(plan, reservation.tokens, &cost) != Status::success)
-        cost = static_cast<int64_t>(to_units(plan.scale, reservation.tokens, TBU_UP));
-    const uint64_t used_units = static_cast<uint64_t>(cost);
+    const uint64_t used_units = units_used(plan, reservation.tokens);
     uint64_t returned = 0;
     const Status s = change(&locked, [&](const Observation &now) {
         if (kept > used_units) return charge_base(&locked, now, kept - used_units);

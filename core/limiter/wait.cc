@@ -149,8 +149,9 @@ Nap Account::nap(const Waiter &w) {
 
 // In a child that a signal handler forked during the wait the answer is interrupted: the waiter is the parent's.
 Status Account::come(Waiter *w, bool signalled) {
+    if (w->process != platform::process_generation()) return Status::interrupted;
     Locked locked(this);
-    return w->process == process_ ? collect(&locked, w, signalled) : Status::interrupted;
+    return collect(&locked, w, signalled);
 }
 
 // The waiter comes for its tokens. It is gone unless it waits or stays. A signal ends the wait; so does a clock that
@@ -233,9 +234,9 @@ Status Account::probe_reservation(double n, int64_t max_wait_ns, int64_t *wait_n
 
 // Nothing is left to do in the child of a fork, whose queue is empty.
 void Account::end(Waiter *w, Status outcome) {
-    {
+    if (w->process == platform::process_generation()) {
         Locked locked(this);
-        if (w->index != 0 && w->process == process_) {
+        if (w->index != 0) {
             const bool returns = w->outcome == Status::success && outcome != Status::success;
             if (locked.look().plan.era() == w->era && returns) return_units(&locked, w->units);
             locked.queue().leave(w);

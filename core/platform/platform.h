@@ -175,15 +175,19 @@ class SharedMemory {
     bool is_same_file(const SharedMemory &other) const { return device_ == other.device_ && inode_ == other.inode_; }
     int error() const { return error_; }  // errno
 
-    // Locks number 0, 1, ..., each for one thread at a time of this process. try_lock does not wait. Async-signal-safe.
-    void lock(unsigned number) { acquire(number, true); }
-    bool try_lock(unsigned number) { return acquire(number, false); }
+    // Locks number 0, 1, ..., each for one thread at a time of this process. try_lock does not wait. Several processes
+    // can hold a lock in common; then none can hold it alone. Who holds it in one way holds it in the other after the
+    // call for that. Async-signal-safe.
+    void lock(unsigned number) { acquire(number, Hold::alone, true); }
+    bool try_lock(unsigned number) { return acquire(number, Hold::alone, false); }
+    void lock_in_common(unsigned number) { acquire(number, Hold::in_common, true); }
     void unlock(unsigned number) const;
 
   private:
     Fault refuse();
     Fault map(std::size_t size);
-    bool acquire(unsigned number, bool waits);
+    enum class Hold { alone, in_common };
+    bool acquire(unsigned number, Hold hold, bool waits);
     bool own_locks(bool waits);
     static void before_fork();
     static void after_fork();

@@ -274,17 +274,27 @@ bool WaitQueue::evict(int64_t now) {
     return false;
 }
 
+bool WaitQueue::holds_waiters() {
+    bool holds = false;
+    chain_.for_each_waiter([&](const Waiter *) { holds = true; });
+    return holds;
+}
+
 bool WaitQueue::has_own_waiters() const {
     for (uint32_t i = 0; i < seat_count_; ++i)
         if (seats_[i].own != nullptr) return true;
     return lost_ != nullptr;
 }
 
-void WaitQueue::remove_other_waiters() {
+bool WaitQueue::remove_other_waiters() {
+    bool any = false;
     for (uint32_t index = 1; index <= chain_.reached(); ++index) {
         Waiter *const w = waiter(index);
-        if (w != nullptr && w->owner == Waiter::Owner::elsewhere) leave(w);
+        if (w == nullptr || w->owner != Waiter::Owner::elsewhere) continue;
+        leave(w);
+        any = true;
     }
+    return any;
 }
 
 void WaitQueue::end_own_waits() {

@@ -225,6 +225,10 @@ void WaitQueue::end_all_waits(Status outcome) {
 
 void WaitQueue::serve(const Observation &observed) {
     pass_due(observed, false);
+    tell_first(observed);
+}
+
+void WaitQueue::tell_first(const Observation &observed) {
     const uint32_t first = chain_.first_waiter();
     if (first != 0) arm(waiter(first), std::min(due_ns(observed, first), chain_[first].time_ns));
 }

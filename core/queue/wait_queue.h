@@ -147,6 +147,8 @@ class WaitQueue {
 
     // After a change: makes due who is due by now, and gives the first waiter its due time.
     void serve(const Observation &observed);
+    // The second half of that, for a change that may be undone.
+    void tell_first(const Observation &observed);
     // For a change that may delay waiters: gives them their later due times; the earlier ones serve() gives. Ends with
     // timed_out those due after their deadline, with exceeds_capacity those that cost more than the capacity. Costs the
     // number of waiters.
@@ -175,12 +177,14 @@ class WaitQueue {
     bool reserve_room(int64_t now);
     // Gives such a place away; false if there is none, as in a queue of one process.
     bool evict(int64_t now);
+    // Is a waiter in it, also one whose wait has ended?
+    bool holds_waiters();
     // Is a waiter of this process in it, or has lost its place?
     bool has_own_waiters() const;
     // Ends the waits of this process with `closed`.
     void end_own_waits();
-    // Those of other processes leave: none of these uses the queue any more.
-    void remove_other_waiters();
+    // Those of other processes leave: none of these uses the queue any more. False if there is none.
+    bool remove_other_waiters();
 
   private:
     uint64_t hidden_units(const Observation &observed) const;

@@ -32,7 +32,7 @@ enum class Difference : int32_t {
 struct SharedHeader {
     uint64_t magic;
     uint32_t layout;
-    uint32_t most_entries;  // of the queue of a bucket; a table has none
+    uint32_t most_entries;  // of the queue of a bucket or a key
     uint64_t size;
     platform::ClockIdentity clock;
 };

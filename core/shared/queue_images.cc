@@ -12,7 +12,7 @@ using Word = std::atomic<uint64_t>;
 constexpr std::size_t kFixedWords = sizeof(SharedQueue) / sizeof(uint64_t);
 constexpr std::size_t kEntryWords = sizeof(EntryImage) / sizeof(uint64_t);
 
-static_assert(sizeof(SharedQueue) == 32 + sizeof(QueueImage) && Word::is_always_lock_free);
+static_assert(sizeof(SharedQueue) == 40 + sizeof(QueueImage) && Word::is_always_lock_free);
 
 // Others may change the words meanwhile, so each is read once. Who reads one that was written here also sees the last
 // change of the state word that the writer saw. Each access says so itself: ThreadSanitizer knows no fences.
@@ -52,34 +52,34 @@ bool QueueImages::is_loaded(unsigned in_force) const {
     return loaded_ != 0 && words_[in_force][0].load(std::memory_order_relaxed) == loaded_;
 }
 
-const LimitSpec &QueueImages::read(unsigned in_force) {
+const PlannedFor &QueueImages::read(unsigned in_force) {
     const Word *const words = words_[in_force];
     copy(words, kFixedWords, copy_);
     copy(words + kFixedWords, words_of(copy_->image.reached) - kFixedWords, copy_->image.entries());
     loaded_ = copy_->change;
-    return copy_->spec;
+    return copy_->limit;
 }
 
 void QueueImages::restore(WaitQueue *queue) {
     queue->restore(copy_->image);
 }
 
-void QueueImages::put(unsigned image, uint64_t word, const WaitQueue &queue, const LimitSpec &spec) {
+void QueueImages::put(unsigned image, uint64_t word, const WaitQueue &queue, const PlannedFor &limit) {
     copy_->change = written_;
-    copy_->spec = spec;
+    copy_->limit = limit;
     queue.save(&copy_->image, word);
     copy(copy_, words_of(copy_->image.reached), words_[image]);
 }
 
-void QueueImages::begin(uint64_t word, const WaitQueue &empty, const LimitSpec &spec) {
+void QueueImages::begin(uint64_t word, const WaitQueue &empty, const PlannedFor &limit) {
     written_ = 1;
-    for (unsigned image : {0u, 1u}) put(image, word, empty, spec);
+    for (unsigned image : {0u, 1u}) put(image, word, empty, limit);
     forget();
 }
 
-void QueueImages::write(unsigned in_force, uint64_t next, const WaitQueue &queue, const LimitSpec &spec) {
+void QueueImages::write(unsigned in_force, uint64_t next, const WaitQueue &queue, const PlannedFor &limit) {
     written_ = words_[in_force][0].load(std::memory_order_relaxed) + 1;
-    put(in_force ^ 1, next, queue, spec);
+    put(in_force ^ 1, next, queue, limit);
 }
 
 // A take that moves the base may run in a signal handler, on a small stack.

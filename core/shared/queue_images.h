@@ -18,10 +18,15 @@
 
 namespace tb {
 
-// A queue, with what else is in force with it.
+// The limit for which a queue is planned; of a table's key with its number (Plan::changes).
+struct PlannedFor {
+    LimitSpec spec;
+    uint64_t changes;
+};
+
 struct SharedQueue {
     uint64_t change;  // a number that no other queue of the memory has
-    LimitSpec spec;   // for which the waiters are planned
+    PlannedFor limit;
     QueueImage image;
 
     static constexpr std::size_t size(uint32_t entries) { return sizeof(SharedQueue) + entries * sizeof(EntryImage); }
@@ -58,16 +63,16 @@ class QueueImages {
     uint32_t most_entries() const { return most_; }
 
     // Both images, while nobody uses them: an empty queue of that limit, whose state word is `word`.
-    void begin(uint64_t word, const WaitQueue &empty, const LimitSpec &spec);
+    void begin(uint64_t word, const WaitQueue &empty, const PlannedFor &limit);
 
     // Under the account's lock, with the number of the image in force, 0 or 1.
     // Does the process's queue show it, as last loaded or written?
     bool is_loaded(unsigned in_force) const;
     // Copies it. Then restore() makes the queue that of the copy.
-    const LimitSpec &read(unsigned in_force);
+    const PlannedFor &read(unsigned in_force);
     void restore(WaitQueue *queue);
     // Writes the other image, to be in force with the state word `next`.
-    void write(unsigned in_force, uint64_t next, const WaitQueue &queue, const LimitSpec &spec);
+    void write(unsigned in_force, uint64_t next, const WaitQueue &queue, const PlannedFor &limit);
     // The image written last is in force.
     void written() { loaded_ = written_; }
     // The other image becomes the same, without the copy, which is the account's: async-signal-safe.
@@ -77,7 +82,7 @@ class QueueImages {
 
   private:
     std::size_t words_of(uint32_t reached) const;
-    void put(unsigned image, uint64_t word, const WaitQueue &queue, const LimitSpec &spec);
+    void put(unsigned image, uint64_t word, const WaitQueue &queue, const PlannedFor &limit);
 
     platform::SharedMemory *const memory_;
     const unsigned lock_;

@@ -35,7 +35,7 @@ Status SharedState::create(const char *path, const Terms &terms, int *error) {
     WaitQueue empty({});
     empty.chain().set_capacity(static_cast<int64_t>(terms.limit.capacity));
     images_.use(&page_->queue);
-    images_.begin(page_->cell.word(), empty, terms.spec);
+    images_.begin(page_->cell.word(), empty, {terms.spec, 0});
     return publish_shared(&memory_, path, error);
 }
 
@@ -47,7 +47,7 @@ Status SharedState::attach(const Terms &terms, Difference *difference) {
     uint64_t word = 0;
     const Plan plan = page_->cell.read(&word);
     images_.use(&page_->queue);
-    const LimitSpec &spec = images_.read(image_of(word));
+    const LimitSpec &spec = images_.read(image_of(word)).spec;
     images_.forget();
     tbu_fraction rate;
     if (!is_possible(plan, INT64_MAX) || read_limit(spec, &rate) != Status::success) {
@@ -69,7 +69,7 @@ void SharedState::load(WaitQueue *queue, LimitSpec *spec) {
     for (int round = 0; round < kRounds; ++round) {
         const uint64_t word = page_->cell.word();
         if (images_.is_loaded(image_of(word))) return;
-        *spec = images_.read(image_of(word));
+        *spec = images_.read(image_of(word)).spec;
         if (((page_->cell.word() ^ word) & kGenerationMask) == 0) break;
     }
     images_.restore(queue);

@@ -13,10 +13,12 @@ namespace tb {
 
 class KeyAccount final : public Account {
   public:
-    // The slot is the key's.
-    KeyAccount(Keys *keys, uint64_t hash, Slot *pinned, const WaitOptions *waiting);
-    // The queue is empty, and no thread is inside.
-    ~KeyAccount() { destroy_queue(); }
+    // The slot is to be set before any call, but for those named. Where processes share the table, with the room and
+    // the images of the queue in it, which become the account's own.
+    KeyAccount(Keys *keys, uint64_t hash, const WaitOptions *waiting, QueueImages *images = nullptr,
+               KeyRoom *room = nullptr, unsigned number = 0);
+    // No thread is inside, and nothing in the queue that is this process's.
+    ~KeyAccount();
 
     // Passes reservations that are due, and calls waiters that are.
     void pass_due();
@@ -26,12 +28,17 @@ class KeyAccount final : public Account {
     void refill();
     // Can what is reserved be counted at that rate?
     bool fits(const tbu_rate &rate);
-    // Brings the queue to the limit that is in force. If the table was closed all waits end, but for those that are
-    // due.
-    void follow_limit();
+    // Of one whose queue processes share: makes the room that of an empty queue, while nobody uses it; needs no slot.
+    // Is nothing in it? Is this the only process that uses it, then the waiters of others leave. The waits of this
+    // process end.
+    void begin_queue();
+    bool is_empty();
+    void remove_other_waiters();
+    void end_own_waits();
 
     const uint64_t key;
-    Slot *const slot;
+    Slot *slot = nullptr;  // the key's, pinned
+    const unsigned room_number;
     // Of KeyAccounts, under its lock.
     int64_t uses = 0;
     KeyAccount *next_in_chain = nullptr;
@@ -39,15 +46,23 @@ class KeyAccount final : public Account {
   private:
     TimeSource &time() override;
     Status take_now(double n) override;
-    // Until follow_limit() has been called after a change of the limit, time stands still at that change.
+    // After a change of the limit time stands still at that change, until the queue has been brought to the new one.
     Observation observe() override;
     bool exchange(const Observation &observed, uint64_t *next) override;
+    void catch_up(Locked *locked) override;
+
+    void load();
+    void follow_limit(Locked *locked);
 
     Keys &keys_;
+    KeyRoom *const room_;
     // As last observed or exchanged.
     SlotValue value_{};
     uint64_t era_ = 0;
-    Plan followed_;  // its limit is that of the queue
+    Plan in_force_{};
+    // Its limit is that for which the queue is planned, which was asked for as that.
+    Plan followed_{};
+    LimitSpec spec_{};
 };
 
 }  // namespace tb

@@ -18,26 +18,54 @@ KeyAccounts::~KeyAccounts() {
 }
 
 KeyAccounts::Use::Use(KeyAccounts *accounts, uint64_t key, Absent absent)
-    : accounts_(*accounts), process_(platform::process_generation()), status_(Status::waiting) {
+    : accounts_(*accounts), process_(platform::process_generation()) {
     accounts_.keys_.time().ask();
-    const platform::LockGuard guard(&accounts_.lock_);
-    accounts_.forget_other_processes();
-    accounts_.inside_.begin();
-    account_ = accounts_.find(key);
-    if (account_ != nullptr) status_ = Status::success;
-    if (account_ == nullptr && absent == Absent::make) status_ = accounts_.make(key, &account_);
-    if (account_ != nullptr) ++account_->uses;
+    accounts_.enter();
+    status_ = accounts_.begin_use(key, absent, &account_);
+    if (status_ != Status::out_of_memory || accounts_.rooms() == nullptr) return;
+    accounts_.sweep();
+    status_ = accounts_.begin_use(key, absent, &account_);
 }
 
+// In a child that was forked meanwhile the account is the parent's.
 KeyAccounts::Use::~Use() {
+    if (process_ != platform::process_generation()) return;
     if (account_ != nullptr) {
         account_->pass_due();
         accounts_.end_use(account_);
     }
     constexpr int kAccounts = 1;
-    constexpr int kChainsEach = 8;
-    accounts_.sweep(kAccounts, kChainsEach);
+    constexpr int kPlaces = 8;
+    accounts_.sweep(kAccounts, kPlaces);
     accounts_.inside_.end(process_);
+}
+
+void KeyAccounts::enter() {
+    const platform::LockGuard guard(&lock_);
+    forget_other_processes();
+    inside_.begin();
+}
+
+Status KeyAccounts::begin_use(uint64_t key, Use::Absent absent, KeyAccount **account) {
+    const platform::LockGuard guard(&lock_);
+    *account = find(key);
+    Status s = Status::success;
+    if (*account == nullptr) s = make(key, absent, account);
+    if (s == Status::success) ++(*account)->uses;
+    return s;
+}
+
+void KeyAccounts::end_use(KeyAccount *account) {
+    {
+        const platform::LockGuard guard(&lock_);
+        if (--account->uses != 0 || !account->is_idle() || !remove(account)) return;
+        if (rooms() == nullptr) {
+            keys_.unpin(account->slot);
+        } else {
+            leave_room(account);
+        }
+    }
+    destroy(account);
 }
 
 // ---- Under the lock ----
@@ -49,19 +77,32 @@ KeyAccount *KeyAccounts::find(uint64_t key) {
     return a;
 }
 
-Status KeyAccounts::make(uint64_t key, KeyAccount **account) {
+// waiting: none is to be made.
+Status KeyAccounts::make(uint64_t key, Use::Absent absent, KeyAccount **account) {
     if (chains_ == nullptr) chains_ = static_cast<KeyAccount **>(std::calloc(kChains, sizeof(KeyAccount *)));
     if (chains_ == nullptr) return Status::out_of_memory;
-    Slot *slot = nullptr;
-    if (const Status s = keys_.pin(key, &slot); s != Status::success) return s;
-    KeyAccount *const made = create<KeyAccount>(&keys_, key, slot, &keys_.waiting_options());
-    if (made == nullptr) {
-        keys_.unpin(slot);
-        return Status::out_of_memory;
+    KeyAccount *made = nullptr;
+    Status s = Status::waiting;
+    if (rooms() != nullptr) {
+        s = make_in_room(key, absent, &made);
+    } else if (absent == Use::Absent::make) {
+        s = make_in_own_memory(key, &made);
     }
+    if (s != Status::success) return s;
     made->next_in_chain = *chain_of(key);
     *chain_of(key) = made;
     ++count_;
+    *account = made;
+    return s;
+}
+
+Status KeyAccounts::make_in_own_memory(uint64_t key, KeyAccount **account) {
+    KeyAccount *const made = create<KeyAccount>(&keys_, key, &keys_.waiting_options());
+    if (made == nullptr) return Status::out_of_memory;
+    if (const Status s = keys_.pin(key, &made->slot); s != Status::success) {
+        destroy(made);
+        return s;
+    }
     *account = made;
     return Status::success;
 }
@@ -87,25 +128,17 @@ void KeyAccounts::forget_other_processes() {
     chains_ = nullptr;
     count_ = 0;
     inside_.abandon();
-    if (keys_.shared() == nullptr) keys_.unpin_all();
+    is_telling_.store(false, std::memory_order_relaxed);
+    if (rooms() == nullptr) keys_.unpin_all();
 }
 
 // ---- Not under the lock ----
 
-void KeyAccounts::end_use(KeyAccount *account) {
-    {
-        const platform::LockGuard guard(&lock_);
-        if (--account->uses != 0 || !account->is_idle() || !remove(account)) return;
-        keys_.unpin(account->slot);
-    }
-    destroy(account);
-}
-
 // An account that nobody uses, in the next of so many chains, of which each call goes on to others; another one when
 // the same chain comes again.
-KeyAccount *KeyAccounts::use_next(uint64_t most_chains) {
+KeyAccount *KeyAccounts::use_next(uint64_t *chains) {
     const platform::LockGuard guard(&lock_);
-    for (uint64_t i = 0; count_ != 0 && i < most_chains; ++i) {
+    for (; count_ != 0 && *chains != 0; --*chains) {
         KeyAccount **link = &chains_[swept_++ % kChains];
         while (*link != nullptr && (*link)->uses != 0) link = &(*link)->next_in_chain;
         KeyAccount *const account = *link;
@@ -120,21 +153,31 @@ KeyAccount *KeyAccounts::use_next(uint64_t most_chains) {
     return nullptr;
 }
 
-void KeyAccounts::sweep(int most, uint64_t most_chains) {
+// While a thread tells waiters no other does, and so no function of the user that it calls: else they would be nested.
+// In a child that such a function has forked nothing is left to do.
+void KeyAccounts::sweep(int most, uint64_t places) {
+    const uint32_t process = platform::process_generation();
+    const bool tells = rooms() != nullptr && !is_telling_.exchange(true, std::memory_order_acquire);
     for (int i = 0; i < most; ++i) {
-        KeyAccount *const account = use_next(most_chains);
-        if (account == nullptr) return;
-        account->pass_due_reservations();
+        KeyAccount *const account = rooms() == nullptr ? use_next(&places) : use_next_room(&places, tells);
+        if (account == nullptr) break;
+        if (rooms() == nullptr) {
+            account->pass_due_reservations();
+        } else {
+            account->pass_due();
+        }
+        if (process != platform::process_generation()) return;
         end_use(account);
     }
+    if (tells) is_telling_.store(false, std::memory_order_release);
 }
 
 void KeyAccounts::sweep() {
     constexpr int kAccounts = 64;
-    if (is_empty()) return;
+    if (is_empty() && rooms() == nullptr) return;
     const uint32_t process = platform::process_generation();
     inside_.begin();
-    sweep(kAccounts, kChains);
+    sweep(kAccounts, rooms() == nullptr ? kAccounts * kChains : rooms()->count());
     inside_.end(process);
 }
 
@@ -153,7 +196,7 @@ bool KeyAccounts::is_empty() {
 }
 
 template <class F>
-bool KeyAccounts::for_each(F f) {
+bool KeyAccounts::for_each_here(F f) {
     if (is_empty()) return true;
     bool go_on = true;
     for (uint64_t chain = 0; go_on && chain < kChains; ++chain)
@@ -167,16 +210,32 @@ bool KeyAccounts::for_each(F f) {
     return go_on;
 }
 
+template <class F>
+bool KeyAccounts::for_each(F f) {
+    if (rooms() == nullptr) return for_each_here(f);
+    bool go_on = true;
+    for (unsigned room = 0; go_on && room < rooms()->count(); ++room) {
+        if (!rooms()->is_taken(room)) continue;
+        const Use use(this, rooms()->key(room), Use::Absent::find);
+        if (use.status() == Status::success) go_on = f(use.account());
+    }
+    return go_on;
+}
+
+void KeyAccounts::end_own_waits() {
+    for_each_here([](KeyAccount *account) {
+        account->end_own_waits();
+        return true;
+    });
+}
+
 bool KeyAccounts::fit(const tbu_rate &rate) {
     return for_each([&](KeyAccount *account) { return account->fits(rate); });
 }
 
-// Those that come later are made for the limit in force.
+// A look at a queue brings it there. Those that come later are made for the limit in force.
 void KeyAccounts::follow_limit() {
-    for_each([](KeyAccount *account) {
-        account->follow_limit();
-        return true;
-    });
+    for_each([](KeyAccount *) { return true; });
 }
 
 }  // namespace tb

@@ -1,7 +1,9 @@
-// The accounts of those keys that have something in their queues.
+// The accounts of those keys that have something in their queues; where processes share the table, of those that a
+// call or a waiter of this process uses.
 #ifndef TOKENBUCKET_CORE_TABLE_KEY_ACCOUNTS_H
 #define TOKENBUCKET_CORE_TABLE_KEY_ACCOUNTS_H
 
+#include <atomic>
 #include <cstdint>
 
 #include "core/clock/in_flight.h"
@@ -49,20 +51,34 @@ class KeyAccounts {
     bool fit(const tbu_rate &rate);
     // Brings all queues to the limit in force, after a change.
     void follow_limit();
+    // Where processes share the table: ends the waits of this one.
+    void end_own_waits();
 
   private:
     static constexpr uint64_t kChains = 4096;
 
     KeyAccount **chain_of(uint64_t key) { return &chains_[key % kChains]; }
-    KeyAccount *find(uint64_t key);
-    Status make(uint64_t key, KeyAccount **account);
+    KeyRooms *rooms() const { return keys_.shared() == nullptr ? nullptr : keys_.shared()->rooms(); }
+    void enter();
+    Status begin_use(uint64_t key, Use::Absent absent, KeyAccount **account);
     void end_use(KeyAccount *account);
+    KeyAccount *find(uint64_t key);
+    Status make(uint64_t key, Use::Absent absent, KeyAccount **account);
+    Status make_in_own_memory(uint64_t key, KeyAccount **account);
+    Status make_in_room(uint64_t key, Use::Absent absent, KeyAccount **account);
+    KeyAccount *create_in_room(uint64_t key, unsigned room);
+    void leave_room(KeyAccount *account);
+    bool is_abandoned(unsigned room);
+    KeyAccount *use_next_room(uint64_t *places, bool tells);
     KeyAccount *use_at(KeyAccount *const *link);
-    KeyAccount *use_next(uint64_t most_chains);
-    void sweep(int most, uint64_t most_chains);
-    // f(account) for each that is there now, also while others come and go, until it returns false.
+    KeyAccount *use_next(uint64_t *chains);
+    void sweep(int most, uint64_t places);
+    // f(account) for each that is there now, also while others come and go, until it returns false: of all processes,
+    // or of this one.
     template <class F>
     bool for_each(F f);
+    template <class F>
+    bool for_each_here(F f);
     bool is_empty();
     bool remove(const KeyAccount *account);
     void forget_other_processes();
@@ -72,8 +88,9 @@ class KeyAccounts {
     uint32_t process_;
     KeyAccount **chains_ = nullptr;  // made with the first account
     uint64_t count_ = 0;             // of accounts
-    uint64_t swept_ = 0;             // chains looked at by use_next()
+    uint64_t swept_ = 0;             // chains looked at by use_next(), or rooms
     InFlight inside_;
+    std::atomic<bool> is_telling_{false};
 };
 
 }  // namespace tb

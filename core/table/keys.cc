@@ -89,7 +89,7 @@ Status Keys::take_by(uint64_t key, Decide decide) {
     cells_.prefetch(key);
     for (int round = 0; round < kMostRounds; ++round) {
         read(key, round != 0, &a);
-        if (kPinned == Pinned::not_here && has_account(a.place.value)) return Status::waiting;
+        if (kPinned == Pinned::not_here && a.place.value.head.is_pinned()) return Status::waiting;
         if (judge(&a, decide))
             if (const Status s = store(&a); s != Status::stale) return s;
         if (round != 0) wait_after_loss();
@@ -257,7 +257,7 @@ Status Keys::undo(const KeyAttempt &taken, Undo *take) {
         read(taken.key, true, &a);
         const bool is_same_tenancy = ((a.place.value.state ^ taken.place.value.state) & kGenerationMask) == 0;
         if (a.place.slot != taken.place.slot || !is_same_tenancy) return Status::success;
-        if (has_account(a.place.value)) return Status::waiting;
+        if (a.place.value.head.is_pinned()) return Status::waiting;
         const bool judged = judge(&a, [&](uint64_t word, const PlanSlot &slot, int64_t now) {
             const Plan plan = slot.load();
             const Balance b = balance(word, plan, now);
@@ -270,36 +270,77 @@ Status Keys::undo(const KeyAttempt &taken, Undo *take) {
 
 // ---- Adjusting and looking ----
 
-Status Keys::charge(uint64_t key, double n, int64_t *repaid_after_ns) {
-    if (!is_amount(n)) return Status::invalid_argument;
-    return take_by<Pinned::not_here>(key, [=](uint64_t word, const PlanSlot &slot, int64_t now) {
+namespace {
+
+// change(word, plan, balance) decides by the whole plan, which is open.
+template <class Change>
+auto adjust_by(Change change) {
+    return [=](uint64_t word, const PlanSlot &slot, int64_t now) {
         const uint64_t version = slot.version();
         const Plan plan = slot.load();
         if (!slot.is_still(version)) return refusal(Status::stale);
         if (!is_possible_in_table(plan) || plan.is_closed()) return refusal(Status::closed);
-        const uint64_t units = to_units(plan.scale, n, TBU_UP);
-        const Balance b = balance(word, plan, now);
-        const int64_t room = b.available + static_cast<int64_t>(kMaxDebtUnits);
-        if (room < 0 || units > static_cast<uint64_t>(room)) return refusal(Status::out_of_range);
-        const int64_t left = b.available - static_cast<int64_t>(units);
-        *repaid_after_ns = time_to_grow(plan, b.at, left, 0);
-        return changed_to(word, b.accrued - static_cast<uint64_t>(left), b);
-    });
+        return change(word, plan, balance(word, plan, now));
+    };
+}
+
+Decision charged(uint64_t word, const Balance &b, uint64_t units) {
+    const int64_t room = b.available + static_cast<int64_t>(kMaxDebtUnits);
+    if (room < 0 || units > static_cast<uint64_t>(room)) return refusal(Status::out_of_range);
+    return changed_to(word, b.accrued - (static_cast<uint64_t>(b.available) - units), b);
+}
+
+// As far as there is room.
+Decision refunded(uint64_t word, const Plan &plan, const Balance &b, uint64_t most) {
+    const uint64_t units = std::min(most, plan.capacity - static_cast<uint64_t>(b.available));
+    if (units == 0) return changed_to(word, word >> kGenerationBits, b);
+    return changed_to(word, b.accrued - static_cast<uint64_t>(b.available) - units, b);
+}
+
+}  // namespace
+
+Status Keys::charge(uint64_t key, double n, int64_t *repaid_after_ns) {
+    if (!is_amount(n)) return Status::invalid_argument;
+    return take_by<Pinned::not_here>(key, adjust_by([=](uint64_t word, const Plan &plan, const Balance &b) {
+                                         const uint64_t units = to_units(plan.scale, n, TBU_UP);
+                                         const Decision d = charged(word, b, units);
+                                         if (d.status == Status::success)
+                                             *repaid_after_ns =
+                                                 time_to_grow(plan, b.at, b.available - static_cast<int64_t>(units), 0);
+                                         return d;
+                                     }));
 }
 
 Status Keys::refund(uint64_t key, double n) {
     if (!is_amount(n)) return Status::invalid_argument;
-    return take_by<Pinned::not_here>(key, [=](uint64_t word, const PlanSlot &slot, int64_t now) {
-        const uint64_t version = slot.version();
-        const Plan plan = slot.load();
-        if (!slot.is_still(version)) return refusal(Status::stale);
-        if (!is_possible_in_table(plan) || plan.is_closed()) return refusal(Status::closed);
-        const Balance b = balance(word, plan, now);
-        const uint64_t room = plan.capacity - static_cast<uint64_t>(b.available);
-        const uint64_t units = std::min(to_units(plan.scale, n, TBU_DOWN), room);
-        if (units == 0) return changed_to(word, word >> kGenerationBits, b);
-        return changed_to(word, b.accrued - static_cast<uint64_t>(b.available) - units, b);
-    });
+    return take_by<Pinned::not_here>(key, adjust_by([=](uint64_t word, const Plan &plan, const Balance &b) {
+                                         return refunded(word, plan, b, to_units(plan.scale, n, TBU_DOWN));
+                                     }));
+}
+
+// Nothing of a key that is not pinned is pending. One that has lost its place has a full bucket, so what is due of it
+// is void.
+Status Keys::settle(uint64_t key, const Reservation &reservation, double actual) {
+    if (!is_valid(reservation) || (actual != 0 && !is_amount(actual))) return Status::invalid_argument;
+    const Ticket ticket = Ticket::decoded(reservation.ticket);
+    KeyAttempt a;
+    for (int round = 0; round < kMostRounds; ++round) {
+        read(key, true, &a);
+        const SlotValue &value = a.place.value;
+        if (value.head.is_pinned()) return Status::waiting;
+        const bool is_here = a.place.slot != nullptr && (value.state & kGenerationMask) == ticket.era;
+        const bool is_used = is_here && reservation.ready_at_ns <= a.view.now();
+        const auto settled = adjust_by([=](uint64_t word, const Plan &plan, const Balance &b) {
+            if (!is_used) return changed_to(word, word >> kGenerationBits, b);
+            const uint64_t kept = actual == 0 ? 0 : to_units(plan.scale, actual, TBU_UP);
+            const uint64_t used = units_used(plan, reservation.tokens);
+            return kept > used ? charged(word, b, kept - used) : refunded(word, plan, b, used - kept);
+        });
+        if (judge(&a, settled))
+            if (const Status s = store(&a); s != Status::stale) return s;
+        if (round != 0) wait_after_loss();
+    }
+    return Status::denied;
 }
 
 Status Keys::remove(uint64_t key) {
@@ -307,7 +348,7 @@ Status Keys::remove(uint64_t key) {
         const KeyPlace place = find(key);
         if (plan_.read().is_closed()) return Status::closed;
         if (place.slot == nullptr) return Status::success;
-        if (has_account(place.value)) return Status::waiting;
+        if (place.value.head.is_pinned()) return Status::waiting;
         const SlotValue empty{{0}, next_generation(place.value.state)};
         if (cells_.exchange(place.slot, place.value, empty)) return Status::success;
     }

@@ -70,7 +70,6 @@ class Keys {
     // False if there was no memory.
     bool is_made() const { return image_ != nullptr; }
     SharedTable *shared() const { return shared_; }  // null: the table is this process's alone
-    bool has_place(uint64_t key) { return find(key).slot != nullptr; }
     bool admits_when_full() const { return when_full_ == WhenFull::admit; }
     uint64_t hash(const void *key, std::size_t size) const { return siphash13(secret_, key, size); }
 
@@ -102,8 +101,11 @@ class Keys {
     // waiting: nothing is done, for the slot is pinned, and the key's account must know of it.
     Status charge(uint64_t key, double n, int64_t *repaid_after_ns);
     Status refund(uint64_t key, double n);
+    Status settle(uint64_t key, const Reservation &reservation, double actual);
     Status remove(uint64_t key);
 
+    // Has the key a slot that is pinned?
+    bool is_pinned(uint64_t key) { return find(key).value.head.is_pinned(); }
     // The key's slot, pinned; for one thread at a time. table_full.
     Status pin(uint64_t key, Slot **slot);
     void unpin(Slot *slot);
@@ -123,8 +125,6 @@ class Keys {
     // Pinned slots: decided like others, or waiting is returned.
     enum class Pinned { too, not_here };
 
-    // Is the slot pinned for an account? In a table that processes share none is, whatever it says.
-    bool has_account(const SlotValue &value) const { return shared_ == nullptr && value.head.is_pinned(); }
     template <Pinned kPinned = Pinned::too, class Decide>
     Status take_by(uint64_t key, Decide decide);
     KeyPlace find(uint64_t key);

@@ -89,6 +89,7 @@ class LivePlan {
         LimitSpec asked = spec;
         const Status s = edit(&next, &asked);
         const bool changes = s == Status::success;
+        next.set_changes(next.changes() + 1);
         go_on(changes ? next : same, changes ? asked : spec, after(time));
         return s;
     }

@@ -1,14 +1,14 @@
 // A slot: the bucket of one key in 16 bytes.
 //
-// head:  fingerprint (44 bits) | era (18) | pinned (1) | tentative (1); 0: empty
+// head:  fingerprint (43 bits) | era (18) | image (1) | pinned (1) | tentative (1); 0: empty
 // state: spent (61 bits) | tenancy (3), a state word as that of plan.h with the tenancy in place of the generation
 //
 // The fingerprint is a part of the key's hash, and tells keys apart together with the lines in which a key may stand.
 // The era (eras.h) is that of the last change. A pinned slot has a queue (key_accounts.h) and is never given away. A
 // tentative one is being inserted (insertion.h); it says what the key is to cost instead of what is spent. One that is
-// both was still tentative when another key found no room: the thread may be gone that has put it in. The tenancy
-// changes with each insertion, so that a thread can tell whether the key in the slot is the one that it has inserted
-// itself.
+// both was still tentative when another key found no room: the thread may be gone that has put it in. Where processes
+// share the table, the image says which of two is that of the key's queue (queue_images.h). The tenancy changes with
+// each insertion, so that a thread can tell whether the key in the slot is the one that it has inserted itself.
 #ifndef TOKENBUCKET_CORE_TABLE_SLOT_H
 #define TOKENBUCKET_CORE_TABLE_SLOT_H
 
@@ -25,7 +25,8 @@ inline constexpr unsigned kEraBits = 18;
 struct Head {
     static constexpr uint64_t kTentative = 1;
     static constexpr uint64_t kPinned = 2;
-    static constexpr unsigned kEraShift = 2;
+    static constexpr uint64_t kImage = 4;
+    static constexpr unsigned kEraShift = 3;
     static constexpr unsigned kFingerprintShift = kEraShift + kEraBits;
     static constexpr uint64_t kEraMask = (uint64_t{1} << kEraBits) - 1;
 
@@ -45,11 +46,13 @@ struct Head {
     bool is_pinned() const { return (bits & kPinned) != 0; }
     bool is_doubted() const { return is_pinned() && is_tentative(); }
     bool is_of(uint64_t hash) const { return bits >> kFingerprintShift == fingerprint_of(hash); }
+    unsigned image() const { return (bits & kImage) != 0 ? 1 : 0; }
     uint64_t era() const { return bits >> kEraShift & kEraMask; }
 
     Head with_era(uint64_t era) const { return {(bits & ~(kEraMask << kEraShift)) | (era & kEraMask) << kEraShift}; }
     Head with(uint64_t flag) const { return {bits | flag}; }
     Head without(uint64_t flag) const { return {bits & ~flag}; }
+    Head with_other_image() const { return {bits ^ kImage}; }
 
     friend bool operator==(Head, Head) = default;
 };

@@ -8,14 +8,20 @@ Table::Table(const LimitSpec &spec, const Limit &limit, const TableOptions &opti
     : Keys(spec, limit, options), accounts_(this) {}
 
 Table::~Table() {
-    if (is_made() && shared() == nullptr) close();
+    if (shared() != nullptr) {
+        accounts_.end_own_waits();
+    } else if (is_made()) {
+        close();
+    }
 }
 
 // ---- Waits and reservations: a take without a lock where there are tokens, else by the key's account ----
 
-// Where there is no room for a new key, queues in which all is due keep no places any more.
+// Where there is no room for a new key, queues in which all is due keep no places any more. A process that has closed
+// the table may have been killed before it told the waiters.
 Status Table::take_at_once(uint64_t key, double n, KeyAttempt *attempt) {
     const Status s = allow(key, n, attempt);
+    if (s == Status::closed && shared() != nullptr) accounts_.follow_limit();
     if (s != Status::table_full) return s;
     accounts_.sweep();
     return allow(key, n, attempt);
@@ -83,54 +89,61 @@ Status Table::probe_take(uint64_t key, double n, int64_t max_wait_ns, int64_t *w
 Status Table::cancel(uint64_t key, const Reservation &reservation) {
     const Use use(&accounts_, key, Use::Absent::find);
     if (use.status() == Status::success) return use->cancel(reservation);
+    if (use.status() != Status::waiting) return use.status();
     return is_valid(reservation) ? Status::success : Status::invalid_argument;
 }
 
-// A key that has lost its place has a full bucket, so what is due of it is void.
-Status Table::settle(uint64_t key, const Reservation &reservation, double actual) {
-    if (!has_place(key)) {
-        const bool valid = is_valid(reservation) && (actual == 0 || is_amount(actual));
-        if (!valid) return Status::invalid_argument;
-        return plan().read().is_closed() ? Status::closed : Status::success;
+// ---- Adjusting: the slot alone, or with the key's account if it is pinned ----
+
+// by_slot() returns waiting if the slot is pinned, which may be over by the time of the use.
+template <class BySlot, class ByAccount>
+Status Table::adjust(uint64_t key, BySlot by_slot, ByAccount by_account) {
+    for (;;) {
+        const Status s = by_slot();
+        if (s != Status::waiting) return s;
+        const Use use(&accounts_, key, Use::Absent::make);
+        if (use.status() == Status::success) return by_account(use.account());
+        if (is_pinned(key)) return use.status();
     }
-    const Use use(&accounts_, key, Use::Absent::make);
-    return use.status() == Status::success ? use->settle(reservation, actual) : use.status();
 }
 
-// ---- Adjusting ----
+Status Table::settle(uint64_t key, const Reservation &reservation, double actual) {
+    return adjust(
+        key, [&] { return Keys::settle(key, reservation, actual); },
+        [&](KeyAccount *account) { return account->settle(reservation, actual); });
+}
 
 Status Table::charge(uint64_t key, double n, int64_t *repaid_after_ns) {
-    const Status s = Keys::charge(key, n, repaid_after_ns);
-    if (s != Status::waiting) return s;
-    const Use use(&accounts_, key, Use::Absent::make);
-    return use.status() == Status::success ? use->charge(n, repaid_after_ns) : use.status();
+    return adjust(
+        key, [&] { return Keys::charge(key, n, repaid_after_ns); },
+        [&](KeyAccount *account) { return account->charge(n, repaid_after_ns); });
 }
 
 Status Table::refund(uint64_t key, double n) {
-    const Status s = Keys::refund(key, n);
-    if (s != Status::waiting) return s;
-    const Use use(&accounts_, key, Use::Absent::make);
-    return use.status() == Status::success ? use->refund(n) : use.status();
+    return adjust(
+        key, [&] { return Keys::refund(key, n); }, [&](KeyAccount *account) { return account->refund(n); });
 }
 
 void Table::undo(const KeyAttempt &taken) {
     Undo take = begin_undo(taken);
-    if (Keys::undo(taken, &take) != Status::waiting) return;
-    const Use use(&accounts_, taken.key, Use::Absent::make);
-    const uint64_t tenancy = taken.place.value.state & kGenerationMask;
-    if (use.status() == Status::success) use->undo(&take, tenancy);
+    adjust(
+        taken.key, [&] { return Keys::undo(taken, &take); },
+        [&](KeyAccount *account) {
+            account->undo(&take, taken.place.value.state & kGenerationMask);
+            return Status::success;
+        });
 }
 
 Status Table::remove(uint64_t key) {
-    for (;;) {
-        const Status s = Keys::remove(key);
-        if (s != Status::waiting) return s;
-        const Use use(&accounts_, key, Use::Absent::find);
-        if (use.status() != Status::success) continue;
-        use->refill();
-        return Status::success;
-    }
+    return adjust(
+        key, [&] { return Keys::remove(key); },
+        [&](KeyAccount *account) {
+            account->refill();
+            return Status::success;
+        });
 }
+
+// ---- The limit ----
 
 // edit(&spec) says what is to change. Waiters are called, and so no lock is held, when the accounts follow.
 template <class Edit>

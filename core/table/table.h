@@ -48,6 +48,8 @@ class Table : public Keys {
   private:
     Status take_at_once(uint64_t key, double n, KeyAttempt *attempt);
     Status probe_take(uint64_t key, double n, int64_t max_wait_ns, int64_t *wait_ns);
+    template <class BySlot, class ByAccount>
+    Status adjust(uint64_t key, BySlot by_slot, ByAccount by_account);
     template <class Edit>
     Status set_limit(Edit edit);
 

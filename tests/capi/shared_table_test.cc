@@ -1,4 +1,6 @@
 // Tables in memory that processes share: what opens, what does not and why, and what processes do to each other.
+#include "tests/support/shared_table.h"
+
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -10,57 +12,9 @@
 #include <string>
 #include <vector>
 
-#include "tests/support/shared.h"
-#include "tests/support/table.h"
-
 namespace {
 
 using namespace tb_test;
-
-class SharedTable : public SharedTest {
-  protected:
-    void SetUp() override {
-        if (tb_has_feature("shared_memory") != 0 && tb_has_feature("lock_free_table") != 0) return;
-        tb_table *table = nullptr;
-        EXPECT_EQ(tb_shared_table_open(&slow, &keys, nullptr, 0, &table, nullptr), TB_E_UNSUPPORTED);
-        EXPECT_EQ(table, nullptr);
-        GTEST_SKIP() << "no shared tables here";
-    }
-
-    static tb_table_config of_keys(int64_t max_keys, int32_t when_full = TB_TABLE_EVICT_FULLEST) {
-        tb_table_config config = table_config(when_full);
-        config.max_keys = max_keys;
-        return config;
-    }
-    static TableHandle open(const tb_config &limit, const tb_table_config &config, uint32_t flags = 0) {
-        tb_table *table = nullptr;
-        int32_t fault = 0;
-        EXPECT_EQ(tb_shared_table_open(&limit, &config, name().c_str(), flags, &table, &fault), TB_SUCCESS) << fault;
-        return TableHandle(table);
-    }
-    TableHandle open() const { return open(slow, keys); }
-    TableHandle open_nameless() const {
-        tb_table *table = nullptr;
-        EXPECT_EQ(tb_shared_table_open(&slow, &keys, nullptr, 0, &table, nullptr), TB_SUCCESS);
-        return TableHandle(table);
-    }
-    // Why it does not open; 0 if it does.
-    static int32_t fault_of(const tb_config &limit, const tb_table_config &config) {
-        tb_table *table = nullptr;
-        int32_t fault = 0;
-        const tb_status s = tb_shared_table_open(&limit, &config, name().c_str(), 0, &table, &fault);
-        EXPECT_EQ(s, fault == 0 ? TB_SUCCESS : TB_E_MISMATCH);
-        EXPECT_EQ(table != nullptr, fault == 0);
-        tb_table_destroy(table);
-        return fault;
-    }
-    static tb_status allow(const TableHandle &table, std::string_view key, double n) {
-        return ask(tb_table_allow, table, key, n);
-    }
-
-    const tb_config slow = config_of(10, 1e-6, nullptr);  // next to nothing accrues during a test
-    const tb_table_config keys = of_keys(1000);
-};
 
 TEST_F(SharedTable, TokensOfAKeyAreThoseOfAllWhoHaveIt) {
     const TableHandle a = open();
@@ -199,36 +153,7 @@ TEST_F(SharedTable, AFullOneDeniesOrAdmitsInAllProcesses) {
     EXPECT_EQ(full, 100 - stats_of(denies).places);
 }
 
-// Nothing is taken, also where all is there.
-TEST_F(SharedTable, KeysHaveNoQueue) {
-    const TableHandle table = open();
-    const BucketHandle bucket = bucket_of(slow);
-    uint64_t waiter = 0;
-    int64_t ns = 0;
-    tb_reservation r{};
-    EXPECT_EQ(ask(tb_table_wait_for, table, "alice", 1.0, int64_t{0}), TB_E_UNSUPPORTED);
-    EXPECT_EQ(ask(tb_table_wait_with, table, "alice", 1.0, kSecond, int32_t{0}), TB_E_UNSUPPORTED);
-    EXPECT_EQ(ask(tb_table_enqueue, table, "alice", 1.0, kSecond, int32_t{0}, uint64_t{0}, &waiter, &ns),
-              TB_E_UNSUPPORTED);
-    EXPECT_EQ(ask(tb_table_waiter_check, table, "alice", waiter, &ns), TB_E_UNSUPPORTED);
-    EXPECT_EQ(ask(tb_table_waiter_leave, table, "alice", waiter), TB_E_UNSUPPORTED);
-    EXPECT_EQ(ask(tb_table_reserve, table, "alice", 1.0, kSecond, &r), TB_E_UNSUPPORTED);
-    r.tokens = 1;
-    EXPECT_EQ(ask(tb_table_cancel, table, "alice", &r), TB_E_UNSUPPORTED);
-    EXPECT_EQ(ask(tb_table_settle, table, "alice", &r, 1.0), TB_E_UNSUPPORTED);
-    const tb_member members[] = {{bucket.get(), nullptr, nullptr, 0, 1}, {nullptr, table.get(), "alice", 5, 1}};
-    tb_reservation both[2] = {r, r};
-    tb_waiter_all *all = nullptr;
-    EXPECT_EQ(tb_wait_all(members, 2, kSecond, 0, nullptr), TB_E_UNSUPPORTED);
-    EXPECT_EQ(tb_enqueue_all(members, 2, kSecond, 0, 0, &all, &ns, nullptr), TB_E_UNSUPPORTED);
-    EXPECT_EQ(tb_reserve_all(members, 2, kSecond, both, &ns, nullptr), TB_E_UNSUPPORTED);
-    EXPECT_EQ(tb_cancel_all(members, 2, both), TB_E_UNSUPPORTED);
-    EXPECT_EQ(both[0].tokens, 1);
-    EXPECT_EQ(available(table, "alice"), 10);
-    EXPECT_EQ(available(bucket.get()), 10);
-}
-
-TEST_F(SharedTable, JoinsDecisions) {
+TEST_F(SharedTable, JoinsDecisionsAndReservationsButNotWaits) {
     const TableHandle table = open();
     const TableHandle again = open();
     const BucketHandle bucket = bucket_of(slow);
@@ -242,6 +167,20 @@ TEST_F(SharedTable, JoinsDecisions) {
     EXPECT_EQ(tb_allow_all(twice, 2, &refusal), TB_E_INVALID_ARGUMENT);
     const tb_member two[] = {{nullptr, table.get(), "bob", 3, 1}, {nullptr, again.get(), "eve", 3, 1}};
     EXPECT_EQ(tb_allow_all(two, 2, &refusal), TB_SUCCESS);
+
+    tb_reservation both[2];
+    tb_waiter_all *all = nullptr;
+    int64_t ns = 0;
+    EXPECT_EQ(tb_reserve_all(members, 2, TB_FOREVER, both, &ns, &refusal), TB_SUCCESS);
+    EXPECT_NEAR(available(again, "alice"), -10, 1e-3);
+    EXPECT_EQ(tb_cancel_all(members, 2, both), TB_SUCCESS);
+    EXPECT_NEAR(available(again, "alice"), 0, 1e-3);
+    for (const tb_member *const member : {&members[1], &two[0]}) {
+        EXPECT_EQ(tb_wait_all(member, 1, kSecond, 0, nullptr), TB_E_UNSUPPORTED);
+        EXPECT_EQ(tb_enqueue_all(member, 1, kSecond, 0, 0, &all, &ns, nullptr), TB_E_UNSUPPORTED);
+    }
+    EXPECT_NEAR(available(table, "bob"), 9, 1e-3);
+    EXPECT_NEAR(available(bucket.get()), 9, 1e-3);
 }
 
 // ---- Opening ----

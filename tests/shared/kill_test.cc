@@ -1,4 +1,6 @@
 // Processes that share a bucket are killed (kills.h).
+#include <sys/resource.h>
+
 #include "tests/shared/kills.h"
 #include "tests/support/api.h"
 
@@ -177,7 +179,7 @@ TEST_F(Kills, AKilledWaiterDoesNotCountForEver) {
 }
 
 // A process that dies with a lock leaves it to nobody, also where it has children that know the bucket but never call a
-// function of it.
+// function of it, and where these had no descriptor left to open locks of their own.
 TEST_F(Kills, AKilledParentLeavesNoLockToItsChildren) {
     constexpr int kParents = 20;
     open();
@@ -188,6 +190,8 @@ TEST_F(Kills, AKilledParentLeavesNoLockToItsChildren) {
         if (parent == 0) {
             ::setpgid(0, 0);
             tb_refund(bucket_.get(), 1);  // now it has locks of its own
+            const rlimit none_free{3, 3};
+            if (i % 2 != 0) ::setrlimit(RLIMIT_NOFILE, &none_free);
             if (::fork() == 0) ::pause();
             if (::write(alive[1], "x", 1) != 1) ::_exit(1);
             for (;;) tb_refund(bucket_.get(), 1);

@@ -52,6 +52,8 @@ class BucketProcess {
 
 class TableProcess {
   public:
+    static constexpr int64_t kMaxWaiters = 6;  // of a key
+
     TableProcess(const std::string &name, const tb::LimitSpec &spec, uint64_t lines, tb::WhenFull when_full,
                  tb::Clock *clock) {
         tb::Difference difference{};
@@ -62,6 +64,8 @@ class TableProcess {
         EXPECT_EQ(memory_.open(name.c_str(), terms, &difference, &error), tb::Status::success) << error;
         tb::TableOptions options;
         options.clock = clock;
+        waiting_.max_waiters = kMaxWaiters;
+        options.waiting = &waiting_;
         options.share(&memory_);
         table_ = std::make_unique<tb::Table>(spec, limit, options);
     }
@@ -71,6 +75,7 @@ class TableProcess {
 
   private:
     tb::SharedTable memory_;
+    tb::WaitOptions waiting_;
     std::unique_ptr<tb::Table> table_;
 };
 

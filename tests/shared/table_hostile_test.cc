@@ -19,11 +19,21 @@ namespace {
 using namespace tb_test;
 
 constexpr std::size_t kLines = 3;
-constexpr std::size_t kBytes = sizeof(tb::SharedTablePage) + kLines * sizeof(tb::Line);
+constexpr std::size_t kRoomCount = tb::KeyRooms::rooms_for(kLines);
+constexpr std::size_t kBytes =
+    sizeof(tb::SharedTablePage) + kLines * sizeof(tb::Line) + kRoomCount * sizeof(tb::KeyRoom);
 constexpr std::size_t kWords = kBytes / sizeof(uint64_t);
 constexpr std::size_t kImage = offsetof(tb::SharedTablePage, image) / sizeof(uint64_t);
 constexpr std::size_t kPlanWords = sizeof(tb::LivePlanImage) / sizeof(uint64_t);
 constexpr std::size_t kSlots = sizeof(tb::SharedTablePage) / sizeof(uint64_t);
+constexpr std::size_t kSlotWords = kLines * sizeof(tb::Line) / sizeof(uint64_t);
+constexpr std::size_t kRooms = kSlots + kSlotWords;
+constexpr std::size_t kRoomWords = sizeof(tb::KeyRoom) / sizeof(uint64_t);
+constexpr std::size_t kImages = offsetof(tb::KeyRoom, queue) / sizeof(uint64_t);
+constexpr std::size_t kImageWords = tb::SharedQueue::size(tb::KeyRoom::kMostEntries) / sizeof(uint64_t);
+constexpr std::size_t kFixedWords = sizeof(tb::SharedQueue) / sizeof(uint64_t);
+constexpr std::size_t kUsedEntries = 12;
+constexpr std::size_t kUsedWords = kFixedWords + kUsedEntries * sizeof(tb::EntryImage) / sizeof(uint64_t);
 constexpr int64_t kKeys = 9;
 
 std::string name() {
@@ -39,7 +49,9 @@ class Victim {
     explicit Victim(Trace *trace) : trace_(*trace) {
         ::unlink(path().c_str());
         const double rate = trace_.pick(std::vector<double>{1e-3, 1, 1000, 1e6, 1e9});
-        const tb_config limit = config_of(10, rate, nullptr);
+        tb_config limit = config_of(10, rate, nullptr);
+        limit.max_lateness_ns = trace_.one_in(2) ? 0 : 1000;
+        limit.on_wake = [](void *, uint64_t) {};
         tb_table_config config = table_config(static_cast<int32_t>(trace_.below(3)));
         config.max_bytes = kLines * sizeof(tb::Line);
         for (TableHandle &t : tables_) {
@@ -50,7 +62,7 @@ class Victim {
         const int file = ::open(path().c_str(), O_RDWR);
         words_ = static_cast<Word *>(::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0));
         ::close(file);
-        for (int64_t i = trace_.between(0, 40); i > 0; --i) call(trace_.below(7));
+        for (int64_t i = trace_.between(0, 60); i > 0; --i) call(trace_.below(14));
         for (std::size_t i = 0; i < kWords; ++i) kept_[i] = words_[i].load(std::memory_order_relaxed);
     }
     ~Victim() {
@@ -72,10 +84,16 @@ class Victim {
                 randomize(kImage, kPlanWords);
                 break;
             case 2:
-                randomize(kSlots, kWords - kSlots);
+                randomize(kSlots, kSlotWords);
                 break;
             case 3:
                 copy_slots();
+                break;
+            case 4:
+                randomize(any_room(), kImages);
+                break;
+            case 5:
+                randomize(any_image(), trace_.one_in(2) ? kFixedWords : kUsedWords);
                 break;
             default:
                 for (int64_t i = trace_.between(1, 5); i > 0; --i) change_word(&trace_, &words_[any_word()]);
@@ -84,7 +102,7 @@ class Victim {
     }
     // All functions, or a few of them.
     void call_some() {
-        constexpr int64_t kCalls = 16;
+        constexpr int64_t kCalls = 24;
         const int64_t first = trace_.below(kCalls);
         const int64_t count = trace_.one_in(8) ? kCalls : 6;
         for (int64_t i = 0; i < count; ++i) call((first + i) % kCalls);
@@ -93,8 +111,11 @@ class Victim {
     void change_while(const std::atomic<bool> *goes_on, uint64_t seed) {
         Trace trace(seed);
         while (goes_on->load(std::memory_order_relaxed)) {
-            const std::size_t at =
-                kImage + static_cast<std::size_t>(trace.below(static_cast<int64_t>(kWords - kImage)));
+            const std::size_t room = kRooms + static_cast<std::size_t>(trace.below(3)) * kRoomWords;
+            const std::size_t image = room + kImages + (trace.one_in(2) ? kImageWords : 0);
+            const std::size_t at = trace.one_in(3)   ? room + static_cast<std::size_t>(trace.below(kImages))
+                                   : trace.one_in(2) ? image + static_cast<std::size_t>(trace.below(kUsedWords))
+                                                     : kImage + static_cast<std::size_t>(trace.below(kRooms - kImage));
             const uint64_t target = trace.one_in(2) ? trace.pick(kTargets) : words_[at] ^ (1u << trace.below(20));
             words_[at].store(target, std::memory_order_relaxed);
             for (int i = 0; i < 20; ++i) tb::platform::pause();
@@ -109,21 +130,30 @@ class Victim {
         for (std::size_t i = 0; i < count; ++i) words_[from + i].store(trace_.draw(), std::memory_order_relaxed);
     }
     std::size_t any_word() {
-        switch (trace_.below(4)) {
+        switch (trace_.below(7)) {
             case 0:
                 return static_cast<std::size_t>(trace_.below(static_cast<int64_t>(kImage)));
             case 1:
-                return kSlots + static_cast<std::size_t>(trace_.below(static_cast<int64_t>(kWords - kSlots)));
+                return kSlots + static_cast<std::size_t>(trace_.below(kSlotWords));
+            case 2:
+                return any_room() + static_cast<std::size_t>(trace_.below(kImages));
+            case 3:
+                return any_image() + static_cast<std::size_t>(trace_.below(kFixedWords));
+            case 4:
+                return any_image() + static_cast<std::size_t>(trace_.below(kUsedWords));
             default:
                 return kImage + static_cast<std::size_t>(trace_.below(kPlanWords));
         }
     }
+    // One of the rooms that are likely to be in use.
+    std::size_t any_room() { return kRooms + kRoomWords * static_cast<std::size_t>(trace_.below(5)); }
+    std::size_t any_image() { return any_room() + kImages + (trace_.one_in(2) ? kImageWords : 0); }
     // The same key stands in several slots, tentative or pinned or not.
     void copy_slots() {
         const std::size_t from = kSlots + 2 * static_cast<std::size_t>(trace_.below(4 * kLines));
         for (int64_t i = trace_.between(1, 6); i > 0; --i) {
             const std::size_t to = kSlots + 2 * static_cast<std::size_t>(trace_.below(4 * kLines));
-            words_[to].store(words_[from] ^ static_cast<uint64_t>(trace_.below(4)), std::memory_order_relaxed);
+            words_[to].store(words_[from] ^ static_cast<uint64_t>(trace_.below(8)), std::memory_order_relaxed);
             words_[to + 1].store(words_[from + 1], std::memory_order_relaxed);
         }
     }
@@ -137,6 +167,7 @@ class Victim {
         tb_table_stats stats{};
         double x = 0;
         int64_t ns = 0;
+        tb_reservation both[2];
         const std::string other = key();
         const tb_member members[] = {{nullptr, t.get(), k.data(), k.size(), n},
                                      {nullptr, any().get(), other.data(), other.size(), n}};
@@ -161,36 +192,84 @@ class Victim {
                 ask(tb_table_refund, t, k, n);
                 break;
             case 7:
-                ask(tb_table_available, t, k, &x);
-                break;
             case 8:
-                ask(tb_table_time_until, t, k, n, &ns);
+                enqueue(t, k, n);
                 break;
             case 9:
-                ask(tb_table_remove, t, k);
+                check();
                 break;
             case 10:
-                if (trace_.one_in(4)) tb_table_set_rate(t.get(), trace_.one_in(2) ? 1e-3 : 1e6 * n);
+                reserve(t, k, n);
                 break;
             case 11:
-                if (trace_.one_in(4)) tb_table_set_capacity(t.get(), n);
+                if (!reserved_.empty()) ask(tb_table_cancel, t, reserved_.back().key, &reserved_.back().reservation);
                 break;
             case 12:
+                if (!reserved_.empty()) ask(tb_table_settle, t, reserved_.back().key, &reserved_.back().reservation, n);
+                if (!reserved_.empty()) reserved_.pop_back();
+                break;
+            case 13:
+                ask(tb_table_wait_for, t, k, n, trace_.one_in(2) ? int64_t{0} : int64_t{1000});
+                break;
+            case 14:
+                ask(tb_table_available, t, k, &x);
+                break;
+            case 15:
+                ask(tb_table_time_until, t, k, n, &ns);
+                break;
+            case 16:
+                ask(tb_table_remove, t, k);
+                break;
+            case 17:
+                if (trace_.one_in(4)) tb_table_set_rate(t.get(), trace_.one_in(2) ? 1e-3 : 1e6 * n);
+                break;
+            case 18:
+                if (trace_.one_in(4)) tb_table_set_capacity(t.get(), n);
+                break;
+            case 19:
                 tb_config_init(&config, sizeof config);
                 tb_table_get_limit(t.get(), &config);
                 break;
-            case 13:
+            case 20:
                 stats.struct_size = sizeof stats;
                 tb_table_get_stats(t.get(), &stats);
                 break;
-            case 14:
+            case 21:
                 tb_allow_all(members, 2, &refusal);
+                break;
+            case 22:
+                tb_reserve_all(members, 2, trace_.one_in(2) ? 0 : kSecond, both, &ns, &refusal);
                 break;
             default:
                 if (trace_.one_in(8)) attach();
                 if (trace_.one_in(64)) tb_table_close(t.get());
                 break;
         }
+    }
+    void enqueue(const TableHandle &t, const std::string &k, double n) {
+        uint64_t waiter = 0;
+        int64_t wait_ns = 0;
+        const int64_t timeout_ns = trace_.one_in(2) ? TB_FOREVER : trace_.below(kSecond);
+        const int32_t priority = static_cast<int32_t>(trace_.between(-1, 1));
+        if (ask(tb_table_enqueue, t, k, n, timeout_ns, priority, uint64_t{0}, &waiter, &wait_ns) != TB_PENDING) return;
+        if (trace_.one_in(8)) {
+            ask(tb_table_waiter_leave, t, k, waiter);
+        } else {
+            waiters_.push_back({&t, k, waiter});
+        }
+    }
+    void check() {
+        if (waiters_.empty()) return;
+        Waiting &w = waiters_[static_cast<std::size_t>(trace_.below(static_cast<int64_t>(waiters_.size())))];
+        int64_t wait_ns = 0;
+        if (ask(tb_table_waiter_check, *w.table, w.key, w.number, &wait_ns) == TB_PENDING) return;
+        w = waiters_.back();
+        waiters_.pop_back();
+    }
+    void reserve(const TableHandle &t, const std::string &k, double n) {
+        tb_reservation r{};
+        const int64_t most = trace_.one_in(2) ? TB_FOREVER : trace_.below(kSecond);
+        if (ask(tb_table_reserve, t, k, n, most, &r) == TB_SUCCESS) reserved_.push_back({k, r});
     }
     void many(const TableHandle &t) {
         const size_t sizes[] = {1, 1, 1, 1, 1, 1, 1, 1, 1};
@@ -209,8 +288,20 @@ class Victim {
         tb_table_destroy(opened);
     }
 
+    struct Waiting {
+        const TableHandle *table;
+        std::string key;
+        uint64_t number;
+    };
+    struct Reserved {
+        std::string key;
+        tb_reservation reservation;
+    };
+
     Trace &trace_;
     TableHandle tables_[2];
+    std::vector<Waiting> waiters_;
+    std::vector<Reserved> reserved_;
     Word *words_ = nullptr;
     std::vector<uint64_t> kept_ = std::vector<uint64_t>(kWords);
 };

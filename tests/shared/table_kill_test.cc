@@ -11,12 +11,13 @@ constexpr double kCapacity = 20;  // the largest, so that no change of it puts a
 
 class Operations {
   public:
-    Operations(const TableHandle *table, Ledger *ledger, uint64_t seed)
-        : table_(*table), ledger_(*ledger), trace_(seed) {}
+    // A patient one waits until another puts tokens in.
+    Operations(const TableHandle *table, Ledger *ledger, uint64_t seed, bool patient)
+        : table_(*table), ledger_(*ledger), trace_(seed), patient_(patient) {}
 
     // The last makes tokens vanish, which leaves room below the bound.
-    static constexpr int64_t kKinds = 11;
-    static constexpr int64_t kThatKeep = 10;
+    static constexpr int64_t kKinds = 15;
+    static constexpr int64_t kThatKeep = 14;
     void call(int64_t kind) {
         ledger_.count_call();
         const std::string key = std::to_string(trace_.below(kKeys));
@@ -54,6 +55,23 @@ class Operations {
             case 9:
                 look(key);
                 break;
+            case 10:
+                if (ask(tb_table_wait_for, table_, key, n, patient_ ? TB_FOREVER : 30000) == TB_SUCCESS) grant(n);
+                break;
+            case 11:
+                enqueue_and_leave(key, n);
+                break;
+            case 12:
+                reserve_and_cancel(key, n);
+                break;
+            case 13: {
+                tb_reservation r{};
+                if (ask(tb_table_reserve, table_, key, n, int64_t{0}, &r) != TB_SUCCESS) break;
+                grant(n);
+                put(n / 2);
+                ask(tb_table_settle, table_, key, &r, n / 2);
+                break;
+            }
             default:
                 forget(key);
                 break;
@@ -63,6 +81,24 @@ class Operations {
   private:
     void put(double n) { ledger_.put(n); }
     void grant(double n) { ledger_.grant(n); }
+
+    // One that lies ahead has nothing yet, and comes due by no refund.
+    void reserve_and_cancel(const std::string &key, double n) {
+        tb_reservation r{};
+        if (ask(tb_table_reserve, table_, key, n, TB_FOREVER, &r) != TB_SUCCESS) return;
+        if (r.wait_ns == 0) grant(n);
+        ask(tb_table_cancel, table_, key, &r);
+    }
+    void enqueue_and_leave(const std::string &key, double n) {
+        uint64_t waiter = 0;
+        int64_t wait_ns = 0;
+        const int64_t timeout_ns = trace_.one_in(2) ? TB_FOREVER : kSecond;
+        const int32_t priority = static_cast<int32_t>(trace_.between(-1, 1));
+        tb_status s = ask(tb_table_enqueue, table_, key, n, timeout_ns, priority, uint64_t{0}, &waiter, &wait_ns);
+        if (s == TB_PENDING) s = ask(tb_table_waiter_check, table_, key, waiter, &wait_ns);
+        if (s == TB_SUCCESS) grant(n);
+        if (s == TB_PENDING) ask(tb_table_waiter_leave, table_, key, waiter);
+    }
 
     void many() {
         const size_t sizes[] = {1, 1, 1, 1};
@@ -93,6 +129,7 @@ class Operations {
     const TableHandle &table_;
     Ledger &ledger_;
     Trace trace_;
+    const bool patient_;
 };
 
 class TableKills : public KillTest {
@@ -105,8 +142,10 @@ class TableKills : public KillTest {
         open(kCapacity, kHardlyAnyRate, 256, TB_TABLE_DENY);
         return n % 2 == 0 ? Operations::kKinds : Operations::kThatKeep;
     }
-    Call caller(uint64_t seed, bool) override {
-        return [operations = Operations(&table_, ledger_, seed)](int64_t kind) mutable { operations.call(kind); };
+    Call caller(uint64_t seed, bool is_patient) override {
+        return [operations = Operations(&table_, ledger_, seed, is_patient)](int64_t kind) mutable {
+            operations.call(kind);
+        };
     }
     double left() override {
         double left = 0;
@@ -119,7 +158,8 @@ class TableKills : public KillTest {
     }
 
     void open(double capacity, double rate, int64_t max_bytes, int32_t when_full) {
-        const tb_config limit = config_of(capacity, rate, nullptr);
+        tb_config limit = config_of(capacity, rate, nullptr);
+        limit.max_lateness_ns = 100000;  // so that the killed do not keep what they waited for
         tb_table_config config = table_config(when_full);
         config.max_bytes = max_bytes;
         tb_table *table = nullptr;

@@ -1,10 +1,11 @@
 // A table whose memory is shared does what any table does: random traces on both, where each operation on the shared
 // one is done through one of two tables that have the memory open. Both hash keys alike, so they also forget the same
-// ones.
+// ones. Where keys have queues no key is forgotten: those of one process keep a place for longer.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <string>
+#include <vector>
 
 #include "core/table/table.h"
 #include "tests/shared/processes.h"
@@ -26,12 +27,25 @@ tb::Limit limit_of(const tb::LimitSpec &spec) {
     return limit;
 }
 
+struct Waiting {
+    uint64_t key;
+    uint64_t alone;
+    uint64_t shared;
+};
+struct Reserved {
+    uint64_t key;
+    tb::Reservation alone;
+    tb::Reservation shared;
+};
+
 class Traces {
   public:
-    explicit Traces(uint64_t seed)
+    Traces(uint64_t seed, bool with_queues)
         : trace_(seed),
+          keys_(with_queues ? 3 : kKeys),
+          kinds_(with_queues ? 20 : 12),
           spec_{static_cast<double>(trace_.between(1, 20)), static_cast<double>(trace_.between(1, 50)), kSecond},
-          lines_(static_cast<uint64_t>(trace_.between(1, 12))),
+          lines_(with_queues ? 100 : static_cast<uint64_t>(trace_.between(1, 12))),
           when_full_(static_cast<tb::WhenFull>(trace_.below(3))),
           clock_(trace_.below(kSecond)),
           name_("tokenbucket-test-table-" + std::to_string(::getpid())),
@@ -43,7 +57,9 @@ class Traces {
 
     void run(int steps) {
         for (int i = 0; i < steps && !testing::Test::HasFailure(); ++i) step();
+        while (!waiting_.empty()) leave();
     }
+    uint64_t waited() const { return waited_; }
 
   private:
     tb::TableOptions options() {
@@ -52,6 +68,8 @@ class Traces {
         o.lines = lines_;
         o.when_full = when_full_;
         o.secret = a_.secret();
+        wait_options_.max_waiters = TableProcess::kMaxWaiters;
+        o.waiting = &wait_options_;
         return o;
     }
     TableProcess &any() { return trace_.one_in(2) ? a_ : b_; }
@@ -66,12 +84,12 @@ class Traces {
     }
 
     void step() {
-        const int64_t number = trace_.below(kKeys);
+        const int64_t number = trace_.below(keys_);
         const uint64_t key = alone_.hash(&number, sizeof number);
         same(key, any()->hash(&number, sizeof number), "hash");
         const double n = tokens();
         trace_.note("key", number, static_cast<int64_t>(n * 10));
-        switch (trace_.below(12)) {
+        switch (trace_.below(kinds_)) {
             case 0:
                 take(key, n);
                 break;
@@ -97,11 +115,32 @@ class Traces {
             case 8:
                 advance();
                 break;
+            case 12:
+            case 13:
+                reserve(key, n);
+                break;
+            case 14:
+                cancel();
+                break;
+            case 15:
+                settle(n);
+                break;
+            case 16:
+            case 17:
+                enqueue(key, n);
+                break;
+            case 18:
+                check();
+                break;
+            case 19:
+                leave();
+                break;
             default:
                 trace_.note("allow", 0), same(alone_.allow(key, n), any()->allow(key, n), "allow");
                 break;
         }
         look(key);
+        if (kinds_ > 12) look_at_queues();
     }
 
     void look(uint64_t key) {
@@ -116,6 +155,16 @@ class Traces {
         same(one.occupied, other.occupied, "occupied");
         same(one.evicted, other.evicted, "evicted");
         same(one.tokens_forgiven, other.tokens_forgiven, "forgiven");
+    }
+    // What overflows is found when somebody looks, so both are looked at as often.
+    void look_at_queues() {
+        for (int64_t number = 0; number < keys_; ++number) {
+            const uint64_t key = alone_.hash(&number, sizeof number);
+            int64_t alone = 0;
+            int64_t shared = 0;
+            same(alone_.probe(key, 1, 0, 0, &alone), any()->probe(key, 1, 0, 0, &shared), "probe");
+            same(alone, shared, "a waiter's wait");
+        }
     }
     void advance() {
         const int64_t ns = trace_.one_in(16) ? trace_.between(0, int64_t{40} * 86400 * kSecond)
@@ -147,7 +196,7 @@ class Traces {
         Status alone[kCount];
         Status shared[kCount];
         for (std::size_t i = 0; i < kCount; ++i) {
-            const int64_t number = trace_.below(kKeys);
+            const int64_t number = trace_.below(keys_);
             keys[i] = alone_.hash(&number, sizeof number);
             amounts[i] = n + static_cast<double>(i % 3);
         }
@@ -163,7 +212,7 @@ class Traces {
         same(alone, shared, "repaid after");
     }
     void change(double n) {
-        trace_.note("change", 0);
+        trace_.note("change", static_cast<int64_t>(n * 10));
         if (trace_.one_in(2)) {
             same(alone_.set_rate(n * 3), any()->set_rate(n * 3), "set_rate");
         } else {
@@ -179,24 +228,106 @@ class Traces {
         same(one.rate_tokens, other.rate_tokens, "rate");
     }
 
+    int64_t patience() { return trace_.one_in(3) ? INT64_MAX : trace_.between(0, 2 * kSecond); }
+    void reserve(uint64_t key, double n) {
+        const int64_t most = patience();
+        trace_.note("reserve", most);
+        Reserved r{key, {}, {}};
+        const Status s = alone_.reserve(key, n, most, &r.alone);
+        same(s, any()->reserve(key, n, most, &r.shared), "reserve");
+        if (s != Status::success) return;
+        same(r.alone.wait_ns, r.shared.wait_ns, "wait");
+        same(r.alone.ready_at_ns, r.shared.ready_at_ns, "ready");
+        reserved_.push_back(r);
+    }
+    template <class T>
+    T take_from(std::vector<T> *all) {
+        const std::size_t i = static_cast<std::size_t>(trace_.below(static_cast<int64_t>(all->size())));
+        const T one = (*all)[i];
+        all->erase(all->begin() + static_cast<std::ptrdiff_t>(i));
+        return one;
+    }
+    void cancel() {
+        if (reserved_.empty()) return;
+        const Reserved r = take_from(&reserved_);
+        trace_.note("cancel", r.alone.ready_at_ns);
+        same(alone_.cancel(r.key, r.alone), any()->cancel(r.key, r.shared), "cancel");
+    }
+    void settle(double n) {
+        if (reserved_.empty()) return;
+        const Reserved r = take_from(&reserved_);
+        const double actual = trace_.one_in(3) ? 0 : n;
+        trace_.note("settle", r.alone.ready_at_ns, static_cast<int64_t>(actual * 10));
+        same(alone_.settle(r.key, r.alone, actual), any()->settle(r.key, r.shared, actual), "settle");
+    }
+    // Waiters are those of one process.
+    void enqueue(uint64_t key, double n) {
+        const int64_t most = patience();
+        const int32_t priority = static_cast<int32_t>(trace_.between(-1, 1));
+        trace_.note("enqueue", most, priority);
+        tb::QueuePlace alone;
+        tb::QueuePlace shared;
+        const Status s = alone_.enqueue(key, n, most, priority, 0, &alone);
+        same(s, a_->enqueue(key, n, most, priority, 0, &shared), "enqueue");
+        if (s != Status::waiting) return;
+        ++waited_;
+        same(alone.wait_ns, shared.wait_ns, "wait of a waiter");
+        waiting_.push_back({key, alone.waiter, shared.waiter});
+    }
+    void check() {
+        if (waiting_.empty()) return;
+        const Waiting w = take_from(&waiting_);
+        int64_t alone = 0;
+        int64_t shared = 0;
+        trace_.note("check", static_cast<int64_t>(waiting_.size()));
+        const Status s = alone_.check(w.key, w.alone, &alone);
+        same(s, a_->check(w.key, w.shared, &shared), "check");
+        same(alone, shared, "wait still");
+        if (s == Status::waiting) waiting_.push_back(w);
+    }
+    void leave() {
+        if (waiting_.empty()) return;
+        const Waiting w = take_from(&waiting_);
+        trace_.note("leave", static_cast<int64_t>(waiting_.size()));
+        same(alone_.leave(w.key, w.alone), a_->leave(w.key, w.shared), "leave");
+    }
+
     Trace trace_;
+    const int64_t keys_;
+    const int64_t kinds_;
     const tb::LimitSpec spec_;
     const uint64_t lines_;
     const tb::WhenFull when_full_;
     tb::Clock clock_;
     const std::string name_;
+    tb::WaitOptions wait_options_;
     TableProcess a_;
     TableProcess b_;
     tb::Table alone_;
+    std::vector<Reserved> reserved_;
+    std::vector<Waiting> waiting_;
+    uint64_t waited_ = 0;
 };
 
-TEST(SharedTableTraces, DoWhatATableOfOneProcessDoes) {
+void run_traces(bool with_queues) {
     if (!tb::platform::kSharesMemory || !tb::platform::kHasPairExchange) GTEST_SKIP() << "no shared tables here";
     const uint64_t traces = support::effort("TB_TRACES", 1500, 150);
-    for (uint64_t seed = 1; seed <= traces && !HasFailure(); ++seed) {
+    uint64_t waited = 0;
+    for (uint64_t seed = 1; seed <= traces && !testing::Test::HasFailure(); ++seed) {
         SCOPED_TRACE(seed);
-        Traces(seed).run(150);
+        Traces t(seed, with_queues);
+        t.run(150);
+        waited += t.waited();
     }
+    EXPECT_EQ(waited > traces, with_queues);
+}
+
+TEST(SharedTableTraces, DoWhatATableOfOneProcessDoes) {
+    run_traces(false);
+}
+
+TEST(SharedTableTraces, WaitAndReserveAsATableOfOneProcessDoes) {
+    run_traces(true);
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// Four processes take from one bucket, and wait on it, as fast as they can: over no time do they get more than was
-// there, by what each measured around its calls, and nobody is forgotten.
+// Four processes take from one bucket, or one key, and wait on it, as fast as they can: over no time do they get more
+// than was there, by what each measured around its calls, and nobody is forgotten.
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -14,6 +14,7 @@
 #include "core/platform/platform.h"
 #include "tests/support/api.h"
 #include "tests/support/effort.h"
+#include "tests/support/table.h"
 
 namespace {
 
@@ -48,6 +49,14 @@ class Windows : public testing::Test {
         tb_bucket *bucket = nullptr;
         ASSERT_EQ(tb_shared_open(&config, nullptr, 0, &bucket, nullptr), TB_SUCCESS);
         bucket_.reset(bucket);
+    }
+    void open_table() {
+        const tb_config limit = config_of(kCapacity, kRate, nullptr);
+        tb_table_config config = table_config();
+        config.max_keys = 100;
+        tb_table *table = nullptr;
+        ASSERT_EQ(tb_shared_table_open(&limit, &config, nullptr, 0, &table, nullptr), TB_SUCCESS);
+        table_.reset(table);
     }
     void TearDown() override {
         if (log_ != nullptr) ::munmap(log_, sizeof(Log));
@@ -101,11 +110,12 @@ class Windows : public testing::Test {
         const double most = kCapacity + kRate * static_cast<double>(kDurationNs) / kSecond;
         EXPECT_GT(static_cast<double>(grants.size()), most / 2);
         ::usleep(static_cast<useconds_t>(1e6 * kCapacity / kRate) + 1000);
-        EXPECT_EQ(available(bucket_.get()), kCapacity);
+        EXPECT_EQ(table_ != nullptr ? available(table_, "key") : available(bucket_.get()), kCapacity);
     }
 
     Log *log_ = nullptr;
     BucketHandle bucket_;
+    TableHandle table_;  // of tests with a key
 };
 
 TEST_F(Windows, OfTakes) {
@@ -123,6 +133,29 @@ TEST_F(Windows, OfWaits) {
 TEST_F(Windows, OfTakesAndWaits) {
     const auto take = [this](double n) { return tb_allow(bucket_.get(), n) == TB_SUCCESS; };
     const auto wait = [this](double n) { return tb_wait_for(bucket_.get(), n, kSecond) == TB_SUCCESS; };
+    run(take, wait, take, wait);
+    expect_windows(kLatenessNs);
+}
+
+class KeyWindows : public Windows {
+  protected:
+    void SetUp() override {
+        Windows::SetUp();
+        if (IsSkipped()) return;
+        if (tb_has_feature("lock_free_table") == 0) GTEST_SKIP() << "no shared tables here";
+        open_table();
+    }
+};
+
+TEST_F(KeyWindows, OfWaits) {
+    const auto wait = [this](double n) { return ask(tb_table_wait_for, table_, "key", n, TB_FOREVER) == TB_SUCCESS; };
+    run(wait, wait, wait, wait);
+    expect_windows(kLatenessNs);
+}
+
+TEST_F(KeyWindows, OfTakesAndWaits) {
+    const auto take = [this](double n) { return ask(tb_table_allow, table_, "key", n) == TB_SUCCESS; };
+    const auto wait = [this](double n) { return ask(tb_table_wait_for, table_, "key", n, kSecond) == TB_SUCCESS; };
     run(take, wait, take, wait);
     expect_windows(kLatenessNs);
 }

@@ -19,6 +19,7 @@
 #include <cerrno>
 #include <memory>
 #include <set>
+#include <string>
 #include <string_view>
 #include <thread>
 #include <vector>
@@ -355,6 +356,35 @@ TEST(Lock, IsFreeInAChildIfItWasHeldAtTheFork) {
     EXPECT_FALSE(lock.try_lock());
     lock.unlock();
     EXPECT_TRUE(lock.try_lock());
+}
+
+// Of two who hold it in common neither holds it alone. It ends with its holder.
+TEST(SharedLock, IsHeldByOneAloneOrBySeveralInCommon) {
+    if (!tb::platform::kSharesMemory) GTEST_SKIP() << "no shared memory here";
+    constexpr unsigned kLock = 7;
+    const std::string path = "/dev/shm/tokenbucket-test-lock-" + std::to_string(getpid());
+    tb::platform::SharedMemory one;
+    tb::platform::SharedMemory other;
+    ASSERT_EQ(one.create(path.c_str(), 4096), tb::platform::SharedMemory::Fault::none);
+    ASSERT_EQ(one.publish(path.c_str()), tb::platform::SharedMemory::Fault::none);
+    ASSERT_EQ(other.open(path.c_str(), 4096), tb::platform::SharedMemory::Fault::none);
+    unlink(path.c_str());
+    EXPECT_TRUE(one.try_lock(kLock));
+    EXPECT_FALSE(other.try_lock(kLock));
+    one.lock_in_common(kLock);
+    other.lock_in_common(kLock);
+    EXPECT_FALSE(one.try_lock(kLock));
+    EXPECT_FALSE(other.try_lock(kLock));
+    EXPECT_TRUE(one.try_lock(kLock + 1));
+    other.unlock(kLock);
+    EXPECT_TRUE(one.try_lock(kLock));
+    one.unlock(kLock);
+    const auto holds = [&] {
+        other.lock_in_common(kLock);
+        return one.try_lock(kLock) ? 1 : 0;
+    };
+    EXPECT_EQ(in_child(fork, holds), 0);
+    EXPECT_TRUE(one.try_lock(kLock));
 }
 
 TEST(ThreadHint, TellsThreadsApart) {

@@ -284,8 +284,7 @@ class Bucket {
         tb_config c = detail::to_c(config);
         std::unique_ptr<detail::Wakes> wakes;
         if (fault != nullptr) *fault = {};
-        if (!detail::serve_wakes(c, &wakes)) return Result<Bucket>(Status::out_of_memory);
-        if (wakes != nullptr) wakes->ask_every(std::chrono::milliseconds(100));
+        if (!detail::serve_shared_wakes(c, &wakes)) return Result<Bucket>(Status::out_of_memory);
         tb_bucket *bucket = nullptr;
         std::int32_t number = 0;
         const tb_status status = tb_shared_open(&c, name, flags, &bucket, &number);

@@ -137,8 +137,17 @@ TEST_F(CppShared, ATableIsThatOfAll) {
     EXPECT_EQ(status, 0);
     EXPECT_EQ(other.allow("alice", 4).status(), Status::denied);
     EXPECT_TRUE(other.allow("alice", 3));
-    EXPECT_EQ(other.reserve("bob").status(), Status::unsupported);
-    EXPECT_EQ(other.wait("bob").status(), Status::unsupported);
+    auto reserved = one.reserve("alice", 2);
+    EXPECT_NEAR(*other.available("alice"), -2, 1e-3);
+    reserved->cancel();
+    EXPECT_NEAR(*other.available("alice"), 0, 1e-3);
+    std::thread refunding([&] {
+        while (*other.available("alice") > -2) std::this_thread::sleep_for(1ms);
+        EXPECT_TRUE(other.refund("alice", 3));
+    });
+    EXPECT_TRUE(one.wait("alice", 3));
+    refunding.join();
+    EXPECT_EQ(Limits(one.member("bob")).wait().status(), Status::unsupported);
     EXPECT_EQ(Limits(one.member("bob"), other.member("bob")).allow().status(), Status::invalid_argument);
 }
 
@@ -155,19 +164,32 @@ struct OneTimer {
     Work work;
 };
 
-TEST_F(CppShared, AWaitOnALoopAsksWhatOthersDid) {
-    Bucket one = open();
-    Bucket other = open();
-    EXPECT_TRUE(one.allow(10));
+template <class Limit, class... Key>
+void expect_to_ask(Limit &one, Limit &other, Key... key) {
+    EXPECT_TRUE(one.allow(key..., 10));
     OneTimer loop;
     std::optional<Status> ended;
-    const auto call = one.call_when_granted(loop, [&](const Waited &waited) { ended = waited.status(); });
+    const auto call = one.call_when_granted(key..., loop, [&](const Waited &waited) { ended = waited.status(); });
     EXPECT_EQ(loop.told, 100ms);
     loop.work();
     EXPECT_EQ(ended, std::nullopt);
     other.close();
     loop.work();
     EXPECT_EQ(ended, Status::closed);
+}
+
+TEST_F(CppShared, AWaitOnALoopAsksWhatOthersDid) {
+    Bucket one = open();
+    Bucket other = open();
+    expect_to_ask(one, other);
+}
+
+TEST_F(CppShared, SoDoesTheWaitOfAKey) {
+    using tokenbucket::Table;
+    if (!tokenbucket::has_feature("lock_free_table")) GTEST_SKIP() << "no shared tables here";
+    Table one = Table::open_shared(name.c_str(), slow(), of_keys(100)).value();
+    Table other = Table::open_shared(name.c_str(), slow(), of_keys(100)).value();
+    expect_to_ask(one, other, "alice");
 }
 
 TEST_F(CppShared, AThreadThatWaitsLearnsOfAClose) {

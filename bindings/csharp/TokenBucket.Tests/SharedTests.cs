@@ -1,8 +1,6 @@
 using System;
 using System.ComponentModel;
 using System.Diagnostics;
-using System.Threading;
-using System.Threading.RateLimiting;
 using System.Threading.Tasks;
 using Microsoft.Extensions.Time.Testing;
 using Xunit;
@@ -13,26 +11,33 @@ namespace TokenBucket.Tests;
 // A test that needs memory, or tables, that processes share; skipped where the library has none.
 public sealed unsafe class SharedFactAttribute : FactAttribute
 {
-    public SharedFactAttribute(bool tables = false)
+    public SharedFactAttribute(bool tables = false) => Skip = Missing(tables);
+
+    internal static string? Missing(bool tables)
     {
         fixed (byte* memory = "shared_memory\0"u8, table = "lock_free_table\0"u8)
         {
             int has = NativeMethods.tb_has_feature(memory) & (tables ? NativeMethods.tb_has_feature(table) : 1);
-            Skip = has == 0 ? "the library has no such shared memory here" : null;
+            return has == 0 ? "the library has no such shared memory here" : null;
         }
     }
 }
 
+public sealed class SharedTheoryAttribute : TheoryAttribute
+{
+    public SharedTheoryAttribute() => Skip = SharedFactAttribute.Missing(tables: false);
+}
+
 public sealed class SharedTests : IDisposable
 {
-    private const double Slow = 1e-6; // next to nothing accrues during a test
+    private const double Slow = SharedLimit.Slow;
 
     private readonly string _name = $"tokenbucket-cs-{Environment.ProcessId}-{Guid.NewGuid():N}";
 
     public void Dispose() => Bucket.RemoveShared(_name);
 
-    // What another process does with the bucket: takes four tokens, waits until its input ends, and closes it. With a
-    // table it only takes. With many it opens and disposes each kind often.
+    // What another process does with a limit of that kind: takes four tokens, puts five in for each line that it reads,
+    // and closes it. With many it opens and disposes each kind often.
     private static int Main(string[] args)
     {
         if (args is [string many, "many"])
@@ -40,16 +45,13 @@ public sealed class SharedTests : IDisposable
             OpenAndDisposeMany(many);
             return 0;
         }
-        if (args is [string table, _])
+        SharedLimit limit = SharedLimit.Open(args[1], args[0]);
+        Console.WriteLine($"{limit.Allow(4)} {limit.Allow(7)}");
+        while (Console.ReadLine() is not null)
         {
-            KeyedTable keys = KeyedTable.OpenShared(table, SharedTableTests.Options());
-            Console.WriteLine($"{keys.Allow("alice", 4)} {keys.Allow("alice", 7)}");
-            return 0;
+            limit.Refund(5);
         }
-        Bucket bucket = Bucket.OpenShared(args[0], Options());
-        Console.WriteLine($"{bucket.Allow(4)} {bucket.Allow(7)}");
-        Console.In.ReadToEnd();
-        bucket.Close();
+        limit.Close();
         return 0;
     }
 
@@ -88,26 +90,6 @@ public sealed class SharedTests : IDisposable
         Assert.Equal(3, a.Limit.Tokens);
     }
 
-    [SharedFact]
-    public async Task Another_process_has_it_and_its_close_ends_a_wait()
-    {
-        using Bucket bucket = Open();
-        using Process other = Process.Start(new ProcessStartInfo("dotnet", ["exec", typeof(SharedTests).Assembly.Location, _name])
-        {
-            RedirectStandardInput = true, RedirectStandardOutput = true,
-        })!;
-        Assert.Equal("True False", await other.StandardOutput.ReadLineAsync());
-        Assert.False(bucket.Allow(7));
-        Assert.True(bucket.Allow(6));
-        Task waiting = bucket.WaitAsync(5), blocking = Task.Run(() => bucket.Wait(5));
-        Assert.True(SpinWait.SpinUntil(() => bucket.Available < -9, Patience));
-        other.StandardInput.Close();
-        await Assert.ThrowsAsync<ObjectDisposedException>(() => waiting.WaitAsync(Patience));
-        await Assert.ThrowsAsync<ObjectDisposedException>(() => blocking.WaitAsync(Patience));
-        Assert.True(other.WaitForExit(Patience));
-        Assert.Equal(0, other.ExitCode);
-    }
-
     // The runtime takes some 150 descriptors; each that is open takes two.
     [SharedFact(tables: true)]
     public async Task Dispose_leaves_no_descriptors_for_long()
@@ -122,89 +104,6 @@ public sealed class SharedTests : IDisposable
         KeyedTable.RemoveShared(_name + "-table");
         Assert.Equal("done", told);
         Assert.True(other.WaitForExit(Patience));
-    }
-
-    // A wait learns of what another handle does, as of what another process does, by asking.
-    [SharedFact]
-    public async Task Waits_ask_for_what_others_change()
-    {
-        using Bucket a = Open(), b = Open();
-        Assert.True(a.Allow(10));
-        Task waiting = a.WaitAsync(2), blocking = Task.Run(() => a.Wait(3));
-        Assert.True(SpinWait.SpinUntil(() => b.Available < -4, Patience));
-        b.Refund(5);
-        await waiting.WaitAsync(Patience);
-        await blocking.WaitAsync(Patience);
-
-        using var stop = new CancellationTokenSource();
-        waiting = a.WaitAsync(4, stop.Token);
-        Assert.InRange(b.Available, -5, -3);
-        await stop.CancelAsync();
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => waiting);
-        Assert.InRange(b.Available, -1, 1);
-    }
-
-    [SharedFact]
-    public async Task Dispose_ends_what_is_done_here_alone()
-    {
-        using Bucket other = Open();
-        Bucket own = Open();
-        Assert.True(own.Allow(10));
-        Reservation promised = own.Reserve(1);
-        Task waiting = own.WaitAsync(2), blocking = Task.Run(() => own.Wait(3)), others = other.WaitAsync(4);
-        Assert.True(SpinWait.SpinUntil(() => other.Available < -9, Patience));
-        own.Dispose();
-        own.Dispose();
-        AssertDisposed<Bucket>(() => waiting.WaitAsync(Patience).GetAwaiter().GetResult());
-        AssertDisposed<Bucket>(() => blocking.WaitAsync(Patience).GetAwaiter().GetResult());
-        Assert.All<Action>(
-            [
-                () => own.Allow(), () => own.Take(), () => own.TakeUpTo(1), () => own.Reserve(), () => own.Charge(1),
-                () => own.Refund(1), () => own.Reset(), () => own.SetTokens(1), () => own.SetRate(1), () => own.SetCapacity(1),
-                () => own.Wait(), () => own.Close(), () => _ = own.Available, () => promised.Settle(0),
-                () => own.WaitAsync().GetAwaiter().GetResult(),
-            ],
-            call => AssertDisposed<Bucket>(call));
-        Assert.InRange(other.Available, -5.5, -4.5);
-        promised.Cancel();
-        AssertMemberDisposed<Bucket>(own);
-        other.Refund(4);
-        await others.WaitAsync(Patience);
-    }
-
-    // It was not closed: others go on using it.
-    internal static void AssertDisposed<T>(Action call) => Assert.Equal(
-        new ObjectDisposedException(typeof(T).FullName).Message, Assert.Throws<ObjectDisposedException>(call).Message);
-
-    internal static void AssertMemberDisposed<T>(Member member)
-    {
-        using var first = new Bucket(10, Slow);
-        var limit = new CombinedLimit(first, member);
-        var limiter = new TokenBucketCombinedLimiter(limit);
-        Action[] calls =
-        [
-            () => limit.Allow(), () => limit.Wait(), () => limit.Reserve(), () => limiter.AttemptAcquire(0),
-            () => limiter.AttemptAcquire(1),
-        ];
-        Assert.All(calls, call =>
-        {
-            var e = Assert.Throws<ObjectDisposedException>(call);
-            Assert.Equal(typeof(T).FullName, e.ObjectName);
-            Assert.StartsWith("Cannot access a disposed object (member 1).", e.Message, StringComparison.Ordinal);
-        });
-        Assert.Equal(10, first.Available);
-    }
-
-    [SharedFact]
-    public void A_joint_reservation_is_cancelled_also_when_a_member_was_disposed()
-    {
-        using Bucket other = Open(), first = new Bucket(10, Slow);
-        Assert.True(other.Allow(5));
-        Bucket own = Open();
-        CombinedReservation reservation = new CombinedLimit(first, own).Reserve([1, 9]);
-        own.Dispose();
-        reservation.Cancel();
-        Assert.Equal((10, 5), (first.Available, Math.Round(other.Available, 3)));
     }
 
     [SharedFact]
@@ -314,56 +213,5 @@ public sealed class SharedTests : IDisposable
         e = Assert.Throws<TokenBucketException>(() => Bucket.OpenShared("/no/such/folder", Options()));
         Assert.Equal((Status.System, 2), (e.Status, Assert.IsType<Win32Exception>(e.InnerException).NativeErrorCode));
         Assert.Contains("/no/such/folder: No such file or directory", e.Message, StringComparison.Ordinal);
-    }
-
-    [SharedFact]
-    public async Task It_joins_decisions_but_not_waits()
-    {
-        using Bucket shared = Open(), own = new Bucket(10, Slow);
-        var both = new CombinedLimit(own, shared);
-        Assert.True(both.Allow());
-        foreach (int left in (int[])[9, 0])
-        {
-            var e = await Assert.ThrowsAsync<TokenBucketException>(() => both.WaitAsync(Timeout.InfiniteTimeSpan));
-            Assert.Equal((Status.Unsupported, shared), (e.Status, e.RefusedBy?.Bucket));
-            Assert.EndsWith(
-                ": Members[1] is a shared bucket, which cannot be waited for with others",
-                e.Message, StringComparison.Ordinal);
-            Assert.Equal(left, shared.TakeUpTo(9));
-        }
-        Assert.False(both.Allow());
-        const string NoQueue =
-            "queueLimit must be 0 where a member is shared, which cannot be waited for with others, got 1";
-        var joint = new TokenBucketPartitionedCombinedLimiter<int>(_ => both, queueLimit: 1);
-        Action[] calls =
-        [
-            () => _ = new TokenBucketCombinedLimiter(both, queueLimit: 1), () => joint.AttemptAcquire(1),
-            () => joint.AcquireAsync(1).AsTask().GetAwaiter().GetResult(), () => joint.GetStatistics(1),
-        ];
-        Assert.All(calls, call => Assert.StartsWith(
-            NoQueue, Assert.Throws<ArgumentOutOfRangeException>("queueLimit", call).Message, StringComparison.Ordinal));
-        Assert.False((await new TokenBucketCombinedLimiter(both).AcquireAsync()).IsAcquired);
-    }
-
-    [SharedFact]
-    public async Task A_limiter_waits_for_what_others_give_back()
-    {
-        var options = new TokenBucketLimiterOptions { TokenLimit = 10, TokensPerPeriod = Slow, QueueLimit = 10 };
-        using Bucket other = Open();
-        using TokenBucketLimiter limiter = TokenBucketLimiter.OpenShared(_name, options);
-        using (TokenBucketLimiter left = TokenBucketLimiter.OpenShared(_name, options))
-        {
-            Assert.True(left.AttemptAcquire(9).IsAcquired);
-        }
-        Assert.True(limiter.AttemptAcquire().IsAcquired);
-        Task<RateLimitLease> waiting = limiter.AcquireAsync(3).AsTask();
-        Assert.InRange(other.Available, -4, -2);
-        other.Refund(3);
-        Assert.True((await waiting.WaitAsync(Patience)).IsAcquired);
-        waiting = limiter.AcquireAsync(3).AsTask();
-        limiter.Dispose();
-        Assert.False((await waiting.WaitAsync(Patience)).IsAcquired);
-        Assert.True(SpinWait.SpinUntil(() => other.Available > -1, Patience));
-        Assert.Throws<TokenBucketException>(() => TokenBucketLimiter.OpenShared(_name, options with { TokenLimit = 11 }));
     }
 }

@@ -14,12 +14,20 @@ internal sealed class BucketPlace(IBucket bucket, double tokens) : IPlace<bool>
 
     public int Enter(long timeoutNs, int priority, ulong tag, out long waitNs)
     {
-        int status = bucket.Enqueue(tokens, timeoutNs, priority, tag, out ulong number, out waitNs);
+        (ulong number, waitNs) = (0, 0);
+        int status = bucket.IsLeft
+            ? NativeMethods.TB_CLOSED
+            : bucket.Enqueue(tokens, timeoutNs, priority, tag, out number, out waitNs);
         Volatile.Write(ref _number, number);
         return status;
     }
 
-    public int Check(out long waitNs) => bucket.Check(_number, out waitNs);
+    // Waits for what is shared look often, and so learn that it was disposed.
+    public int Check(out long waitNs)
+    {
+        waitNs = 0;
+        return bucket.IsLeft && Leave() ? NativeMethods.TB_CLOSED : bucket.Check(_number, out waitNs);
+    }
 
     public bool Leave()
     {

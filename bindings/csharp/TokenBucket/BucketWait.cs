@@ -64,6 +64,8 @@ public sealed partial class Bucket : IBucket
 
     bool IBucket.IsShared => IsShared;
 
+    bool IBucket.IsLeft => IsLeft;
+
     int IBucket.Allow(double tokens) => AllowNative(tokens);
 
     int IBucket.Available(out double tokens) => _handle.Available(out tokens);
@@ -72,29 +74,17 @@ public sealed partial class Bucket : IBucket
 
     int IBucket.Refund(double tokens) => NativeMethods.tb_refund(_handle, tokens);
 
-    int IBucket.Enqueue(double tokens, long timeoutNs, int priority, ulong tag, out ulong waiter, out long waitNs)
-    {
-        (waiter, waitNs) = (0, 0);
-        return IsLeft
-            ? NativeMethods.TB_CLOSED
-            : NativeMethods.tb_enqueue(_handle, tokens, timeoutNs, priority, tag, out waiter, out waitNs);
-    }
+    int IBucket.Enqueue(double tokens, long timeoutNs, int priority, ulong tag, out ulong waiter, out long waitNs) =>
+        NativeMethods.tb_enqueue(_handle, tokens, timeoutNs, priority, tag, out waiter, out waitNs);
 
-    // Waits of a shared bucket look often, and so learn that it was disposed.
-    int IBucket.Check(ulong waiter, out long waitNs)
-    {
-        waitNs = 0;
-        return IsLeft && NativeMethods.tb_waiter_leave(_handle, waiter) == NativeMethods.TB_SUCCESS
-            ? NativeMethods.TB_CLOSED
-            : NativeMethods.tb_waiter_check(_handle, waiter, out waitNs);
-    }
+    int IBucket.Check(ulong waiter, out long waitNs) => NativeMethods.tb_waiter_check(_handle, waiter, out waitNs);
 
     int IBucket.Leave(ulong waiter) => NativeMethods.tb_waiter_leave(_handle, waiter);
 
     int IBucket.Cancel(ref tb_reservation reservation) => NativeMethods.tb_cancel(_handle, ref reservation);
 
     int IBucket.Settle(ref tb_reservation reservation, double actual) =>
-        IsLeft ? NativeMethods.TB_CLOSED : NativeMethods.tb_settle(_handle, ref reservation, actual);
+        NativeMethods.tb_settle(_handle, ref reservation, actual);
 
     Exception IBucket.Failure(int status, object? value, string argument, string? allowed) =>
         Failure(status, value, argument, allowed);

@@ -17,8 +17,8 @@ namespace TokenBucket;
 /// given, the members' own count. It is small and owns nothing: make one for each decision where a key differs each time.
 /// </para>
 /// <para>All members of this class may be called from any number of threads at once.</para>
-/// <para>Exceptions: <see cref="ArgumentException"/> for more or fewer amounts than members;
-/// <see cref="ArgumentOutOfRangeException"/> for one that is not above 0 and finite;
+/// <para>Exceptions: <see cref="ArgumentException"/> for more or fewer amounts than members, and for a member that
+/// processes share, opened twice; <see cref="ArgumentOutOfRangeException"/> for an amount that is not above 0 and finite;
 /// <see cref="ObjectDisposedException"/> once the bucket or table of a member is closed or disposed;
 /// <see cref="TokenBucketException"/>, with the member, where an answer of "no" is not possible. A call that throws has
 /// changed nothing.</para>
@@ -252,13 +252,9 @@ public sealed unsafe class CombinedLimit
     {
         if (status == NativeMethods.TB_E_UNSUPPORTED)
         {
-            // A key of a shared table has no queue; a shared bucket has one, but for its own waits alone.
-            int index = Array.FindIndex(_members, m => m is { IsShared: true, Table: not null });
-            string what = index >= 0
-                ? "a key of a shared table, which has no queue"
-                : "a shared bucket, which cannot be waited for with others";
-            index = index >= 0 ? index : Array.FindIndex(_members, m => m.IsShared);
-            return TokenBucketException.Unsupported($"{nameof(Members)}[{index}] is {what}", _members[index]);
+            int index = Array.FindIndex(_members, m => m.IsShared);
+            return TokenBucketException.Unsupported(
+                $"{nameof(Members)}[{index}] is in shared memory, and cannot be waited for with others", _members[index]);
         }
         if (status < 0)
         {
@@ -267,6 +263,8 @@ public sealed unsafe class CombinedLimit
                 ? new TokenBucketException((Status)status)
                 : bad >= 0
                 ? Refusal.OutOfRange(nameof(tokens), tokens[bad], Refusal.Amount, $"[{bad}]")
+                : _isShared && status == NativeMethods.TB_E_INVALID_ARGUMENT
+                ? new ArgumentException("Two of the members are the same limit, opened twice.")
                 : new ArgumentOutOfRangeException(nameof(tokens), $"{nameof(tokens)} must be {Refusal.WithinDebt}");
         }
         Member by = _members[refusal.member];

@@ -17,7 +17,7 @@ internal sealed class CombinedPlace(CombinedLimit limit, ReadOnlySpan<double> to
 
     public TimeProvider? Timers => limit.Timers;
 
-    // The library lets no shared bucket be waited for with others.
+    // The library lets nothing shared be waited for with others.
     public bool IsShared => false;
 
     public int Enter(long timeoutNs, int priority, ulong tag, out long waitNs)

@@ -11,6 +11,9 @@ internal interface IBucket
     // With other processes, which wake nobody here.
     bool IsShared { get; }
 
+    // Disposed here, but open for other processes, of which the library does not know.
+    bool IsLeft { get; }
+
     int Allow(double tokens);
 
     int Available(out double tokens);

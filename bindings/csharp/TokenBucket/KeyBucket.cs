@@ -8,7 +8,9 @@ internal sealed class KeyBucket(KeyedTable table, ReadOnlySpan<byte> key) : IBuc
 
     public TimeProvider? Timers { get; } = table.Timers;
 
-    public bool IsShared => false;
+    public bool IsShared => table.IsShared;
+
+    public bool IsLeft => table.IsLeft;
 
     internal ReadOnlySpan<byte> Key => _key;
 
@@ -24,14 +26,8 @@ internal sealed class KeyBucket(KeyedTable table, ReadOnlySpan<byte> key) : IBuc
 
     public int Refund(double tokens) => NativeMethods.tb_table_refund(Table, _key, Size, tokens);
 
-    public int Enqueue(double tokens, long timeoutNs, int priority, ulong tag, out ulong waiter, out long waitNs)
-    {
-        (waiter, waitNs) = (0, 0);
-        return table.IsLeft
-            ? NativeMethods.TB_CLOSED
-            : NativeMethods.tb_table_enqueue(
-                Table, _key, Size, tokens, timeoutNs, priority, tag, out waiter, out waitNs);
-    }
+    public int Enqueue(double tokens, long timeoutNs, int priority, ulong tag, out ulong waiter, out long waitNs) =>
+        NativeMethods.tb_table_enqueue(Table, _key, Size, tokens, timeoutNs, priority, tag, out waiter, out waitNs);
 
     public int Check(ulong waiter, out long waitNs) =>
         NativeMethods.tb_table_waiter_check(Table, _key, Size, waiter, out waitNs);

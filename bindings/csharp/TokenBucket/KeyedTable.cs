@@ -245,7 +245,7 @@ public sealed unsafe partial class KeyedTable : IDisposable
     public void Close() => Require(NativeMethods.tb_table_close(Undisposed), 0, nameof(Close));
 
     /// <summary>Closes the table for good; nothing can be asked of it any more. One of <see cref="OpenShared"/> stays
-    /// open for others.</summary>
+    /// open for others: waits here end, within 100 ms, and no others do.</summary>
     public void Dispose()
     {
         _disposed = true;
@@ -276,14 +276,10 @@ public sealed unsafe partial class KeyedTable : IDisposable
     internal int AllowNative(ReadOnlySpan<byte> key, double tokens) =>
         IsLeft ? NativeMethods.TB_CLOSED : _handle.Allow(key, tokens);
 
-    internal Exception Failure(int status, object? value, string argument, string? allowed = null) => status switch
-    {
-        NativeMethods.TB_CLOSED when IsLeft => new ObjectDisposedException(typeof(KeyedTable).FullName),
-        NativeMethods.TB_E_UNSUPPORTED => TokenBucketException.Unsupported(
-            "a key of a shared table has no queue; while Take answers Denied, wait for its RetryAfter, rounded up to a "
-            + "whole millisecond, and take again"),
-        _ => TokenBucketException.For(status, value, argument, typeof(KeyedTable), LimitOf(_handle).Capacity, allowed),
-    };
+    internal Exception Failure(int status, object? value, string argument, string? allowed = null) =>
+        IsLeft && status == NativeMethods.TB_CLOSED
+            ? new ObjectDisposedException(typeof(KeyedTable).FullName)
+            : TokenBucketException.For(status, value, argument, typeof(KeyedTable), LimitOf(_handle).Capacity, allowed);
 
     private static BucketLimit LimitOf(TableHandle table)
     {

@@ -5,14 +5,13 @@ namespace TokenBucket;
 public sealed unsafe partial class KeyedTable
 {
     /// <summary>Opens the table of that name in memory that processes share, or creates it, as
-    /// <see cref="Bucket.OpenShared"/> does a bucket: all that have opened it take from the same tokens of each key;
-    /// what one changes, by <see cref="SetRate"/>, <see cref="Remove"/> or <see cref="Close"/>, holds for all.
-    /// </summary>
+    /// <see cref="Bucket.OpenShared"/> does a bucket: all that have opened it take from the same tokens of each key, and
+    /// stand in its queue; what one changes, by <see cref="SetRate"/>, <see cref="Remove"/> or <see cref="Close"/>, holds
+    /// for all.</summary>
     /// <remarks>
-    /// <para>Its keys have no queue. Waits and reservations of a key, also in a <see cref="CombinedLimit"/>, are
-    /// <see cref="Status.Unsupported"/> and take nothing: while <see cref="Take"/> answers <see cref="Status.Denied"/>,
-    /// wait for its <see cref="Decision.RetryAfter"/>, rounded up to a whole millisecond, and take again. A new table
-    /// takes all its memory at once.</para>
+    /// <para>Waits are as those of a shared bucket, also in a <see cref="CombinedLimit"/>, but one key in eight places, at
+    /// least 16 and at most 512, can have waits and reservations at a time, each at most 128; then
+    /// <see cref="Status.OutOfMemory"/>. A new table takes all its memory at once, with 24 KB for each such key.</para>
     /// </remarks>
     /// <param name="name">As for a bucket.</param>
     /// <param name="options">What a new table is made of. It has no clock.</param>

@@ -11,8 +11,7 @@ public sealed partial class KeyedTable
     /// one queue and are served in the order in which they came. Never ends early; the host's timers count whole
     /// milliseconds, so it may end one or two later than due.</summary>
     /// <exception cref="OperationCanceledException">Cancelled; nothing was taken, and those behind move up.</exception>
-    /// <exception cref="TokenBucketException">QueueFull, TableFull, more than the capacity, or Unsupported: the table
-    /// is a shared one.</exception>
+    /// <exception cref="TokenBucketException">QueueFull, TableFull, or more than the capacity.</exception>
     public Task WaitAsync(TableKey key, double tokens = 1, CancellationToken cancellationToken = default) =>
         WaitAsync(key, tokens, Timeout.InfiniteTimeSpan, 0, cancellationToken);
 
@@ -72,7 +71,7 @@ public sealed partial class KeyedTable
         return Waits.Block(new BucketPlace(bucket, tokens), timeoutNs, priority, cancellationToken);
     }
 
-    // Spares a wait that need not wait its waiter. A key of a shared table has no waits.
+    // Spares a wait that need not wait its waiter.
     private bool TakesAtOnce(ReadOnlySpan<byte> key, double tokens) =>
-        !IsShared && AllowNative(key, tokens) == NativeMethods.TB_SUCCESS;
+        AllowNative(key, tokens) == NativeMethods.TB_SUCCESS;
 }

@@ -66,7 +66,7 @@ public sealed class Reservation
             {
                 throw new InvalidOperationException("The reservation was cancelled or settled already.");
             }
-            int status = _bucket.Settle(ref _native, actualTokens);
+            int status = _bucket.IsLeft ? NativeMethods.TB_CLOSED : _bucket.Settle(ref _native, actualTokens);
             if (status != NativeMethods.TB_SUCCESS)
             {
                 throw _bucket.Failure(

@@ -250,16 +250,16 @@ public sealed class TokenBucketPartitionedLimiter<TKey> : PartitionedRateLimiter
 public static class TokenBucketPartitionedLimiter
 {
     /// <summary>Opens a limiter on the table of that name that processes share, as <see cref="KeyedTable.OpenShared"/>;
-    /// the limit and the table there must be those of the options, or are adopted. Its keys have no queue, so
-    /// QueueLimit must be 0, and zero permits are not waited for. Disposing it leaves the table open for others.</summary>
+    /// the limit and the table there must be those of the options, or are adopted. The queues' length, their order and
+    /// the statistics are of this process. A request for which the table has no place to wait gets a failed lease.
+    /// Disposing it leaves the table open for others.</summary>
     /// <exception cref="TokenBucketException">As there.</exception>
-    /// <exception cref="ArgumentOutOfRangeException">A limit outside its range, a queue, or no such name.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">A limit outside its range, or no such name.</exception>
     /// <exception cref="ArgumentException">No encoder, or no size of the table.</exception>
     public static TokenBucketPartitionedLimiter<TKey> OpenShared<TKey>(
         string name, TokenBucketPartitionedLimiterOptions options, KeyEncoder<TKey>? encoder = null, bool adopt = false)
     {
         ArgumentNullException.ThrowIfNull(options);
-        Refusal.Require(options.QueueLimit == 0, options.QueueLimit, "0 for a shared table, whose keys have no queue");
         encoder ??= KeyEncoders.Default<TKey>();
         KeyedTable table = KeyedTable.OpenShared(name, options.ToTableOptions(), adopt);
         return new TokenBucketPartitionedLimiter<TKey>(encoder, table, adopt ? options.Adopting(table.Limit) : options);

@@ -283,7 +283,7 @@ reserved: Reservation = table.reserve(7, max_wait=1)
 left: float = table.tokens("ann") + table.retry_after(7) + table.charge(7, 2) + table.take("ann").remaining
 held: TableStats = table.stats()
 class Users(Table): ...
-ours: Users = Users.shared("users", 10, 5, max_keys=1000, when_full="deny", period=60, adopt=True)
+ours: Users = Users.shared("users", 10, 5, max_keys=1000, when_full="deny", period=60, adopt=True, max_waiters=5, max_lateness=1, precise=True)
 table.tokens_per_second = 7
 
 async def wait(user: str) -> None:

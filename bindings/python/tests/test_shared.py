@@ -2,15 +2,25 @@
 
 import asyncio
 import errno
+import functools
 import os
 import pickle
-import threading
 import time
 import unittest
 from unittest import mock
 
-from support import run_python
-from tokenbucket import BucketClosed, Limits, ManualClock, Mismatch, Table, TokenBucket, remove_shared
+from support import Outcome, run_python
+from tokenbucket import (
+    BucketClosed,
+    Limits,
+    ManualClock,
+    Mismatch,
+    RateLimitExceeded,
+    Status,
+    Table,
+    TokenBucket,
+    remove_shared,
+)
 
 SLOW = 1e-6  # a rate at which next to nothing comes in during a test
 
@@ -50,6 +60,193 @@ class Named(unittest.TestCase):
         with mock.patch(f"tokenbucket.{module}.check_opened", late):
             self.assertRaises(Mismatch, open_one, 11)
         self.assertEqual((open_one(11).capacity, kept.capacity), (11, 10))
+
+
+class Waiting:
+    """Waits for a bucket, or for a key of a table, that is empty and that two have opened."""
+
+    def setUp(self):
+        super().setUp()
+        self.one, self.other = self.limit(), self.limit()
+        self.one.take_up_to(10)
+
+    def left(self, tokens):
+        for limit in (self.one, self.other):
+            self.assertAlmostEqual(limit.tokens, tokens, delta=0.1)
+
+    def ended(self, change, call, *args):
+        """What a call returns that waits for 2 tokens in a thread, once change() is done meanwhile."""
+        before = self.one.tokens
+        outcome = Outcome(call, args)
+        self.addCleanup(outcome.join, 10)
+        until(lambda: self.one.tokens < before - 1.5)
+        change()
+        return outcome.get()
+
+    def in_a_process(self, body):
+        opened = self.OPEN.format(name=self.name, slow=SLOW)
+        done = run_python(f"import asyncio\nfrom tokenbucket import *\nopened = {opened}\n{body}")
+        self.assertEqual(done.stderr, "")
+        return done.stdout
+
+    def test_a_thread_learns_of_the_other_s_refund_and_close(self):
+        self.ended(lambda: self.other.refund(2), self.one.wait, 2)
+        with self.assertRaises(BucketClosed):
+            self.ended(self.other.close, self.one.wait, 2)
+
+    def test_a_thread_learns_of_another_process(self):
+        refund, close = (f"opened.{call}" for call in self.CALLS)
+        self.ended(lambda: self.in_a_process(refund), self.one.wait, 2)
+        with self.assertRaises(BucketClosed):
+            self.ended(lambda: self.in_a_process(close), self.one.wait, 2)
+
+    def test_another_process_learns_of_this_one(self):
+        for call in ("opened.wait({})", "asyncio.run(opened.wait_async({}))"):
+            with self.subTest(call):
+                body = call.format(self.ARGUMENTS) + "\nprint('granted')"
+                self.assertEqual(self.ended(lambda: self.one.refund(2), self.in_a_process, body), "granted\n")
+
+    def test_a_task_learns_of_the_other_s_refund_and_close(self):
+        async def main():
+            loop = asyncio.get_running_loop()
+            for change, ended in ((lambda: self.other.refund(2), None), (self.other.close, BucketClosed)):
+                task = loop.create_task(self.one.wait_async(2))
+                await asyncio.sleep(0)
+                self.assertLess(self.other.tokens, -1)
+                change()
+                await asyncio.wait({task}, timeout=5)
+                self.assertEqual(type(task.exception()), type(None) if ended is None else ended)
+
+        asyncio.run(main())
+
+    def test_a_task_that_is_cancelled_gives_its_place_back(self):
+        async def main():
+            task = asyncio.ensure_future(self.one.wait_async(2))
+            await asyncio.sleep(0)
+            self.assertLess(self.other.tokens, -1)
+            self.assertFalse(self.other.allow(1))
+            task.cancel()
+            await asyncio.wait({task})
+            self.assertTrue(task.cancelled())
+
+        asyncio.run(main())
+        self.left(0)
+
+    def test_a_wait_that_would_be_too_long_or_finds_too_many(self):
+        for wait in (self.one.wait, lambda n, timeout: asyncio.run(self.one.wait_async(n, timeout))):
+            with self.assertRaises(RateLimitExceeded) as caught:
+                wait(2, timeout=60)
+            self.assertGreater(caught.exception.retry_after, 3600)
+            self.left(0)
+        strict = self.limit(max_waiters=1)
+
+        def another():
+            with self.assertRaises(RateLimitExceeded) as caught:
+                strict.wait(1, timeout=60)
+            self.assertEqual(caught.exception.status, Status.QUEUE_FULL)
+            self.other.refund(2)
+
+        self.ended(another, self.one.wait, 2)
+
+    def test_reservations_are_taken_from_all(self):
+        first, second = self.one.reserve(3), self.other.reserve(4)
+        self.left(-7)
+        first.cancel()
+        self.left(-4)
+        second.settle(1)
+        self.left(-1)
+        with self.assertRaises(RateLimitExceeded):
+            self.other.reserve(3, max_wait=60)
+        self.left(-1)
+
+    def test_no_more_than_there_is_room_for(self):
+        held = [self.one.reserve() for _ in range(self.MOST)]
+        with self.assertRaises(MemoryError):
+            self.other.reserve()
+        self.left(-self.MOST)
+        held.pop().cancel()
+        self.other.reserve()
+
+    def test_as_a_member_it_grants_and_reserves_but_nobody_waits(self):
+        bucket = TokenBucket(10, SLOW)
+        limits = Limits([bucket, self.member_of(self.one)])
+        self.one.refund(10)
+        text = (
+            "a shared bucket or a key of a shared table cannot be waited for in a Limits: "
+            "sleep for the retry_after of take(), and try again"
+        )
+        for wait in (limits.wait, lambda: asyncio.run(limits.wait_async())):
+            with self.assertRaises(RuntimeError) as caught:
+                wait()
+            self.assertEqual(str(caught.exception), text)
+        self.assertEqual((self.other.tokens, bucket.tokens), (10, 10))
+        self.assertTrue(limits.allow([4, 5]))
+        self.left(5)
+        self.one.allow(5)
+        reservation = limits.reserve([4, 5])
+        self.assertGreater(reservation.delay, 3600)
+        self.left(-5)
+        reservation.cancel()
+        self.left(0)
+        self.assertAlmostEqual(bucket.tokens, 6, delta=0.1)
+
+    def test_it_is_one_member_however_often_it_was_opened(self):
+        limits = Limits([self.member_of(self.one), self.member_of(self.other)])
+        for call in (limits.allow, limits.reserve):
+            with self.assertRaisesRegex(ValueError, "^a bucket or key occurs twice among the members"):
+                call()
+
+
+def until(condition):
+    deadline = time.monotonic() + 20
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError("it does not come about")
+        time.sleep(0.0005)
+
+
+class WaitingForABucket(Waiting, Named):
+    OPEN = "TokenBucket.shared({name!r}, 10, {slow})"
+    CALLS = "refund(2)", "close()"
+    ARGUMENTS = "2"
+    MOST = 1000
+
+    def limit(self, **options):
+        return TokenBucket.shared(self.name, 10, SLOW, **options)
+
+    def member_of(self, limit):
+        return limit
+
+
+class Ann:
+    """A key of a table, as a bucket."""
+
+    def __init__(self, table):
+        self.table = table
+        self.close = table.close
+
+    def __getattr__(self, name):
+        return functools.partial(getattr(self.table, name), "ann")
+
+    @property
+    def tokens(self):
+        return self.table.tokens("ann")
+
+
+class WaitingForAKey(Waiting, Named):
+    OPEN = "Table.shared({name!r}, 10, {slow}, max_keys=100)"
+    CALLS = 'refund("ann", 2)', "close()"
+    ARGUMENTS = '"ann", 2'
+    MOST = 128
+
+    def limit(self, **options):
+        try:
+            return Ann(Table.shared(self.name, 10, SLOW, max_keys=100, **options))
+        except RuntimeError as error:
+            self.skipTest(str(error))
+
+    def member_of(self, limit):
+        return limit.table, "ann"
 
 
 class SharedTest(Named):
@@ -136,37 +333,6 @@ class SharedTest(Named):
         bucket = TokenBucket.shared(None, 10, SLOW)
         self.assertEqual((self.taken_by_children(bucket.take_up_to), bucket.allow()), (10, False))
 
-    def test_a_thread_that_waits_learns_of_a_close(self):
-        one, other = self.open(initial_tokens=0), self.open()
-        closing = threading.Timer(0.05, other.close)
-        closing.start()
-        with self.assertRaises(BucketClosed):
-            one.wait()
-        closing.join()
-
-    def test_a_task_that_waits_learns_of_a_close_and_of_a_refund(self):
-        async def main():
-            one, other = self.open(initial_tokens=0), self.open()
-            loop = asyncio.get_running_loop()
-            for change, ended in ((other.refund, None), (other.close, BucketClosed)):
-                task = loop.create_task(one.wait_async())
-                await asyncio.sleep(0.01)
-                began = time.monotonic()
-                change()
-                await asyncio.wait({task}, timeout=5)
-                self.assertLess(time.monotonic() - began, 1)
-                self.assertEqual(type(task.exception()), type(None) if ended is None else ended)
-
-        asyncio.run(main())
-
-    def test_as_a_member_it_grants_but_nobody_waits(self):
-        limits = Limits([self.open(), TokenBucket(1, 1)])
-        self.assertTrue(limits.allow())
-        with self.assertRaisesRegex(RuntimeError, "shared bucket"):
-            limits.wait()
-        with self.assertRaisesRegex(RuntimeError, "shared bucket"):
-            asyncio.run(limits.wait_async())
-
     def test_it_has_no_clock(self):
         with self.assertRaises(TypeError):
             self.open(clock=ManualClock())
@@ -248,36 +414,15 @@ print(table.take_up_to("ann", 3), table.allow("bob", 10))
         remove_shared(self.name)
         self.assertTrue(self.open(capacity=20).allow("ann", 20))
 
-    def test_its_keys_have_no_queue(self):
-        bucket = TokenBucket(10, 1, clock=ManualClock())
-        limits = Limits([bucket, (self.table, "ann")])
-        way = ": sleep for the retry_after of take(), and try again"
-        alone = "a shared table has no queue for its keys" + way
-        joint = (
-            "a shared bucket or a key of a shared table cannot be waited for in a Limits, nor such a key reserved" + way
-        )
-        for text, call in (
-            (alone, lambda: self.table.wait("ann")),
-            (alone, lambda: self.table.wait("ann", timeout=0)),
-            (alone, lambda: asyncio.run(self.table.wait_async("ann", timeout=1))),
-            (alone, lambda: self.table.reserve("ann", max_wait=1)),
-            (joint, lambda: limits.wait(timeout=1)),
-            (joint, lambda: asyncio.run(limits.wait_async())),
-            (joint, limits.reserve),
-        ):
-            self.refuses(RuntimeError, text, call)
-        self.assertEqual((self.table.tokens("ann"), bucket.tokens), (10, 10))
-        self.assertTrue(limits.allow([4, 10]))
-        self.assertGreater(self.table.take("ann").retry_after, 0)
-
     def test_arguments(self):
         self.refuses(ValueError, "capacity must be from 1e-6 to 1e15 tokens, got 0", self.open, 0)
         allowed = "name must be the name of a file, without a slash or a leading dot, or an absolute path"
         self.refuses(ValueError, f"{allowed}, got 'a/b'", Table.shared, "a/b", 10, 5, max_keys=1)
         self.refuses(TypeError, "a table needs max_keys or max_bytes, and not both", Table.shared, None, 10, 5)
-        for option in ({"clock": ManualClock()}, {"max_waiters": 1}, {"max_lateness": 1}, {"precise": True}):
-            with self.subTest(option), self.assertRaises(TypeError):
-                self.open(**option)
+        self.refuses(ValueError, "max_waiters must be 1 or more, got 0", self.open, max_waiters=0)
+        self.refuses(ValueError, "max_lateness must be more than 0 seconds, got 0", self.open, max_lateness=0)
+        with self.assertRaises(TypeError):
+            self.open(clock=ManualClock())
         with self.assertRaisesRegex(TypeError, "open its name"):
             pickle.dumps(self.table)
         with self.assertRaises(FileNotFoundError):

@@ -237,13 +237,10 @@ bool SharedMemory::own_locks(bool waits) {
     if (waits) opening_.lock();
     const uint32_t here = process_generation();
     if (locks_ < 0 || process_ != here) {
+        if (locks_ >= 0) ::close(locks_);  // first, so that a descriptor is free
         const DescriptorPath file(file_);
-        const int locks = ::open(file.text, O_RDWR | O_CLOEXEC);
-        if (locks >= 0 && locks_ >= 0) ::close(locks_);
-        if (locks >= 0) {
-            locks_ = locks;
-            process_ = here;
-        }
+        locks_ = ::open(file.text, O_RDWR | O_CLOEXEC);
+        if (locks_ >= 0) process_ = here;
     }
     opening_.unlock();
     return process_ == here;
@@ -251,11 +248,12 @@ bool SharedMemory::own_locks(bool waits) {
 
 // In a child that has no descriptor left for its locks, it waits until there is one. What else can refuse a lock, such
 // as a full table of the kernel, passes, too.
-bool SharedMemory::acquire(unsigned number, bool waits) {
+bool SharedMemory::acquire(unsigned number, Hold hold, bool waits) {
     constexpr int64_t kNapNs = 1000000;
+    const short type = hold == Hold::alone ? F_WRLCK : F_RDLCK;
     const ErrnoKept kept;
     for (;;) {
-        if (own_locks(waits) && change_lock(locks_, number, F_WRLCK, waits) == 0) return true;
+        if (own_locks(waits) && change_lock(locks_, number, type, waits) == 0) return true;
         if (!waits) return false;
         if (errno != EINTR) nap(kNapNs);
     }

@@ -148,7 +148,7 @@ SharedMemory::Fault SharedMemory::remove(const char *, int *) {
     return Fault::unsupported;
 }
 void SharedMemory::close() {}
-bool SharedMemory::acquire(unsigned, bool) {
+bool SharedMemory::acquire(unsigned, Hold, bool) {
     return false;
 }
 void SharedMemory::unlock(unsigned) const {}

@@ -132,7 +132,7 @@ class Table {
     static Result<Table> create(const Config &limit, const TableConfig &config) noexcept {
         return create(limit, config, "rate_tokens");
     }
-    /// As Bucket::open_shared(), for limits by key; see tb_shared_table_open. Waits and reservations are unsupported.
+    /// As Bucket::open_shared(), for limits by key; see tb_shared_table_open.
     static Result<Table> open_shared(const char *name, const Config &limit, const TableConfig &config,
                                      SharedFault *fault = nullptr) noexcept {
         return open_shared(name, limit, config, 0, fault);
@@ -336,14 +336,16 @@ class Table {
     }
     static Result<Table> open_shared(const char *name, const Config &limit, const TableConfig &config,
                                      std::uint32_t flags, SharedFault *fault) noexcept {
-        const tb_config l = detail::to_c(limit);
+        tb_config l = detail::to_c(limit);
+        std::unique_ptr<detail::Wakes> wakes;
+        if (fault != nullptr) *fault = {};
+        if (!detail::serve_shared_wakes(l, &wakes)) return Result<Table>(Status::out_of_memory);
         const tb_table_config c = to_c(config);
         tb_table *table = nullptr;
         std::int32_t number = 0;
-        if (fault != nullptr) *fault = {};
         const tb_status status = tb_shared_table_open(&l, &c, name, flags, &table, &number);
         detail::tell(status, number, fault);
-        if (status == TB_SUCCESS) return Result<Table>(Table(table, nullptr));
+        if (status == TB_SUCCESS) return Result<Table>(Table(table, std::move(wakes)));
         return Result<Table>(Status{status}, detail::message_of(status, number, name, l, c));
     }
     Table(tb_table *handle, std::unique_ptr<detail::Wakes> wakes) noexcept

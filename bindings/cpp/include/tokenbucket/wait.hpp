@@ -298,6 +298,12 @@ inline bool serve_wakes(tb_config &c, std::unique_ptr<Wakes> *wakes) noexcept {
     c.wake_user = wakes->get();
     return true;
 }
+// The same for shared memory, where other processes change things, too.
+inline bool serve_shared_wakes(tb_config &c, std::unique_ptr<Wakes> *wakes) noexcept {
+    const bool served = serve_wakes(c, wakes);
+    if (*wakes != nullptr) (*wakes)->ask_every(std::chrono::milliseconds(100));
+    return served;
+}
 
 // The answer of limit(), without wakes that serve its own waits alone.
 inline Result<Config> limit(tb_status status, tb_config &c, const Wakes *wakes) noexcept {

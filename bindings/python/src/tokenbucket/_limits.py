@@ -25,6 +25,7 @@ Costs = Union[Real, Sequence[Real]]
 """What each member pays, in order; or one amount, which all pay."""
 
 _REFUSED = (c.TB_DENIED, c.TB_EXCEEDS_CAPACITY)
+_TWICE = "a bucket or key occurs twice among the members: add its costs up"
 
 
 class Limits(_backend.Limits, Context):
@@ -53,7 +54,7 @@ class Limits(_backend.Limits, Context):
         if not 1 <= len(parts) <= c.TB_MAX_MEMBERS:
             raise refused("members", f"from 1 to {c.TB_MAX_MEMBERS} buckets and keys", len(parts))
         if len({(id(limiter), *key) for limiter, *key in parts}) != len(parts):
-            raise ValueError("a bucket or key occurs twice among the members: add its costs up")
+            raise ValueError(_TWICE)
         for limiter, *_ in parts:
             if not limiter._exists():
                 raise failure(limiter, c.TB_E_INVALID_ARGUMENT, 1, -1, ())
@@ -200,7 +201,9 @@ class Limits(_backend.Limits, Context):
         if status == c.TB_E_OUT_OF_RANGE:
             raise OverflowError("more tokens than one of the members can count")
         if status == c.TB_E_INVALID_ARGUMENT:
-            member = next((i for i, n in enumerate(amounts) if not 0 < n < float("inf")), 0)
+            member = next((i for i, n in enumerate(amounts) if not 0 < n < float("inf")), -1)
+            if member < 0:  # Opened twice, which only the library sees.
+                raise ValueError(_TWICE)
         limiter, *key = self._parts[max(0, member)]
         raise failure(limiter, status, amounts[member], retry_after_ns, tuple(key), member, "costs")
 

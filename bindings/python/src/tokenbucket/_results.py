@@ -295,9 +295,7 @@ def failure(
     if status == c.TB_E_OUT_OF_MEMORY:
         return MemoryError()
     if status == c.TB_E_UNSUPPORTED:
-        why = "a shared table has no queue for its keys"
-        if member is not None:
-            why = "a shared bucket or a key of a shared table cannot be waited for in a Limits, nor such a key reserved"
+        why = "a shared bucket or a key of a shared table cannot be waited for in a Limits"
         return RuntimeError(f"{why}: sleep for the retry_after of take(), and try again")
     return OSError(f"tokenbucket: unexpected status {status}")
 

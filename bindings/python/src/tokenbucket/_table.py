@@ -91,15 +91,18 @@ class Table(_backend.Table, Limiter):
         max_bytes: Optional[int] = None,
         when_full: Literal["evict", "deny", "admit"] = "evict",
         period: Seconds = 1,
+        max_waiters: Optional[int] = None,
+        max_lateness: Optional[Seconds] = None,
+        precise: bool = False,
     ) -> Self:
         """Opens, or creates, the table of that name in memory that this user's processes share, as in TokenBucket.
 
         adopt: take the limit, size and when_full in force there; without it Mismatch is raised if one is another. What
             one process changes, by remove() or close(), holds for all.
 
-        Its keys have no queue: wait(), wait_async(), reserve() and those of a Limits with such a key raise RuntimeError
-        at once and take nothing. To wait, sleep for the retry_after of take() and try again. It takes all its memory
-        when it is created. Errors as there.
+        Waits are as there, but one key in eight places, at least 16 and at most 512, can have waits and reservations at
+        one time, each at most 128: MemoryError. It takes all its memory when it is created, 24 KB for each such key
+        included. Errors as there.
 
         >>> users = Table.shared(None, capacity=10, tokens_per_second=5, max_keys=100_000)
         >>> users.allow("ann", 10), users.take("ann").allowed
@@ -115,9 +118,9 @@ class Table(_backend.Table, Limiter):
             when_full=when_full,
             period=period,
             clock=None,
-            max_waiters=None,
-            max_lateness=None,
-            precise=False,
+            max_waiters=max_waiters,
+            max_lateness=max_lateness,
+            precise=precise,
         )
         table._is_shared = True
         return table
@@ -195,7 +198,8 @@ class Table(_backend.Table, Limiter):
     ) -> None:
         """As wait(), for asyncio, trio and anyio: the task sleeps, no thread does. Those of a higher priority go first.
 
-        Cancelled, it gives the tokens back, and those behind it move up. RuntimeError: no loop runs here.
+        Cancelled, it gives the tokens back, and those behind it move up. Of a shared table it learns within 100 ms what
+        other processes change, such as by close(). RuntimeError: no loop runs here.
 
         >>> import asyncio
         >>> async def call_api(user):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 CallSoon = Callable[[Callable[[], None]], object]
 
-# on_wake tells nothing of what other processes do to a shared bucket, so who waits for one asks.
+# on_wake tells nothing of what other processes do to what they share, so who waits for that asks.
 _ASK_AGAIN_S = 0.1
 
 # By tag. Only the coroutine and its loop hold a waiter, so that one that is collected leaves.

@@ -137,6 +137,7 @@ impl Bucket {
     ///
     /// # Errors
     /// `TimedOut`, `ExceedsCapacity`, `Closed`. `OutOfRange`: the debt would pass what the bucket can count.
+    /// `OutOfMemory`.
     pub fn reserve(&self, n: impl Into<Amount>, max_wait: Option<Duration>) -> Result<Reservation<'_>, Error> {
         let n = to_tokens(n);
         let mut reservation = MaybeUninit::uninit();
@@ -199,7 +200,7 @@ impl Bucket {
 
     /// As [`wait`](Bucket::wait), as a future: it occupies no thread and needs no particular executor. The place in
     /// the order, that of threads that wait, is taken when it is first polled. Dropped before it is ready, it gives its
-    /// tokens back. Of a shared bucket it learns within 100 ms what other processes change, such as by a close.
+    /// tokens back. Of a shared bucket or key it learns within 100 ms what other processes change, as by a close.
     ///
     /// What it ends with: as `wait`; and `System` if the thread that wakes futures cannot be started.
     pub fn wait_async(&self, n: impl Into<Amount>) -> Wait<'_> {

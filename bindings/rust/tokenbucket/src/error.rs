@@ -50,7 +50,7 @@ pub enum Error {
     /// Out of memory.
     OutOfMemory,
     /// Asks for something that there is not: if an argument is named, an option that a table or a server does not have,
-    /// or a queue of a shared table; else a service of the operating system.
+    /// or a wait for several limits with one in shared memory; else a service of the operating system.
     Unsupported(Option<Argument>),
     /// The operating system refused a needed service.
     System,

@@ -68,7 +68,7 @@ impl<'limiter, M: AsRef<[Member<'limiter>]>> Limits<M> {
     /// once, nothing taken, if it would have to wait longer than `max_wait` (None: no limit).
     ///
     /// # Errors
-    /// `TimedOut`, `OutOfRange`, and as `allow`, but for `Denied`.
+    /// `TimedOut`, `OutOfRange`, `OutOfMemory`, and as `allow`, but for `Denied`.
     pub fn reserve(&self, max_wait: Option<Duration>) -> Result<Reservations<'limiter>, Refusal> {
         let members = self.members.as_ref();
         let mut reserved =
@@ -89,6 +89,7 @@ impl<'limiter, M: AsRef<[Member<'limiter>]>> Limits<M> {
     ///
     /// # Errors
     /// What the member says that refused, as `Bucket::wait`; `Closed`: also one that had granted already. `TableFull`.
+    /// `Unsupported`: a member in shared memory.
     pub fn wait(&self) -> Result<(), Refusal> {
         self.wait_with(None, 0)
     }

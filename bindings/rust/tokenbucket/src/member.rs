@@ -38,12 +38,12 @@ impl<'limiter> Member<'limiter> {
         self.n
     }
 
-    pub(crate) fn is_shared_bucket(&self) -> bool {
-        matches!(self.limiter, Limiter::Bucket(bucket) if bucket.is_shared())
-    }
-
-    pub(crate) fn is_shared_key(&self) -> bool {
-        matches!(self.limiter, Limiter::Key(table, _) if table.is_shared())
+    /// What it is in shared memory. None: it is of this process alone.
+    pub(crate) fn shared(&self) -> Option<&'static str> {
+        match self.limiter {
+            Limiter::Bucket(bucket) => bucket.is_shared().then_some("a shared bucket"),
+            Limiter::Key(table, _) => table.is_shared().then_some("a key of a shared table"),
+        }
     }
 
     pub(crate) fn queue(&self) -> Queue<'limiter> {

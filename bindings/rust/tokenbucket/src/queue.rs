@@ -49,11 +49,12 @@ impl<'limiter> Queue<'limiter> {
         (status, self.bounded(wait_ns))
     }
 
-    /// Nobody wakes a waiter for what another process does to a shared bucket, so it asks.
+    /// Nobody wakes a waiter for what another process does to what they share, so it asks.
     fn bounded(&self, wait_ns: i64) -> i64 {
         const ASK_AGAIN_NS: i64 = 100_000_000;
         match self {
             Queue::Bucket(bucket) if bucket.is_shared() => wait_ns.min(ASK_AGAIN_NS),
+            Queue::Key(table, _) if table.is_shared() => wait_ns.min(ASK_AGAIN_NS),
             _ => wait_ns,
         }
     }

@@ -60,16 +60,12 @@ impl Refusal {
         Error::InvalidArgument(Argument::new("members", "different buckets and keys", "one of them twice")).into()
     }
 
-    /// A key of a shared table has no queue; a shared bucket has one, but for its own waits alone.
+    /// Only of a wait, which can have no member in shared memory.
     fn of_shared(members: &[Member<'_>]) -> Refusal {
-        let of_table = members.iter().position(Member::is_shared_key);
-        let member = of_table.or_else(|| members.iter().position(Member::is_shared_bucket));
-        let (allowed, value) = match of_table {
-            Some(_) => ("of this process alone in a wait or reservation", "a key of a shared table"),
-            None => ("of this process alone in a wait", "a shared bucket"),
-        };
-        let argument = member.map(|_| Argument::new("members", allowed, value));
-        Refusal { member, error: Error::Unsupported(argument) }
+        let allowed = "of this process alone in a wait for several limits";
+        let shared = members.iter().enumerate().find_map(|(index, member)| Some((index, member.shared()?)));
+        let argument = shared.map(|(_, value)| Argument::new("members", allowed, value));
+        Refusal { member: shared.map(|(index, _)| index), error: Error::Unsupported(argument) }
     }
 
     /// Until that member would grant what was asked of it. None: it never will, nobody knows, or longer than can be

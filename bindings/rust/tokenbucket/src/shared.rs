@@ -99,8 +99,8 @@ impl Config {
     ///
     /// The name is that of a file in `/dev/shm`, or an absolute path. None: nameless, for the children that this
     /// process forks from now on. [`initial_tokens`](Config::initial_tokens) are those of a new bucket. What one process
-    /// changes, a rate or by [`close`](Bucket::close), holds for all; futures that wait ask for it every 100 ms. A
-    /// shared bucket cannot be waited for as one of several limits (`Unsupported`).
+    /// changes, a rate or by [`close`](Bucket::close), holds for all; futures that wait ask for it every 100 ms. A wait
+    /// for several limits cannot have a shared one (`Unsupported`).
     ///
     /// # Errors
     /// As `build`. `Mismatch`: the limit there is another one, or it is no such bucket. `System`. `InvalidArgument`:
@@ -120,12 +120,12 @@ impl Config {
 }
 
 impl TableConfig {
-    /// Opens or creates a table as [`Config::open_shared`] does a bucket: all take from the same tokens of each key,
-    /// and what one process changes, a limit, or by [`remove`](Table::remove) or [`close`](Table::close), holds for all.
+    /// Opens or creates a table as [`Config::open_shared`] does a bucket: for each key all take from the same tokens and
+    /// wait in one queue, and what one process changes, a limit, or by [`remove`](Table::remove) or
+    /// [`close`](Table::close), holds for all.
     ///
-    /// Its keys have no queue. Waits, futures and reservations of a key, also in [`Limits`](crate::Limits), are
-    /// `Unsupported` and take nothing: sleep for the `retry_after` of [`take`](Table::take), and take again. A new table
-    /// takes all its memory at once.
+    /// One key in eight places, at least 16 and at most 512, can have waits and reservations at one time, each at most
+    /// 128, else `OutOfMemory`. A new table takes all its memory at once, with 24 KB more for each such key.
     ///
     /// # Errors
     /// As [`build`](TableConfig::build) and `Config::open_shared`. `Mismatch`: also another size or `when_full`.

@@ -15,7 +15,7 @@ use crate::error::check;
 use crate::queue::Queue;
 use crate::time::limit_to_ns;
 use crate::wait::wait_through_signals;
-use crate::{Amount, Argument, Config, Decision, Error, Member, Reservation, TableConfig, Wait};
+use crate::{Amount, Config, Decision, Error, Member, Reservation, TableConfig, Wait};
 
 /// A bucket for each key, such as a user or an address, all under one limit, in memory that is fixed when it is created.
 ///
@@ -144,7 +144,6 @@ impl Table {
     ///
     /// # Errors
     /// As [`Bucket::wait`](crate::Bucket::wait). `TableFull`: also with [`WhenFull::Admit`](crate::WhenFull::Admit).
-    /// `Unsupported`: the table is a shared one.
     pub fn wait(&self, key: impl AsRef<[u8]>, n: impl Into<Amount>) -> Result<(), Error> {
         self.wait_with(key, n, None, 0)
     }
@@ -205,7 +204,7 @@ impl Table {
     ///
     /// # Errors
     /// As [`Bucket::reserve`](crate::Bucket::reserve). `TableFull`: also with
-    /// [`WhenFull::Admit`](crate::WhenFull::Admit). `Unsupported`: the table is a shared one.
+    /// [`WhenFull::Admit`](crate::WhenFull::Admit).
     pub fn reserve(
         &self,
         key: impl AsRef<[u8]>,
@@ -260,7 +259,6 @@ impl Table {
     pub(crate) fn outcome(&self, key: &[u8], n: f64, status: sys::tb_status) -> Result<(), Error> {
         match status {
             sys::TB_TIMED_OUT => Err(Error::TimedOut { retry_after: self.time_until(key, n).ok().flatten() }),
-            sys::TB_E_UNSUPPORTED => Err(Error::Unsupported(Some(Argument::new("table", QUEUED, "a shared one")))),
             status => check_for(key, n, status),
         }
     }
@@ -270,8 +268,6 @@ impl Table {
         self.raw.as_ptr()
     }
 }
-
-const QUEUED: &str = "one with queues for its keys (else sleep for the retry_after of take, and take again)";
 
 #[inline]
 pub(crate) fn start(key: &[u8]) -> *const c_void {

@@ -135,9 +135,6 @@ fn shared_buckets_name_what_they_cannot_do() {
     let clock = ManualClock::new(Duration::ZERO).unwrap();
     let on_clock = Config::per_second(10, 5).clock(&clock).open_shared(None);
     assert_text(on_clock, "clock must be left out for a shared bucket, got one");
-    let (shared, own) = (Config::per_second(10, 5).open_shared(None).unwrap(), Bucket::new(10, 5).unwrap());
-    let waits = Limits::new([own.member(1), shared.member(1)]).wait();
-    assert_text(waits, "limit 1: members must be of this process alone in a wait, got a shared bucket");
     let text = "name must be the name of a file, without a slash or a leading dot, or an absolute path, got a/b";
     assert_text(remove_shared("a/b"), text);
 }

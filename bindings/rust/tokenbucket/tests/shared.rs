@@ -3,18 +3,23 @@ use std::error::Error as _;
 use std::future::Future;
 use std::pin::Pin;
 use std::process::{self, Command};
-use std::sync::Arc;
+use std::sync::{mpsc, Arc};
 use std::task::{Context, Poll, Wake};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 use std::{env, fs, io};
 
 use tokenbucket::{
-    has_feature, remove_shared, Bucket, Config, Error, Limits, ManualClock, Refusal, SharedError, Table, TableConfig,
-    WhenFull,
+    has_feature, remove_shared, Bucket, Config, Error, Limits, ManualClock, Member, Refusal, Reservation, SharedError,
+    Table, TableConfig, Wait, WhenFull,
 };
 
-const NAME_FOR_CHILD: &str = "TOKENBUCKET_TEST_SHARED";
+/// What the child does, to a bucket or a key, and the name.
+const FOR_CHILD: &str = "TOKENBUCKET_TEST_SHARED";
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+/// After which a broken library makes a test fail, and after twice which its child ends.
+const WAY_OUT: Duration = Duration::from_secs(10);
 
 /// Next to nothing comes in during a test.
 fn slow() -> Config {
@@ -39,9 +44,18 @@ fn with_name(test: &str, run: impl FnOnce(&str)) {
         assert!(matches!(slow().open_shared(None).unwrap_err().error, Error::Unsupported(_)));
         return;
     }
-    let name = format!("tokenbucket-rust-{}-{}", test, process::id());
-    run(&name);
-    remove_shared(&name).unwrap();
+    let name = Name(format!("tokenbucket-rust-{}-{}", test, process::id()));
+    run(&name.0);
+}
+
+/// A name that is removed, also after a failure.
+struct Name(String);
+
+impl Drop for Name {
+    fn drop(&mut self) {
+        let removed = remove_shared(&self.0);
+        assert!(thread::panicking() || removed.is_ok());
+    }
 }
 
 /// As with_name, where tables can be shared.
@@ -53,53 +67,133 @@ fn with_table_name(test: &str, run: impl FnOnce(&str)) {
     assert!(matches!(refused.error, Error::Unsupported(_)));
 }
 
-/// Runs that test in a child, with the name.
-fn run_child(test: &str, name: &str) {
-    let mut child = Command::new(env::current_exe().unwrap());
-    assert!(child.args(["--exact", test]).env(NAME_FOR_CHILD, name).status().unwrap().success());
+/// A bucket, or a key of a table, of which the same holds.
+trait Limiter: Send + Sync {
+    fn allow(&self, n: u32) -> Result<bool, Error>;
+    fn available(&self) -> f64;
+    fn refund(&self, n: u32) -> Result<(), Error>;
+    fn wait(&self, n: u32, timeout: Option<Duration>) -> Result<(), Error>;
+    fn wait_async(&self, n: u32, timeout: Option<Duration>) -> Wait<'_>;
+    fn reserve(&self, n: u32, max_wait: Option<Duration>) -> Result<Reservation<'_>, Error>;
+    fn member(&self, n: u32) -> Member<'_>;
+    fn close(&self) -> Result<(), Error>;
+}
+
+macro_rules! limiter {
+    ($type:ty $(, $key:literal)?) => {
+        impl Limiter for $type {
+            fn allow(&self, n: u32) -> Result<bool, Error> {
+                self.allow($($key,)? n)
+            }
+            fn available(&self) -> f64 {
+                self.available($($key)?).unwrap()
+            }
+            fn refund(&self, n: u32) -> Result<(), Error> {
+                self.refund($($key,)? n)
+            }
+            fn wait(&self, n: u32, timeout: Option<Duration>) -> Result<(), Error> {
+                self.wait_with($($key,)? n, timeout, 0)
+            }
+            fn wait_async(&self, n: u32, timeout: Option<Duration>) -> Wait<'_> {
+                self.wait_with_async($($key,)? n, timeout, 0)
+            }
+            fn reserve(&self, n: u32, max_wait: Option<Duration>) -> Result<Reservation<'_>, Error> {
+                self.reserve($($key,)? n, max_wait)
+            }
+            fn member(&self, n: u32) -> Member<'_> {
+                self.member($($key,)? n)
+            }
+            fn close(&self) -> Result<(), Error> {
+                self.close()
+            }
+        }
+    };
+}
+
+limiter!(Bucket);
+limiter!(Table, "alice");
+
+#[derive(Clone, Copy)]
+struct Shared<'name> {
+    kind: &'name str,
+    name: &'name str,
+}
+
+impl Shared<'_> {
+    fn open(&self) -> Arc<dyn Limiter> {
+        self.open_with(slow())
+    }
+
+    fn open_with(&self, limit: Config) -> Arc<dyn Limiter> {
+        match self.kind {
+            "bucket" => Arc::new(limit.open_shared(Some(self.name)).unwrap()),
+            _ => Arc::new(of_keys(limit, 100).open_shared(Some(self.name)).unwrap()),
+        }
+    }
+
+    fn open_empty(&self) -> (Arc<dyn Limiter>, Arc<dyn Limiter>) {
+        let (one, other) = (self.open(), self.open());
+        assert!(one.allow(10).unwrap());
+        (one, other)
+    }
+
+    fn run_child(&self, what: &str) -> bool {
+        let mut child = Command::new(env::current_exe().unwrap());
+        child.args(["--exact", "child"]).env(FOR_CHILD, format!("{} {} {}", what, self.kind, self.name));
+        child.status().unwrap().success()
+    }
+}
+
+/// Runs the test for a bucket and for a key.
+fn of_each(test: &str, run: impl Fn(Shared<'_>)) {
+    with_name(&format!("{}-bucket", test), |name| run(Shared { kind: "bucket", name }));
+    with_table_name(&format!("{}-key", test), |name| run(Shared { kind: "key", name }));
+}
+
+/// A test of its own only as the child of another.
+#[test]
+fn child() {
+    let asked = match env::var(FOR_CHILD) {
+        Ok(asked) => asked,
+        Err(_) => return,
+    };
+    let mut words = asked.split(' ');
+    let mut word = || words.next().unwrap();
+    let (what, kind, name) = (word(), word(), word());
+    thread::spawn(|| {
+        thread::sleep(2 * WAY_OUT);
+        process::exit(1);
+    });
+    let limiter = Shared { kind, name }.open();
+    match what {
+        "take" => assert!(limiter.allow(3).unwrap()),
+        "refund" => limiter.refund(2).unwrap(),
+        "close" => limiter.close().unwrap(),
+        "wait" => limiter.wait(2, None).unwrap(),
+        _ => block_on(limiter.wait_async(2, None)).unwrap(),
+    }
 }
 
 #[test]
 fn tokens_are_those_of_all() {
-    with_name("all", |name| {
-        let (one, other) = (open(name), open(name));
-        assert!(one.allow(4.0).unwrap());
-        run_child("child_takes_three", name);
-        assert!(!other.allow(4.0).unwrap());
-        assert!(other.allow(3.0).unwrap());
-        assert!(!one.allow(1.0).unwrap());
+    of_each("all", |shared| {
+        let (one, other) = (shared.open(), shared.open());
+        assert!(one.allow(4).unwrap());
+        assert!(shared.run_child("take"));
+        assert!(!other.allow(4).unwrap());
+        assert!(other.allow(3).unwrap());
+        assert!(!one.allow(1).unwrap());
     });
 }
 
-/// A test of its own only as the child of another.
 #[test]
-fn child_takes_three() {
-    if let Ok(name) = env::var(NAME_FOR_CHILD) {
-        assert!(open(&name).allow(3.0).unwrap());
-    }
-}
-
-#[test]
-fn tokens_of_a_key_are_those_of_all() {
+fn each_key_has_its_own_and_all_one_limit() {
     with_table_name("keys", |name| {
         let (one, other) = (open_table(name), open_table(name));
-        assert!(one.allow("alice", 4).unwrap());
-        run_child("child_takes_three_of_a_key", name);
-        assert!(!other.allow("alice", 4).unwrap());
-        assert!(other.allow("alice", 3).unwrap());
-        assert!(!one.allow("alice", 1).unwrap());
-        assert!(one.allow("bob", 10).unwrap());
+        assert!(one.allow("alice", 10).unwrap() && other.allow("bob", 10).unwrap());
         other.set_capacity(20).unwrap();
         assert_eq!(one.limit().unwrap().capacity, 20.0);
     });
-}
-
-/// A test of its own only as the child of another.
-#[test]
-fn child_takes_three_of_a_key() {
-    if let Ok(name) = env::var(NAME_FOR_CHILD) {
-        assert!(open_table(&name).allow("alice", 3).unwrap());
-    }
 }
 
 #[test]
@@ -179,47 +273,6 @@ fn a_closed_table_is_closed_for_all_until_its_name_is_removed() {
 }
 
 #[test]
-fn keys_of_a_shared_table_have_no_queue() {
-    with_table_name("queues", |name| {
-        let table = open_table(name);
-        let assert_refused = |answer: Result<(), Error>| {
-            let error = answer.unwrap_err();
-            assert!(matches!(error, Error::Unsupported(_)), "{}", error);
-            let text = "table must be one with queues for its keys (else sleep for the retry_after of take, and take \
-                        again), got a shared one";
-            assert_eq!(error.to_string(), text);
-        };
-        let assert_refused_by = |member: usize, answer: Result<(), Refusal>| {
-            let refusal = answer.unwrap_err();
-            let text = "members must be of this process alone in a wait or reservation, got a key of a shared table";
-            assert_eq!(refusal.to_string(), format!("limit {}: {}", member, text));
-            assert!(matches!(refusal.error, Error::Unsupported(_)));
-        };
-        let second = Duration::from_secs(1);
-        for taken in [0, 10] {
-            assert_refused(table.wait("alice", 1));
-            assert_refused(table.wait_timeout("alice", 1, second));
-            assert_refused(table.wait_with("alice", 1, None, 1));
-            assert_refused(block_on(table.wait_async("alice", 1)));
-            assert_refused(block_on(table.wait_timeout_async("alice", 1, Duration::ZERO)));
-            assert_refused(table.reserve("alice", 1, None).map(drop));
-            let (own, bucket) = (Bucket::new(1, 1).unwrap(), slow().open_shared(None).unwrap());
-            let limits = Limits::new([own.member(1), table.member("alice", 1)]);
-            assert_refused_by(1, limits.wait());
-            assert_refused_by(1, block_on(limits.wait_async()));
-            assert_refused_by(1, limits.reserve(None).map(drop));
-            assert_refused_by(1, Limits::new([bucket.member(1), table.member("alice", 1)]).reserve(None).map(drop));
-            assert_eq!((own.available(), bucket.available().unwrap() >= 10.0), (Ok(1.0), true));
-            assert_eq!(table.take_up_to("alice", 10), Ok(f64::from(10 - taken)));
-        }
-        let own = Bucket::new(1, 1).unwrap();
-        assert_eq!(Limits::new([own.member(1), table.member("bob", 10)]).allow(), Ok(()));
-        assert_eq!(table.allow("bob", 1), Ok(false));
-        assert!(table.take("bob", 1).unwrap().retry_after > Some(second));
-    });
-}
-
-#[test]
 fn what_is_no_bucket_is_a_mismatch_and_stays() {
     with_name("foreign", |name| {
         let path = format!("/dev/shm/{}", name);
@@ -289,17 +342,6 @@ fn errors() {
     });
 }
 
-#[test]
-fn nobody_waits_for_it_as_one_of_several() {
-    with_name("several", |_| {
-        let bucket = slow().open_shared(None).unwrap();
-        let other = Bucket::new(1.0, 1.0).unwrap();
-        let limits = Limits::new([bucket.member(1.0), other.member(1.0)]);
-        limits.allow().unwrap();
-        assert!(matches!(Error::from(limits.wait().unwrap_err()), Error::Unsupported(_)));
-    });
-}
-
 struct Unpark(Thread);
 
 impl Wake for Unpark {
@@ -308,40 +350,204 @@ impl Wake for Unpark {
     }
 }
 
+fn poll<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+    Pin::new(future).poll(&mut Context::from_waker(&Arc::new(Unpark(thread::current())).into()))
+}
+
 fn block_on<F: Future + Unpin>(mut future: F) -> F::Output {
-    let waker = Arc::new(Unpark(thread::current())).into();
+    match poll(&mut future) {
+        Poll::Ready(answer) => answer,
+        Poll::Pending => woken(future),
+    }
+}
+
+/// What a future that was polled ends with; it is polled again only when it is woken.
+fn woken<F: Future + Unpin>(mut future: F) -> F::Output {
+    let start = Instant::now();
     loop {
-        match Pin::new(&mut future).poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(answer) => return answer,
-            // The timeout is only a way out for a broken library.
-            Poll::Pending => thread::park_timeout(Duration::from_secs(3)),
+        thread::park_timeout(WAY_OUT);
+        assert!(start.elapsed() < WAY_OUT);
+        if let Poll::Ready(answer) = poll(&mut future) {
+            return answer;
         }
     }
 }
 
+/// Next to nothing has come in since.
+fn assert_left(limiter: &Arc<dyn Limiter>, tokens: f64) {
+    let left = limiter.available();
+    assert!(left >= tokens && left < tokens + 0.5, "{}", left);
+}
+
+/// What `wait` returns, in a thread of its own, once it stands in the queue for 2 tokens and `change` is made.
+fn ended<T: Send + 'static>(
+    limiter: &Arc<dyn Limiter>,
+    wait: impl FnOnce() -> T + Send + 'static,
+    change: impl FnOnce(),
+) -> T {
+    let before = limiter.available();
+    let (send, receive) = mpsc::channel();
+    thread::spawn(move || send.send(wait()));
+    let start = Instant::now();
+    while limiter.available() > before - 1.5 {
+        assert!(start.elapsed() < WAY_OUT);
+        thread::sleep(Duration::from_millis(1));
+    }
+    change();
+    receive.recv_timeout(WAY_OUT).unwrap()
+}
+
 #[test]
-fn waits_learn_of_what_others_do() {
-    with_name("waits", |name| {
-        let (one, other) = (open(name), open(name));
-        assert!(one.allow(10.0).unwrap());
-        let soon = |change: fn(&Bucket)| {
-            let other = &other;
-            move || {
-                thread::sleep(Duration::from_millis(20));
-                change(other);
-            }
+fn threads_learn_of_what_others_do() {
+    of_each("threads", |shared| {
+        let (one, other) = shared.open_empty();
+        let waiting = || {
+            let one = Arc::clone(&one);
+            move || one.wait(2, None)
         };
-        let start = Instant::now();
-        thread::scope(|scope| {
-            scope.spawn(soon(|other| other.refund(1.0).unwrap()));
-            block_on(one.wait_async(1.0)).unwrap();
+        assert_eq!(ended(&one, waiting(), || other.refund(2).unwrap()), Ok(()));
+        assert_eq!(ended(&one, waiting(), || assert!(shared.run_child("refund"))), Ok(()));
+        assert_eq!(ended(&one, waiting(), || other.close().unwrap()), Err(Error::Closed));
+        remove_shared(shared.name).unwrap();
+        let (one, _) = shared.open_empty();
+        let closed = ended(&one.clone(), move || one.wait(2, None), || assert!(shared.run_child("close")));
+        assert_eq!(closed, Err(Error::Closed));
+    });
+}
+
+#[test]
+fn futures_learn_of_what_others_do() {
+    of_each("futures", |shared| {
+        let (one, other) = shared.open_empty();
+        let ended = |change: &dyn Fn()| {
+            let mut wait = one.wait_async(2, None);
+            assert!(poll(&mut wait).is_pending());
+            change();
+            woken(wait)
+        };
+        assert_eq!(ended(&|| other.refund(2).unwrap()), Ok(()));
+        assert_eq!(ended(&|| assert!(shared.run_child("refund"))), Ok(()));
+        assert_eq!(ended(&|| other.close().unwrap()), Err(Error::Closed));
+    });
+}
+
+#[test]
+fn others_learn_of_what_this_process_does() {
+    for how in ["wait", "wait_async"] {
+        of_each(how, |shared| {
+            let (one, _) = shared.open_empty();
+            let [kind, name] = [shared.kind, shared.name].map(String::from);
+            let granted =
+                ended(&one, move || Shared { kind: &kind, name: &name }.run_child(how), || one.refund(2).unwrap());
+            assert!(granted);
         });
-        thread::scope(|scope| {
-            scope.spawn(soon(|other| other.close().unwrap()));
-            let waiting = scope.spawn(|| one.wait(1.0));
-            assert_eq!(block_on(one.wait_async(1.0)), Err(Error::Closed));
-            assert_eq!(waiting.join().unwrap(), Err(Error::Closed));
-        });
-        assert!(start.elapsed() < Duration::from_secs(2));
+    }
+}
+
+#[test]
+fn a_dropped_future_gives_its_place_back() {
+    of_each("dropped", |shared| {
+        let (one, other) = shared.open_empty();
+        let mut wait = one.wait_async(2, None);
+        assert!(poll(&mut wait).is_pending());
+        assert_left(&other, -2.0);
+        let strict = shared.open_with(slow().max_waiters(1));
+        assert_eq!(poll(&mut strict.wait_async(1, None)), Poll::Ready(Err(Error::QueueFull)));
+        drop(wait);
+        assert_left(&other, 0.0);
+    });
+}
+
+#[test]
+fn a_wait_that_would_be_too_long_takes_nothing() {
+    of_each("timeout", |shared| {
+        let (one, other) = shared.open_empty();
+        let assert_refused = |answer: Result<(), Error>| {
+            assert!(matches!(answer, Err(Error::TimedOut { retry_after }) if retry_after > Some(HOUR)));
+            assert_left(&other, 0.0);
+        };
+        match poll(&mut one.wait_async(2, Some(MINUTE))) {
+            Poll::Ready(answer) => assert_refused(answer),
+            Poll::Pending => panic!("it waits"),
+        }
+        assert_refused(one.wait(2, Some(MINUTE)));
+    });
+}
+
+#[test]
+fn reservations_are_taken_from_all() {
+    of_each("reserved", |shared| {
+        let (one, other) = shared.open_empty();
+        let (first, second) = (one.reserve(3, None).unwrap(), other.reserve(4, None).unwrap());
+        assert_left(&other, -7.0);
+        drop(first);
+        assert_left(&other, -4.0);
+        second.settle(1).unwrap();
+        assert_left(&one, -1.0);
+        assert!(matches!(other.reserve(3, Some(MINUTE)), Err(Error::TimedOut { .. })));
+        assert_left(&one, -1.0);
+    });
+}
+
+#[test]
+fn there_is_room_for_so_many() {
+    of_each("room", |shared| {
+        let (one, other) = shared.open_empty();
+        let most = if shared.kind == "bucket" { 1000 } else { 128 };
+        let mut held: Vec<_> = (0..most).map(|_| one.reserve(1, None).unwrap()).collect();
+        assert_eq!(other.reserve(1, None).map(drop), Err(Error::OutOfMemory));
+        assert_eq!(poll(&mut other.wait_async(1, None)), Poll::Ready(Err(Error::OutOfMemory)));
+        assert_eq!(Limits::new([other.member(1)]).reserve(None).map(drop), Err(Error::OutOfMemory.into()));
+        assert_left(&other, -f64::from(most));
+        held.pop();
+        held.push(other.reserve(1, None).unwrap());
+    });
+}
+
+#[test]
+fn there_is_room_for_so_many_keys() {
+    with_table_name("places", |name| {
+        for max_keys in [50, 1000, 10_000] {
+            let table = of_keys(slow(), max_keys).open_shared(Some(name)).unwrap();
+            let most = (table.stats().unwrap().places / 8).clamp(16, 512);
+            let keys: Vec<_> = (0..=most).map(u64::to_be_bytes).collect();
+            assert!(keys.iter().all(|key| table.allow(key, 10).unwrap()));
+            let mut held: Vec<_> = keys.iter().map(|key| table.reserve(key, 1, None)).collect();
+            assert_eq!(held.pop().unwrap().map(drop), Err(Error::OutOfMemory));
+            assert!(held.iter().all(Result::is_ok));
+            remove_shared(name).unwrap();
+        }
+    });
+}
+
+#[test]
+fn as_one_of_several_it_grants_and_reserves_but_nobody_waits_for_it() {
+    of_each("several", |shared| {
+        let (one, other, own) = (shared.open(), shared.open(), slow().build().unwrap());
+        let limits = Limits::new([own.member(4), one.member(5)]);
+        let assert_refused = |answer: Result<(), Refusal>| {
+            let refusal = answer.unwrap_err();
+            let got = if shared.kind == "bucket" { "a shared bucket" } else { "a key of a shared table" };
+            let allowed = "of this process alone in a wait for several limits";
+            assert_eq!(refusal.to_string(), format!("limit 1: members must be {}, got {}", allowed, got));
+            assert!(matches!(refusal.error, Error::Unsupported(_)));
+        };
+        assert_refused(limits.wait());
+        assert_refused(block_on(limits.wait_async()));
+        assert_eq!((other.available(), own.available()), (10.0, Ok(10.0)));
+
+        limits.allow().unwrap();
+        assert_left(&other, 5.0);
+        assert!(other.allow(5).unwrap());
+        let reserved = limits.reserve(None).unwrap();
+        assert!(reserved.wait_time() > HOUR);
+        assert_left(&other, -5.0);
+        drop(reserved);
+        assert_left(&other, 0.0);
+        assert!(matches!(own.available(), Ok(left) if (6.0..6.5).contains(&left)));
+
+        let refusal = Limits::new([one.member(1), other.member(1)]).allow().unwrap_err();
+        let twice = "members must be different buckets and keys, got one of them twice";
+        assert_eq!(refusal.to_string(), twice);
     });
 }
