@@ -1,4 +1,4 @@
-// Which slot a key gets.
+// Which slot a key gets, and how many rooms there are for queues.
 #include "core/table/cells.h"
 
 #include <gtest/gtest.h>
@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "core/table/key_rooms.h"
 #include "core/table/keys.h"
 #include "core/table/siphash.h"
 #include "tests/support/trace.h"
@@ -273,6 +274,17 @@ TEST(Cells, FindRoomForAllKeysThatTheyAreMadeFor) {
         }
         EXPECT_LT(without_room, 4) << structure.name;
     }
+}
+
+// As the public header says: one for each eight places, at least 16 and at most 512, of 24 KB.
+TEST(KeyRooms, AreFewerThanThePlaces) {
+    constexpr uint64_t kPlaces = tb::Line::kSlots;
+    for (const uint64_t lines : {1, 32, 33, 100, 1000, 1024}) {
+        const uint64_t most = std::max<uint64_t>(16, lines * kPlaces / 8);
+        EXPECT_EQ(tb::KeyRooms::rooms_for(lines), std::min<uint64_t>(most, 512)) << lines;
+    }
+    EXPECT_EQ(tb::KeyRooms::rooms_for(uint64_t{1} << 40), 512u);
+    EXPECT_LE(sizeof(tb::KeyRoom), 24u * 1024);
 }
 
 }  // namespace
