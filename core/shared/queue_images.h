@@ -24,6 +24,7 @@ struct PlannedFor {
     uint64_t changes;
 };
 
+// A queue, with what else is in force with it.
 struct SharedQueue {
     uint64_t change;  // a number that no other queue of the memory has
     PlannedFor limit;

@@ -13,7 +13,7 @@ namespace tb {
 
 class KeyAccount final : public Account {
   public:
-    // The slot is to be set before any call, but for those named. Where processes share the table, with the room and
+    // The slot is to be set before any call but begin_queue(). Where processes share the table, with the room and
     // the images of the queue in it, which become the account's own.
     KeyAccount(Keys *keys, uint64_t hash, const WaitOptions *waiting, QueueImages *images = nullptr,
                KeyRoom *room = nullptr, unsigned number = 0);
@@ -28,12 +28,15 @@ class KeyAccount final : public Account {
     void refill();
     // Can what is reserved be counted at that rate?
     bool fits(const tbu_rate &rate);
-    // Of one whose queue processes share: makes the room that of an empty queue, while nobody uses it; needs no slot.
-    // Is nothing in it? Is this the only process that uses it, then the waiters of others leave. The waits of this
-    // process end.
+
+    // Where processes share the table:
+    // Makes the queue in the room an empty one, while nobody uses it. Needs no slot.
     void begin_queue();
+    // Is nothing in the queue?
     bool is_empty();
+    // The waiters of other processes leave: none of these uses the queue any more.
     void remove_other_waiters();
+    // The waits of this process end.
     void end_own_waits();
 
     const uint64_t key;
@@ -59,8 +62,8 @@ class KeyAccount final : public Account {
     // As last observed or exchanged.
     SlotValue value_{};
     uint64_t era_ = 0;
-    Plan in_force_{};
-    // Its limit is that for which the queue is planned, which was asked for as that.
+    Plan in_force_{};  // as last observed
+    // Its limit is that for which the queue is planned; spec_ is that limit as asked for.
     Plan followed_{};
     LimitSpec spec_{};
 };

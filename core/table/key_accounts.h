@@ -22,7 +22,8 @@ class KeyAccounts {
 
     // The use of a key's account by one call, for which the account stays. At its end the account goes if its queue is
     // empty, and one other is looked at, in turn: so accounts whose reservations are all due do not pile up while there
-    // are such calls. One in which somebody waits is left alone, since its bell must not ring within another's.
+    // are such calls. One in which somebody waits is left alone, since its bell must not ring within another's; but
+    // where processes share the table, one that was not told of a change of the limit is told (accounts_in_rooms.cc).
     class Use {
       public:
         enum class Absent { find, make };
