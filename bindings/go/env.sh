@@ -12,9 +12,9 @@ if [[ -z ${GOCACHE:-} && -z ${XDG_CACHE_HOME:-} && -z ${HOME:-} ]]; then
     export GOCACHE=$TB_BUILD/go-cache
 fi
 export PKG_CONFIG_PATH=$TB_BUILD LD_LIBRARY_PATH=$TB_BUILD CGO_ENABLED=1
-# Go does not notice that an included header has changed; a changed flag it does.
-sum=$(cksum < "$TB_SOURCE/capi/include/tokenbucket.h")
-export CGO_CFLAGS="-O2 -g -DTOKENBUCKET_HEADER_SUM=${sum%% *}"
+# Go's cache does not notice that an included header or the answer of pkg-config has changed; a changed flag it does.
+sum=$(echo "$TB_BUILD" | cat - "$TB_SOURCE/capi/include/tokenbucket.h" | cksum)
+export CGO_CFLAGS="-O2 -g -DTOKENBUCKET_SUM=${sum%% *}"
 
 quietly() {
     local output

@@ -12,7 +12,7 @@ folder=$(fresh_folder install_go)
 stage "$folder" od+d=pre@fix~1
 # Go does not notice that pkg-config's answer has changed; a changed flag it does.
 sum=$(cksum <<<"$pkgconfig")
-export CGO_CFLAGS="-O2 -g -DTOKENBUCKET_PLACE_SUM=${sum%% *}"
+export CGO_CFLAGS="-O2 -g -DTOKENBUCKET_SUM=${sum%% *}"
 mkdir "$folder/consumer"
 cp "$TB_SOURCE/tests/install/go/main.go" "$folder/consumer"
 cd "$folder/consumer"
@@ -33,3 +33,13 @@ rm "$installed/include/tokenbucket.h"
 if said=$(CGO_CFLAGS=-O1 go build . 2>&1); then fail "built without the header"; fi
 [[ $said == *"#error "*"install it again, or mend PKG_CONFIG_PATH; then: go clean -cache"* ]] ||
     fail "without the header Go says $said"
+
+# What is built with a library in one folder is built again with one in another, also once the first is gone.
+for name in first second; do
+    mkdir "$folder/$name"
+    cp -P "$(dirname "$TB_SHARED")"/libtokenbucket.so* "$folder/$name"
+    sed "s|^libdir=.*|libdir=$folder/$name|" "$TB_BUILD/tokenbucket-uninstalled.pc" >"$folder/$name/tokenbucket-uninstalled.pc"
+    TB_BUILD=$folder/$name bash "$TB_SOURCE/examples/go/quotaproxy/install.sh" "$folder/tool_$name" >"$folder/go.log" 2>&1 ||
+        fail "quotaproxy with the library in the $name folder: $(tail -20 "$folder/go.log")"
+    rm -r "${folder:?}/$name"
+done

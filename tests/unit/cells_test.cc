@@ -279,7 +279,7 @@ TEST(Cells, FindRoomForAllKeysThatTheyAreMadeFor) {
 // As the public header says: one for each eight places, at least 16 and at most 512, of 24 KB.
 TEST(KeyRooms, AreFewerThanThePlaces) {
     constexpr uint64_t kPlaces = tb::Line::kSlots;
-    for (const uint64_t lines : {1, 32, 33, 100, 1000, 1024}) {
+    for (const uint64_t lines : {1u, 32u, 33u, 100u, 1000u, 1024u}) {
         const uint64_t most = std::max<uint64_t>(16, lines * kPlaces / 8);
         EXPECT_EQ(tb::KeyRooms::rooms_for(lines), std::min<uint64_t>(most, 512)) << lines;
     }
