@@ -50,8 +50,9 @@ void LivePlan::look_closely(View *view) {
     if ((view->stamp_ & kChanging) == 0) {
         move_era(view);
     } else {
+        const int64_t held_ns = hold_at(view->stamp_, view->now_);
         end_abandoned_change(view->now_);
-        view->now_ = std::min(view->now_, image_->held_ns.load(std::memory_order_relaxed));
+        if (held_ns >= 0) view->now_ = std::min(view->now_, held_ns);
     }
     // If the plan is another one by now the view no longer counts.
     const Plan plan = in_era(read(), view->now_);
@@ -64,11 +65,12 @@ void LivePlan::look_closely(View *view) {
 // or of a thread that the child of a fork does not have.
 void LivePlan::end_abandoned_change(int64_t now) {
     if (!lock_.try_lock()) return;
-    if ((image_->stamp.load(std::memory_order_relaxed) & kChanging) != 0) {
+    const uint64_t stamp = image_->stamp.load(std::memory_order_relaxed);
+    if ((stamp & kChanging) != 0) {
         Plan plan;
         LimitSpec spec{};
         if (!read(&plan, &spec)) plan = closed_plan();
-        go_on(in_era(plan, image_->held_ns.load(std::memory_order_relaxed)), spec, now + kDisorderNs);
+        go_on(in_era(plan, hold_at(stamp, now)), spec, now + kDisorderNs);
     }
     lock_.unlock();
 }
@@ -89,17 +91,31 @@ void LivePlan::move_era(View *view) {
     lock_.unlock();
 }
 
-// The plan in force at held_ns. A reader that saw an even stamp may have read the counter up to kDisorderNs later.
+// Where time stands still in the change of that stamp: now, unless somebody has looked before. Negative if that change
+// has ended.
+int64_t LivePlan::hold_at(uint64_t stamp, int64_t now) {
+    int64_t held_ns = LivePlanImage::not_held(stamp);
+    const bool is_first = image_->held_ns.compare_exchange_strong(held_ns, now, std::memory_order_acq_rel);
+    return is_first ? now : held_ns;
+}
+
+// The plan in force at held_ns. A reader that saw an even stamp may have read the counter up to kDisorderNs later. If
+// the stamp is odd a change has been abandoned, and time goes on standing still where it did.
 Plan LivePlan::hold(TimeSource *time, LimitSpec *spec) {
-    image_->held_ns.store(time->latest(), std::memory_order_relaxed);
-    image_->stamp.store(image_->stamp.load(std::memory_order_relaxed) | kChanging, std::memory_order_seq_cst);
+    const uint64_t before = image_->stamp.load(std::memory_order_relaxed);
+    const uint64_t stamp = before | kChanging;
+    if (before != stamp) {
+        image_->held_ns.store(LivePlanImage::not_held(stamp), std::memory_order_relaxed);
+        image_->stamp.store(stamp, std::memory_order_seq_cst);
+    }
+    const int64_t held_ns = hold_at(stamp, time->latest());
     if (time->clock() == nullptr) {
         const int64_t flagged_ns = time->latest();
         while (time->latest() - flagged_ns < kDisorderNs) platform::pause();
     }
     Plan plan;
     if (!read(&plan, spec)) plan = closed_plan();
-    return in_era(plan, image_->held_ns.load(std::memory_order_relaxed));
+    return in_era(plan, held_ns);
 }
 
 // A time that has not come yet when the plan is in force; a clock that is moved by hand stands still meanwhile.

@@ -1,9 +1,10 @@
 // The plan of all keys of a table. A change of the limit is in force for all of them at once and touches no slot.
 //
 // Readers read the plan in place and check afterwards that the stamp is still the same. While the limit is being
-// changed the stamp is odd, and time stands still for readers: they decide at held_ns. Nothing accrues until the plan
-// in force next goes on from held_ns, a moment later than now. For a bucket that was full at held_ns may have been
-// emptied since, and what has overflowed meanwhile must not come in again.
+// changed the stamp is odd, and time stands still for readers: they decide at held_ns. That is the time of the first
+// look at the odd stamp, whoever takes it: so nobody has decided at a later one. Nothing accrues until the plan in
+// force next goes on from held_ns, a moment later than now. For a bucket that was full at held_ns may have been emptied
+// since, and what has overflowed meanwhile must not come in again.
 #ifndef TOKENBUCKET_CORE_TABLE_LIVE_PLAN_H
 #define TOKENBUCKET_CORE_TABLE_LIVE_PLAN_H
 
@@ -28,9 +29,12 @@ struct LivePlanImage {
         plans[0].store(plan);
         specs[0].store(spec);
     }
+    // held_ns before the first look at that odd stamp. Another value in each change, so that who is late in one does
+    // not say where time stands still in the next.
+    static int64_t not_held(uint64_t stamp) { return -1 - static_cast<int64_t>(stamp >> 1); }
 
     std::atomic<uint64_t> stamp{0};   // the number of changes so far * 2, + 1 while one is being made
-    std::atomic<int64_t> held_ns{0};  // where time stands still
+    std::atomic<int64_t> held_ns{0};  // where time stands still, or not_held()
     PlanSlot plans[2];
     Versioned<LimitSpec> specs[2];  // as asked for
 };
@@ -99,6 +103,7 @@ class LivePlan {
     static constexpr unsigned kLock = 0;  // of the memory
 
     static std::size_t index(uint64_t stamp) { return stamp >> 1 & 1; }
+    int64_t hold_at(uint64_t stamp, int64_t now);
     void look_at(int64_t now, bool ordered, View *view);
     void look_closely(View *view);
     Plan hold(TimeSource *time, LimitSpec *spec);

@@ -75,12 +75,21 @@ class KillTest : public testing::Test {
     }
     void open_ledger(double initial) { ledger_ = new (memory_) Ledger(initial); }
 
-    // Runs f() again and again until it is killed.
+    // Runs f() again and again until it is killed. It has begun by the time this returns.
     template <class F>
     static pid_t start(F f) {
+        int pipe[2];
+        EXPECT_EQ(::pipe(pipe), 0);
         const pid_t child = ::fork();
-        if (child != 0) return child;
-        for (;;) f();
+        if (child == 0) {
+            if (::write(pipe[1], "x", 1) != 1) ::_exit(1);
+            for (;;) f();
+        }
+        char begun = 0;
+        EXPECT_EQ(::read(pipe[0], &begun, 1), 1);
+        ::close(pipe[0]);
+        ::close(pipe[1]);
+        return child;
     }
     static int end_of(pid_t child) {
         int status = 0;
