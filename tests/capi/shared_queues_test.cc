@@ -57,30 +57,11 @@ TEST_F(SharedQueues, AReservationCanBeCancelledOrSettledInAnotherProcess) {
     EXPECT_NEAR(available(table, "bob"), 10, 1e-3);
 }
 
-// Each child waits for its tokens behind those before it, and is woken when the parent refunds what it asks for.
 TEST_F(SharedQueues, WaitersOfAllProcessesStandInOneQueue) {
-    constexpr int kChildren = 4;
     const TableHandle table = open_nameless();
     empty(table, "alice");
-    int pipe[2];
-    ASSERT_EQ(::pipe(pipe), 0);
-    std::vector<pid_t> children;
-    for (char i = 0; i < kChildren; ++i) {
-        children.push_back(in_child([&] {
-            const tb_status s = wait(table, "alice", 2);
-            return s == TB_SUCCESS && ::write(pipe[1], &i, 1) == 1 ? 0 : 1;
-        }));
-        wait_until_below(table, "alice", -2.0 * (i + 1) + 1);
-    }
-    for (char i = 0; i < kChildren; ++i) {
-        EXPECT_EQ(ask(tb_table_refund, table, "alice", 2.0), TB_SUCCESS);
-        char served = -1;
-        EXPECT_EQ(::read(pipe[0], &served, 1), 1);
-        EXPECT_EQ(served, i);
-    }
-    for (const pid_t child : children) EXPECT_EQ(result_of(child), 0);
-    ::close(pipe[0]);
-    ::close(pipe[1]);
+    expect_served_in_order([&] { return wait(table, "alice", 2); }, [&] { return available(table, "alice"); },
+                           [&] { return ask(tb_table_refund, table, "alice", 2.0); });
 }
 
 TEST_F(SharedQueues, CloseEndsTheWaitsOfAllProcesses) {

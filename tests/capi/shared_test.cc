@@ -115,30 +115,11 @@ TEST_F(Shared, AReservationCanBeCancelledInAnotherProcess) {
     EXPECT_NEAR(available(bucket.get()), -4, 1e-3);
 }
 
-// Each child waits for its tokens behind those before it, and is woken when the parent refunds what it asks for.
 TEST_F(Shared, WaitersOfAllProcessesStandInOneQueue) {
-    constexpr int kChildren = 4;
     const BucketHandle bucket = open_nameless(slow);
     EXPECT_EQ(tb_allow(bucket.get(), 10), TB_SUCCESS);
-    int pipe[2];
-    ASSERT_EQ(::pipe(pipe), 0);
-    std::vector<pid_t> children;
-    for (char i = 0; i < kChildren; ++i) {
-        children.push_back(in_child([&] {
-            const tb_status s = tb_wait(bucket.get(), 2);
-            return s == TB_SUCCESS && ::write(pipe[1], &i, 1) == 1 ? 0 : 1;
-        }));
-        while (available(bucket.get()) > -2.0 * (i + 1) + 1) ::usleep(1000);
-    }
-    for (char i = 0; i < kChildren; ++i) {
-        EXPECT_EQ(tb_refund(bucket.get(), 2), TB_SUCCESS);
-        char served = -1;
-        EXPECT_EQ(::read(pipe[0], &served, 1), 1);
-        EXPECT_EQ(served, i);
-    }
-    for (const pid_t child : children) EXPECT_EQ(result_of(child), 0);
-    ::close(pipe[0]);
-    ::close(pipe[1]);
+    expect_served_in_order([&] { return tb_wait(bucket.get(), 2); }, [&] { return available(bucket.get()); },
+                           [&] { return tb_refund(bucket.get(), 2); });
 }
 
 TEST_F(Shared, CloseEndsTheWaitsOfAllProcesses) {

@@ -10,6 +10,9 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
+
+#include "capi/include/tokenbucket.h"
 
 namespace tb_test {
 
@@ -38,6 +41,29 @@ class SharedTest : public testing::Test {
         int status = 0;
         ::waitpid(child, &status, 0);
         return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+    }
+
+    // Each child waits for 2 tokens behind those before it, of an object of which nothing is left, and is served when
+    // the parent refunds that. wait() and refund() return a status, available() tokens.
+    template <class Wait, class Available, class Refund>
+    static void expect_served_in_order(Wait wait, Available available, Refund refund) {
+        constexpr int kChildren = 4;
+        int pipe[2];
+        ASSERT_EQ(::pipe(pipe), 0);
+        std::vector<pid_t> children;
+        for (char i = 0; i < kChildren; ++i) {
+            children.push_back(in_child([&] { return wait() == TB_SUCCESS && ::write(pipe[1], &i, 1) == 1 ? 0 : 1; }));
+            while (available() > -2.0 * (i + 1) + 1) ::usleep(1000);
+        }
+        for (char i = 0; i < kChildren; ++i) {
+            EXPECT_EQ(refund(), TB_SUCCESS);
+            char served = -1;
+            EXPECT_EQ(::read(pipe[0], &served, 1), 1);
+            EXPECT_EQ(served, i);
+        }
+        for (const pid_t child : children) EXPECT_EQ(result_of(child), 0);
+        ::close(pipe[0]);
+        ::close(pipe[1]);
     }
 
     static inline const pid_t owner = ::getpid();
