@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The lines of capi/packaging/README.md, as printed, on a Debian 12 on which nothing else is installed: as root with CMake
-# and with Meson, and as a user without root.
+# The lines by which README.md and capi/packaging/README.md install, as printed, on a Debian 12 on which nothing else is
+# installed: as root with CMake and with Meson, and as a user without root.
 set -euo pipefail
 source "$TB_SOURCE/tests/support/shell.sh"
 require debootstrap unshare chroot python3
@@ -40,11 +40,13 @@ for home in root home/somebody; do
         >"$machine/$home/project/CMakeLists.txt"
 done
 must root / "chown -R somebody: /home/somebody"
-mapfile -t blocks < <(python3 -B "$TB_SOURCE/tests/support/code_blocks.py" "$TB_SOURCE/capi/packaging/README.md" sh "$folder/blocks" sh)
-block() { # WORD: the one block that has it
+for page in README.md capi/packaging/README.md; do
+    python3 -B "$TB_SOURCE/tests/support/code_blocks.py" "$TB_SOURCE/$page" sh "$folder/$page" sh >"$folder/log"
+done
+block() { # PAGE WORD: its one block that has it
     local found
-    found=$(grep -l -- "$1" "${blocks[@]}" || true)
-    [ -f "$found" ] || fail "not one block has $1: $found"
+    found=$(grep -l -- "$2" "$folder/$1"/* || true)
+    [ -f "$found" ] || fail "not one block of $1 has $2: $found"
     cat "$found"
 }
 
@@ -52,22 +54,28 @@ version=$(cat "$TB_SOURCE/capi/VERSION")
 said="$version TB_SUCCESS TB_DENIED"
 uses_it() {
     must root /root/project "cc program.c -ltokenbucket -o program && test \"\$(./program)\" = '$said'"
-    must root / "find / -xdev -name 'libtokenbucket.*' -path '/usr/*' -delete; ldconfig; rm -rf /root/source/build"
+    must root / "find / -xdev -name 'libtokenbucket.*' -path '/usr/*' -delete; ldconfig"
 }
 
 must root / "apt-get install cmake"
 if in_machine root /root/source "cmake -S . -B build"; then fail "built by nothing"; fi
 grep -q "sudo apt install make gcc g++" "$folder/log" || fail "cmake says $(cat "$folder/log")"
 
-must root /root/source "$(block 'sudo cmake --install')"
+long=capi/packaging/README.md
+must root /root/source "$(block $long 'sudo cmake --install')"
 uses_it
-must root /root/source "$(block 'sudo meson install')"
+mv "$machine/root/source/build" "$machine/root/built"
+must root /root/source "$(block $long 'sudo meson install')"
 if in_machine root / "command -v dpkg-architecture"; then fail "this machine has dpkg-dev, by which Meson chooses another folder"; fi
 uses_it
+# The same lines as the first, so they compile nothing anew.
+rm -r "$machine/root/source/build"
+mv "$machine/root/built" "$machine/root/source/build"
+must root /root/source "$(block README.md 'sudo cmake --install')"
+uses_it
 
-must root / "apt-get install pkg-config"
-must somebody /home/somebody/source "$(block 'cmake --install build --prefix')"
-must somebody /home/somebody/project "$(block 'rpath')
+must somebody /home/somebody/source "$(block $long 'cmake --install build --prefix')"
+must somebody /home/somebody/project "$(block $long 'rpath')
     cmake --build build && cc program.c \$(pkg-config --cflags --libs tokenbucket) -o searching
     test \"\$(./searching)\" = '$said'; unset LD_LIBRARY_PATH; test \"\$(./program)\" = '$said'; test \"\$(build/mine)\" = '$said'
     ! ./searching"

@@ -33,11 +33,11 @@ project "$folder/c++" -DLANGUAGE=CXX -DCMAKE_PREFIX_PATH="$installed"
 ln -s "$libdir" "$folder/lib"
 project "$folder/linked" -DLANGUAGE=C -Dtokenbucket_DIR="$folder/lib/cmake/tokenbucket"
 
-# Kept between runs: they compile the library.
+# Kept between runs: it compiles the library, which is the same to both projects.
 sources=$TB_BUILD/install_cmake_sources
 project "$sources" -DLANGUAGE=C -DTOKENBUCKET_SOURCE="$TB_SOURCE"
-project "$sources-c++" -DLANGUAGE=CXX -DTOKENBUCKET_SOURCE="$TB_SOURCE"
-[ -e "$sources-c++/cpp" ] || fail "no program in C++ was built with the sources"
+project "$sources" -DLANGUAGE=CXX -DTOKENBUCKET_SOURCE="$TB_SOURCE"
+[ -e "$sources/cpp" ] || fail "no program in C++ was built with the sources"
 if [ -e "$sources/compile_commands.json" ]; then fail "the user's build folder holds a compile database"; fi
 if [ -e "$sources/CTestTestfile.cmake" ]; then fail "the user's project got tests"; fi
 
