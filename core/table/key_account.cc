@@ -122,7 +122,7 @@ void KeyAccount::follow_limit(Locked *locked) {
             locked->publish_changed();
             locked->queue().end_all_waits(Status::closed);
         } else {
-            locked->relimit(before, of_tenancy(rebased(next, before.now), value_.state));
+            locked->relimit(before, of_tenancy(rebased(in_force_, before.now), value_.state));
         }
         followed_ = next;
         spec_ = spec;

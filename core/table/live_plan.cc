@@ -9,7 +9,7 @@
 
 namespace tb {
 
-void LivePlan::look_at(int64_t now, bool ordered, View *view) {
+void LivePlan::look_at(TimeSource *time, int64_t now, bool ordered, View *view) {
     view->now_ = now;
     view->ordered_ = ordered;
     const PlanSlot &shared = image_->plans[index(view->stamp_)];
@@ -20,7 +20,7 @@ void LivePlan::look_at(int64_t now, bool ordered, View *view) {
     view->own_.reset();
     const bool in_era = elapsed <= shared.at<offsetof(Plan, elapsed_limit)>() && shared.is_still(version);
     if ((view->stamp_ & kChanging) != 0 || !in_era) [[unlikely]]
-        look_closely(view);
+        look_closely(time, view);
 }
 
 // The rounds end also if damage makes a plan seem to be written for ever.
@@ -46,66 +46,81 @@ Plan LivePlan::read() const {
     return read(&plan, &spec) ? plan : closed_plan();
 }
 
-void LivePlan::look_closely(View *view) {
+// If the plan is another one by now the view no longer counts.
+void LivePlan::look_closely(TimeSource *time, View *view) {
+    Plan plan;
     if ((view->stamp_ & kChanging) == 0) {
-        move_era(view);
+        move_on(time, view);
+        plan = read();
+        if (plan.base_ns == LivePlanImage::kNotResumed) plan.base_ns = resume_at(view->stamp_, time);
+        view->now_ = time->latest();  // who looked first has read no later time
     } else {
         const int64_t held_ns = hold_at(view->stamp_, view->now_);
-        end_abandoned_change(view->now_);
+        end_abandoned_change(time);
+        plan = read();
         if (held_ns >= 0) view->now_ = std::min(view->now_, held_ns);
     }
-    // If the plan is another one by now the view no longer counts.
-    const Plan plan = in_era(read(), view->now_);
+    plan = in_era(plan, view->now_);
     view->own_.emplace();
     view->own_->store(plan);
     view->era_ = plan.era();
 }
 
+// Where time stands still by that odd stamp: now, unless somebody has looked before. Negative if it is odd no more.
+int64_t LivePlan::hold_at(uint64_t stamp, int64_t now) {
+    int64_t held_ns = LivePlanImage::not_seen(stamp);
+    const bool is_first = image_->held_ns.compare_exchange_strong(held_ns, now, std::memory_order_acq_rel);
+    return is_first ? now : held_ns;
+}
+
+// Where it goes on by that even stamp, likewise. A reading that was not ordered may be kDisorderNs older than the odd
+// stamp by which it decides; a clock that is moved by hand has none.
+int64_t LivePlan::resume_at(uint64_t stamp, TimeSource *time) {
+    const int64_t now = time->latest() + (time->clock() == nullptr ? kDisorderNs : 0);
+    int64_t resumed_ns = LivePlanImage::not_seen(stamp);
+    const bool is_first = image_->resumed_ns.compare_exchange_strong(resumed_ns, now, std::memory_order_acq_rel);
+    return is_first ? now : resumed_ns;
+}
+
 // Who changes the plan has the lock. So a change under way while the lock is free is that of a process that was killed,
 // or of a thread that the child of a fork does not have.
-void LivePlan::end_abandoned_change(int64_t now) {
+void LivePlan::end_abandoned_change(TimeSource *time) {
     if (!lock_.try_lock()) return;
     const uint64_t stamp = image_->stamp.load(std::memory_order_relaxed);
     if ((stamp & kChanging) != 0) {
         Plan plan;
         LimitSpec spec{};
         if (!read(&plan, &spec)) plan = closed_plan();
-        go_on(in_era(plan, hold_at(stamp, now)), spec, now + kDisorderNs);
+        go_on(in_era(plan, hold_at(stamp, time->latest())), spec, time);
     }
     lock_.unlock();
 }
 
-// Positions stay the same, so all decisions do: time need not stand still, and the view still counts.
-void LivePlan::move_era(View *view) {
+// Says in the plan where it goes on, or begins its next era. Positions stay the same, so all decisions do: time need
+// not stand still, and the view still counts.
+void LivePlan::move_on(TimeSource *time, View *view) {
     if (!lock_.try_lock()) return;
-    Plan plan;
-    LimitSpec spec;
-    const int64_t now = view->now_;
-    const bool outgrown =
-        read(&plan, &spec) && now > plan.base_ns && static_cast<uint64_t>(now - plan.base_ns) > plan.elapsed_limit;
-    if (image_->stamp.load(std::memory_order_relaxed) == view->stamp_ && outgrown) {
-        prepare(in_era(plan, now), spec);
-        put_in_force();
+    if (image_->stamp.load(std::memory_order_relaxed) == view->stamp_) {
+        resume(time);
+        Plan plan;
+        LimitSpec spec;
+        const int64_t now = view->now_;
+        const bool outgrown =
+            read(&plan, &spec) && now > plan.base_ns && static_cast<uint64_t>(now - plan.base_ns) > plan.elapsed_limit;
+        if (outgrown) put_in_force(in_era(plan, now), spec);
         view->stamp_ = image_->stamp.load(std::memory_order_relaxed);
     }
     lock_.unlock();
 }
 
-// Where time stands still in the change of that stamp: now, unless somebody has looked before. Negative if that change
-// has ended.
-int64_t LivePlan::hold_at(uint64_t stamp, int64_t now) {
-    int64_t held_ns = LivePlanImage::not_held(stamp);
-    const bool is_first = image_->held_ns.compare_exchange_strong(held_ns, now, std::memory_order_acq_rel);
-    return is_first ? now : held_ns;
-}
-
 // The plan in force at held_ns. A reader that saw an even stamp may have read the counter up to kDisorderNs later. If
 // the stamp is odd a change has been abandoned, and time goes on standing still where it did.
 Plan LivePlan::hold(TimeSource *time, LimitSpec *spec) {
+    resume(time);
     const uint64_t before = image_->stamp.load(std::memory_order_relaxed);
     const uint64_t stamp = before | kChanging;
     if (before != stamp) {
-        image_->held_ns.store(LivePlanImage::not_held(stamp), std::memory_order_relaxed);
+        image_->held_ns.store(LivePlanImage::not_seen(stamp), std::memory_order_relaxed);
         image_->stamp.store(stamp, std::memory_order_seq_cst);
     }
     const int64_t held_ns = hold_at(stamp, time->latest());
@@ -118,28 +133,30 @@ Plan LivePlan::hold(TimeSource *time, LimitSpec *spec) {
     return in_era(plan, held_ns);
 }
 
-// A time that has not come yet when the plan is in force; a clock that is moved by hand stands still meanwhile.
-int64_t LivePlan::after(TimeSource *time) {
-    return time->latest() + (time->clock() == nullptr ? kDisorderNs : 0);
-}
-
-// From that time on the plan goes on where it stands.
-void LivePlan::go_on(const Plan &plan, const LimitSpec &spec, int64_t now) {
+// Ends the change: the plan goes on where it stands.
+void LivePlan::go_on(const Plan &plan, const LimitSpec &spec, TimeSource *time) {
     Plan next = plan;
-    next.base_ns = std::max(next.base_ns, now);
-    prepare(next, spec);
-    put_in_force();
+    next.base_ns = LivePlanImage::kNotResumed;
+    image_->resumed_ns.store(LivePlanImage::not_seen(next_stamp()), std::memory_order_relaxed);
+    put_in_force(next, spec);
+    resume(time);
 }
 
-void LivePlan::prepare(const Plan &next, const LimitSpec &spec) {
-    const std::size_t spare = index(image_->stamp.load(std::memory_order_relaxed)) ^ 1;
-    image_->plans[spare].store(in_era(next, next.base_ns));
-    image_->specs[spare].store(spec);
+// Says in the plan in force where it goes on, if that is not said yet.
+void LivePlan::resume(TimeSource *time) {
+    Plan plan;
+    LimitSpec spec;
+    const bool is_resumed = !read(&plan, &spec) || plan.base_ns != LivePlanImage::kNotResumed;
+    if (is_resumed) return;
+    plan.base_ns = resume_at(image_->stamp.load(std::memory_order_relaxed), time);
+    put_in_force(plan, spec);
 }
 
-void LivePlan::put_in_force() {
-    const uint64_t stamp = image_->stamp.load(std::memory_order_relaxed) & ~kChanging;
-    image_->stamp.store(stamp + 2, std::memory_order_release);
+void LivePlan::put_in_force(const Plan &plan, const LimitSpec &spec) {
+    const uint64_t next = next_stamp();
+    image_->plans[index(next)].store(in_era(plan, plan.base_ns));
+    image_->specs[index(next)].store(spec);
+    image_->stamp.store(next, std::memory_order_release);
 }
 
 }  // namespace tb

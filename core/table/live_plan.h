@@ -1,10 +1,14 @@
 // The plan of all keys of a table. A change of the limit is in force for all of them at once and touches no slot.
 //
 // Readers read the plan in place and check afterwards that the stamp is still the same. While the limit is being
-// changed the stamp is odd, and time stands still for readers: they decide at held_ns. That is the time of the first
-// look at the odd stamp, whoever takes it: so nobody has decided at a later one. Nothing accrues until the plan in
-// force next goes on from held_ns, a moment later than now. For a bucket that was full at held_ns may have been emptied
-// since, and what has overflowed meanwhile must not come in again.
+// changed the stamp is odd, and time stands still for readers: they decide at held_ns, and nothing accrues until the
+// next plan goes on, at a time after the stamp is even again. For a bucket that was full at held_ns may have been
+// emptied since, and what has overflowed meanwhile must not come in again.
+//
+// Both times are those of a first look, at the odd stamp and then at the even one, whoever takes it. So nobody has
+// decided at a later time than the first, and nobody decides by the odd stamp after the second, however long the thread
+// that makes the change is kept from running. It looks itself, and then puts the plan in force once more, with the time
+// at which it goes on.
 #ifndef TOKENBUCKET_CORE_TABLE_LIVE_PLAN_H
 #define TOKENBUCKET_CORE_TABLE_LIVE_PLAN_H
 
@@ -29,14 +33,17 @@ struct LivePlanImage {
         plans[0].store(plan);
         specs[0].store(spec);
     }
-    // held_ns before the first look at that odd stamp. Another value in each change, so that who is late in one does
-    // not say where time stands still in the next.
-    static int64_t not_held(uint64_t stamp) { return -1 - static_cast<int64_t>(stamp >> 1); }
+    // What held_ns and resumed_ns are before the first look at that stamp. Each stamp has another value, so that who is
+    // late to look at one says nothing about the next.
+    static int64_t not_seen(uint64_t stamp) { return -1 - static_cast<int64_t>(stamp >> 1); }
+    // The base of a plan that goes on from resumed_ns: far ahead, so nothing accrues.
+    static constexpr int64_t kNotResumed = INT64_MAX;
 
-    std::atomic<uint64_t> stamp{0};   // the number of changes so far * 2, + 1 while one is being made
-    std::atomic<int64_t> held_ns{0};  // where time stands still, or not_held()
+    std::atomic<uint64_t> stamp{0};   // + 1 while a change is made, + 2 for each plan put in force
+    std::atomic<int64_t> held_ns{0};  // where time stands still, of an odd stamp
     PlanSlot plans[2];
-    Versioned<LimitSpec> specs[2];  // as asked for
+    Versioned<LimitSpec> specs[2];       // as asked for
+    std::atomic<int64_t> resumed_ns{0};  // where time goes on, of an even stamp
 };
 
 class LivePlan {
@@ -65,18 +72,18 @@ class LivePlan {
     // Reads the clock; after all loads before the call, if ordered.
     void look(TimeSource *time, bool ordered, View *view) {
         view->stamp_ = image_->stamp.load(std::memory_order_acquire);
-        look_at(ordered ? time->now_ordered() : time->now(), ordered, view);
+        look_at(time, ordered ? time->now_ordered() : time->now(), ordered, view);
     }
     // As look(), ordered, by TimeSource::latest(): for use under a lock.
     void look_at_latest(TimeSource *time, View *view) {
         view->stamp_ = image_->stamp.load(std::memory_order_acquire);
-        look_at(time->latest(), true, view);
+        look_at(time, time->latest(), true, view);
     }
     // May what was decided by the view be stored?
     bool is_still(const View &view) const { return image_->stamp.load(std::memory_order_acquire) == view.stamp_; }
 
-    // The plan in force and the limit as asked for. The plan's base is the time of the last change, or the beginning of
-    // its era. False if memory that is shared is damaged.
+    // The plan in force and the limit as asked for. The plan's base is the time of the last change, the beginning of
+    // its era, or kNotResumed. False if memory that is shared is damaged.
     bool read(Plan *plan, LimitSpec *spec) const;
     // The plan alone; a closed one for false.
     Plan read() const;
@@ -94,7 +101,7 @@ class LivePlan {
         const Status s = edit(&next, &asked);
         const bool changes = s == Status::success;
         next.set_changes(next.changes() + 1);
-        go_on(changes ? next : same, changes ? asked : spec, after(time));
+        go_on(changes ? next : same, changes ? asked : spec, time);
         return s;
     }
 
@@ -103,16 +110,17 @@ class LivePlan {
     static constexpr unsigned kLock = 0;  // of the memory
 
     static std::size_t index(uint64_t stamp) { return stamp >> 1 & 1; }
+    uint64_t next_stamp() const { return (image_->stamp.load(std::memory_order_relaxed) & ~kChanging) + 2; }
+    void look_at(TimeSource *time, int64_t now, bool ordered, View *view);
+    void look_closely(TimeSource *time, View *view);
     int64_t hold_at(uint64_t stamp, int64_t now);
-    void look_at(int64_t now, bool ordered, View *view);
-    void look_closely(View *view);
+    int64_t resume_at(uint64_t stamp, TimeSource *time);
     Plan hold(TimeSource *time, LimitSpec *spec);
-    void prepare(const Plan &next, const LimitSpec &spec);
-    static int64_t after(TimeSource *time);
-    void go_on(const Plan &plan, const LimitSpec &spec, int64_t now);
-    void put_in_force();
-    void end_abandoned_change(int64_t now);
-    void move_era(View *view);
+    void go_on(const Plan &plan, const LimitSpec &spec, TimeSource *time);
+    void resume(TimeSource *time);
+    void put_in_force(const Plan &plan, const LimitSpec &spec);
+    void end_abandoned_change(TimeSource *time);
+    void move_on(TimeSource *time, View *view);
 
     LivePlanImage *const image_;
     StateLock lock_;

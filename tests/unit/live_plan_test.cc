@@ -1,4 +1,4 @@
-// Changes of a table's limit that begin, and end only when somebody else comes: whoever made them was killed.
+// Changes of a table's limit whose threads were killed, or are kept from running for long.
 #include "core/table/live_plan.h"
 
 #include <gtest/gtest.h>
@@ -46,14 +46,14 @@ class AbandonedChange : public testing::Test {
 
 // What was taken until then stays paid for.
 TEST_F(AbandonedChange, BeforeAnybodyLookedHasHeldUpNoTime) {
-    abandon(LivePlanImage::not_held(kStamp));
+    abandon(LivePlanImage::not_seen(kStamp));
     advance_to(3);
     look();
     EXPECT_EQ(accrued(), 6);
 }
 
 TEST_F(AbandonedChange, BeforeAnybodyLookedIsFollowedByAnother) {
-    abandon(LivePlanImage::not_held(kStamp));
+    abandon(LivePlanImage::not_seen(kStamp));
     advance_to(3);
     change();
     EXPECT_EQ(accrued(), 6);
@@ -72,6 +72,35 @@ TEST_F(AbandonedChange, HoldsUpTimeFromTheFirstLookOnAlsoForAnother) {
     advance_to(3);
     change();
     EXPECT_EQ(accrued(), 2);
+}
+
+// The thread has put the plan in force, and nobody has looked at it.
+class UnseenPlan : public AbandonedChange {
+  protected:
+    static constexpr uint64_t kNext = 2;
+
+    UnseenPlan() {
+        Plan plan = plan_.read();
+        plan.base_ns = LivePlanImage::kNotResumed;
+        image_.plans[1].store(plan);
+        image_.specs[1].store(kSpec);
+        image_.resumed_ns.store(LivePlanImage::not_seen(kNext));
+        image_.stamp.store(kNext);
+    }
+};
+
+TEST_F(UnseenPlan, GoesOnFromTheFirstLook) {
+    advance_to(3);
+    look();
+    EXPECT_EQ(accrued(), 0);
+    EXPECT_EQ(plan_.read().base_ns, 3 * kSecond);
+}
+
+TEST_F(UnseenPlan, GoesOnFromTheFirstLookAlsoForAnother) {
+    advance_to(3);
+    image_.resumed_ns.store(kSecond);  // a look, by somebody who could not have the lock
+    change();
+    EXPECT_EQ(accrued(), 4);
 }
 
 }  // namespace
