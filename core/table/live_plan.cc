@@ -53,7 +53,7 @@ void LivePlan::look_closely(TimeSource *time, View *view) {
         move_on(time, view);
         plan = read();
         if (plan.base_ns == LivePlanImage::kNotResumed) plan.base_ns = resume_at(view->stamp_, time);
-        view->now_ = time->latest();  // who looked first has read no later time
+        view->now_ = time->latest();  // not before what was read by who looked first
     } else {
         const int64_t held_ns = hold_at(view->stamp_, view->now_);
         end_abandoned_change(time);
@@ -73,8 +73,8 @@ int64_t LivePlan::hold_at(uint64_t stamp, int64_t now) {
     return is_first ? now : held_ns;
 }
 
-// Where it goes on by that even stamp, likewise. A reading that was not ordered may be kDisorderNs older than the odd
-// stamp by which it decides; a clock that is moved by hand has none.
+// Where time goes on by that even stamp: now, unless somebody has looked before. The counter may be read up to
+// kDisorderNs early where that is not ordered; a clock of the user's may not.
 int64_t LivePlan::resume_at(uint64_t stamp, TimeSource *time) {
     const int64_t now = time->latest() + (time->clock() == nullptr ? kDisorderNs : 0);
     int64_t resumed_ns = LivePlanImage::not_seen(stamp);
