@@ -85,6 +85,24 @@ func TestEventsOfWaits(t *testing.T) {
 	h.expect(t, Event{ErrInterrupted, 3, 3 * time.Second})
 }
 
+// However long the goroutine is kept from running between entering and sleeping. Each try meets it elsewhere.
+func TestEventOfAWaitCountsFromItsBeginning(t *testing.T) {
+	var h heard
+	clock := newManualClock(t)
+	l := newLimiter(t, 1, 1, WithClock(clock), WithOnEvent(h.on))
+	all := Limits{l.Member(1), newLimiter(t, 1, 1, WithClock(clock)).Member(1)}
+	waits := []func(context.Context) error{l.Wait, all.Wait}
+	for i := 0; i < 2000 && !t.Failed(); i++ {
+		l.SetTokens(0)
+		answer := make(chan error, 1)
+		go func() { answer <- waits[i%2](background) }()
+		eventually(t, "waiting", func() bool { n, _ := clock.Waiters(); return n > 0 })
+		advance(t, clock, time.Second)
+		expectError(t, "Wait", <-answer, nil)
+		h.expect(t, Event{Success, 1, time.Second})
+	}
+}
+
 // It may use the limiter, and a wait's time is real where the clock is.
 func TestEventOfARealWait(t *testing.T) {
 	var l *Limiter

@@ -155,21 +155,31 @@ func (l Limits) kept() Limits {
 func (l Limits) wait(ctx context.Context, timeout time.Duration, priority int32) error {
 	s := asleep.add()
 	defer asleep.remove(s)
+	since := l.now()
 	waiter, left, r, status := l.enqueue(timeout, priority, s.tag)
 	switch status {
 	case Pending:
-		return l.sleep(ctx, s, waiter, left)
+		return l.sleep(ctx, s, waiter, left, since)
 	case ErrTimedOut, ErrQueueFull:
 		l[r.Member].tell(status, 0)
 	}
 	return l.refused(r, status)
 }
 
-func (l Limits) sleep(ctx context.Context, s *sleeper, waiter waiterAll, left time.Duration) error {
-	var since [MaxMembers]time.Duration
+// now returns the time of each limiter, for its events. The members may be such as enqueue refuses.
+func (l Limits) now() []time.Duration {
+	now := make([]time.Duration, len(l))
 	for i, m := range l {
-		since[i] = m.common().now()
+		if m.limiter != nil {
+			now[i] = m.limiter.now()
+		}
 	}
+	return now
+}
+
+func (l Limits) sleep(
+	ctx context.Context, s *sleeper, waiter waiterAll, left time.Duration, since []time.Duration,
+) error {
 	r, status, err := l.collect(ctx, s, waiter, left)
 	for i, m := range l {
 		if r.Member < 0 || r.Member == i {

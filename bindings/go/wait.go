@@ -67,10 +67,11 @@ func (l *Limiter) late(n float64, left time.Duration) *TimeoutError {
 func queue(ctx context.Context, a account, n float64, timeout time.Duration, priority int32) error {
 	s := asleep.add()
 	defer asleep.remove(s)
+	since := a.common().now()
 	waiter, left, status := a.enqueue(n, timeout, priority, s.tag)
 	switch status {
 	case Pending:
-		return sleep(ctx, a, n, s, waiter, left)
+		return sleep(ctx, a, n, s, waiter, left, since)
 	case ErrTimedOut:
 		a.common().tell(status, n, 0)
 		return a.late(n, left)
@@ -80,9 +81,8 @@ func queue(ctx context.Context, a account, n float64, timeout time.Duration, pri
 	return a.refused(status, "n", n)
 }
 
-func sleep(ctx context.Context, a account, n float64, s *sleeper, waiter uint64, left time.Duration) error {
+func sleep(ctx context.Context, a account, n float64, s *sleeper, waiter uint64, left, since time.Duration) error {
 	of := a.common()
-	since := of.now()
 	for status := Pending; ; {
 		if err := s.sleep(ctx, of.nap(left), of.clock == nil); err != nil {
 			a.leave(waiter)
