@@ -27,7 +27,6 @@ standards() {
 compiles_alone() {
     printf '#include <%s>\n' "$1" "$1" >"$folder/alone.cc"
     "${@:2}" "${flags[@]}" -fsyntax-only "$folder/alone.cc" || fail "$*"
-    "${@:2}" "${bare[@]}" "${flags[@]}" -fsyntax-only "$folder/alone.cc" || fail "$* ${bare[*]}"
 }
 
 # linked NAME COMPILER OPTION...: a program of two halves; "half" and "main" hold what is special to each.
@@ -46,7 +45,10 @@ try() {
         echo "not tried: $compiler, which is not installed"
         return
     fi
-    for standard in $(standards "$compiler"); do compiles_alone tokenbucket.hpp "$compiler" "-std=$standard"; done
+    for standard in $(standards "$compiler"); do
+        compiles_alone tokenbucket.hpp "$compiler" "-std=$standard"
+        compiles_alone tokenbucket.hpp "$compiler" "-std=$standard" "${bare[@]}"
+    done
     for header in "${parts[@]}"; do compiles_alone "$header" "$compiler" -std=c++17; done
     newest=$(standards "$compiler" | tail -1)
     half=(-std=c++17 "${bare[@]}")
@@ -60,12 +62,16 @@ try() {
 
 # An answer that is dropped, and a handler that would be gone at once, do not compile.
 is_seen() {
-    local compiler=$1 line
+    local compiler=$1 line compiled
+    # Included at the head of each, it is read once.
+    compiled=$folder/$compiler.hpp
+    echo '#include <tokenbucket.hpp>' >"$compiled"
+    "$compiler" -std=c++17 "${flags[@]}" -x c++-header "$compiled" -o "$compiled.gch"
     local parameters='(tokenbucket::Bucket &b, tokenbucket::Table &t, tokenbucket::RemoteLimit &r, tokenbucket::Config &c)'
     while read -r line; do
-        printf '#include <tokenbucket.hpp>\nvoid f%s;\n' "$parameters" >"$folder/seen.cc"
+        printf 'void f%s;\n' "$parameters" >"$folder/seen.cc"
         printf 'void f%s { (void)b; (void)t; (void)r; (void)c; %s }\n' "$parameters" "$line" >>"$folder/seen.cc"
-        if "$compiler" -std=c++17 "${flags[@]}" -fsyntax-only "$folder/seen.cc" 2>/dev/null; then
+        if "$compiler" -std=c++17 "${flags[@]}" -include "$compiled" -fsyntax-only "$folder/seen.cc" 2>/dev/null; then
             fail "$compiler compiles: $line"
         fi
     done <<'END'
@@ -95,9 +101,9 @@ r.take("a");
 r.take("a")->read({});
 tokenbucket::RemoteLimit copy = std::as_const(r);
 END
-    printf '#include <tokenbucket.hpp>\nvoid f%s;\nvoid f%s { (void)r; (void)c; %s }\n' "$parameters" "$parameters" \
+    printf 'void f%s;\nvoid f%s { (void)r; (void)c; %s }\n' "$parameters" "$parameters" \
         'if (b.allow() && t.take("a")) (void)b.reserve();' >"$folder/seen.cc"
-    "$compiler" -std=c++17 "${flags[@]}" -fsyntax-only "$folder/seen.cc" || fail "$compiler refuses what is right"
+    "$compiler" -std=c++17 "${flags[@]}" -include "$compiled" -fsyntax-only "$folder/seen.cc" || fail "$compiler refuses what is right"
 }
 
 # Every function, status and flag of the C header, and every field of its structs, is named in the C++ ones.
