@@ -9,6 +9,7 @@
 
 #include "capi/include/tokenbucket.h"
 #include "tests/support/api.h"
+#include "tests/support/waiter.h"
 
 namespace {
 
@@ -158,7 +159,8 @@ TEST(ComposeLoad, ThreadsThatWaitForAllDoNotBlockEachOther) {
     std::atomic<int> granted{0};
     std::thread mover([&] {
         while (running != 0) {
-            tb_manual_clock_advance(clock.get(), 100000);
+            const int64_t next_ns = tb_test::next_due(clock.get());
+            if (next_ns != TB_FOREVER) tb_manual_clock_set(clock.get(), next_ns);
             std::this_thread::yield();
         }
     });
