@@ -213,7 +213,7 @@ bool WaitQueue::is_possible(const Observation &observed, bool far) const {
     if (far) return true;
     const uint32_t first = chain_.first_reservation();
     if (first != 0 && !(is_near(chain_[first].position) && is_near(chain_.last_position()))) return false;
-    return is_near(chain_.base()) && observed.balance.accrued - looked_at_.units <= kFar;
+    return is_near(chain_.base()) && is_near(looked_at_.units);
 }
 
 void WaitQueue::drop_all() {

@@ -23,10 +23,12 @@ WaitQueue::~WaitQueue() {
     std::free(seats_);
 }
 
+// A look may be earlier than the last one: its thread has read the clock before, or a change of a table's limit has
+// made time stand still.
 void WaitQueue::look(const Observation &observed) {
     chain_.set_capacity(static_cast<int64_t>(observed.plan.capacity));
     const uint64_t hidden = in_step_ ? 0 : hidden_units(observed);
-    const uint64_t since = static_cast<uint64_t>(observed.now - looked_ns_);
+    const uint64_t since = observed.now > looked_ns_ ? static_cast<uint64_t>(observed.now - looked_ns_) : 0;
     const bool far = !chain_.is_empty() && tbu_gain(&observed.plan.rate, {0, {0, 0}}, since) >= kAllDue;
     if (seats_ != nullptr && !is_possible(observed, far)) drop_all();
     pass_due(observed, far);

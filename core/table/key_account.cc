@@ -8,6 +8,10 @@
 namespace tb {
 namespace {
 
+// A plan that goes on later than that is damaged, and who waited for its base would wait too long. Others lie ahead by
+// no more than kDisorderNs and what the clocks of threads differ.
+constexpr int64_t kMostAheadNs = 1000000000;
+
 bool is_same_limit(const Plan &a, const Plan &b) {
     const bool is_alike = a.capacity == b.capacity && a.is_closed() == b.is_closed() && is_same(a.rate, b.rate);
     return is_alike && a.changes() == b.changes();
@@ -147,8 +151,7 @@ Observation KeyAccount::observe() {
         Plan plan = view.plan().load();
         if (!keys_.plan().is_still(view)) continue;
         const bool is_possible = is_possible_in_table(plan) && view.now() >= 0;
-        if (!is_possible || plan.base_ns - view.now() > kDisorderNs)
-            plan = closed_plan();  // else a waiter could wait for its base
+        if (!is_possible || plan.base_ns - view.now() > kMostAheadNs) plan = closed_plan();
         in_force_ = plan;
         int64_t now = view.now();
         const bool followed = is_same_limit(followed_, plan);

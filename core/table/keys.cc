@@ -245,8 +245,10 @@ Reservation Keys::reservation(const KeyAttempt &taken, double n) {
     return {n, 0, taken.view.now(), Ticket{0, 0, tenancy}.encoded()};
 }
 
+// A plan that is in force no more may be written over while it is read.
 int64_t Keys::retry_after_ns(const KeyAttempt &a) const {
-    const Plan plan = a.view.plan().load();
+    Plan plan = a.view.plan().load();
+    if (!plan_.is_still(a.view)) plan = plan_.read();
     return time_to_grow(plan, a.decision.at, a.decision.rest, a.decision.cost);
 }
 

@@ -55,7 +55,7 @@ void LivePlan::look_closely(TimeSource *time, View *view) {
         if (plan.base_ns == LivePlanImage::kNotResumed) plan.base_ns = resume_at(view->stamp_, time);
         view->now_ = time->latest();  // not before what was read by who looked first
     } else {
-        const int64_t held_ns = hold_at(view->stamp_, view->now_);
+        const int64_t held_ns = hold_at(view->stamp_, time);
         end_abandoned_change(time);
         plan = read();
         if (held_ns >= 0) view->now_ = std::min(view->now_, held_ns);
@@ -66,20 +66,22 @@ void LivePlan::look_closely(TimeSource *time, View *view) {
     view->era_ = plan.era();
 }
 
-// Where time stands still by that odd stamp: now, unless somebody has looked before. Negative if it is odd no more.
-int64_t LivePlan::hold_at(uint64_t stamp, int64_t now) {
+// Where time stands still by that odd stamp: now, unless somebody has looked before. Negative if it is odd no more. The
+// counter is read after the stamp, so that no earlier time is chosen than others have decided at before.
+int64_t LivePlan::hold_at(uint64_t stamp, TimeSource *time) {
+    const int64_t now = time->latest();
     int64_t held_ns = LivePlanImage::not_seen(stamp);
     const bool is_first = image_->held_ns.compare_exchange_strong(held_ns, now, std::memory_order_acq_rel);
     return is_first ? now : held_ns;
 }
 
 // Where time goes on by that even stamp: now, unless somebody has looked before. The counter may be read up to
-// kDisorderNs early where that is not ordered; a clock of the user's may not.
+// kDisorderNs early where that is not ordered; a clock of the user's may not. Not negative, whatever the memory holds.
 int64_t LivePlan::resume_at(uint64_t stamp, TimeSource *time) {
     const int64_t now = time->latest() + (time->clock() == nullptr ? kDisorderNs : 0);
     int64_t resumed_ns = LivePlanImage::not_seen(stamp);
     const bool is_first = image_->resumed_ns.compare_exchange_strong(resumed_ns, now, std::memory_order_acq_rel);
-    return is_first ? now : resumed_ns;
+    return is_first ? now : std::max<int64_t>(resumed_ns, 0);
 }
 
 // Who changes the plan has the lock. So a change under way while the lock is free is that of a process that was killed,
@@ -91,7 +93,7 @@ void LivePlan::end_abandoned_change(TimeSource *time) {
         Plan plan;
         LimitSpec spec{};
         if (!read(&plan, &spec)) plan = closed_plan();
-        go_on(in_era(plan, hold_at(stamp, time->latest())), spec, time);
+        go_on(in_era(plan, hold_at(stamp, time)), spec, time);
     }
     lock_.unlock();
 }
@@ -123,7 +125,7 @@ Plan LivePlan::hold(TimeSource *time, LimitSpec *spec) {
         image_->held_ns.store(LivePlanImage::not_seen(stamp), std::memory_order_relaxed);
         image_->stamp.store(stamp, std::memory_order_seq_cst);
     }
-    const int64_t held_ns = hold_at(stamp, time->latest());
+    const int64_t held_ns = hold_at(stamp, time);
     if (time->clock() == nullptr) {
         const int64_t flagged_ns = time->latest();
         while (time->latest() - flagged_ns < kDisorderNs) platform::pause();

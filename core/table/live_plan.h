@@ -113,7 +113,7 @@ class LivePlan {
     uint64_t next_stamp() const { return (image_->stamp.load(std::memory_order_relaxed) & ~kChanging) + 2; }
     void look_at(TimeSource *time, int64_t now, bool ordered, View *view);
     void look_closely(TimeSource *time, View *view);
-    int64_t hold_at(uint64_t stamp, int64_t now);
+    int64_t hold_at(uint64_t stamp, TimeSource *time);
     int64_t resume_at(uint64_t stamp, TimeSource *time);
     Plan hold(TimeSource *time, LimitSpec *spec);
     void go_on(const Plan &plan, const LimitSpec &spec, TimeSource *time);

@@ -103,4 +103,12 @@ TEST_F(UnseenPlan, GoesOnFromTheFirstLookAlsoForAnother) {
     EXPECT_EQ(accrued(), 4);
 }
 
+TEST_F(UnseenPlan, OfDamagedMemoryGoesOnAtATime) {
+    advance_to(3);
+    image_.resumed_ns.store(INT64_MIN);
+    look();
+    EXPECT_FALSE(plan_.read().is_closed());
+    EXPECT_EQ(plan_.read().base_ns, 0);
+}
+
 }  // namespace
