@@ -9,11 +9,16 @@
 
 #include "capi/include/tokenbucket.h"
 #include "tests/support/api.h"
+#include "tests/support/effort.h"
 #include "tests/support/waiter.h"
 
 namespace {
 
 constexpr int kThreads = 4;
+
+int calls_of_a_thread() {
+    return static_cast<int>(support::effort("TB_CALLS", 250000, 40000));
+}
 
 template <class Work>
 void in_threads(Work work) {
@@ -30,7 +35,7 @@ double left_of(tb_table *table, const char *key) {
 
 // Nothing that is a whole token comes while this runs, so what is missing in the end has been granted.
 void expect_all_charged_alike(tb_clock *clock) {
-    constexpr int kCalls = 200000;
+    const int calls = calls_of_a_thread();
     constexpr double kPerSecond = 1e-9;
     const auto first = tb_test::bucket_of(tb_test::config_of(50000, kPerSecond, clock));
     const auto second = tb_test::bucket_of(tb_test::config_of(90000, kPerSecond, clock));
@@ -44,7 +49,7 @@ void expect_all_charged_alike(tb_clock *clock) {
         const tb_member c{nullptr, keys.get(), "k", 1, 1};
         const tb_member three[] = {a, b, c};
         const tb_member two[] = {c, b};
-        for (int i = 0; i < kCalls; ++i) {
+        for (int i = 0; i < calls; ++i) {
             const int kind = (i + thread) % 3;
             if (kind == 0) all += tb_allow_all(three, 3, nullptr) == TB_SUCCESS;
             if (kind == 1) pairs += tb_allow_all(two, 2, nullptr) == TB_SUCCESS;
@@ -69,7 +74,7 @@ TEST(ComposeLoad, ChargesAllMembersAlikeOnTheSystemClock) {
 // One member is empty for ever: those who ask for both never take anything from the other, so two tokens are always
 // there for who asks for that alone.
 TEST(ComposeLoad, TouchesNothingWhileAMemberIsDry) {
-    constexpr int kCalls = 300000;
+    const int calls = calls_of_a_thread();
     const auto clock = tb_test::manual_clock();
     const auto shared = tb_test::bucket_of(tb_test::config_of(2, 1, clock.get()));
     const auto dry = tb_test::table_of(tb_test::config_of(5, 1, clock.get()), 100);
@@ -77,7 +82,7 @@ TEST(ComposeLoad, TouchesNothingWhileAMemberIsDry) {
     std::atomic<int> refused{0};
     in_threads([&](int thread) {
         const tb_member both[] = {{shared.get(), nullptr, nullptr, 0, 1}, {nullptr, dry.get(), "k", 1, 1}};
-        for (int i = 0; i < kCalls; ++i) {
+        for (int i = 0; i < calls; ++i) {
             if (thread != 0) {
                 refused += tb_allow_all(both, 2, nullptr) == TB_SUCCESS;
             } else {

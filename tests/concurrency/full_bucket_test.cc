@@ -7,19 +7,20 @@
 #include <vector>
 
 #include "capi/include/tokenbucket.h"
+#include "tests/support/effort.h"
 
 namespace {
 
 constexpr int kThreads = 8;
-constexpr int kCalls = 400000;
 
 template <class Call>
 int refusals_in_threads(Call call) {
+    const int calls = static_cast<int>(support::effort("TB_CALLS", 400000, 40000));
     std::atomic<int> refused{0};
     std::vector<std::thread> threads;
     for (int i = 0; i < kThreads; ++i)
         threads.emplace_back([&] {
-            for (int k = 0; k < kCalls; ++k) refused += call() != TB_SUCCESS;
+            for (int k = 0; k < calls; ++k) refused += call() != TB_SUCCESS;
         });
     for (std::thread &t : threads) t.join();
     return refused;
