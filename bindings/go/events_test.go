@@ -85,7 +85,7 @@ func TestEventsOfWaits(t *testing.T) {
 	h.expect(t, Event{ErrInterrupted, 3, 3 * time.Second})
 }
 
-// However long the goroutine is kept from running between entering and sleeping. Each try meets it elsewhere.
+// However long the goroutine is kept from running once it has entered; that is rare, so there are many tries.
 func TestEventOfAWaitCountsFromItsBeginning(t *testing.T) {
 	var h heard
 	clock := newManualClock(t)

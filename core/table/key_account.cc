@@ -1,15 +1,14 @@
 #include "core/table/key_account.h"
 
 #include "core/limiter/locked.h"
-#include "core/limiter/retry.h"
 #include "core/memory.h"
 #include "core/shared/possible.h"
 
 namespace tb {
 namespace {
 
-// A plan that goes on later than that is damaged, and who waited for its base would wait too long. Others lie ahead by
-// no more than kDisorderNs and what the clocks of threads differ.
+// A plan whose base is farther ahead is damaged, and who waited for it would wait too long. Others are ahead by no more
+// than kDisorderNs (retry.h) and what the clocks of two threads differ by.
 constexpr int64_t kMostAheadNs = 1000000000;
 
 bool is_same_limit(const Plan &a, const Plan &b) {

@@ -103,7 +103,7 @@ TEST_F(UnseenPlan, GoesOnFromTheFirstLookAlsoForAnother) {
     EXPECT_EQ(accrued(), 4);
 }
 
-TEST_F(UnseenPlan, OfDamagedMemoryGoesOnAtATime) {
+TEST_F(UnseenPlan, OfDamagedMemoryGoesOnFromTheBeginning) {
     advance_to(3);
     image_.resumed_ns.store(INT64_MIN);
     look();

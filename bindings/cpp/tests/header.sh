@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # tokenbucket.hpp compiles alone, without a warning, in every standard from C++17 with every compiler at hand, with and
-# without exceptions and run-time types, and so do the headers that it includes; parts compiled differently make one
+# without exceptions and run-time types; the headers that it includes compile alone; parts compiled differently make one
 # program; whatever tokenbucket.h declares can be reached; and no answer is dropped unseen.
 set -euo pipefail
 source "$TB_SOURCE/tests/support/shell.sh"
@@ -103,7 +103,8 @@ tokenbucket::RemoteLimit copy = std::as_const(r);
 END
     printf 'void f%s;\nvoid f%s { (void)r; (void)c; %s }\n' "$parameters" "$parameters" \
         'if (b.allow() && t.take("a")) (void)b.reserve();' >"$folder/seen.cc"
-    "$compiler" -std=c++17 "${flags[@]}" -include "$compiled" -fsyntax-only "$folder/seen.cc" || fail "$compiler refuses what is right"
+    "$compiler" -std=c++17 "${flags[@]}" -include "$compiled" -fsyntax-only "$folder/seen.cc" ||
+        fail "$compiler refuses what is right"
 }
 
 # Every function, status and flag of the C header, and every field of its structs, is named in the C++ ones.
